@@ -1,0 +1,172 @@
+#!/usr/bin/env python
+"""
+Pretrains a GLM by autoregressive blank infilling (paper section 2.1), from a vocabulary trained on the fly to a folder
+that `from_pretrained` reads.
+
+Without arguments it makes the embedded checkpoint `examples/glm-tiny` anew, on text that ships with Python (see
+corpus.py). It can be stopped at any time: started again with the same arguments it goes on from the last checkpoint.
+
+    python examples/03_pretrain.py
+    python examples/03_pretrain.py --corpus my_texts.txt --output_dir runs/mine --export runs/mine/final
+"""
+
+import itertools
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from common import InfillingDataset, has_fast_bf16, plot_losses, whole_folder
+from corpus import build_corpus, split
+from transformers import HfArgumentParser, Trainer, TrainingArguments, set_seed
+
+from modeling_glm import DataCollatorForBlankInfilling, GLMConfig, GLMForConditionalGeneration, GLMTokenizer
+
+HERE = Path(__file__).parent
+
+
+@dataclass
+class Arguments:
+    """What to train, on what, and where to."""
+
+    corpus: str = field(
+        default="python",
+        metadata={"help": "'python' for text that ships with Python, or a text file with one text per line."},
+    )
+    output_dir: str = field(default="runs/glm-tiny", metadata={"help": "Checkpoints of the run; resumed from."})
+    export: str = field(default=str(HERE / "glm-tiny"), metadata={"help": "Folder for the finished model."})
+    vocab_size: int = field(default=4096, metadata={"help": "Tokens of the new vocabulary."})
+    hidden_size: int = field(default=192, metadata={"help": "Width."})
+    num_hidden_layers: int = field(default=5, metadata={"help": "Depth."})
+    num_attention_heads: int = field(default=6, metadata={"help": "Attention heads."})
+    max_position_embeddings: int = field(default=256, metadata={"help": "Longest text in tokens."})
+    token: float = field(default=0.85, metadata={"help": "Share of the token objective; the rest is 'document'."})
+    mask_ratio: float = field(default=0.25, metadata={"help": "Share of a text that the token objective blanks out."})
+    max_steps: int = field(default=8000, metadata={"help": "Length of the run in steps."})
+    batch_size: int = field(default=48, metadata={"help": "Texts per step."})
+    learning_rate: float = field(default=2e-3, metadata={"help": "Peak learning rate; cosine to 5% of it."})
+    save_steps: int = field(default=250, metadata={"help": "Steps between checkpoints, each with a held-out loss."})
+    seed: int = field(default=0, metadata={"help": "For weights, order and blanks."})
+    attn_implementation: str = field(
+        default="eager" if not torch.cuda.is_available() else "sdpa",
+        metadata={"help": "Attention function. On CPUs the backward pass of SDPA is slow for short texts."},
+    )
+
+
+def read_corpus(name: str) -> tuple[list[str], list[str]]:
+    """Texts to train on, and texts held out."""
+    if name == "python":
+        documents = build_corpus()
+        return tuple([d.text for d in split(documents, held_out=held_out)] for held_out in (False, True))
+    lines = [line.strip() for line in Path(name).read_text(encoding="utf-8").splitlines() if line.strip()]
+    if len(lines) < 2:
+        raise SystemExit(f"{name} holds {len(lines)} lines with text: at least 2 are needed, one text per line.")
+    every = max(2, min(20, len(lines) // 2))
+    return [line for i, line in enumerate(lines) if i % every], lines[::every]
+
+
+def last_whole_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that was written to its end."""
+    steps = [int(path.parent.name.split("-")[-1]) for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return str(folder / f"checkpoint-{max(steps)}") if steps else None
+
+
+def main():
+    (args,) = HfArgumentParser(Arguments).parse_args_into_dataclasses()
+    set_seed(args.seed)
+    output_dir = Path(args.output_dir)
+    train_texts, held_out_texts = read_corpus(args.corpus)
+
+    if (output_dir / "tokenizer.json").exists():
+        tokenizer = GLMTokenizer.from_pretrained(output_dir)
+    else:
+        tokenizer = GLMTokenizer.train_from_iterator(train_texts, args.vocab_size)
+        tokenizer.save_pretrained(output_dir)
+    train_ids, held_out_ids = (
+        tokenizer(texts, add_special_tokens=False)["input_ids"] for texts in (train_texts, held_out_texts)
+    )
+    print(f"{len(train_ids)} texts with {sum(map(len, train_ids))} tokens, {len(held_out_ids)} texts held out")
+
+    config = GLMConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=args.hidden_size,
+        num_hidden_layers=args.num_hidden_layers,
+        num_attention_heads=args.num_attention_heads,
+        max_position_embeddings=args.max_position_embeddings,
+        # More is seen in a run than a model of this size can remember: nothing to regularise.
+        embedding_dropout=0.0,
+        attention_dropout=0.0,
+        hidden_dropout=0.0,
+        attn_implementation=args.attn_implementation,
+        **tokenizer.special_token_ids,
+    )
+    model = GLMForConditionalGeneration(config)
+    print(f"{model.num_parameters():,} parameters")
+
+    collator = DataCollatorForBlankInfilling(
+        tokenizer,
+        objectives={"token": args.token, "document": 1 - args.token} if args.token < 1 else {"token": 1.0},
+        mask_ratio=args.mask_ratio,
+        max_length=args.max_position_embeddings,
+        seed=args.seed,
+    )
+    trainer = Trainer(
+        model,
+        TrainingArguments(
+            output_dir,
+            max_steps=args.max_steps,
+            per_device_train_batch_size=args.batch_size,
+            per_device_eval_batch_size=args.batch_size,
+            learning_rate=args.learning_rate,
+            lr_scheduler_type="cosine_with_min_lr",
+            lr_scheduler_kwargs={"min_lr_rate": 0.05},
+            warmup_steps=min(300, args.max_steps // 10),
+            adam_beta2=0.98,
+            adam_epsilon=1e-6,
+            weight_decay=0.1,
+            max_grad_norm=1.0,
+            bf16=has_fast_bf16(),
+            use_cpu=not torch.cuda.is_available(),
+            train_sampling_strategy="sequential",
+            eval_strategy="steps",
+            eval_steps=args.save_steps,
+            save_steps=args.save_steps,
+            save_total_limit=2,
+            logging_steps=50,
+            prediction_loss_only=True,
+            remove_unused_columns=False,
+            report_to="none",
+            seed=args.seed,
+        ),
+        data_collator=collator,
+        train_dataset=InfillingDataset(train_ids, args.batch_size, args.max_steps, args.seed),
+        eval_dataset=InfillingDataset(held_out_ids, min(16, len(held_out_ids)), len(held_out_ids) // 16 or 1, args.seed),
+    )
+    started = time.time()
+    trainer.train(resume_from_checkpoint=last_whole_checkpoint(output_dir))
+    minutes = (time.time() - started) / 60
+    metrics = trainer.evaluate()
+    print(f"held-out loss {metrics['eval_loss']:.3f} nats per token after {minutes:.0f} minutes")
+
+    with whole_folder(args.export) as folder:
+        model.to(torch.bfloat16).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        plot_losses(trainer.state.log_history, folder / "loss.png", "Blank infilling, " + args.corpus)
+        losses = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
+        summary = {
+            "arguments": vars(args),
+            "parameters": model.num_parameters(),
+            "train_tokens": sum(map(len, train_ids)),
+            "minutes": round(minutes, 1),
+            "held_out_loss": {entry["step"]: round(entry["eval_loss"], 4) for entry in losses},
+        }
+        (folder / "training.json").write_text(json.dumps(summary, indent=2) + "\n")
+        keep = Path(args.export) / "README.md"
+        for old in itertools.filterfalse(lambda path: not path.exists(), [keep]):
+            (folder / old.name).write_text(old.read_text(encoding="utf-8"), encoding="utf-8")
+    print(f"written to {args.export}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""
+GLM (Du et al., ACL 2022, "General Language Model Pretraining with Autoregressive Blank Infilling") for Transformers.
+
+Importing the package makes the Auto classes of Transformers know GLM.
+"""
+
+from .configuration_glm import GLMConfig
+from .modeling_glm import (
+    GLMForConditionalGeneration,
+    GLMForMultipleChoice,
+    GLMForQuestionAnswering,
+    GLMForSequenceClassification,
+    GLMForTokenClassification,
+    GLMModel,
+    GLMPreTrainedModel,
+)
+from .registration import register
+from .tokenization import DataCollatorForBlankInfilling, GLMTokenizer
+
+__version__ = "0.1.0"
+
+register()
+
+__all__ = [
+    "DataCollatorForBlankInfilling",
+    "GLMConfig",
+    "GLMForConditionalGeneration",
+    "GLMForMultipleChoice",
+    "GLMForQuestionAnswering",
+    "GLMForSequenceClassification",
+    "GLMForTokenClassification",
+    "GLMModel",
+    "GLMPreTrainedModel",
+    "GLMTokenizer",
+]

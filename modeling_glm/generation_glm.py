@@ -1,0 +1,293 @@
+"""What `generate` needs to fill blanks: all of every row, from left to right, whatever their number and length."""
+
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+from transformers import GenerationConfig, GenerationMixin, LogitsProcessor, LogitsProcessorList
+from transformers.cache_utils import Cache
+from transformers.masking_utils import create_causal_mask
+from transformers.utils import logging
+
+from .configuration_glm import GLMConfig
+from .layout_glm import check_ids, check_lengths, compute_position_ids, create_glm_mask, find_blanks, piece_numbers
+
+logger = logging.get_logger(__name__)
+
+# How long an answer may get where the caller sets no limit at all.
+DEFAULT_MAX_NEW_TOKENS_PER_BLANK = 64
+
+
+class NextBlankLogitsProcessor(LogitsProcessor):
+    """
+    Moves on to the next blank where a piece ends. While blanks remain, the score of the end of a piece is given to the
+    start of the next, because the end is never fed (paper section 2.1); behind the last blank no piece can start.
+
+    Args:
+        config: Gives the ids of the masks and of the start of a piece.
+        end_token_ids: The tokens that end a piece.
+        merge: Whether several ends add up their probability (in sampling and beams), or the best counts (greedy).
+    """
+
+    def __init__(self, config: GLMConfig, end_token_ids: list[int], merge: bool):
+        self.config = config
+        self.end_token_ids = end_token_ids
+        self.merge = merge
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        ends = scores[:, self.end_token_ids]
+        end_score = ends.logsumexp(-1) if self.merge else ends.amax(-1)
+        more = remaining_blanks(input_ids, self.config) > 0
+        scores = scores.clone()
+        scores[:, self.config.sop_token_id] = torch.where(more, end_score, -torch.inf)
+        scores[:, self.end_token_ids] = ends.masked_fill(more[:, None], -torch.inf)
+        return scores
+
+
+class MaxPieceLengthLogitsProcessor(LogitsProcessor):
+    """
+    Ends every piece that has `max_new_tokens` tokens: with the start of the next piece, or the end of the last.
+
+    Args:
+        config: Gives the ids of the masks, of the start and of the end of a piece.
+        max_new_tokens: Tokens that a piece may have, its start and end not counted.
+    """
+
+    def __init__(self, config: GLMConfig, max_new_tokens: int):
+        self.config = config
+        self.max_new_tokens = max_new_tokens
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        index = torch.arange(input_ids.shape[1], device=input_ids.device)
+        last_start = torch.where(input_ids == self.config.sop_token_id, index, -1).amax(-1)
+        full = input_ids.shape[1] - 1 - last_start >= self.max_new_tokens
+        more = remaining_blanks(input_ids, self.config) > 0
+        end = torch.where(more, self.config.sop_token_id, self.config.eop_token_id)
+        forced = torch.full_like(scores, -torch.inf).scatter(1, end[:, None], 0.0)
+        return torch.where(full[:, None], forced, scores)
+
+
+def remaining_blanks(input_ids: torch.LongTensor, config: GLMConfig) -> torch.LongTensor:
+    """How many blanks of every row have no piece yet, a started one included: (batch,)."""
+    return find_blanks(input_ids, config).sum(-1) - (input_ids == config.sop_token_id).sum(-1)
+
+
+class GLMGenerationMixin(GenerationMixin):
+    """`generate` for blanks. It keeps no state of its own: all follows from the ids, in beams and drafts as well."""
+
+    @torch.no_grad()
+    def generate(
+        self,
+        inputs: torch.LongTensor | None = None,
+        generation_config: GenerationConfig | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ):
+        """
+        Fills all blanks of every row from left to right (paper section 2.1). Takes everything that
+        `transformers.GenerationMixin.generate` takes, and returns the same; `tokenizer.decode_blanks` reads the
+        answers out of the result.
+
+        Args:
+            inputs: (batch, seq) int64 prompts with at least one mask token each (also as `input_ids`). A start of
+                piece is appended where a prompt has none; a prompt that has one goes on from there. Padding may be on
+                either side, rows may have different numbers of blanks.
+            generation_config: As in Transformers.
+            max_new_tokens_per_blank (`int`, *optional*): Ends every answer at this length. Without it and without any
+                other limit (`max_new_tokens`, `max_length`), 64 tokens. No answer outgrows the position table.
+            attention_mask: (batch, seq), 0 for padding. Without it nothing is taken for padding, because the
+                vocabularies of GLM pad with the token that ends a text.
+            position_ids: (batch, 2, seq) as the originals' tokenizers build them. Then one piece is decoded at the
+                positions given, and blanks are not looked for; `generation_attention_mask` (batch, 1, seq, seq) is
+                used with them.
+            labels: Ignored, but marks the batch as one of training: its gold Part B is cut off before filling.
+
+        Raises:
+            ValueError: for a prompt without a blank, or one whose blanks are all filled; a text or a limit that
+                exceeds the position table; ids outside the vocabulary or missing in the config.
+            NotImplementedError: for chunked prefill and continuous batching, which assume a causal prompt.
+        """
+        input_ids = inputs if inputs is not None else kwargs.pop("input_ids", None)
+        if input_ids is None:
+            raise ValueError("generate needs input_ids: the blanks to fill are found in them.")
+        settings = [kwargs.get, lambda name: getattr(generation_config or self.generation_config, name, None)]
+        setting = lambda name: next((value for get in settings if (value := get(name)) is not None), None)  # noqa: E731
+        if setting("prefill_chunk_size") is not None or setting("cache_implementation") == "paged":
+            raise NotImplementedError(
+                "GLM reads its prompt in both directions, so the prompt cannot be split: use neither prefill_chunk_size "
+                "nor continuous batching (cache_implementation='paged')."
+            )
+        self.config.require_token_ids("sop_token_id", "eop_token_id", purpose="Filling blanks")
+        check_ids(input_ids, self.config, wait=True)
+
+        attention_mask = kwargs.pop("attention_mask", None)
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+            self._warn_of_unmasked_padding(input_ids)
+        if kwargs.pop("labels", None) is not None:
+            attention_mask = attention_mask.masked_fill(piece_numbers(input_ids, self.config) > 0, 0)
+            input_ids = input_ids.masked_fill(input_ids == self.config.sop_token_id, self._padding_id())
+
+        kwargs["eos_token_id"] = self._end_token_ids(setting("eos_token_id"))
+        kwargs.setdefault("pad_token_id", setting("pad_token_id") or self._padding_id())
+        if kwargs.get("position_ids") is not None:
+            kwargs["generation_position_ids"] = kwargs.pop("position_ids")
+            return super().generate(
+                input_ids, generation_config, *args, attention_mask=attention_mask, **kwargs
+            )
+
+        input_ids, attention_mask = self._open_first_piece(input_ids, attention_mask)
+        position_ids = compute_position_ids(input_ids, self.config, attention_mask)
+        check_lengths(position_ids, self.config, wait=True)
+        blanks = remaining_blanks(input_ids, self.config) + 1
+        limit = self._piece_limit(setting("max_new_tokens_per_blank"))
+        if all(setting(name) is None for name in ("max_new_tokens", "max_length")):
+            if setting("max_new_tokens_per_blank") is None:
+                limit = min(limit, DEFAULT_MAX_NEW_TOKENS_PER_BLANK)
+            kwargs["max_new_tokens"] = int(blanks.max()) * (limit + 1)
+        kwargs["max_new_tokens_per_blank"] = limit
+        return super().generate(input_ids, generation_config, *args, attention_mask=attention_mask, **kwargs)
+
+    def generate_batch(self, *args: Any, **kwargs: Any):
+        raise NotImplementedError(
+            "Continuous batching assumes one-dimensional positions and a causal prompt, which GLM has not: use generate, "
+            "which fills rows with different numbers of blanks together."
+        )
+
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: torch.LongTensor,
+        next_sequence_length: int | None = None,
+        past_key_values: Cache | None = None,
+        attention_mask: torch.Tensor | None = None,
+        generation_position_ids: torch.LongTensor | None = None,
+        generation_attention_mask: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        length = input_ids.shape[1]
+        if generation_position_ids is None:
+            position_ids = compute_position_ids(input_ids, self.config, attention_mask)
+        else:
+            position_ids = _continue_positions(generation_position_ids, length)
+        if generation_attention_mask is not None:
+            queries = length if next_sequence_length is None else next_sequence_length
+            attention_mask = _continue_mask(generation_attention_mask, length)[:, :, -queries:]
+            if past_key_values is not None:
+                keys, _ = past_key_values.get_mask_sizes(queries, 0)
+                attention_mask = F.pad(attention_mask, (0, keys - length))
+        return super().prepare_inputs_for_generation(
+            input_ids,
+            next_sequence_length=next_sequence_length,
+            past_key_values=past_key_values,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            **kwargs,
+        )
+
+    @staticmethod
+    def create_masks_for_generate(
+        config: GLMConfig,
+        inputs_embeds: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        past_key_values: Cache | None,
+        position_ids: torch.Tensor | None = None,
+        is_first_iteration: bool = False,
+        **kwargs: Any,
+    ) -> torch.Tensor | None:
+        if not is_first_iteration:
+            return create_causal_mask(config, inputs_embeds, attention_mask, past_key_values)
+        return create_glm_mask(config, inputs_embeds, attention_mask, position_ids, past_key_values)
+
+    def _prepare_position_ids_for_generation(self, *args: Any, **kwargs: Any) -> None:
+        # The library extends one-dimensional positions; ours are computed from the ids at every step.
+        return None
+
+    def _get_logits_processor(
+        self, generation_config: GenerationConfig, *args: Any, model_kwargs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> LogitsProcessorList:
+        processors = super()._get_logits_processor(generation_config, *args, model_kwargs=model_kwargs, **kwargs)
+        if (model_kwargs or {}).get("generation_position_ids") is not None:
+            return processors
+        merge = bool(generation_config.do_sample or generation_config.num_beams > 1)
+        ends = self._end_token_ids(generation_config.eos_token_id)
+        # First, so that all others see the scores that count; the limit last, so that none of them undoes it.
+        processors.insert(0, NextBlankLogitsProcessor(self.config, ends, merge))
+        limit = self._piece_limit(getattr(generation_config, "max_new_tokens_per_blank", None))
+        processors.append(MaxPieceLengthLogitsProcessor(self.config, limit))
+        return processors
+
+    def _end_token_ids(self, chosen: int | list[int] | None) -> list[int]:
+        """A piece ends with the end of a piece, the end of text, and whatever the caller chose instead of the latter."""
+        chosen = self.config.eos_token_id if chosen is None else chosen
+        chosen = [] if chosen is None else chosen if isinstance(chosen, list | tuple) else [chosen]
+        return sorted({self.config.eop_token_id, *chosen})
+
+    def _padding_id(self) -> int:
+        return self.config.eop_token_id if self.config.pad_token_id is None else self.config.pad_token_id
+
+    def _piece_limit(self, max_new_tokens_per_blank: int | None) -> int:
+        # The start of a piece takes the first of its positions.
+        longest = self.config.max_piece_length - 1
+        if max_new_tokens_per_blank is None:
+            return longest
+        if not 1 <= max_new_tokens_per_blank <= longest:
+            raise ValueError(
+                f"max_new_tokens_per_blank={max_new_tokens_per_blank} must be between 1 and {longest}, the longest answer "
+                f"that the position table holds (config.max_position_embeddings={self.config.max_position_embeddings})."
+            )
+        return max_new_tokens_per_blank
+
+    def _warn_of_unmasked_padding(self, input_ids: torch.LongTensor):
+        pad = self.config.pad_token_id
+        if pad is not None and bool(((input_ids[:, 0] == pad) | (input_ids[:, -2:] == pad).all(-1)).any()):
+            logger.warning(
+                "A prompt looks padded, but generate was given no attention_mask: the padding is read as text. Pass the "
+                "attention_mask that the tokenizer returns."
+            )
+
+    def _open_first_piece(
+        self, input_ids: torch.LongTensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.LongTensor, torch.Tensor]:
+        """Checks that every row has a blank to fill and lets it end with its running piece, a new one if it has none."""
+        real = attention_mask != 0
+        blanks = (find_blanks(input_ids, self.config) & real).sum(-1)
+        pieces = ((input_ids == self.config.sop_token_id) & real).sum(-1)
+        if (blanks == 0).any():
+            raise ValueError(
+                f"Row {int((blanks == 0).nonzero()[0])} of input_ids has no blank to fill: put [MASK], [sMASK] or "
+                f"[gMASK] (ids {self.config.mask_token_ids}) where text is wanted. To continue a text, end it with "
+                "[gMASK], or with [MASK] where the vocabulary has no [gMASK]."
+            )
+        if (pieces > blanks).any():
+            row = int((pieces > blanks).nonzero()[0])
+            raise ValueError(f"Row {row} of input_ids has {int(blanks[row])} blanks, but {int(pieces[row])} pieces.")
+
+        unopened = pieces == 0
+        if unopened.any():
+            start = torch.where(unopened, self.config.sop_token_id, self._padding_id())
+            input_ids = torch.cat((input_ids, start[:, None]), dim=1)
+            attention_mask = torch.cat((attention_mask, unopened[:, None].to(attention_mask.dtype)), dim=1)
+        # Padding on the right of a running piece goes to the left: what follows a token must stand behind it.
+        index = torch.arange(input_ids.shape[1], device=input_ids.device)
+        trailing = input_ids.shape[1] - 1 - torch.where(attention_mask != 0, index, -1).amax(-1, keepdim=True)
+        source = (index - trailing) % input_ids.shape[1]
+        return input_ids.gather(1, source), attention_mask.gather(1, source)
+
+
+def _continue_positions(position_ids: torch.LongTensor, length: int) -> torch.LongTensor:
+    """Positions (batch, 2, given) for `length` tokens: cut, or continued within the last piece."""
+    if (missing := length - position_ids.shape[-1]) > 0:
+        step = torch.arange(1, missing + 1, device=position_ids.device)
+        last = position_ids[..., -1:]
+        position_ids = torch.cat((position_ids, last + torch.stack((torch.zeros_like(step), step))), dim=-1)
+    return position_ids[..., :length]
+
+
+def _continue_mask(mask: torch.Tensor, length: int) -> torch.Tensor:
+    """A mask (batch, 1, given, given) for `length` tokens: cut, or continued causally."""
+    if (missing := length - mask.shape[-1]) > 0:
+        seen = torch.cat((mask, mask[:, :, -1:].expand(-1, -1, missing, -1)), dim=2)
+        causal = torch.ones(missing, missing, dtype=mask.dtype, device=mask.device).tril()
+        added = F.pad(causal, (0, 0, mask.shape[-1], 0)).expand(*mask.shape[:2], -1, -1)
+        mask = torch.cat((seen, added), dim=3)
+    return mask[:, :, :length, :length]
