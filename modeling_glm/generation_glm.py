@@ -1,5 +1,6 @@
 """What `generate` needs to fill blanks: all of every row, from left to right, whatever their number and length."""
 
+import copy
 from typing import Any
 
 import torch
@@ -68,7 +69,7 @@ class MaxPieceLengthLogitsProcessor(LogitsProcessor):
 
 
 def remaining_blanks(input_ids: torch.LongTensor, config: GLMConfig) -> torch.LongTensor:
-    """How many blanks of every row have no piece yet, a started one included: (batch,)."""
+    """How many blanks of every row have no piece yet, not even a started one: (batch,)."""
     return find_blanks(input_ids, config).sum(-1) - (input_ids == config.sop_token_id).sum(-1)
 
 
@@ -110,9 +111,8 @@ class GLMGenerationMixin(GenerationMixin):
         input_ids = inputs if inputs is not None else kwargs.pop("input_ids", None)
         if input_ids is None:
             raise ValueError("generate needs input_ids: the blanks to fill are found in them.")
-        settings = [kwargs.get, lambda name: getattr(generation_config or self.generation_config, name, None)]
-        setting = lambda name: next((value for get in settings if (value := get(name)) is not None), None)  # noqa: E731
-        if setting("prefill_chunk_size") is not None or setting("cache_implementation") == "paged":
+        chosen = self._read_settings(generation_config, kwargs)
+        if chosen["prefill_chunk_size"] is not None or chosen["cache_implementation"] == "paged":
             raise NotImplementedError(
                 "GLM reads its prompt in both directions, so the prompt cannot be split: use neither prefill_chunk_size "
                 "nor continuous batching (cache_implementation='paged')."
@@ -128,25 +128,44 @@ class GLMGenerationMixin(GenerationMixin):
             attention_mask = attention_mask.masked_fill(piece_numbers(input_ids, self.config) > 0, 0)
             input_ids = input_ids.masked_fill(input_ids == self.config.sop_token_id, self._padding_id())
 
-        kwargs["eos_token_id"] = self._end_token_ids(setting("eos_token_id"))
-        kwargs.setdefault("pad_token_id", setting("pad_token_id") or self._padding_id())
+        settings = {"pad_token_id": self._padding_id() if chosen["pad_token_id"] is None else chosen["pad_token_id"]}
         if kwargs.get("position_ids") is not None:
             kwargs["generation_position_ids"] = kwargs.pop("position_ids")
-            return super().generate(
-                input_ids, generation_config, *args, attention_mask=attention_mask, **kwargs
-            )
+            kwargs.pop("max_new_tokens_per_blank", None)
+            settings["eos_token_id"] = chosen["eos_token_id"] or self._end_token_ids(None)
+        else:
+            input_ids, attention_mask = self._open_first_piece(input_ids, attention_mask)
+            check_lengths(compute_position_ids(input_ids, self.config, attention_mask), self.config, wait=True)
+            limit = self._piece_limit(chosen["max_new_tokens_per_blank"])
+            if chosen["max_new_tokens"] is None and chosen["max_length"] is None:
+                if chosen["max_new_tokens_per_blank"] is None:
+                    limit = min(limit, DEFAULT_MAX_NEW_TOKENS_PER_BLANK)
+                pieces = remaining_blanks(input_ids, self.config) + 1  # the running one included
+                settings["max_new_tokens"] = int(pieces.max()) * (limit + 1)
+            settings["eos_token_id"] = self._end_token_ids(chosen["eos_token_id"])
+            kwargs["max_new_tokens_per_blank"] = limit
 
-        input_ids, attention_mask = self._open_first_piece(input_ids, attention_mask)
-        position_ids = compute_position_ids(input_ids, self.config, attention_mask)
-        check_lengths(position_ids, self.config, wait=True)
-        blanks = remaining_blanks(input_ids, self.config) + 1
-        limit = self._piece_limit(setting("max_new_tokens_per_blank"))
-        if all(setting(name) is None for name in ("max_new_tokens", "max_length")):
-            if setting("max_new_tokens_per_blank") is None:
-                limit = min(limit, DEFAULT_MAX_NEW_TOKENS_PER_BLANK)
-            kwargs["max_new_tokens"] = int(blanks.max()) * (limit + 1)
-        kwargs["max_new_tokens_per_blank"] = limit
+        if generation_config is None:
+            kwargs.update(settings)
+        else:
+            generation_config = copy.deepcopy(generation_config)
+            generation_config.update(**settings)
         return super().generate(input_ids, generation_config, *args, attention_mask=attention_mask, **kwargs)
+
+    def _read_settings(self, generation_config: GenerationConfig | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """What the caller, else the given, else the model's own generation config says of the settings read here."""
+        names = (
+            "cache_implementation",
+            "eos_token_id",
+            "max_length",
+            "max_new_tokens",
+            "max_new_tokens_per_blank",
+            "pad_token_id",
+            "prefill_chunk_size",
+        )
+        configs = [config for config in (generation_config, self.generation_config) if config is not None]
+        found = {name: [kwargs.get(name), *(getattr(config, name, None) for config in configs)] for name in names}
+        return {name: next((value for value in values if value is not None), None) for name, values in found.items()}
 
     def generate_batch(self, *args: Any, **kwargs: Any):
         raise NotImplementedError(
@@ -160,13 +179,17 @@ class GLMGenerationMixin(GenerationMixin):
         next_sequence_length: int | None = None,
         past_key_values: Cache | None = None,
         attention_mask: torch.Tensor | None = None,
+        position_ids: None = None,  # never kept between steps
         generation_position_ids: torch.LongTensor | None = None,
         generation_attention_mask: torch.Tensor | None = None,
+        max_new_tokens_per_blank: int | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
         length = input_ids.shape[1]
         if generation_position_ids is None:
             position_ids = compute_position_ids(input_ids, self.config, attention_mask)
+            if max_new_tokens_per_blank is not None:
+                attention_mask = self._hide_unread(input_ids, attention_mask, position_ids, max_new_tokens_per_blank)
         else:
             position_ids = _continue_positions(generation_position_ids, length)
         if generation_attention_mask is not None:
@@ -198,6 +221,24 @@ class GLMGenerationMixin(GenerationMixin):
             return create_causal_mask(config, inputs_embeds, attention_mask, past_key_values)
         return create_glm_mask(config, inputs_embeds, attention_mask, position_ids, past_key_values)
 
+    def _hide_unread(
+        self,
+        input_ids: torch.LongTensor,
+        attention_mask: torch.Tensor | None,
+        position_ids: torch.LongTensor,
+        max_new_tokens: int,
+    ) -> torch.Tensor | None:
+        """
+        Masks the last token of every piece that was cut off at `max_new_tokens`. The authors' code moves on to the next
+        blank at once there, so that this token is part of the answer but never read by the model.
+        """
+        cut_off = position_ids[:, 1, :-1] == max_new_tokens + 1  # the start of the piece has position 1
+        unread = cut_off & (input_ids[:, 1:] == self.config.sop_token_id)
+        if not unread.any():
+            return attention_mask
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        return mask.masked_fill(F.pad(unread, (0, 1)), 0)
+
     def _prepare_position_ids_for_generation(self, *args: Any, **kwargs: Any) -> None:
         # The library extends one-dimensional positions; ours are computed from the ids at every step.
         return None
@@ -206,18 +247,19 @@ class GLMGenerationMixin(GenerationMixin):
         self, generation_config: GenerationConfig, *args: Any, model_kwargs: dict[str, Any] | None = None, **kwargs: Any
     ) -> LogitsProcessorList:
         processors = super()._get_logits_processor(generation_config, *args, model_kwargs=model_kwargs, **kwargs)
-        if (model_kwargs or {}).get("generation_position_ids") is not None:
+        model_kwargs = model_kwargs or {}
+        if model_kwargs.get("generation_position_ids") is not None:
             return processors
         merge = bool(generation_config.do_sample or generation_config.num_beams > 1)
         ends = self._end_token_ids(generation_config.eos_token_id)
         # First, so that all others see the scores that count; the limit last, so that none of them undoes it.
         processors.insert(0, NextBlankLogitsProcessor(self.config, ends, merge))
-        limit = self._piece_limit(getattr(generation_config, "max_new_tokens_per_blank", None))
+        limit = self._piece_limit(model_kwargs.get("max_new_tokens_per_blank"))
         processors.append(MaxPieceLengthLogitsProcessor(self.config, limit))
         return processors
 
     def _end_token_ids(self, chosen: int | list[int] | None) -> list[int]:
-        """A piece ends with the end of a piece, the end of text, and whatever the caller chose instead of the latter."""
+        """What ends a piece: its own end token, and the end of text or whatever the caller chose in place of it."""
         chosen = self.config.eos_token_id if chosen is None else chosen
         chosen = [] if chosen is None else chosen if isinstance(chosen, list | tuple) else [chosen]
         return sorted({self.config.eop_token_id, *chosen})

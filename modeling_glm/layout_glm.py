@@ -264,14 +264,13 @@ def _convert_given_mask(config: PreTrainedConfig, inputs_embeds: torch.Tensor, m
     if not isinstance(mask, torch.Tensor) or mask.is_floating_point():
         return mask
     allowed = (mask != 0).expand(inputs_embeds.shape[0], -1, inputs_embeds.shape[1], -1)
-    if config._attn_implementation == "eager":
-        lowest = torch.finfo(inputs_embeds.dtype).min
-        return torch.zeros_like(allowed, dtype=inputs_embeds.dtype).masked_fill(~allowed, lowest)
     if config._attn_implementation == "flex_attention":
         return _apply_mask_function(
             config, inputs_embeds, allowed.shape[-1], lambda batch, head, query, key: allowed[batch, 0, query, key]
         )
-    return allowed
+    # Large and finite, as in the originals: a query that may see nothing sees all alike, and nothing becomes NaN.
+    masked = torch.finfo(inputs_embeds.dtype).min / 2
+    return torch.zeros_like(allowed, dtype=inputs_embeds.dtype).masked_fill(~allowed, masked)
 
 
 def _is_empty(cache: Cache) -> bool:
