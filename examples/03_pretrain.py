@@ -141,7 +141,9 @@ def main():
         ),
         data_collator=collator,
         train_dataset=InfillingDataset(train_ids, args.batch_size, args.max_steps, args.seed),
-        eval_dataset=InfillingDataset(held_out_ids, min(16, len(held_out_ids)), len(held_out_ids) // 16 or 1, args.seed),
+        eval_dataset=InfillingDataset(
+            held_out_ids, min(16, len(held_out_ids)), len(held_out_ids) // 16 or 1, args.seed
+        ),
     )
     started = time.time()
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(output_dir))

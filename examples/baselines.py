@@ -5,13 +5,12 @@ out) and answers with the most frequent run of so many words among the contexts 
 ``python examples/baselines.py`` prints the exact match of each on held-out blanks.
 """
 
-from __future__ import annotations
-
 import functools
+import math
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -198,6 +197,67 @@ class BackoffNgramBaseline(NeighbourBaseline):
         shift = len(near) if before else -words
         starts = (place + shift for place in self._places.get(near, []))
         return [start for start in starts if _BARRIERS.isdisjoint(self._tokens[start : start + words])]
+
+
+class NgramLoss:
+    """
+    Cross entropy of answers under an n-gram model of tokens that sees what stands to the left, interpolated down to
+    single tokens by how many different tokens follow a context (Witten and Bell 1991).
+    """
+
+    def __init__(self, order: int, vocab_size: int) -> None:
+        self.order = order
+        self.vocab_size = vocab_size
+
+    def fit(self, texts: Iterable[Sequence[int]]) -> Self:
+        """Count the n-grams of tokenized texts."""
+        self._counts: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
+        for ids in texts:
+            for position, token in enumerate(ids):
+                for length in range(min(self.order, position + 1)):
+                    self._counts[tuple(ids[position - length : position])][token] += 1
+        self._totals = {context: counts.total() for context, counts in self._counts.items()}
+        return self
+
+    def __call__(self, context: Sequence[int], answer: Sequence[int]) -> float:
+        """The loss of an answer behind its context, summed over its tokens, in nats."""
+        ids = [*context, *answer]
+        return -sum(math.log(self._probability(ids, position)) for position in range(len(context), len(ids)))
+
+    def _probability(self, ids: Sequence[int], position: int) -> float:
+        probability = 1 / self.vocab_size
+        for length in range(min(self.order, position + 1)):
+            if counts := self._counts.get(tuple(ids[position - length : position])):
+                total = self._totals[tuple(ids[position - length : position])]
+                probability = (counts[ids[position]] + len(counts) * probability) / (total + len(counts))
+        return probability
+
+
+BASELINES: dict[str, tuple[type[UnigramBaseline], int]] = {
+    "unigram": (UnigramBaseline, 1),
+    "most frequent neighbour": (NeighbourBaseline, 2),
+    "back-off n-gram": (BackoffNgramBaseline, 4),
+}
+
+
+def evaluate_baselines(
+    documents: Sequence[Document], blanks: Sequence[Blank], encode: Callable[[str], list[int]]
+) -> dict[str, tuple[list[bool], float]]:
+    """For each baseline, trained on documents, which blanks it fills exactly, and its loss in nats per token."""
+    texts = [encode(document.text) for document in documents]
+    vocab_size = 1 + max(map(max, texts))
+    # A word inside a text begins with the space before it.
+    sides = [blank.text.partition(MASK)[0] for blank in blanks]
+    contexts = [encode(left.rstrip()) if left else [] for left in sides]
+    answers = [encode(left[len(left.rstrip()) :] + blank.answer) for left, blank in zip(sides, blanks, strict=True)]
+    results = {}
+    for name, (baseline_class, order) in BASELINES.items():
+        baseline = baseline_class().fit(documents)
+        loss = NgramLoss(order, vocab_size).fit(texts)
+        total = sum(loss(context, answer) for context, answer in zip(contexts, answers, strict=True))
+        hits = [baseline.predict(blank) == blank.answer for blank in blanks]
+        results[name] = hits, total / sum(map(len, answers))
+    return results
 
 
 def exact_match(predictions: Sequence[str], blanks: Sequence[Blank]) -> float:

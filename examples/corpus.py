@@ -127,11 +127,29 @@ def _with_article(noun: str) -> str:
 
 # Numbers
 
-_UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
+_UNITS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth"}
 _ORDINALS |= {"twelve": "twelfth"}
 _ROMAN = {1000: "M", 900: "CM", 500: "D", 400: "CD", 100: "C", 90: "XC", 50: "L", 40: "XL", 10: "X", 9: "IX"}
@@ -492,11 +510,26 @@ _OPPOSITES = {"LEFT": "RIGHT", "LEFTWARDS": "RIGHTWARDS", "UP": "DOWN", "UPWARDS
 _OPPOSITES |= {"WHITE": "BLACK", "HORIZONTAL": "VERTICAL", "LIGHT": "HEAVY"}
 _OPPOSITES |= {opposite: word for word, opposite in _OPPOSITES.items()}
 _CATEGORIES = {
-    **{"Lu": "uppercase letter", "Ll": "lowercase letter", "Lt": "titlecase letter", "Lm": "modifier letter"},
-    **{"Lo": "other letter", "Mn": "nonspacing mark", "Nd": "decimal digit", "Nl": "letter number"},
-    **{"No": "other number", "Pc": "connector punctuation", "Pd": "dash punctuation", "Ps": "open punctuation"},
-    **{"Pe": "close punctuation", "Pi": "initial punctuation", "Pf": "final punctuation", "Po": "other punctuation"},
-    **{"Sm": "math symbol", "Sc": "currency symbol", "Sk": "modifier symbol", "So": "other symbol"},
+    "Lu": "uppercase letter",
+    "Ll": "lowercase letter",
+    "Lt": "titlecase letter",
+    "Lm": "modifier letter",
+    "Lo": "other letter",
+    "Mn": "nonspacing mark",
+    "Nd": "decimal digit",
+    "Nl": "letter number",
+    "No": "other number",
+    "Pc": "connector punctuation",
+    "Pd": "dash punctuation",
+    "Ps": "open punctuation",
+    "Pe": "close punctuation",
+    "Pi": "initial punctuation",
+    "Pf": "final punctuation",
+    "Po": "other punctuation",
+    "Sm": "math symbol",
+    "Sc": "currency symbol",
+    "Sk": "modifier symbol",
+    "So": "other symbol",
 }
 
 
@@ -1006,13 +1039,68 @@ def _python_classes() -> Iterator[Document]:
 
 # Prose
 
-_EXTENSION_MODULES = """
-    builtins itertools math cmath time _datetime _collections _functools _operator _io _socket _ssl _struct array
-    zlib select posix sys gc _thread _sqlite3 unicodedata mmap _random _bisect _heapq _csv _json _pickle _decimal
-    _asyncio _ctypes _hashlib _lzma _bz2 _curses _elementtree _queue _signal _sre _warnings _weakref binascii
-    fcntl grp pwd marshal readline resource syslog termios atexit faulthandler _codecs _abc _imp _locale _lsprof
-    _opcode _symtable
-""".split()
+_EXTENSION_MODULES = [
+    "builtins",
+    "itertools",
+    "math",
+    "cmath",
+    "time",
+    "_datetime",
+    "_collections",
+    "_functools",
+    "_operator",
+    "_io",
+    "_socket",
+    "_ssl",
+    "_struct",
+    "array",
+    "zlib",
+    "select",
+    "posix",
+    "sys",
+    "gc",
+    "_thread",
+    "_sqlite3",
+    "unicodedata",
+    "mmap",
+    "_random",
+    "_bisect",
+    "_heapq",
+    "_csv",
+    "_json",
+    "_pickle",
+    "_decimal",
+    "_asyncio",
+    "_ctypes",
+    "_hashlib",
+    "_lzma",
+    "_bz2",
+    "_curses",
+    "_elementtree",
+    "_queue",
+    "_signal",
+    "_sre",
+    "_warnings",
+    "_weakref",
+    "binascii",
+    "fcntl",
+    "grp",
+    "pwd",
+    "marshal",
+    "readline",
+    "resource",
+    "syslog",
+    "termios",
+    "atexit",
+    "faulthandler",
+    "_codecs",
+    "_abc",
+    "_imp",
+    "_locale",
+    "_lsprof",
+    "_opcode",
+    "_symtable",
+]
 _COMMENT = re.compile(r"(?m)(?:^ *# .*\n(?: *#\n)*){2,}")
 _ROLE = re.compile(r":[\w:+-]+:`[!~]?([^`]*)`")
 _LINK = re.compile(r"`([^`<]+?)\s*<[^>]*>`_*")

@@ -74,7 +74,9 @@ CHINESE_IDS = {
 }
 
 
-def _shape(layers: int, hidden: int, heads: int, positions: int, vocabulary: int, ids: dict[str, int]) -> dict[str, int]:
+def _shape(
+    layers: int, hidden: int, heads: int, positions: int, vocabulary: int, ids: dict[str, int]
+) -> dict[str, int]:
     return {
         "num_hidden_layers": layers,
         "hidden_size": hidden,
@@ -204,7 +206,13 @@ class GLMConfig(PreTrainedConfig):
                 f"hidden_size={self.hidden_size} is not a multiple of num_attention_heads={self.num_attention_heads}: "
                 "choose sizes so that every head has the same width."
             )
-        for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings"):
+        for name in (
+            "vocab_size",
+            "hidden_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "max_position_embeddings",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
         if self.intermediate_size is None:

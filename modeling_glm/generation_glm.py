@@ -244,7 +244,11 @@ class GLMGenerationMixin(GenerationMixin):
         return None
 
     def _get_logits_processor(
-        self, generation_config: GenerationConfig, *args: Any, model_kwargs: dict[str, Any] | None = None, **kwargs: Any
+        self,
+        generation_config: GenerationConfig,
+        *args: Any,
+        model_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> LogitsProcessorList:
         processors = super()._get_logits_processor(generation_config, *args, model_kwargs=model_kwargs, **kwargs)
         model_kwargs = model_kwargs or {}

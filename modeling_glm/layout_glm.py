@@ -123,7 +123,9 @@ def compute_position_ids(
     of_blank = own_position.new_zeros(input_ids.shape[0], input_ids.shape[1] + 1)
     of_blank = of_blank.scatter(1, number, torch.where(blanks, own_position, 0))
     last_number = blanks.sum(-1, keepdim=True)
-    row0 = torch.where(context, own_position, of_blank.gather(1, torch.minimum(piece, last_number)) * (last_number > 0))
+    row0 = torch.where(
+        context, own_position, of_blank.gather(1, torch.minimum(piece, last_number)) * (last_number > 0)
+    )
 
     # Real tokens seen up to the start of the running piece, e.g. for pieces of 3 and 2 behind 6: [6 6 6 9 9]
     starts = torch.where(context, 0, piece.diff(prepend=torch.zeros_like(piece[:, :1]), dim=-1))

@@ -205,7 +205,9 @@ class GLMPreTrainedModel(PreTrainedModel):
         elif isinstance(module, nn.Linear):
             into_residual = getattr(module, "_into_residual", False)
             init.normal_(
-                module.weight, mean=0.0, std=std / math.sqrt(2 * self.config.num_hidden_layers) if into_residual else std
+                module.weight,
+                mean=0.0,
+                std=std / math.sqrt(2 * self.config.num_hidden_layers) if into_residual else std,
             )
             if module.bias is not None:
                 init.zeros_(module.bias)
@@ -469,7 +471,9 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
 
         loss = None
         if labels is not None:
-            _require(logits.gather(1, labels.view(-1, 1)) > -math.inf, f"labels={labels.tolist()} names an absent choice.")
+            _require(
+                logits.gather(1, labels.view(-1, 1)) > -math.inf, f"labels={labels.tolist()} names an absent choice."
+            )
             loss = nn.functional.cross_entropy(logits, labels.view(-1))
         return MultipleChoiceModelOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions

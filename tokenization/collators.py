@@ -88,9 +88,7 @@ class DataCollatorForBlankInfilling:
             start = int(generator.integers(0, len(text) - size + 1))
             return self._corrupt_spans(text, [(start, start + size)], np.array([0]), mask)
         opened = np.concatenate([[self.tokenizer.cls_token_id], text])
-        return cut_suffix(
-            opened, len(opened) - size, mask_token_id=mask, sop_token_id=self.tokenizer.sop_token_id
-        )
+        return cut_suffix(opened, len(opened) - size, mask_token_id=mask, sop_token_id=self.tokenizer.sop_token_id)
 
     def _corrupt_spans(self, text, spans, order, mask_token_id) -> InfillingSample:
         tokens = np.concatenate([[self.tokenizer.cls_token_id], text, [self.tokenizer.eos_token_id]])

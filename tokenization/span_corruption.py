@@ -109,9 +109,7 @@ def corrupt_spans(
     )
 
 
-def cut_suffix(
-    tokens: np.ndarray, start: int, *, mask_token_id: int, sop_token_id: int
-) -> InfillingSample:
+def cut_suffix(tokens: np.ndarray, start: int, *, mask_token_id: int, sop_token_id: int) -> InfillingSample:
     """
     The document objective's suffix form (paper section 2.2): `tokens[:start] [gMASK] <sop>` -> `tokens[start:]`, without
     an end, because the document goes on.

@@ -81,7 +81,10 @@ def test_memory_becomes_a_cache(name):
     model = load(GLMForConditionalGeneration, name)
     with torch.inference_mode():
         first = model(
-            ids[:, :split], attention_mask=mask[:, :, :split, :split], position_ids=positions[..., :split], use_cache=True
+            ids[:, :split],
+            attention_mask=mask[:, :, :split, :split],
+            position_ids=positions[..., :split],
+            use_cache=True,
         )
         second = model(
             ids[:, split:],
@@ -135,7 +138,9 @@ def test_training_code_with_tanh_gelu(name):
         loss.backward()
         assert loss.item() == pytest.approx(expected["loss"], abs=1e-4)
         for key, norm in expected.get("grad_norms", {}).items():
-            assert dict(model.glm.named_parameters())[key].grad.norm().item() == pytest.approx(norm, rel=1e-4, abs=1e-6)
+            assert dict(model.glm.named_parameters())[key].grad.norm().item() == pytest.approx(
+                norm, rel=1e-4, abs=1e-6
+            )
 
 
 def generation_cases():
@@ -227,6 +232,8 @@ def test_choice_scores(name, case):
         outputs = model(**inputs, choice_ids=choice_ids, labels=tensors["in.labels"])
         if "rightpad" in case:  # the hub counts padding on the left as positions
             del inputs["position_ids"]
-            torch.testing.assert_close(model(**inputs, choice_ids=choice_ids).logits, tensors["out.logits"], **TOLERANCE)
+            torch.testing.assert_close(
+                model(**inputs, choice_ids=choice_ids).logits, tensors["out.logits"], **TOLERANCE
+            )
     torch.testing.assert_close(outputs.logits, tensors["out.logits"], **TOLERANCE)
     torch.testing.assert_close(outputs.loss, tensors["out.loss"].squeeze(), **TOLERANCE)
