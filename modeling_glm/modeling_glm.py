@@ -518,7 +518,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
     def _score_rows(self, input_ids, attention_mask, position_ids, choice_ids, **kwargs):
         if choice_ids is not None:
             raise ValueError("input_ids of shape (batch, choices, seq) holds the choices itself: give no choice_ids.")
-        batch_size, num_choices, length = input_ids.shape
+        batch_size, num_choices = input_ids.shape[:2]
         rows = input_ids.flatten(0, 1)
         padding = torch.ones_like(rows) if attention_mask is None else attention_mask.flatten(0, 1)
         outputs = self.glm(
