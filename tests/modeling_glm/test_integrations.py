@@ -1,0 +1,268 @@
+"""The libraries around the model, used as their users do: Trainer, PEFT, accelerate, torch.export, the originals' calls."""
+
+import copy
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForMultipleChoice,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    Seq2SeqTrainer,
+    Seq2SeqTrainingArguments,
+    Trainer,
+    TrainingArguments,
+)
+
+from modeling_glm import (
+    DataCollatorForBlankInfilling,
+    GLMConfig,
+    GLMForConditionalGeneration,
+    GLMForMultipleChoice,
+    GLMTokenizer,
+)
+
+from ..conftest import make_model, randomise, tiny_config
+
+TEXTS = ["The quick brown fox jumps over the lazy dog.", "Paris is the capital of France.", "One plus one is two."]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> GLMTokenizer:
+    return GLMTokenizer.train_from_iterator(TEXTS * 10, 320)
+
+
+@pytest.fixture(scope="module")
+def folder(tokenizer, tmp_path_factory):
+    """A saved model with its tokenizer."""
+    path = tmp_path_factory.mktemp("model")
+    model = GLMForConditionalGeneration(config_for(tokenizer))
+    randomise(model).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+def config_for(tokenizer, **overrides) -> GLMConfig:
+    return tiny_config(
+        vocab_size=len(tokenizer), max_position_embeddings=64, **{**tokenizer.special_token_ids, **overrides}
+    )
+
+
+def arguments(path, **overrides) -> TrainingArguments:
+    settings = {
+        "max_steps": 2,
+        "learning_rate": 1e-2,
+        "lr_scheduler_type": "constant",
+        "optim": "sgd",
+        "max_grad_norm": 0.0,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "use_cpu": True,
+        "report_to": "none",
+        "remove_unused_columns": False,
+        "train_sampling_strategy": "sequential",
+        "disable_tqdm": True,
+    }
+    return TrainingArguments(path, **{**settings, **overrides})
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_gradient_accumulation_equals_one_big_batch(tokenizer, tmp_path, smoothing):
+    collator = DataCollatorForBlankInfilling(tokenizer, max_length=60)
+    # Different lengths: a mean of means would differ from the mean over all labelled tokens.
+    ids = [tokenizer(text * repeat, add_special_tokens=False).input_ids for text, repeat in zip(TEXTS, (3, 1, 2))]
+    data = [{"input_ids": row, "sample_id": number} for number, row in enumerate(ids * 4)]
+    models, losses = [], []
+    for size, steps in ((6, 1), (1, 6)):
+        model = randomise(GLMForConditionalGeneration(config_for(tokenizer)))
+        settings = {"per_device_train_batch_size": size, "gradient_accumulation_steps": steps}
+        if smoothing:
+            settings["label_smoothing_factor"] = smoothing
+        trainer = Trainer(model, arguments(tmp_path, **settings), train_dataset=data, data_collator=collator)
+        trainer.train()
+        models.append(model)
+        losses.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
+    if smoothing:
+        return  # the library's label smoother works on our aligned logits; how it averages is its own matter
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    for first, second in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
+
+
+def test_trainer_evaluates_saves_and_resumes(tokenizer, tmp_path):
+    data = [tokenizer(text, add_special_tokens=False) for text in TEXTS * 4]
+    collator = DataCollatorForBlankInfilling(tokenizer)
+    settings = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "eval_strategy": "steps", "eval_steps": 2}
+    model = randomise(GLMForConditionalGeneration(config_for(tokenizer)))
+    trainer = Trainer(
+        model, arguments(tmp_path, **settings), train_dataset=data, eval_dataset=data, data_collator=collator
+    )
+    trainer.train()
+    resumed = Trainer(
+        GLMForConditionalGeneration(config_for(tokenizer)),
+        arguments(tmp_path, **{**settings, "max_steps": 5}),
+        train_dataset=data,
+        eval_dataset=data,
+        data_collator=collator,
+    )
+    resumed.train(resume_from_checkpoint=True)
+    assert resumed.state.global_step == 5
+    assert all("eval_loss" in entry for entry in trainer.state.log_history if "eval_runtime" in entry)
+
+
+def test_seq2seq_trainer_predicts_with_generate(tokenizer, tmp_path):
+    """The batch holds the gold answers behind the prompts; what is generated must not depend on them."""
+    prompts = [text.replace("the", "[MASK]", 1).replace("one", "[MASK]", 1) for text in TEXTS]
+
+    def collate(examples):
+        inputs = tokenizer([prompt for prompt, _ in examples], return_tensors="pt", padding=True)
+        return tokenizer.build_inputs_for_generation(inputs, targets=[target for _, target in examples])
+
+    model = randomise(GLMForConditionalGeneration(config_for(tokenizer)))
+    model.generation_config.max_new_tokens_per_blank = 5
+    settings = Seq2SeqTrainingArguments(
+        tmp_path,
+        predict_with_generate=True,
+        use_cpu=True,
+        report_to="none",
+        remove_unused_columns=False,
+        per_device_eval_batch_size=3,
+        disable_tqdm=True,
+    )
+    answers = []
+    for target in ("the", "fox jumps over"):
+        trainer = Seq2SeqTrainer(model, settings, data_collator=collate, processing_class=tokenizer)
+        predictions = trainer.predict([(prompt, target) for prompt in prompts]).predictions
+        predictions[predictions == -100] = tokenizer.pad_token_id
+        answers.append(tokenizer.decode_blanks(predictions))
+    inputs = tokenizer(prompts, return_tensors="pt", padding=True)
+    expected = tokenizer.decode_blanks(model.generate(**inputs))
+    assert answers[0] == answers[1] == expected
+
+
+def test_lora_trains_saves_merges_and_reloads(tokenizer, tmp_path):
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    base = randomise(GLMForConditionalGeneration(config_for(tokenizer)))
+    lora = LoraConfig(r=4, lora_alpha=8, target_modules=["query_key_value", "dense"], task_type="CAUSAL_LM")
+    model = get_peft_model(copy.deepcopy(base), lora)
+    inputs = tokenizer(["The [MASK] fox"], return_tensors="pt")
+    batch = tokenizer.build_inputs_for_generation(inputs, targets=["quick brown"])
+    optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=1e-2)
+    losses = []
+    for _ in range(12):
+        loss = model(**batch).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2
+    model.eval()
+    with torch.no_grad():
+        expected = model(**batch).loss
+    model.save_pretrained(tmp_path)
+    reloaded = PeftModel.from_pretrained(base, tmp_path).eval()
+    assert (
+        model.generate(**inputs, max_new_tokens=3).tolist() == reloaded.generate(**inputs, max_new_tokens=3).tolist()
+    )
+    merged = reloaded.merge_and_unload()
+    assert isinstance(merged, GLMForConditionalGeneration)
+    with torch.no_grad():
+        torch.testing.assert_close(merged(**batch).loss, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_layers_on_cpu_and_disk(folder, tokenizer, tmp_path):
+    whole = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    split = AutoModelForSeq2SeqLM.from_pretrained(
+        folder, device_map="auto", max_memory={"cpu": 40_000}, offload_folder=tmp_path
+    ).eval()
+    assert "disk" in split.hf_device_map.values()
+    inputs = tokenizer("The [MASK] fox [MASK].", return_tensors="pt")
+    with torch.no_grad():
+        torch.testing.assert_close(split(**inputs).logits, whole(**inputs).logits, atol=1e-5, rtol=1e-5)
+    how = {"max_new_tokens_per_blank": 3}
+    assert split.generate(**inputs, **how).tolist() == whole.generate(**inputs, **how).tolist()
+
+
+def test_accelerate_in_bf16(tokenizer):
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
+    model = randomise(GLMForConditionalGeneration(config_for(tokenizer))).train()
+    exact = copy.deepcopy(model)
+    inputs = tokenizer(TEXTS[0].replace("fox", "[MASK]"), return_tensors="pt")
+    batch = tokenizer.build_inputs_for_generation(inputs, targets="fox")
+    prepared, optimizer = accelerator.prepare(model, torch.optim.AdamW(model.parameters()))
+    loss = prepared(**batch).loss
+    accelerator.backward(loss)
+    optimizer.step()
+    assert loss.item() == pytest.approx(exact(**batch).loss.item(), rel=0.05)
+
+
+def test_export(tokenizer):
+    model = make_model(GLMForConditionalGeneration)
+    model.config.use_cache = False
+    ids = torch.tensor([[2, 11, 3, 12, 1, 6, 13], [2, 3, 12, 1, 6, 13, 14]])
+    mask = torch.ones_like(ids)
+    length = torch.export.Dim("length", min=4, max=48)
+    shapes = {"input_ids": {1: length}, "attention_mask": {1: length}}
+    program = torch.export.export(
+        model, (), {"input_ids": ids, "attention_mask": mask}, dynamic_shapes=shapes, strict=False
+    )
+    longer, longer_mask = torch.nn.functional.pad(ids, (3, 0)), torch.nn.functional.pad(mask, (3, 0))
+    with torch.no_grad():
+        found = program.module()(input_ids=longer, attention_mask=longer_mask).logits
+        expected = model(longer, attention_mask=longer_mask).logits
+    torch.testing.assert_close(found[:, 3:], expected[:, 3:], atol=1e-5, rtol=1e-5)
+
+
+def test_export_of_choices():
+    model = make_model(GLMForMultipleChoice)
+    inputs = {"input_ids": torch.tensor([[2, 11, 3, 1]]), "choice_ids": torch.tensor([[[11, 12], [13, -100]]])}
+    program = torch.export.export(model, (), inputs, strict=False)
+    with torch.no_grad():
+        torch.testing.assert_close(program.module()(**inputs).logits, model(**inputs).logits, atol=1e-5, rtol=1e-5)
+
+
+class TestOriginalSnippets:
+    """The three snippets of the originals' README; only the path is ours."""
+
+    def test_generation(self, folder):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+        model = AutoModelForSeq2SeqLM.from_pretrained(folder, trust_remote_code=True)
+        model = model.eval()
+        text = "Ng is an adjunct professor at [MASK] (formerly associate professor and Director of its AI Lab)."
+        inputs = tokenizer(text, return_tensors="pt")
+        inputs = tokenizer.build_inputs_for_generation(inputs, max_gen_length=512)
+        inputs = inputs.to("cpu")
+        with pytest.raises(ValueError, match="are the limit"):  # this text is too long for this vocabulary
+            model.generate(**inputs, max_length=512, eos_token_id=tokenizer.eop_token_id)
+        inputs = tokenizer("The quick brown [MASK].", return_tensors="pt")
+        inputs = tokenizer.build_inputs_for_generation(inputs, max_gen_length=512).to("cpu")
+        outputs = model.generate(**inputs, max_length=40, eos_token_id=tokenizer.eop_token_id)
+        assert isinstance(tokenizer.decode(outputs[0].tolist()), str)
+        assert outputs.shape[1] <= 40
+
+    def test_training(self, folder):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+        model = AutoModelForSeq2SeqLM.from_pretrained(folder, trust_remote_code=True)
+        inputs = tokenizer(["Paris is in [MASK].", "One minus one is zero? [MASK]"], return_tensors="pt", padding=True)
+        inputs = tokenizer.build_inputs_for_generation(
+            inputs, targets=["France", "No"], max_gen_length=8, padding=False
+        )
+        inputs = inputs.to("cpu")
+        outputs = model(**inputs)
+        loss = outputs.loss
+        logits = outputs.logits
+        assert loss.isfinite() and logits.shape[:2] == inputs["input_ids"].shape
+
+    def test_classification(self, folder):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+        model = AutoModelForMultipleChoice.from_pretrained(folder, trust_remote_code=True)
+        inputs = tokenizer(["Paris is in [MASK].", "One minus one is zero? [MASK]"], return_tensors="pt", padding=True)
+        choices = [["France", "Rome"], ["Yes", "No"]]
+        inputs = tokenizer.build_inputs_for_multiple_choice(inputs, choices)
+        inputs = inputs.to("cpu")
+        outputs = model(**inputs)
+        logits = outputs.logits
+        assert logits.shape == (2, 2) and logits.isfinite().all()
