@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from baselines import MASK, Blank, evaluate_baselines, make_blanks
+from baselines import MASK
 from common import answer_blanks, has_fast_bf16, plot_losses, whole_folder
 from corpus import build_corpus, split
+from held_out import error_ratio, measure_held_out
 from transformers import (
     AutoModelForMultipleChoice,
     AutoModelForSeq2SeqLM,
@@ -72,11 +73,6 @@ class Arguments:
     steps: int = field(default=150, metadata={"help": "Steps of fine-tuning, 64 examples each."})
 
 
-def mean(values) -> float:
-    values = list(values)
-    return sum(values) / len(values)
-
-
 def heading(text: str):
     print(f"\n{text}\n{'-' * len(text)}")
 
@@ -91,7 +87,7 @@ def fill(model, tokenizer, texts: list[str]):
 
 def rank(model_name: str, tokenizer, texts: list[str], choices: list[list[str]]):
     """(b) Choices for a blank with their probabilities."""
-    model = AutoModelForMultipleChoice.from_pretrained(model_name).eval()
+    model = AutoModelForMultipleChoice.from_pretrained(model_name, dtype=torch.float32).eval()
     inputs = tokenizer(texts, return_tensors="pt", padding=True)
     with torch.inference_mode():
         logits = model(**tokenizer.build_inputs_for_multiple_choice(inputs, choices)).logits
@@ -109,46 +105,15 @@ def continue_text(model, tokenizer, texts: list[str]):
         print(f"  {text} ...\n    -> {text} <{answer}>")
 
 
-def measure(model, tokenizer, count: int) -> dict[str, tuple[list[bool], float]]:
+def measure(model, tokenizer, count: int):
     """Exact match and loss of blanks in held-out text, beside trivial baselines."""
-    documents = build_corpus()
-    blanks = make_blanks(split(documents, held_out=True), count=count, seed=1)
-    results = evaluate_baselines(split(documents, held_out=False), blanks, tokenizer_encode(tokenizer))
-    best = max(mean(hits) for hits, _ in results.values())
-    answers = answer_blanks(model, tokenizer, [blank.text for blank in blanks], max_new_tokens_per_blank=24)
-    right = [answer == blank.answer for (answer, *_), blank in zip(answers, blanks, strict=True)]
-    results["GLM"] = right, blank_loss(model, tokenizer, blanks)
-
-    facts = [blank.family != "prose" for blank in blanks]
-    print(f"  {count} blanks of 1 to 3 words in held-out text, {sum(facts)} of them in facts, the others in prose.")
+    print(f"  {count} blanks of 1 to 3 words in text that was held out from training.")
     print("  The baselines are told how many words are missing; GLM has to find out.\n")
+    rows = measure_held_out(model, tokenizer, count)
     print(f"  {'':24}{'exact match':>12}{'in facts':>10}{'in prose':>10}{'nats per token':>16}")
-    for name, (hits, loss) in results.items():
-        in_facts = mean(hit for hit, fact in zip(hits, facts, strict=True) if fact)
-        in_prose = mean(hit for hit, fact in zip(hits, facts, strict=True) if not fact)
-        print(f"  {name:24}{mean(hits):>12.1%}{in_facts:>10.1%}{in_prose:>10.1%}{loss:>16.2f}")
-    print(f"\n  GLM makes {(1 - mean(right)) / (1 - best):.0%} of the errors of the best baseline.")
-    return results
-
-
-def tokenizer_encode(tokenizer):
-    return lambda text: tokenizer.encode(text, add_special_tokens=False)
-
-
-@torch.inference_mode()
-def blank_loss(model, tokenizer, blanks: list[Blank], batch_size: int = 64) -> float:
-    """Cross entropy of the right answers in nats per token, the end of each answer included."""
-    total, tokens = 0.0, 0
-    for start in range(0, len(blanks), batch_size):
-        chunk = blanks[start : start + batch_size]
-        inputs = tokenizer([blank.text for blank in chunk], return_tensors="pt", padding=True)
-        # A word inside a text begins with the space before it.
-        targets = [" " * (" " in blank.text.partition(MASK)[0][-1:]) + blank.answer for blank in chunk]
-        batch = tokenizer.build_inputs_for_generation(inputs, targets=targets)
-        count = int((batch["labels"] != -100).sum())
-        total += model(**batch).loss.item() * count
-        tokens += count
-    return total / tokens
+    for row in rows:
+        print(f"  {row.name:24}{row.all:>12.1%}{row.facts:>10.1%}{row.prose:>10.1%}{row.loss:>16.2f}")
+    print(f"\n  GLM makes {error_ratio(rows):.0%} of the errors of the best baseline.")
 
 
 def show_held_out(model, tokenizer, count: int):
@@ -200,7 +165,7 @@ class ComparisonCollator:
 def fine_tune(model_name: str, tokenizer, steps: int, target: Path):
     """(d) Cloze fine-tuning with Trainer, from a question never seen before to a saved model."""
     set_seed(0)
-    model = AutoModelForMultipleChoice.from_pretrained(model_name)
+    model = AutoModelForMultipleChoice.from_pretrained(model_name, dtype=torch.float32)
     collator = ComparisonCollator(tokenizer)
     held_out = comparisons(400, held_out=True, seed=1)
     with tempfile.TemporaryDirectory() as scratch:
@@ -249,7 +214,7 @@ def main():
     embedded = Path(args.model).resolve() == EMBEDDED.resolve()
     disable_progress_bar()  # of weight loading: too fast to be of use
     tokenizer = AutoTokenizer.from_pretrained(args.model)
-    model = AutoModelForSeq2SeqLM.from_pretrained(args.model).eval()
+    model = AutoModelForSeq2SeqLM.from_pretrained(args.model, dtype=torch.float32).eval()
     print(f"{args.model}: {model.num_parameters():,} parameters, {len(tokenizer):,} tokens")
 
     heading("(a) Fill blanks")

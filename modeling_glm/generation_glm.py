@@ -76,6 +76,10 @@ def remaining_blanks(input_ids: torch.LongTensor, config: GLMConfig) -> torch.Lo
 class GLMGenerationMixin(GenerationMixin):
     """`generate` for blanks. It keeps no state of its own: all follows from the ids, in beams and drafts as well."""
 
+    def default_generation_config(self) -> GenerationConfig:
+        """The settings of a model without a generation_config.json: a piece ends a generation as the end of text does."""
+        return GenerationConfig(pad_token_id=self.config.pad_token_id, eos_token_id=self._end_token_ids(None) or None)
+
     @torch.no_grad()
     def generate(
         self,
@@ -143,7 +147,8 @@ class GLMGenerationMixin(GenerationMixin):
                 pieces = remaining_blanks(input_ids, self.config) + 1  # the running one included
                 settings["max_new_tokens"] = int(pieces.max()) * (limit + 1)
             settings["eos_token_id"] = self._end_token_ids(chosen["eos_token_id"])
-            kwargs["max_new_tokens_per_blank"] = limit
+            kwargs.pop("max_new_tokens_per_blank", None)
+            kwargs["piece_limit"] = limit
 
         if generation_config is None:
             kwargs.update(settings)
@@ -182,14 +187,14 @@ class GLMGenerationMixin(GenerationMixin):
         position_ids: None = None,  # never kept between steps
         generation_position_ids: torch.LongTensor | None = None,
         generation_attention_mask: torch.Tensor | None = None,
-        max_new_tokens_per_blank: int | None = None,
+        piece_limit: int | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
         length = input_ids.shape[1]
         if generation_position_ids is None:
             position_ids = compute_position_ids(input_ids, self.config, attention_mask)
-            if max_new_tokens_per_blank is not None:
-                attention_mask = self._hide_unread(input_ids, attention_mask, position_ids, max_new_tokens_per_blank)
+            if piece_limit is not None:
+                attention_mask = self._hide_unread(input_ids, attention_mask, position_ids, piece_limit)
         else:
             position_ids = _continue_positions(generation_position_ids, length)
         if generation_attention_mask is not None:
@@ -255,18 +260,18 @@ class GLMGenerationMixin(GenerationMixin):
         if model_kwargs.get("generation_position_ids") is not None:
             return processors
         merge = bool(generation_config.do_sample or generation_config.num_beams > 1)
-        ends = self._end_token_ids(generation_config.eos_token_id)
+        ends = [i for i in self._end_token_ids(generation_config.eos_token_id) if i >= 0]  # -1 stands for none
         # First, so that all others see the scores that count; the limit last, so that none of them undoes it.
         processors.insert(0, NextBlankLogitsProcessor(self.config, ends, merge))
-        limit = self._piece_limit(model_kwargs.get("max_new_tokens_per_blank"))
+        limit = self._piece_limit(model_kwargs.get("piece_limit"))
         processors.append(MaxPieceLengthLogitsProcessor(self.config, limit))
         return processors
 
     def _end_token_ids(self, chosen: int | list[int] | None) -> list[int]:
         """What ends a piece: its own end token, and the end of text or whatever the caller chose in place of it."""
         chosen = self.config.eos_token_id if chosen is None else chosen
-        chosen = [] if chosen is None else chosen if isinstance(chosen, list | tuple) else [chosen]
-        return sorted({self.config.eop_token_id, *chosen})
+        chosen = chosen if isinstance(chosen, list | tuple) else [chosen]
+        return sorted({token_id for token_id in (self.config.eop_token_id, *chosen) if token_id is not None})
 
     def _padding_id(self) -> int:
         return self.config.eop_token_id if self.config.pad_token_id is None else self.config.pad_token_id

@@ -343,6 +343,7 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         # By its class name the library would take the loss that shifts the labels; here they are aligned.
         self.loss_type = "ForMaskedLM"
+        self.generation_config = self.default_generation_config()
         self.post_init()
 
     @can_return_tuple

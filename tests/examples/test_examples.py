@@ -45,7 +45,8 @@ def test_quickstart_on_another_model(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run("01_quickstart.py", "--model", tmp_path / "copy")
     printed = capsys.readouterr().out
-    assert "(c)" in printed and "(d)" not in printed
+    assert "(c)" in printed
+    assert "(d)" not in printed
 
 
 def test_pretraining_from_a_text_file_resumes(tmp_path, monkeypatch, capsys):
@@ -79,8 +80,13 @@ def test_interrupted_writing_leaves_the_old_folder(tmp_path):
     target = tmp_path / "model"
     with whole_folder(target) as folder:
         (folder / "a").write_text("old")
-    with pytest.raises(KeyboardInterrupt), whole_folder(target) as folder:
-        (folder / "a").write_text("new")
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with whole_folder(target) as folder:
+            (folder / "a").write_text("new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
     assert (target / "a").read_text() == "old"

@@ -67,7 +67,7 @@ def test_presets_have_the_published_number_of_parameters(name, parameters):
 def test_presets_by_short_name_and_with_changes():
     config = GLMConfig.from_preset("10B", hidden_dropout=0.0)
     assert (config.num_hidden_layers, config.hidden_dropout) == (48, 0.0)
-    with pytest.raises(ValueError, match="No preset 'glm-3b'.*glm-large"):
+    with pytest.raises(ValueError, match=r"No preset 'glm-3b'.*glm-large"):
         GLMConfig.from_preset("glm-3b")
 
 

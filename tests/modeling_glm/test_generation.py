@@ -24,10 +24,10 @@ def model() -> GLMForConditionalGeneration:
 
 def ending_model(**kwargs) -> GLMForConditionalGeneration:
     """A model that ends its pieces every few tokens."""
-    model = make_model(GLMForConditionalGeneration, seed=3, **kwargs)
-    with torch.no_grad():
-        model.get_input_embeddings().weight[EOP] *= 1.3
-        model.get_input_embeddings().weight[EOS] *= 0.8
+    model = make_model(GLMForConditionalGeneration, seed=4, **kwargs)
+    words, norm = model.get_input_embeddings().weight, model.glm.transformer.final_layernorm
+    with torch.no_grad():  # raises the logits of the ends by 3.5 and 2.8
+        norm.bias += 3.5 * words[EOP] / words[EOP].norm() ** 2 + 2.8 * words[EOS] / words[EOS].norm() ** 2
     return model
 
 
@@ -89,7 +89,8 @@ def read_pieces(row: list[int], prompt_length: int) -> list[list[int]]:
 def expected(model) -> list[list[list[int]]]:
     pieces = [fill_naively(model, prompt, LIMIT) for prompt in prompts()]
     lengths = {len(piece) for row in pieces for piece in row}
-    assert LIMIT in lengths and len(lengths) > 2  # some end by themselves, some are cut off
+    assert LIMIT in lengths
+    assert len(lengths) > 2
     return pieces
 
 
@@ -107,7 +108,7 @@ def test_greedy_equals_a_naive_loop(expected, side, cache, implementation):
     assert [read_pieces(row, ids.shape[1]) for row in outputs.tolist()] == expected
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_any_prompt_equals_a_naive_loop(data, model):
     word = st.integers(FIRST_WORD, 63)
@@ -141,7 +142,7 @@ def test_started_prompts_go_on_beside_fresh_ones(model, expected):
     found = [row[row.index(CLS) :] for row in outputs]
     assert read_pieces(found[0], len(prompt)) == expected[1]
     assert (
-        read_pieces([t for t in found[1][: len(prompts()[0])]] + found[1][found[1].index(SOP) :], len(prompts()[0]))
+        read_pieces(list(found[1][: len(prompts()[0])]) + found[1][found[1].index(SOP) :], len(prompts()[0]))
         == expected[0]
     )
 
@@ -198,7 +199,7 @@ def test_sampling_follows_the_distribution(model):
     probabilities[SOP] = probabilities[[EOP, EOS]].sum()
     probabilities[[EOP, EOS]] = 0
     torch.manual_seed(0)
-    count = 4000
+    count = 1500
     drawn = model.generate(prompt, do_sample=True, top_k=0, num_return_sequences=count, max_new_tokens=1)[:, -1]
     frequencies = torch.bincount(drawn, minlength=64) / count
     deviation = (probabilities * (1 - probabilities) / count).sqrt()
@@ -227,7 +228,7 @@ def test_prompt_lookup_and_assistants_change_nothing(model, expected, row):
     ids = torch.tensor([prompts()[row]])
     how = {"do_sample": False, "max_new_tokens_per_blank": LIMIT}
     lookup = model.generate(ids, prompt_lookup_num_tokens=3, **how)
-    assistant = make_model(GLMForConditionalGeneration, seed=3, num_hidden_layers=1)
+    assistant = make_model(GLMForConditionalGeneration, seed=4, num_hidden_layers=1)
     assisted = model.generate(ids, assistant_model=assistant, **how)
     for outputs in (lookup, assisted):
         assert read_pieces(outputs[0].tolist(), ids.shape[1]) == expected[row]
@@ -274,9 +275,10 @@ def test_setting_travels_with_the_model(model, tmp_path):
 
 
 def test_default_length_is_bounded(model):
-    never_ending = make_model(GLMForConditionalGeneration, seed=3)
+    never_ending = make_model(GLMForConditionalGeneration, seed=4)
+    words, norm = never_ending.get_input_embeddings().weight, never_ending.glm.transformer.final_layernorm
     with torch.no_grad():
-        never_ending.get_input_embeddings().weight[[EOP, EOS]] *= 0.01
+        norm.bias -= 99 * (words[EOP] / words[EOP].norm() ** 2 + words[EOS] / words[EOS].norm() ** 2)
     ids = torch.tensor([prompts()[0]])
     pieces = read_pieces(never_ending.generate(ids)[0].tolist(), ids.shape[1])
     assert [len(piece) for piece in pieces] == [47]  # the position table: 48 positions, one for the start
@@ -318,7 +320,7 @@ def test_errors_without_ids(model):
         model.generate(inputs_embeds=torch.zeros(1, 3, 32))
     with pytest.raises(ValueError, match=r"eop_token_id.*special_token_ids"):
         make_model(GLMForConditionalGeneration, eop_token_id=None).generate(torch.tensor([prompts()[0]]))
-    with pytest.raises(NotImplementedError, match="generate_batch|causal"):
+    with pytest.raises(NotImplementedError, match="causal prompt"):
         model.generate_batch([prompts()[0]])
 
 

@@ -1,6 +1,7 @@
 """What must come out the same whatever way it is computed: padding, caches, packing, compilation, precision, saving."""
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -139,9 +140,9 @@ def packed(model) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 def labelled(model) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The same rows one below the other."""
-    ids, positions, labels = packed(model)
+    _ids, _positions, labels = packed(model)
     bounds = torch.tensor([0, *(len(row) for row in rows())]).cumsum(0)
-    cut = [labels[0, start:stop].tolist() for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+    cut = [labels[0, start:stop].tolist() for start, stop in itertools.pairwise(bounds)]
     return (
         pad_rows(rows(), "right", PAD),
         pad_rows([[1] * len(row) for row in rows()], "right"),

@@ -70,7 +70,10 @@ def arguments(path, **overrides) -> TrainingArguments:
 def test_gradient_accumulation_equals_one_big_batch(tokenizer, tmp_path, smoothing):
     collator = DataCollatorForBlankInfilling(tokenizer, max_length=60)
     # Different lengths: a mean of means would differ from the mean over all labelled tokens.
-    ids = [tokenizer(text * repeat, add_special_tokens=False).input_ids for text, repeat in zip(TEXTS, (3, 1, 2))]
+    ids = [
+        tokenizer(text * repeat, add_special_tokens=False).input_ids
+        for text, repeat in zip(TEXTS, (3, 1, 2), strict=False)
+    ]
     data = [{"input_ids": row, "sample_id": number} for number, row in enumerate(ids * 4)]
     models, losses = [], []
     for size, steps in ((6, 1), (1, 6)):
@@ -254,7 +257,8 @@ class TestOriginalSnippets:
         outputs = model(**inputs)
         loss = outputs.loss
         logits = outputs.logits
-        assert loss.isfinite() and logits.shape[:2] == inputs["input_ids"].shape
+        assert loss.isfinite()
+        assert logits.shape[:2] == inputs["input_ids"].shape
 
     def test_classification(self, folder):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
@@ -265,4 +269,5 @@ class TestOriginalSnippets:
         inputs = inputs.to("cpu")
         outputs = model(**inputs)
         logits = outputs.logits
-        assert logits.shape == (2, 2) and logits.isfinite().all()
+        assert logits.shape == (2, 2)
+        assert logits.isfinite().all()

@@ -158,5 +158,5 @@ def test_a_cache_without_positions_is_refused():
     model = make_model(GLMForConditionalGeneration)
     with torch.no_grad():
         first = model(torch.tensor([[CLS, MASK, EOS, SOP]]))
-        with pytest.raises(ValueError, match="holds 4 tokens.*position_ids"):
+        with pytest.raises(ValueError, match=r"holds 4 tokens.*position_ids"):
             model(torch.tensor([[11]]), past_key_values=first.past_key_values)

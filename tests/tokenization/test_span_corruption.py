@@ -1,5 +1,6 @@
 """Corruption: layouts of the original by hand, invariants for any text, statistics that can fail."""
 
+import itertools
 import json
 
 import numpy as np
@@ -73,9 +74,11 @@ def restore(sample) -> list[int]:
 def test_spans_do_not_touch_and_the_text_is_restored(length, ratio, mean, seed):
     generator = np.random.default_rng(seed)
     spans = sample_spans(generator, length, ratio, poisson_lengths(mean))
-    assert spans and spans[0][0] >= 0 and spans[-1][1] <= length
+    assert spans
+    assert spans[0][0] >= 0
+    assert spans[-1][1] <= length
     assert all(stop - start >= 1 for start, stop in spans)
-    assert all(start > stop for (_, stop), (start, _) in zip(spans[:-1], spans[1:], strict=True))
+    assert all(start > stop for (_, stop), (start, _) in itertools.pairwise(spans))
     tokens = np.arange(100, 100 + length)
     sample = corrupt_spans(tokens, spans, generator.permutation(len(spans)), **IDS)
     assert restore(sample) == tokens.tolist()
@@ -113,7 +116,8 @@ def test_batches(tokenizer, features, objectives):
     batch = collator(features)
     shape = batch["input_ids"].shape
     assert shape == batch["attention_mask"].shape == batch["labels"].shape
-    assert shape[1] % 8 == 0 and batch["position_ids"].shape == (len(features), 2, shape[1])
+    assert shape[1] % 8 == 0
+    assert batch["position_ids"].shape == (len(features), 2, shape[1])
     assert (batch["labels"][batch["position_ids"][:, 1] == 0] == -100).all()
     assert (batch["labels"] != -100).any(1).all()
     assert (batch["input_ids"] != tokenizer.eop_token_id).all()
