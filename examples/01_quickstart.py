@@ -194,6 +194,7 @@ def fine_tune(model_name: str, tokenizer, steps: int, target: Path):
         before = trainer.evaluate()["eval_accuracy"]
         trainer.train()
         after = trainer.evaluate()["eval_accuracy"]
+    model = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # without the autocast of training
     print(f"\n  accuracy on {len(held_out)} held-out pairs: {before:.1%} before, {after:.1%} after {steps} steps")
 
     with whole_folder(target) as folder:

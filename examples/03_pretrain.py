@@ -45,7 +45,9 @@ class Arguments:
     mask_ratio: float = field(default=0.25, metadata={"help": "Share of a text that the token objective blanks out."})
     max_steps: int = field(default=8500, metadata={"help": "Length of the run in steps."})
     batch_size: int = field(default=48, metadata={"help": "Texts per step."})
-    learning_rate: float = field(default=2e-3, metadata={"help": "Peak learning rate; cosine to 5% of it."})
+    learning_rate: float = field(
+        default=2e-3, metadata={"help": "Peak learning rate; cosine down to a twentieth of it."}
+    )
     save_steps: int = field(default=250, metadata={"help": "Steps between checkpoints, each with a held-out loss."})
     blanks: int = field(default=2000, metadata={"help": "Held-out blanks to measure on at the end."})
     seed: int = field(default=0, metadata={"help": "For weights, order and blanks."})

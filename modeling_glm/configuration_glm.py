@@ -134,6 +134,7 @@ class GLMConfig(PreTrainedConfig):
         tie_word_embeddings (`bool`): Whether the output projection is the word embedding.
         pad_token_id, eos_token_id, cls_token_id (`int`, *optional*): Ids of the padding, the end of text and the
             token that opens every text.
+        bos_token_id (`int`, *optional*): Not used by GLM; some functions of the library look for it.
         mask_token_id, smask_token_id, gmask_token_id (`int`, *optional*): Ids of the three blanks: `[MASK]` (short
             span), `[sMASK]` (sentences), `[gMASK]` (long continuation). None where the vocabulary has no such token.
         sop_token_id, eop_token_id (`int`, *optional*): Ids that start and end the piece that fills a blank.
@@ -162,6 +163,7 @@ class GLMConfig(PreTrainedConfig):
     }
     # The fused projection is [q; k; v] by thirds, which no style shards head by head: its output is gathered.
     base_model_tp_plan = {
+        "word_embeddings": "embedding_rowwise",
         "transformer.layers.*.attention.query_key_value": "colwise_gather_output",
         "transformer.layers.*.attention.dense": "rowwise_split_input",
         "transformer.layers.*.mlp.dense_h_to_4h": "colwise",
@@ -191,6 +193,7 @@ class GLMConfig(PreTrainedConfig):
     use_cache: bool = True
     tie_word_embeddings: bool = True
     pad_token_id: int | None = None
+    bos_token_id: int | None = None
     eos_token_id: int | list[int] | None = None
     cls_token_id: int | None = None
     mask_token_id: int | None = None
@@ -217,11 +220,6 @@ class GLMConfig(PreTrainedConfig):
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
         if self.intermediate_size is None:
             self.intermediate_size = 4 * self.hidden_size
-
-    @property
-    def head_dim(self) -> int:
-        """Width of an attention head."""
-        return self.hidden_size // self.num_attention_heads
 
     @property
     def mask_token_ids(self) -> list[int]:

@@ -17,6 +17,8 @@ logger = logging.get_logger(__name__)
 
 # How long an answer may get where the caller sets no limit at all.
 DEFAULT_MAX_NEW_TOKENS_PER_BLANK = 64
+# Seq2SeqTrainer writes it into the model's generation config, where it says nothing of what anybody wants.
+LIBRARY_DEFAULT_MAX_LENGTH = 20
 
 
 class NextBlankLogitsProcessor(LogitsProcessor):
@@ -26,7 +28,7 @@ class NextBlankLogitsProcessor(LogitsProcessor):
 
     Args:
         config: Gives the ids of the masks and of the start of a piece.
-        end_token_ids: The tokens that end a piece.
+        end_token_ids: The tokens that end a piece; none where pieces are not to end by themselves.
         merge: Whether several ends add up their probability (in sampling and beams), or the best counts (greedy).
     """
 
@@ -36,6 +38,10 @@ class NextBlankLogitsProcessor(LogitsProcessor):
         self.merge = merge
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        if not self.end_token_ids:
+            scores = scores.clone()
+            scores[:, [self.config.sop_token_id, self.config.eop_token_id]] = -torch.inf
+            return scores
         ends = scores[:, self.end_token_ids]
         end_score = ends.logsumexp(-1) if self.merge else ends.amax(-1)
         more = remaining_blanks(input_ids, self.config) > 0
@@ -103,7 +109,8 @@ class GLMGenerationMixin(GenerationMixin):
             attention_mask: (batch, seq), 0 for padding. Without it nothing is taken for padding, because the
                 vocabularies of GLM pad with the token that ends a text.
             position_ids: (batch, 2, seq) as the originals' tokenizers build them. Then one piece is decoded at the
-                positions given, and blanks are not looked for; `generation_attention_mask` (batch, 1, seq, seq) is
+                positions given, and blanks are not looked for; every row must hold its start of piece, and end without
+                padding; `generation_attention_mask` (batch, 1, seq, seq) is
                 used with them.
             labels: Ignored, but marks the batch as one of training: its gold Part B is cut off before filling.
 
@@ -134,6 +141,7 @@ class GLMGenerationMixin(GenerationMixin):
 
         settings = {"pad_token_id": self._padding_id() if chosen["pad_token_id"] is None else chosen["pad_token_id"]}
         if kwargs.get("position_ids") is not None:
+            self._check_running_piece(input_ids, attention_mask)
             kwargs["generation_position_ids"] = kwargs.pop("position_ids")
             kwargs.pop("max_new_tokens_per_blank", None)
             settings["eos_token_id"] = chosen["eos_token_id"] or self._end_token_ids(None)
@@ -146,7 +154,7 @@ class GLMGenerationMixin(GenerationMixin):
                     limit = min(limit, DEFAULT_MAX_NEW_TOKENS_PER_BLANK)
                 pieces = remaining_blanks(input_ids, self.config) + 1  # the running one included
                 settings["max_new_tokens"] = int(pieces.max()) * (limit + 1)
-            settings["eos_token_id"] = self._end_token_ids(chosen["eos_token_id"])
+            settings["eos_token_id"] = self._end_token_ids(chosen["eos_token_id"]) or -1
             kwargs.pop("max_new_tokens_per_blank", None)
             kwargs["piece_limit"] = limit
 
@@ -170,6 +178,8 @@ class GLMGenerationMixin(GenerationMixin):
         )
         configs = [config for config in (generation_config, self.generation_config) if config is not None]
         found = {name: [kwargs.get(name), *(getattr(config, name, None) for config in configs)] for name in names}
+        if found["max_length"][-1] == LIBRARY_DEFAULT_MAX_LENGTH:
+            found["max_length"].pop()
         return {name: next((value for value in values if value is not None), None) for name, values in found.items()}
 
     def generate_batch(self, *args: Any, **kwargs: Any):
@@ -260,7 +270,7 @@ class GLMGenerationMixin(GenerationMixin):
         if model_kwargs.get("generation_position_ids") is not None:
             return processors
         merge = bool(generation_config.do_sample or generation_config.num_beams > 1)
-        ends = [i for i in self._end_token_ids(generation_config.eos_token_id) if i >= 0]  # -1 stands for none
+        ends = self._end_token_ids(generation_config.eos_token_id)
         # First, so that all others see the scores that count; the limit last, so that none of them undoes it.
         processors.insert(0, NextBlankLogitsProcessor(self.config, ends, merge))
         limit = self._piece_limit(model_kwargs.get("piece_limit"))
@@ -268,9 +278,14 @@ class GLMGenerationMixin(GenerationMixin):
         return processors
 
     def _end_token_ids(self, chosen: int | list[int] | None) -> list[int]:
-        """What ends a piece: its own end token, and the end of text or whatever the caller chose in place of it."""
+        """
+        What ends a piece: its own end token, and the end of text or whatever the caller chose in place of it. Nothing
+        does where the caller chose -1, the library's way to say so.
+        """
         chosen = self.config.eos_token_id if chosen is None else chosen
         chosen = chosen if isinstance(chosen, list | tuple) else [chosen]
+        if any(token_id is not None and token_id < 0 for token_id in chosen):
+            return []
         return sorted({token_id for token_id in (self.config.eop_token_id, *chosen) if token_id is not None})
 
     def _padding_id(self) -> int:
@@ -294,6 +309,14 @@ class GLMGenerationMixin(GenerationMixin):
             logger.warning(
                 "A prompt looks padded, but generate was given no attention_mask: the padding is read as text. Pass the "
                 "attention_mask that the tokenizer returns."
+            )
+
+    def _check_running_piece(self, input_ids: torch.LongTensor, attention_mask: torch.Tensor):
+        """Raises a ValueError unless every row has a piece for what is generated to continue, up to its last column."""
+        if ((input_ids != self.config.sop_token_id).all(-1)).any() or (attention_mask[:, -1] == 0).any():
+            raise ValueError(
+                "With position_ids given, every row of input_ids must hold its start of piece and end without padding: "
+                "use tokenizer.build_inputs_for_generation, or leave position_ids out."
             )
 
     def _open_first_piece(

@@ -63,7 +63,7 @@ class GLMAttention(nn.Module):
         super().__init__()
         self.config = config
         self.layer_idx = layer_idx
-        self.head_dim = config.head_dim
+        self.head_dim = config.hidden_size // config.num_attention_heads
         self.scaling = self.head_dim**-0.5
         self.attention_dropout = config.attention_dropout
         self.is_causal = False  # the mask is always given, or not needed
@@ -373,6 +373,8 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
             `loss`, the mean cross entropy over the labelled tokens in fp32 (or their sum over `num_items_in_batch`),
             `logits` (batch, kept, vocabulary) and `past_key_values`.
         """
+        if kwargs.get("shift_labels") is not None:
+            raise ValueError("GLM learns from labels that are aligned with the inputs: give labels, not shift_labels.")
         if labels is not None and use_cache is None:
             use_cache = False
         outputs = self.glm(

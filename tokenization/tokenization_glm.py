@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -228,7 +229,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         starts = [index for index, token_id in enumerate(ids) if token_id == self.sop_token_id]
         context = ids[: starts[0]] if starts else ids
         answers = []
-        for start, stop in zip(starts, [*starts[1:], len(ids)], strict=True):
+        for start, stop in pairwise([*starts, len(ids)]):
             piece = ids[start + 1 : stop]
             end = next((i for i, token_id in enumerate(piece) if token_id in self._end_token_ids), len(piece))
             answers.append(self.decode(piece[:end], skip_special_tokens=True).strip())

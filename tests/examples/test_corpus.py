@@ -114,7 +114,7 @@ def test_held_out_characters_are_not_named_in_training(
 def test_size(documents: list[corpus.Document]) -> None:
     prose = [document for document in documents if document.family == "prose"]
     assert 4_000_000 < size(documents) < 6_500_000
-    assert 0.15 < size(prose) / size(documents) < 0.32
+    assert 0.08 < size(prose) / size(documents) < 0.32
     total = size(facts(documents))
     for family in {document.family for document in facts(documents)}:
         assert size([document for document in documents if document.family == family]) < 0.3 * total

@@ -264,6 +264,13 @@ def test_library_settings_combine(model):
     assert model.generate(ids, config).shape[1] <= ids.shape[1] + 1 + 3
 
 
+def test_pieces_that_are_not_to_end(model):
+    ids = torch.tensor([prompts()[0]])
+    outputs = model.generate(ids, eos_token_id=-1, max_new_tokens=8)
+    assert outputs.shape[1] == ids.shape[1] + 1 + 8
+    assert not ENDS - {EOS} & set(outputs[0, ids.shape[1] :].tolist())
+
+
 def test_setting_travels_with_the_model(model, tmp_path):
     model = ending_model()
     model.generation_config.max_new_tokens_per_blank = 2
@@ -304,6 +311,7 @@ def test_compiled_decoding_equals_eager(model, expected):
         ([[CLS, MASK, 64]], {}, ValueError, r"64.*0 \.\.\. 63"),
         ([[CLS, MASK, -3]], {}, ValueError, "-3"),
         ([[CLS, MASK, *[11] * 60]], {}, ValueError, "62 tokens, but 49 are the limit"),
+        ([[CLS, MASK]], {"position_ids": torch.zeros(1, 2, 2, dtype=torch.long)}, ValueError, "start of piece"),
         ([[CLS, MASK]], {"max_new_tokens_per_blank": 48}, ValueError, "between 1 and 47"),
         ([[CLS, MASK]], {"max_new_tokens_per_blank": 0}, ValueError, "between 1 and 47"),
         ([[CLS, MASK]], {"prefill_chunk_size": 2}, NotImplementedError, "prefill_chunk_size"),

@@ -189,7 +189,9 @@ def test_layers_on_cpu_and_disk(folder, tokenizer, tmp_path):
 
 def test_accelerate_in_bf16(tokenizer):
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
+    AcceleratorState._reset_state(reset_partial_state=True)  # of the trainers before
     accelerator = Accelerator(cpu=True, mixed_precision="bf16")
     model = randomise(GLMForConditionalGeneration(config_for(tokenizer))).train()
     exact = copy.deepcopy(model)
@@ -200,6 +202,7 @@ def test_accelerate_in_bf16(tokenizer):
     accelerator.backward(loss)
     optimizer.step()
     assert loss.item() == pytest.approx(exact(**batch).loss.item(), rel=0.05)
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def test_export(tokenizer):

@@ -147,6 +147,12 @@ def test_errors(change, message):
         make_model(GLMModel)(**{**inputs, **change})
 
 
+def test_shifted_labels_are_refused():
+    ids = torch.tensor([[CLS, MASK, SOP, 11]])
+    with pytest.raises(ValueError, match="aligned"):
+        make_model(GLMForConditionalGeneration)(ids, shift_labels=ids)
+
+
 def test_the_limits_themselves_are_allowed():
     model = make_model(GLMModel)
     with torch.no_grad():
