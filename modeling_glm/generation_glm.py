@@ -37,7 +37,7 @@ class NextBlankLogitsProcessor(LogitsProcessor):
         self.end_token_ids = end_token_ids
         self.merge = merge
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if not self.end_token_ids:
             scores = scores.clone()
             scores[:, [self.config.sop_token_id, self.config.eop_token_id]] = -torch.inf
@@ -64,7 +64,7 @@ class MaxPieceLengthLogitsProcessor(LogitsProcessor):
         self.config = config
         self.max_new_tokens = max_new_tokens
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         index = torch.arange(input_ids.shape[1], device=input_ids.device)
         last_start = torch.where(input_ids == self.config.sop_token_id, index, -1).amax(-1)
         full = input_ids.shape[1] - 1 - last_start >= self.max_new_tokens
@@ -74,13 +74,15 @@ class MaxPieceLengthLogitsProcessor(LogitsProcessor):
         return torch.where(full[:, None], forced, scores)
 
 
-def remaining_blanks(input_ids: torch.LongTensor, config: GLMConfig) -> torch.LongTensor:
+def remaining_blanks(input_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:
     """How many blanks of every row have no piece yet, not even a started one: (batch,)."""
     return find_blanks(input_ids, config).sum(-1) - (input_ids == config.sop_token_id).sum(-1)
 
 
 class GLMGenerationMixin(GenerationMixin):
     """`generate` for blanks. It keeps no state of its own: all follows from the ids, in beams and drafts as well."""
+
+    config: GLMConfig
 
     def default_generation_config(self) -> GenerationConfig:
         """The settings of a model without a generation_config.json: a piece ends a generation as the end of text does."""
@@ -89,7 +91,7 @@ class GLMGenerationMixin(GenerationMixin):
     @torch.no_grad()
     def generate(
         self,
-        inputs: torch.LongTensor | None = None,
+        inputs: torch.Tensor | None = None,
         generation_config: GenerationConfig | None = None,
         *args: Any,
         **kwargs: Any,
@@ -190,12 +192,12 @@ class GLMGenerationMixin(GenerationMixin):
 
     def prepare_inputs_for_generation(
         self,
-        input_ids: torch.LongTensor,
+        input_ids: torch.Tensor,
         next_sequence_length: int | None = None,
         past_key_values: Cache | None = None,
         attention_mask: torch.Tensor | None = None,
         position_ids: None = None,  # never kept between steps
-        generation_position_ids: torch.LongTensor | None = None,
+        generation_position_ids: torch.Tensor | None = None,
         generation_attention_mask: torch.Tensor | None = None,
         piece_limit: int | None = None,
         **kwargs: Any,
@@ -238,9 +240,9 @@ class GLMGenerationMixin(GenerationMixin):
 
     def _hide_unread(
         self,
-        input_ids: torch.LongTensor,
+        input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None,
-        position_ids: torch.LongTensor,
+        position_ids: torch.Tensor,
         max_new_tokens: int,
     ) -> torch.Tensor | None:
         """
@@ -303,7 +305,7 @@ class GLMGenerationMixin(GenerationMixin):
             )
         return max_new_tokens_per_blank
 
-    def _warn_of_unmasked_padding(self, input_ids: torch.LongTensor):
+    def _warn_of_unmasked_padding(self, input_ids: torch.Tensor):
         pad = self.config.pad_token_id
         if pad is not None and bool(((input_ids[:, 0] == pad) | (input_ids[:, -2:] == pad).all(-1)).any()):
             logger.warning(
@@ -311,7 +313,7 @@ class GLMGenerationMixin(GenerationMixin):
                 "attention_mask that the tokenizer returns."
             )
 
-    def _check_running_piece(self, input_ids: torch.LongTensor, attention_mask: torch.Tensor):
+    def _check_running_piece(self, input_ids: torch.Tensor, attention_mask: torch.Tensor):
         """Raises a ValueError unless every row has a piece for what is generated to continue, up to its last column."""
         if ((input_ids != self.config.sop_token_id).all(-1)).any() or (attention_mask[:, -1] == 0).any():
             raise ValueError(
@@ -320,8 +322,8 @@ class GLMGenerationMixin(GenerationMixin):
             )
 
     def _open_first_piece(
-        self, input_ids: torch.LongTensor, attention_mask: torch.Tensor
-    ) -> tuple[torch.LongTensor, torch.Tensor]:
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Checks that every row has a blank to fill and lets it end with its running piece, a new one if it has none."""
         real = attention_mask != 0
         blanks = (find_blanks(input_ids, self.config) & real).sum(-1)
@@ -348,7 +350,7 @@ class GLMGenerationMixin(GenerationMixin):
         return input_ids.gather(1, source), attention_mask.gather(1, source)
 
 
-def _continue_positions(position_ids: torch.LongTensor, length: int) -> torch.LongTensor:
+def _continue_positions(position_ids: torch.Tensor, length: int) -> torch.Tensor:
     """Positions (batch, 2, given) for `length` tokens: cut, or continued within the last piece."""
     if (missing := length - position_ids.shape[-1]) > 0:
         step = torch.arange(1, missing + 1, device=position_ids.device)

@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedConfig
 from transformers.cache_utils import Cache
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, create_causal_mask
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, BlockMask, create_causal_mask
 
 from .configuration_glm import GLMConfig
 
@@ -194,7 +194,7 @@ def create_glm_mask(
     past_key_values: Cache | None = None,
     packed: bool = False,
     branch: torch.Tensor | None = None,
-) -> torch.Tensor | None:
+) -> torch.Tensor | BlockMask | None:
     """
     The attention mask in the form that the attention function in use asks for (bool for SDPA, additive for eager,
     BlockMask for flex attention), or None where all may attend to all.
@@ -243,7 +243,7 @@ def _apply_mask_function(
     keys: int,
     mask_function: Callable,
     padding: torch.Tensor | None = None,
-) -> torch.Tensor | None:
+) -> torch.Tensor | BlockMask | None:
     batch_size, length = inputs_embeds.shape[:2]
     implementation = config._attn_implementation
     if implementation not in ALL_MASK_ATTENTION_FUNCTIONS:
@@ -261,7 +261,9 @@ def _apply_mask_function(
     )
 
 
-def _convert_given_mask(config: PreTrainedConfig, inputs_embeds: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def _convert_given_mask(
+    config: PreTrainedConfig, inputs_embeds: torch.Tensor, mask: torch.Tensor | BlockMask
+) -> torch.Tensor | BlockMask | None:
     """A 4D bool or 0/1 mask in the form of the attention function; what is in such a form already passes through."""
     if not isinstance(mask, torch.Tensor) or mask.is_floating_point():
         return mask

@@ -56,6 +56,10 @@ def eager_attention_forward(
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
 
 
+class ResidualLinear(nn.Linear):
+    """A projection back into the residual stream, which starts smaller the more of them there are."""
+
+
 class GLMAttention(nn.Module):
     """Multi-head self-attention with a fused projection: all queries, then all keys, then all values."""
 
@@ -68,8 +72,7 @@ class GLMAttention(nn.Module):
         self.attention_dropout = config.attention_dropout
         self.is_causal = False  # the mask is always given, or not needed
         self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.dense._into_residual = True
+        self.dense = ResidualLinear(config.hidden_size, config.hidden_size)
         self.output_dropout = nn.Dropout(config.hidden_dropout)
 
     def forward(
@@ -107,10 +110,10 @@ class GLMAttention(nn.Module):
 class GLMMLP(nn.Module):
     def __init__(self, config: GLMConfig):
         super().__init__()
+        assert config.intermediate_size is not None  # the config fills it in
         self.dense_h_to_4h = nn.Linear(config.hidden_size, config.intermediate_size)
         self.activation = ACT2FN[config.hidden_act]
-        self.dense_4h_to_h = nn.Linear(config.intermediate_size, config.hidden_size)
-        self.dense_4h_to_h._into_residual = True
+        self.dense_4h_to_h = ResidualLinear(config.intermediate_size, config.hidden_size)
         self.output_dropout = nn.Dropout(config.hidden_dropout)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
@@ -203,12 +206,9 @@ class GLMPreTrainedModel(PreTrainedModel):
         elif isinstance(module, nn.Embedding):
             init.normal_(module.weight, mean=0.0, std=std)
         elif isinstance(module, nn.Linear):
-            into_residual = getattr(module, "_into_residual", False)
-            init.normal_(
-                module.weight,
-                mean=0.0,
-                std=std / math.sqrt(2 * self.config.num_hidden_layers) if into_residual else std,
-            )
+            if isinstance(module, ResidualLinear):
+                std /= math.sqrt(2 * self.config.num_hidden_layers)
+            init.normal_(module.weight, mean=0.0, std=std)
             if module.bias is not None:
                 init.zeros_(module.bias)
 
@@ -235,11 +235,11 @@ class GLMModel(GLMPreTrainedModel):
     @capture_outputs
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        position_ids: torch.LongTensor | None = None,
+        position_ids: torch.Tensor | None = None,
         past_key_values: Cache | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
         use_cache: bool | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutputWithPast:
@@ -349,12 +349,12 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
     @can_return_tuple
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        position_ids: torch.LongTensor | None = None,
+        position_ids: torch.Tensor | None = None,
         past_key_values: Cache | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
-        labels: torch.LongTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
@@ -440,11 +440,11 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: torch.LongTensor,
+        input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
-        position_ids: torch.LongTensor | None = None,
-        choice_ids: torch.LongTensor | None = None,
-        labels: torch.LongTensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        choice_ids: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> MultipleChoiceModelOutput:
         """
@@ -548,7 +548,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
     def _next_blank(self, input_ids: torch.Tensor, position_ids: torch.Tensor) -> torch.Tensor:
         """Position of the first blank that no piece fills yet: (batch, 1)."""
         blanks = find_blanks(input_ids, self.config)
-        filled = (input_ids == self.config.sop_token_id).sum(-1, keepdim=True)
+        filled = piece_numbers(input_ids, self.config)[:, -1:]
         is_next = blanks & (blanks.cumsum(-1) == filled + 1)
         _require(
             is_next.any(-1),
@@ -583,11 +583,11 @@ class GLMForSequenceClassification(GLMPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        position_ids: torch.LongTensor | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
-        labels: torch.LongTensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> SequenceClassifierOutput:
         """
@@ -636,11 +636,11 @@ class GLMForTokenClassification(GLMPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        position_ids: torch.LongTensor | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
-        labels: torch.LongTensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> TokenClassifierOutput:
         """
@@ -678,12 +678,12 @@ class GLMForQuestionAnswering(GLMPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        position_ids: torch.LongTensor | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
-        start_positions: torch.LongTensor | None = None,
-        end_positions: torch.LongTensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        start_positions: torch.Tensor | None = None,
+        end_positions: torch.Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> QuestionAnsweringModelOutput:
         """

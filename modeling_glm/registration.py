@@ -35,11 +35,11 @@ class SharedGlmConfig(GlmConfig):
 
     model_type = "glm"
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> GlmConfig:
+    def __new__(cls, *args: Any, **kwargs: Any) -> GlmConfig:  # type: ignore[misc]
         return GlmConfig(*args, **kwargs)
 
     @classmethod
-    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> GlmConfig | GLMConfig:
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> GlmConfig | GLMConfig:  # type: ignore[override]
         config_class = GLMConfig if GLMConfig.is_original(config_dict) else GlmConfig
         return config_class.from_dict(config_dict, **kwargs)
 

@@ -1,0 +1,44 @@
+"""The public API as a typed program uses it: checked by mypy, not run."""
+
+from typing import assert_type
+
+import torch
+from transformers import BatchEncoding
+
+import modeling_glm
+from modeling_glm import GLMConfig, GLMForConditionalGeneration, GLMForMultipleChoice, GLMModel
+from tokenization import DataCollatorForBlankInfilling, GLMTokenizer  # what is installed as modeling_glm.tokenization
+
+
+def build(texts: list[str]) -> GLMForConditionalGeneration:
+    tokenizer = GLMTokenizer.train_from_iterator(texts, vocab_size=300)
+    assert_type(tokenizer, GLMTokenizer)
+    assert_type(tokenizer.mask_token_ids, list[int])
+    assert_type(tokenizer.special_token_ids, dict[str, int])
+    config = GLMConfig.from_preset("glm-base", vocab_size=len(tokenizer))
+    assert_type(config, GLMConfig)
+    assert_type(config.max_context_length, int)
+    assert_type(config.sop_token_id, int | None)
+    GLMModel(config)
+    return GLMForConditionalGeneration(config)
+
+
+def fill(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, inputs: BatchEncoding) -> str:
+    inputs = tokenizer.build_inputs_for_generation(inputs, max_gen_length=8, targets=["one", "two"], padding=True)
+    answers = tokenizer.decode_blanks(torch.zeros(1, 2))
+    assert_type(answers, list[list[str]])
+    return tokenizer.fill("a [MASK]", answers[0])
+
+
+def choose(model: GLMForMultipleChoice, tokenizer: GLMTokenizer, inputs: BatchEncoding) -> torch.Tensor | None:
+    batch = tokenizer.build_inputs_for_multiple_choice(inputs, [["yes", "no"]], max_length=4)
+    outputs = model.forward(batch["input_ids"], choice_ids=batch["choice_ids"])
+    return outputs.logits
+
+
+def batch(tokenizer: GLMTokenizer) -> dict[str, torch.Tensor]:
+    collator = DataCollatorForBlankInfilling(tokenizer, objectives={"token": 0.5, "document": 0.5}, seed=1)
+    return collator([{"input_ids": [1, 2, 3]}])
+
+
+assert_type(modeling_glm.__version__, str)
