@@ -127,7 +127,7 @@ def show_held_out(model, tokenizer, count: int):
         masked = [MASK + word[len(word.rstrip(".,:;")) :] if i in positions else word for i, word in enumerate(words)]
         text = " ".join(masked)
         truth = [words[position].rstrip(".,:;") for position in positions]
-        answers = answer_blanks(model, tokenizer, [text])[0]
+        answers = answer_blanks(model, tokenizer, [text], max_new_tokens_per_blank=12)[0]
         marks = [
             f"<{answer}>" if answer == right else f"<{answer} (not {right})>"
             for answer, right in zip(answers, truth, strict=True)
