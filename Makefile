@@ -1,13 +1,18 @@
 # Everything works on a fresh machine with Python 3.11 or newer: each target sets up .venv where it is missing.
 PYTHON ?= python3
 MODEL ?=
-.PHONY: demo test lint tiny clean
+LOWEST = transformers==5.10.1
+.PHONY: demo test test-lowest lint tiny clean
 
 demo: .venv/ready
 	.venv/bin/python examples/01_quickstart.py $(if $(MODEL),--model $(MODEL))
 
 test: .venv/ready
 	.venv/bin/python -m pytest
+
+# The tests on the lowest version of Transformers that the package claims, and what goes with it.
+test-lowest: .venv-lowest/ready
+	.venv-lowest/bin/python -m pytest -p no:cacheprovider -m "not slow" tests/modeling_glm tests/tokenization tests/test_readme.py
 
 lint: .venv/ready
 	.venv/bin/ruff check .
@@ -23,5 +28,11 @@ tiny: .venv/ready
 	.venv/bin/pip install --quiet --disable-pip-version-check --constraint requirements.txt --editable '.[test]'
 	touch .venv/ready
 
+.venv-lowest/ready: requirements.txt setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv-lowest
+	grep -vE '^(transformers|huggingface_hub|tokenizers)=' requirements.txt > .venv-lowest/constraints.txt
+	.venv-lowest/bin/pip install --quiet --disable-pip-version-check --constraint .venv-lowest/constraints.txt '$(LOWEST)' --editable '.[test]'
+	touch .venv-lowest/ready
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .venv-lowest runs

@@ -373,8 +373,8 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
             `loss`, the mean cross entropy over the labelled tokens in fp32 (or their sum over `num_items_in_batch`),
             `logits` (batch, kept, vocabulary) and `past_key_values`.
         """
-        if kwargs.get("shift_labels") is not None:
-            raise ValueError("GLM learns from labels that are aligned with the inputs: give labels, not shift_labels.")
+        if (aligned := kwargs.pop("shift_labels", None)) is not None:
+            labels = aligned  # the library's name for labels that are aligned already, as ours always are
         if labels is not None and use_cache is None:
             use_cache = False
         outputs = self.glm(

@@ -5,6 +5,8 @@ import itertools
 
 import pytest
 import torch
+import transformers
+from packaging.version import Version
 from transformers import DynamicCache, StaticCache
 
 from modeling_glm import (
@@ -94,6 +96,8 @@ def test_attention_functions_agree(model_class, implementation):
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("static", [False, True], ids=["dynamic", "static"])
 def test_cached_equals_uncached_token_by_token(static, implementation):
+    if static and implementation == "flex_attention" and Version(transformers.__version__) < Version("5.23"):
+        pytest.skip("older versions cannot combine a static cache with flex attention")
     model = make_model(GLMForConditionalGeneration, attn_implementation=implementation)
     ids = pad_rows(rows()[:3], "left", PAD)
     mask = pad_rows([[1] * len(row) for row in rows()[:3]], "left")

@@ -147,10 +147,13 @@ def test_errors(change, message):
         make_model(GLMModel)(**{**inputs, **change})
 
 
-def test_shifted_labels_are_refused():
-    ids = torch.tensor([[CLS, MASK, SOP, 11]])
-    with pytest.raises(ValueError, match="aligned"):
-        make_model(GLMForConditionalGeneration)(ids, shift_labels=ids)
+def test_labels_that_the_library_calls_shifted_are_aligned_labels():
+    model, ids = make_model(GLMForConditionalGeneration), torch.tensor([[CLS, MASK, SOP, 11]])
+    labels = torch.tensor([[-100, -100, 11, 12]])
+    with torch.no_grad():
+        expected = model(ids, labels=labels).loss
+        assert torch.equal(model(ids, shift_labels=labels).loss, expected)
+        assert torch.equal(model(ids, labels=ids, shift_labels=labels).loss, expected)
 
 
 def test_the_limits_themselves_are_allowed():
