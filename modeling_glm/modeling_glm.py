@@ -453,7 +453,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
                 choices are for the next blank then. Or (batch, choices, seq), the layout of the library's
                 multiple-choice collators, without `choice_ids`: every row holds a context and, behind a start of
                 piece, its choice.
-            attention_mask: Of the shape of `input_ids`, 0 for padding.
+            attention_mask: Of the shape of `input_ids`, 0 for padding; a row of zeros is an absent choice.
             position_ids: (batch, 2, seq) for the context, in place of those computed from the ids.
             choice_ids: (batch, choices, length) int64, -100 behind the end of a choice and for absent choices.
             labels: (batch,) int64, the number of the right choice.
@@ -523,27 +523,27 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
             raise ValueError("input_ids of shape (batch, choices, seq) holds the choices itself: give no choice_ids.")
         batch_size, num_choices = input_ids.shape[:2]
         rows = input_ids.flatten(0, 1)
-        padding = torch.ones_like(rows) if attention_mask is None else attention_mask.flatten(0, 1)
+        real = torch.ones_like(rows, dtype=torch.bool) if attention_mask is None else attention_mask.flatten(0, 1) != 0
+        absent = ~real.any(-1)
         outputs = self.glm(
             rows,
-            attention_mask=padding,
+            attention_mask=real | absent[:, None],  # a query must see something
             position_ids=None if position_ids is None else position_ids.flatten(0, 1),
             use_cache=False,
             **kwargs,
         )
         # The next real token is the target: of a start of piece the first of the choice, of the last token none.
-        real = padding != 0
         piece = piece_numbers(rows, self.config, real)
         following = (piece[:, 1:] == piece[:, :-1]) & (piece[:, 1:] > 0) & real[:, 1:] & real[:, :-1]
         targets = torch.where(following, rows[:, 1:], -100)
         _require(
-            following.any(-1),
+            following.any(-1) | absent,
             f"a row of input_ids (batch, choices, seq) holds no choice: each must be a context, the start of piece "
             f"(id {self.config.sop_token_id}) and the tokens of the choice. Or give the contexts as (batch, seq) and "
             "choice_ids.",
         )
         scores = self._token_scores(outputs.last_hidden_state[:, :-1], targets).sum(-1)
-        return scores.view(batch_size, num_choices), outputs
+        return scores.masked_fill(absent, -math.inf).view(batch_size, num_choices), outputs
 
     def _next_blank(self, input_ids: torch.Tensor, position_ids: torch.Tensor) -> torch.Tensor:
         """Position of the first blank that no piece fills yet: (batch, 1)."""

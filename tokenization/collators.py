@@ -33,7 +33,7 @@ class DataCollatorForBlankInfilling:
         pad_to_multiple_of: Round the length of a batch up to a multiple.
         seed: Any non-negative number.
 
-    Returns, when called with texts `{"input_ids": ids without special tokens, "sample_id": optional number}`:
+    Returns, when called with texts `{"input_ids": ids, with or without [CLS] and <eos>, "sample_id": optional number}`:
         int64 tensors `input_ids`, `attention_mask`, `labels` (batch, seq) and `position_ids` (batch, 2, seq); the labels
         are aligned with the inputs, -100 in Part A and in padding.
 
@@ -67,7 +67,12 @@ class DataCollatorForBlankInfilling:
 
     def corrupt(self, feature: Mapping[str, Any]) -> InfillingSample:
         """One text with its blanks: a row of a batch, before padding."""
-        text = np.asarray(feature["input_ids"], dtype=np.int64)[: self.max_length - 2]
+        text = np.asarray(feature["input_ids"], dtype=np.int64)
+        if len(text) and text[0] == self.tokenizer.cls_token_id:
+            text = text[1:]
+        if len(text) and text[-1] == self.tokenizer.eos_token_id:
+            text = text[:-1]
+        text = text[: self.max_length - 2]
         if len(text) == 0:
             raise ValueError("A text without tokens cannot be blanked out: leave empty texts out of the data.")
         sample_id = feature.get("sample_id")

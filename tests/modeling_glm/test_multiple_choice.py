@@ -58,14 +58,19 @@ def test_shared_context_equals_one_forward_per_choice(side, implementation):
 def test_rows_of_three_dimensions():
     model = make_model(GLMForMultipleChoice)
     rows = [[*context, SOP, *choice] for context, row in zip(CONTEXTS, CHOICES, strict=True) for choice in row[:2]]
-    # The score of a row with a filled blank counts the tokens that fill it as well: compare the others.
     ids = pad_rows(rows, "right", PAD).view(len(CONTEXTS), 2, -1)
     mask = pad_rows([[1] * len(row) for row in rows], "right").view_as(ids)
+    labels = torch.tensor([0, 1, 0])
     with torch.no_grad():
-        outputs = model(ids, attention_mask=mask, labels=torch.tensor([0, 1, 0]))
+        outputs = model(ids, attention_mask=mask, labels=labels)
+        mask[1, 1] = 0
+        absent = model(ids, attention_mask=mask).logits
+    # The score of a row with a filled blank counts the tokens that fill it as well: compare the others.
     torch.testing.assert_close(outputs.logits[:2], naive_scores(model)[:2, :2], **CLOSE)
-    expected = torch.nn.functional.cross_entropy(outputs.logits, torch.tensor([0, 1, 0]))
-    torch.testing.assert_close(outputs.loss, expected)
+    torch.testing.assert_close(outputs.loss, torch.nn.functional.cross_entropy(outputs.logits, labels))
+    assert absent[1, 1] == -torch.inf
+    absent[1, 1] = outputs.logits[1, 1]
+    torch.testing.assert_close(absent, outputs.logits, **CLOSE)
 
 
 def test_loss_trains_every_parameter():

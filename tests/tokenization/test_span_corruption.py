@@ -173,6 +173,15 @@ def test_empty_text_is_refused(tokenizer):
         DataCollatorForBlankInfilling(tokenizer)([{"input_ids": []}])
 
 
+def test_special_tokens_around_a_text_change_nothing(tokenizer):
+    bare, whole = (
+        tokenizer("the lazy dog and the lazy cat", add_special_tokens=special).input_ids for special in (False, True)
+    )
+    collator = DataCollatorForBlankInfilling(tokenizer)
+    found, expected = (collator.corrupt({"input_ids": ids, "sample_id": 3}) for ids in (whole, bare))
+    assert found.input_ids.tolist() == expected.input_ids.tolist()
+
+
 def test_long_texts_are_cut(tokenizer, features):
     collator = DataCollatorForBlankInfilling(tokenizer, max_length=8)
     assert collator(features)["position_ids"].max() < 8
