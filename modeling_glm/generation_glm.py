@@ -107,18 +107,18 @@ class GLMGenerationMixin(GenerationMixin):
                 either side, rows may have different numbers of blanks.
             generation_config: As in Transformers.
             max_new_tokens_per_blank (`int`, *optional*): Ends every answer at this length. Without it and without any
-                other limit (`max_new_tokens`, `max_length`), 64 tokens. No answer outgrows the position table.
+                other limit (`max_new_tokens`, `max_length`), 64 tokens. No answer outgrows the position table. As in
+                the authors' code, later blanks do not see the last token of an answer that was cut off.
             attention_mask: (batch, seq), 0 for padding. Without it nothing is taken for padding, because the
                 vocabularies of GLM pad with the token that ends a text.
             position_ids: (batch, 2, seq) as the originals' tokenizers build them. Then one piece is decoded at the
                 positions given, and blanks are not looked for; every row must hold its start of piece, and end without
-                padding; `generation_attention_mask` (batch, 1, seq, seq) is
-                used with them.
+                padding. `generation_attention_mask` (batch, 1, seq, seq) is used with them.
             labels: Ignored, but marks the batch as one of training: its gold Part B is cut off before filling.
 
         Raises:
-            ValueError: for a prompt without a blank, or one whose blanks are all filled; a text or a limit that
-                exceeds the position table; ids outside the vocabulary or missing in the config.
+            ValueError: for a prompt without a blank, or with more pieces than blanks; a text or a limit that exceeds
+                the position table; ids outside the vocabulary or missing in the config.
             NotImplementedError: for chunked prefill and continuous batching, which assume a causal prompt.
         """
         input_ids = inputs if inputs is not None else kwargs.pop("input_ids", None)

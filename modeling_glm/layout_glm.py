@@ -211,7 +211,7 @@ def create_glm_mask(
         branch: (batch, seq) see `glm_mask_function`.
 
     Raises:
-        ValueError: for a mask of another number of dimensions.
+        ValueError: for a mask of another number of dimensions or of 0/1 floats, and for Part A behind a cache.
     """
     if attention_mask is not None and (not isinstance(attention_mask, torch.Tensor) or attention_mask.ndim == 4):
         return _convert_given_mask(config, inputs_embeds, attention_mask)
@@ -221,6 +221,11 @@ def create_glm_mask(
             "4D mask that broadcasts to (batch, heads, seq, keys)."
         )
     if past_key_values is not None and not _is_empty(past_key_values):
+        if is_readable(position_ids) and (position_ids[:, 1] == 0).any():
+            raise ValueError(
+                "past_key_values holds tokens already, and row 1 of position_ids says that more of Part A follows: Part A "
+                "is read in both directions, so give it at once. Behind a cache row 1 must be 1 or more."
+            )
         return create_causal_mask(config, inputs_embeds, attention_mask, past_key_values)
 
     length = keys = inputs_embeds.shape[1]
@@ -265,7 +270,13 @@ def _convert_given_mask(
     config: PreTrainedConfig, inputs_embeds: torch.Tensor, mask: torch.Tensor | BlockMask
 ) -> torch.Tensor | BlockMask | None:
     """A 4D bool or 0/1 mask in the form of the attention function; what is in such a form already passes through."""
-    if not isinstance(mask, torch.Tensor) or mask.is_floating_point():
+    if not isinstance(mask, torch.Tensor):
+        return mask
+    if mask.is_floating_point():
+        if is_readable(mask) and (mask > 0).any():
+            raise ValueError(
+                "A 4D attention_mask of floats is added to the scores: give a bool or integer one for 0/1."
+            )
         return mask
     allowed = (mask != 0).expand(inputs_embeds.shape[0], -1, inputs_embeds.shape[1], -1)
     if config._attn_implementation == "flex_attention":

@@ -137,6 +137,7 @@ def test_branches_by_hand():
         ({"position_ids": torch.zeros(1, 3, dtype=torch.long)}, r"\(1, 3\): expected"),
         ({"position_ids": torch.zeros(1, 3, 3, dtype=torch.long)}, r"\(1, 3, 3\): expected"),
         ({"attention_mask": torch.ones(1, 1, 3)}, r"attention_mask has shape \(1, 1, 3\)"),
+        ({"attention_mask": torch.ones(1, 1, 3, 3)}, "bool or integer"),
         ({"inputs_embeds": torch.zeros(1, 3, 32)}, "either input_ids or inputs_embeds"),
         ({"input_ids": None}, "either input_ids or inputs_embeds"),
     ],
@@ -169,3 +170,6 @@ def test_a_cache_without_positions_is_refused():
         first = model(torch.tensor([[CLS, MASK, EOS, SOP]]))
         with pytest.raises(ValueError, match=r"holds 4 tokens.*position_ids"):
             model(torch.tensor([[11]]), past_key_values=first.past_key_values)
+        part_a = torch.tensor([[[3], [0]]])
+        with pytest.raises(ValueError, match="give it at once"):
+            model(torch.tensor([[11]]), past_key_values=first.past_key_values, position_ids=part_a)
