@@ -176,7 +176,7 @@ def fine_tune(model_name: str, tokenizer, steps: int, target: Path):
                 max_steps=steps,
                 per_device_train_batch_size=64,
                 per_device_eval_batch_size=100,
-                learning_rate=1e-3,
+                learning_rate=5e-4,
                 lr_scheduler_type="linear",
                 warmup_steps=steps // 10,
                 bf16=has_fast_bf16(),
@@ -200,7 +200,9 @@ def fine_tune(model_name: str, tokenizer, steps: int, target: Path):
     with whole_folder(target) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        plot_losses(trainer.state.log_history, folder / "loss.png", "Fine-tuning on comparisons of numbers")
+        plot_losses(
+            trainer.state.log_history, folder / "loss.png", "Fine-tuning on comparisons of numbers", per="example"
+        )
     reloaded = AutoModelForMultipleChoice.from_pretrained(target).eval()
     batch = collator(held_out[:50])
     with torch.inference_mode():

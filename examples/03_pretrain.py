@@ -179,7 +179,7 @@ def main():
 
 
 class Stopwatch:
-    """Adds up the seconds of all sessions of a run, in a file."""
+    """Adds up the seconds of a run over its restarts, in a file."""
 
     def __init__(self, path: Path):
         self.path = path

@@ -85,14 +85,14 @@ def answer_blanks(
     return answers
 
 
-def plot_losses(log_history: list[dict], path: str | os.PathLike, title: str):
+def plot_losses(log_history: list[dict], path: str | os.PathLike, title: str, per: str = "token"):
     """Draws the training loss, and the held-out loss where it was measured, as a PNG."""
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for name, label in (("loss", "training"), ("eval_loss", "held out")):
         points = [(entry["step"], entry[name]) for entry in log_history if name in entry]
         if points:
             axes.plot(*zip(*points, strict=True), label=label, marker="." if len(points) < 30 else None)
-    axes.set(xlabel="step", ylabel="cross entropy per token (nats)", title=title)
+    axes.set(xlabel="step", ylabel=f"cross entropy per {per} (nats)", title=title)
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)
