@@ -1,12 +1,12 @@
 """The tokenizer of GLM: one class on the `tokenizers` backend, whatever the vocabulary."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 import torch
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Encoding, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 from transformers.utils import PaddingStrategy
 
@@ -33,6 +33,16 @@ GLM_TOKENS = ("sop_token", "eop_token", "smask_token", "gmask_token", "dblock_to
 
 # As GPT-2 splits words, but every digit on its own: numbers are then read and written by place value.
 WORD_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+# What the library returns of an encoding, by the names that it returns it under.
+ENCODING_FIELDS: dict[str, Callable[[Encoding], Any]] = {
+    "input_ids": lambda encoding: encoding.ids,
+    "token_type_ids": lambda encoding: encoding.type_ids,
+    "attention_mask": lambda encoding: encoding.attention_mask,
+    "special_tokens_mask": lambda encoding: encoding.special_tokens_mask,
+    "offset_mapping": lambda encoding: encoding.offsets,
+    "length": len,
+}
 
 
 class GLMTokenizer(PreTrainedTokenizerFast):
@@ -162,7 +172,9 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             return encode(text, text_pair, add_special_tokens, padding_strategy, **kwargs)
 
         # Encode without padding, take the <eos> behind a final [gMASK] away, then pad.
-        wanted = {name: kwargs.pop(name, None) for name in ("return_tensors", "pad_to_multiple_of", "padding_side")}
+        return_tensors, multiple, side = (
+            kwargs.pop(name, None) for name in ("return_tensors", "pad_to_multiple_of", "padding_side")
+        )
         single = not isinstance(text, list | tuple) or (kwargs.get("is_split_into_words") and isinstance(text[0], str))
         batch = encode(
             [text] if single else text,
@@ -170,46 +182,36 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             add_special_tokens,
             **kwargs,
         )
-        for row, encoding in enumerate(batch.encodings):
+        encodings = batch.encodings
+        for encoding in encodings:
             if encoding.ids[-2:] == [self.gmask_token_id, self.eos_token_id]:
                 encoding.truncate(len(encoding) - 1)
-                for name, values in batch.items():
-                    if name not in ("overflow_to_sample_mapping", "length"):
-                        batch[name][row] = values[row][:-1]
-                if "length" in batch:
-                    batch["length"][row] -= 1
-        length = kwargs.get("max_length") if padding_strategy == PaddingStrategy.MAX_LENGTH else None
         if padding_strategy != PaddingStrategy.DO_NOT_PAD:
-            length = max(length or 0, *map(len, batch.encodings), 0)
-            multiple = wanted["pad_to_multiple_of"] or 1
-            for encoding in batch.encodings:
+            least = kwargs.get("max_length") if padding_strategy == PaddingStrategy.MAX_LENGTH else None
+            length = max(least or 0, *map(len, encodings))
+            if multiple:
+                length = -(-length // multiple) * multiple
+            for encoding in encodings:
                 encoding.pad(
-                    -(-length // multiple) * multiple,
-                    direction=wanted["padding_side"] or self.padding_side,
+                    length,
+                    direction=side or self.padding_side,
                     pad_id=self.pad_token_id,
                     pad_token=self.pad_token,
                 )
-            fields = {
-                "input_ids": "ids",
-                "token_type_ids": "type_ids",
-                "attention_mask": "attention_mask",
-                "special_tokens_mask": "special_tokens_mask",
-                "offset_mapping": "offsets",
-            }
-            for name in batch.keys() & fields.keys():
-                batch[name] = [getattr(encoding, fields[name]) for encoding in batch.encodings]
-        data = dict(batch)
-        if single and wanted["return_tensors"] is None and not kwargs.get("return_overflowing_tokens"):
+        data = {
+            name: [read(encoding) for encoding in encodings] if (read := ENCODING_FIELDS.get(name)) else values
+            for name, values in batch.items()
+        }
+        if single and return_tensors is None and not kwargs.get("return_overflowing_tokens"):
             data = {name: values[0] for name, values in data.items()}
-        return BatchEncoding(data, batch.encodings, tensor_type=wanted["return_tensors"])
+        return BatchEncoding(data, encodings, tensor_type=return_tensors)
 
     def _ends_with_gmask(self, text: Any, text_pair: Any) -> bool:
+        """Whether one of the texts may end with [gMASK], however they are nested."""
         last = text if text_pair is None else text_pair
         if isinstance(last, str):
             return last.rstrip().endswith(self.gmask_token)
-        return any(self._ends_with_gmask(part, None) for part in last[-1:]) or (
-            len(last) > 0 and any(self._ends_with_gmask(part, None) for part in last)
-        )
+        return any(self._ends_with_gmask(part, None) for part in last)
 
     def decode_blanks(self, sequences: torch.Tensor | Sequence[Sequence[int]]) -> list[list[str]]:
         """
