@@ -60,6 +60,11 @@ def _check_range(values: torch.Tensor, limit: int, message: str, wait: bool):
         raise ValueError(message.format(found=found, length=found + 1, highest=limit - 1, limit=limit))
 
 
+def real_tokens(tokens: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    """Where a row holds no padding: (batch, seq) bool, True everywhere without a mask."""
+    return torch.ones_like(tokens, dtype=torch.bool) if attention_mask is None else attention_mask != 0
+
+
 def is_any_of(input_ids: torch.Tensor, token_ids: list[int]) -> torch.Tensor:
     """Where `input_ids` holds one of `token_ids`: a bool tensor of its shape."""
     found = torch.zeros_like(input_ids, dtype=torch.bool)
@@ -111,7 +116,7 @@ def compute_position_ids(
         (batch, 2, seq) int64: row 0 the position in Part A (of the token itself or of its blank), row 1 the position
         within the piece, counted from 1, and 0 in Part A.
     """
-    real = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask != 0
+    real = real_tokens(input_ids, attention_mask)
     count = real.cumsum(-1)
     piece = piece_numbers(input_ids, config, real)
     context = piece == 0
@@ -152,7 +157,7 @@ def number_texts(position_ids: torch.Tensor, attention_mask: torch.Tensor | None
     """
     row0, row1 = position_ids.unbind(1)
     index = torch.arange(row0.shape[1], device=row0.device).expand_as(row0)
-    real = torch.ones_like(row0, dtype=torch.bool) if attention_mask is None else attention_mask != 0
+    real = real_tokens(row0, attention_mask)
     previous = F.pad(torch.where(real, index, -1).cummax(-1)[0], (1, -1), value=-1)  # the last real token before
     follows = (row0.gather(1, previous.clamp(min=0)) + 1 == row0) & (row1.gather(1, previous.clamp(min=0)) == 0)
     opens = real & (row1 == 0) & ((previous < 0) | ~follows)

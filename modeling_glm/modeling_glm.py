@@ -34,6 +34,7 @@ from .layout_glm import (
     find_blanks,
     is_readable,
     piece_numbers,
+    real_tokens,
 )
 
 
@@ -494,9 +495,8 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         batch_size, num_choices, length = choice_ids.shape
         present = choice_ids != -100
         _require(present.flatten(1).any(-1), "choice_ids has a row without a single choice.")
-        padding = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         context_positions = (
-            compute_position_ids(input_ids, self.config, padding) if position_ids is None else position_ids
+            compute_position_ids(input_ids, self.config, attention_mask) if position_ids is None else position_ids
         )
 
         # Every choice c1 ... cn is fed as <sop> c1 ... c(n-1) and must predict c1 ... cn.
@@ -508,7 +508,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
 
         outputs = self.glm(
             torch.cat((input_ids, fed), dim=1),
-            attention_mask=torch.cat((padding != 0, present.flatten(1)), dim=1),
+            attention_mask=torch.cat((real_tokens(input_ids, attention_mask), present.flatten(1)), dim=1),
             position_ids=torch.cat((context_positions, torch.stack((row0, row1), dim=1)), dim=2),
             branch=torch.cat((torch.zeros_like(input_ids), branch), dim=1),
             use_cache=False,
@@ -523,7 +523,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
             raise ValueError("input_ids of shape (batch, choices, seq) holds the choices itself: give no choice_ids.")
         batch_size, num_choices = input_ids.shape[:2]
         rows = input_ids.flatten(0, 1)
-        real = torch.ones_like(rows, dtype=torch.bool) if attention_mask is None else attention_mask.flatten(0, 1) != 0
+        real = real_tokens(rows, None if attention_mask is None else attention_mask.flatten(0, 1))
         absent = ~real.any(-1)
         outputs = self.glm(
             rows,
