@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from baselines import MASK
 from common import answer_blanks, has_fast_bf16, plot_losses, whole_folder
-from corpus import build_corpus, split
+from corpus import build_splits
 from held_out import error_ratio, measure_held_out
 from transformers import (
     AutoModelForMultipleChoice,
@@ -119,7 +119,7 @@ def measure(model, tokenizer, count: int):
 def show_held_out(model, tokenizer, count: int):
     """Held-out facts with several blanks each, filled, beside the truth."""
     generator = random.Random(7)
-    documents = [document for document in split(build_corpus(), held_out=True) if document.family != "prose"]
+    documents = [document for document in build_splits()[1] if document.family != "prose"]
     for document in generator.sample(documents, count):
         words = document.text.split()
         positions = sorted(generator.sample(range(1, len(words) - 1), 3))

@@ -11,13 +11,14 @@ corpus.py). It can be stopped at any time: started again with the same arguments
 """
 
 import json
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from common import InfillingDataset, has_fast_bf16, plot_losses, whole_folder
-from corpus import build_corpus, split
+from corpus import build_splits
 from held_out import Row, error_ratio, measure_held_out
 from transformers import HfArgumentParser, Trainer, TrainingArguments, set_seed
 
@@ -60,8 +61,8 @@ class Arguments:
 def read_corpus(name: str) -> tuple[list[str], list[str]]:
     """Texts to train on, and texts held out."""
     if name == "python":
-        documents = build_corpus()
-        return tuple([d.text for d in split(documents, held_out=held_out)] for held_out in (False, True))
+        train, held_out = build_splits()
+        return [document.text for document in train], [document.text for document in held_out]
     lines = [line.strip() for line in Path(name).read_text(encoding="utf-8").splitlines() if line.strip()]
     if len(lines) < 2:
         raise SystemExit(f"{name} holds {len(lines)} lines with text: at least 2 are needed, one text per line.")
@@ -166,6 +167,8 @@ def main():
             "train_tokens": sum(map(len, train_ids)),
             "held_out_texts": len(held_out_ids),
             "minutes": round(seconds.total / 60, 1),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores",
+            "precision": "bf16 autocast" if trainer.args.bf16 else "fp32",
             "held_out_loss": {
                 entry["step"]: round(entry["eval_loss"], 4)
                 for entry in trainer.state.log_history
@@ -235,10 +238,10 @@ A GLM (autoregressive blank infilling, Du et al., ACL 2022) of {summary["paramet
 {corpus}
 
 {summary["train_texts"]:,} texts with {summary["train_tokens"]:,} tokens to train on, {summary["held_out_texts"]:,} held out.
-`python examples/03_pretrain.py` took {summary["minutes"]:.0f} minutes on 2 CPU cores that did other work as well:
+`python examples/03_pretrain.py` took {summary["minutes"]:.0f} minutes on {summary["device"]}:
 {args.max_steps} steps of {args.batch_size} texts, {args.token:.0%} with the token objective ({args.mask_ratio:.0%} of a text in short
 spans) and the rest with the document objective, AdamW with a peak learning rate of {args.learning_rate} and cosine
-decay, bf16 autocast. `training.json` has all settings. The loss on held-out texts went from {losses[0][1]:.2f} nats per token after
+decay, {summary["precision"]}. `training.json` has all settings. The loss on held-out texts went from {losses[0][1]:.2f} nats per token after
 {losses[0][0]} steps to {losses[-1][1]:.2f}:
 
 ![loss curve](loss.png)

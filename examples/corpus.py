@@ -1243,6 +1243,13 @@ def build_corpus(*, families: Sequence[str] | None = None) -> list[Document]:
     return list(documents.values())
 
 
+@functools.cache
+def build_splits() -> tuple[list[Document], list[Document]]:
+    """The documents to train on and those held out, built once in a process."""
+    documents = build_corpus()
+    return split(documents, held_out=False), split(documents, held_out=True)
+
+
 def _print_table(documents: Sequence[Document]) -> None:
     print(f"{'family':<22} {'documents':>9} {'words':>9} {'kB':>7} {'held out':>9}")
     for family in [*dict.fromkeys(document.family for document in documents), ""]:

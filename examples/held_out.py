@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from baselines import MASK, Blank, evaluate_baselines, make_blanks
 from common import answer_blanks
-from corpus import build_corpus, split
+from corpus import build_splits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +22,9 @@ class Row:
 
 def measure_held_out(model, tokenizer, count: int, seed: int = 1) -> list[Row]:
     """A row for every baseline, and one for the model, which is the last."""
-    documents = build_corpus()
-    blanks = make_blanks(split(documents, held_out=True), count=count, seed=seed)
-    results = evaluate_baselines(
-        split(documents, held_out=False), blanks, lambda text: tokenizer.encode(text, add_special_tokens=False)
-    )
+    train, held_out = build_splits()
+    blanks = make_blanks(held_out, count=count, seed=seed)
+    results = evaluate_baselines(train, blanks, lambda text: tokenizer.encode(text, add_special_tokens=False))
     answers = answer_blanks(model, tokenizer, [blank.text for blank in blanks], max_new_tokens_per_blank=24)
     right = [answer == blank.answer for (answer, *_), blank in zip(answers, blanks, strict=True)]
     results["GLM"] = right, blank_loss(model, tokenizer, blanks)
