@@ -73,7 +73,8 @@ def pad_rows(rows: list[list[int]], side: str, value: int = 0) -> torch.Tensor:
 @pytest.fixture(autouse=True)
 def _uncompiled_flex_attention(request):
     """Transformers compiles flex attention for every mask, which takes a CPU minutes: here it runs uncompiled."""
-    if "flex_attention" not in getattr(request.node, "callspec", request.node).__dict__.get("params", {}).values():
+    callspec = getattr(request.node, "callspec", None)
+    if callspec is None or "flex_attention" not in callspec.params.values():
         yield
         return
     with torch.compiler.set_stance("force_eager"):

@@ -66,30 +66,41 @@ def arguments(path, **overrides) -> TrainingArguments:
     return TrainingArguments(path, **{**settings, **overrides})
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_gradient_accumulation_equals_one_big_batch(tokenizer, tmp_path, smoothing):
+def training_data(tokenizer) -> list[dict]:
+    """Texts of different lengths: a mean of means differs from the mean over all labelled tokens."""
+    texts = [text * repeat for text, repeat in zip(TEXTS, (3, 1, 2), strict=True)]
+    ids = tokenizer(texts, add_special_tokens=False).input_ids
+    return [{"input_ids": row, "sample_id": number} for number, row in enumerate(ids * 4)]
+
+
+def train(tokenizer, path, **settings) -> tuple[GLMForConditionalGeneration, list[float]]:
+    """A model after the steps of training, and the loss of each."""
+    model = randomise(GLMForConditionalGeneration(config_for(tokenizer)))
     collator = DataCollatorForBlankInfilling(tokenizer, max_length=60)
-    # Different lengths: a mean of means would differ from the mean over all labelled tokens.
-    ids = [
-        tokenizer(text * repeat, add_special_tokens=False).input_ids
-        for text, repeat in zip(TEXTS, (3, 1, 2), strict=False)
-    ]
-    data = [{"input_ids": row, "sample_id": number} for number, row in enumerate(ids * 4)]
-    models, losses = [], []
-    for size, steps in ((6, 1), (1, 6)):
-        model = randomise(GLMForConditionalGeneration(config_for(tokenizer)))
-        settings = {"per_device_train_batch_size": size, "gradient_accumulation_steps": steps}
-        if smoothing:
-            settings["label_smoothing_factor"] = smoothing
-        trainer = Trainer(model, arguments(tmp_path, **settings), train_dataset=data, data_collator=collator)
-        trainer.train()
-        models.append(model)
-        losses.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
-    if smoothing:
-        return  # the library's label smoother works on our aligned logits; how it averages is its own matter
-    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
-    for first, second in zip(models[0].parameters(), models[1].parameters(), strict=True):
+    data = training_data(tokenizer)
+    trainer = Trainer(model, arguments(path, **settings), train_dataset=data, data_collator=collator)
+    trainer.train()
+    return model, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+
+def test_gradient_accumulation_equals_one_big_batch(tokenizer, tmp_path):
+    model, losses = train(tokenizer, tmp_path, per_device_train_batch_size=6)
+    other, other_losses = train(tokenizer, tmp_path, per_device_train_batch_size=1, gradient_accumulation_steps=6)
+    assert losses == pytest.approx(other_losses, abs=1e-4)
+    for first, second in zip(model.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
+
+
+def test_label_smoothing_works_on_aligned_labels(tokenizer, tmp_path):
+    settings = {"per_device_train_batch_size": 6, "max_steps": 1, "label_smoothing_factor": 0.1}
+    _, (loss,) = train(tokenizer, tmp_path, **settings)
+    model = randomise(GLMForConditionalGeneration(config_for(tokenizer)))
+    batch = DataCollatorForBlankInfilling(tokenizer, max_length=60)(training_data(tokenizer)[:6])
+    labels = batch.pop("labels")
+    with torch.no_grad():
+        logits = model(**batch).logits
+    expected = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels, label_smoothing=0.1)
+    assert loss == pytest.approx(expected.item(), abs=1e-4)
 
 
 def test_trainer_evaluates_saves_and_resumes(tokenizer, tmp_path):
