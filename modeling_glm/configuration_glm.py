@@ -152,6 +152,7 @@ class GLMConfig(PreTrainedConfig):
     """
 
     model_type = "glm_infilling"
+    tokenizer_class = "GLMTokenizer"  # what AutoTokenizer takes where no tokenizer_config.json says it
     keys_to_ignore_at_inference = ["past_key_values"]
     attribute_map = {
         "num_layers": "num_hidden_layers",

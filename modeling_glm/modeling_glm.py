@@ -1,7 +1,9 @@
 """GLM: one Transformer that reads a text with blanks in both directions and fills them token by token."""
 
 import math
+import os
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -197,6 +199,14 @@ class GLMPreTrainedModel(PreTrainedModel):
     _input_embed_layer = "word_embeddings"
     # Heads that some of the originals' checkpoints carry along, and that this class has not.
     _keys_to_ignore_on_load_unexpected = [r"^(glm\.)?prompt_spell\.", r"^dense\.", r"^out_proj\."]
+
+    def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any):
+        """
+        As the library's, and the folder loads with `trust_remote_code=True` where this package is not installed: it
+        holds the code, and its config.json names the class behind every Auto class.
+        """
+        self.config.auto_map = dict(AUTO_MAP)
+        return super().save_pretrained(save_directory, *args, **kwargs)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
@@ -730,6 +740,22 @@ def _require(condition: torch.Tensor, message: str):
     """Raises a ValueError unless `condition` holds everywhere, where it can be read without waiting for a device."""
     if is_readable(condition) and not condition.all():
         raise ValueError(message)
+
+
+# The class behind every Auto class, named in the config.json of each saved model.
+AUTO_CLASSES = {
+    "AutoModel": GLMModel,
+    "AutoModelForSeq2SeqLM": GLMForConditionalGeneration,
+    "AutoModelForCausalLM": GLMForConditionalGeneration,
+    "AutoModelForMultipleChoice": GLMForMultipleChoice,
+    "AutoModelForSequenceClassification": GLMForSequenceClassification,
+    "AutoModelForTokenClassification": GLMForTokenClassification,
+    "AutoModelForQuestionAnswering": GLMForQuestionAnswering,
+}
+AUTO_MAP = {
+    "AutoConfig": "configuration_glm.GLMConfig",
+    **{name: f"modeling_glm.{model_class.__name__}" for name, model_class in AUTO_CLASSES.items()},
+}
 
 
 __all__ = [

@@ -2,29 +2,17 @@
 
 from typing import Any
 
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoModelForMultipleChoice,
-    AutoModelForQuestionAnswering,
-    AutoModelForSeq2SeqLM,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-    AutoTokenizer,
-    GlmConfig,
-)
+import transformers
+from transformers import AutoConfig, AutoTokenizer, GlmConfig
+from transformers.trainer import DEFAULT_CALLBACKS
 
 from .configuration_glm import GLMConfig
-from .modeling_glm import (
-    GLMForConditionalGeneration,
-    GLMForMultipleChoice,
-    GLMForQuestionAnswering,
-    GLMForSequenceClassification,
-    GLMForTokenClassification,
-    GLMModel,
-)
+from .hub import HubCallback, push_to_hub
+from .modeling_glm import AUTO_CLASSES, GLMPreTrainedModel
 from .tokenization.tokenization_glm import GLMTokenizer
+
+# What the originals' tokenizer_config.json calls its class.
+ORIGINAL_TOKENIZERS = ("GLMGPT2Tokenizer", "GLMBertTokenizer", "GLMRobertaTokenizer", "GLMChineseTokenizer")
 
 
 class SharedGlmConfig(GlmConfig):
@@ -45,17 +33,24 @@ class SharedGlmConfig(GlmConfig):
 
 
 def register():
-    """Makes the Auto classes know GLM. Called once, when the package is imported."""
+    """Makes the Auto classes and the Trainer know GLM. Called once, when the package is imported."""
     AutoConfig.register(GLMConfig.model_type, GLMConfig, exist_ok=True)
     AutoConfig.register(SharedGlmConfig.model_type, SharedGlmConfig, exist_ok=True)
-    AutoTokenizer.register(GLMConfig, GLMTokenizer, exist_ok=True)
-    for auto_class, model_class in {
-        AutoModel: GLMModel,
-        AutoModelForSeq2SeqLM: GLMForConditionalGeneration,
-        AutoModelForCausalLM: GLMForConditionalGeneration,
-        AutoModelForMultipleChoice: GLMForMultipleChoice,
-        AutoModelForSequenceClassification: GLMForSequenceClassification,
-        AutoModelForTokenClassification: GLMForTokenClassification,
-        AutoModelForQuestionAnswering: GLMForQuestionAnswering,
-    }.items():
-        auto_class.register(GLMConfig, model_class, exist_ok=True)
+    GLMConfig.register_for_auto_class()
+    for auto_class, model_class in AUTO_CLASSES.items():
+        getattr(transformers, auto_class).register(GLMConfig, model_class, exist_ok=True)
+        if not model_class.is_remote_code():
+            model_class.register_for_auto_class(auto_class)
+
+    # Tokenizers go by their names (config.tokenizer_class), not by the config class: AutoTokenizer then takes ours even
+    # with trust_remote_code, where the originals' own code would fail.
+    GLMTokenizer.register_for_auto_class()
+    originals = [
+        type(name, (GLMTokenizer,), {"from_pretrained": GLMTokenizer.from_pretrained}) for name in ORIGINAL_TOKENIZERS
+    ]
+    for tokenizer_class in (*originals, GLMTokenizer):
+        AutoTokenizer.register(SharedGlmConfig, tokenizer_class, exist_ok=True)
+
+    GLMPreTrainedModel.push_to_hub = push_to_hub
+    if HubCallback not in DEFAULT_CALLBACKS:
+        DEFAULT_CALLBACKS.append(HubCallback)

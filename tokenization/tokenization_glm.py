@@ -10,6 +10,8 @@ from tokenizers import AddedToken, Encoding, Regex, Tokenizer, decoders, models,
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 from transformers.utils import PaddingStrategy
 
+from .original_vocabularies import VOCABULARY_FILES, build_from_original_files
+
 # Without these no GLM can work: a vocabulary that lacks one gets it.
 NEEDED_TOKENS = {
     "eos_token": "<|endoftext|>",
@@ -31,6 +33,18 @@ OPTIONAL_TOKENS = {
 MASK_TOKENS = ("mask_token", "smask_token", "gmask_token")
 GLM_TOKENS = ("sop_token", "eop_token", "smask_token", "gmask_token", "dblock_token")
 
+# What the originals' tokenizer_config.json says of their slow classes.
+ORIGINAL_SETTINGS = (
+    *("add_prefix_space", "auto_map", "backend", "do_basic_tokenize", "do_lower_case", "errors", "never_split"),
+    *(
+        "model_specific_special_tokens",
+        "special_tokens_map_file",
+        "strip_accents",
+        "tokenize_chinese_chars",
+        "use_fast",
+    ),
+)
+
 # As GPT-2 splits words, but every digit on its own: numbers are then read and written by place value.
 WORD_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
@@ -50,6 +64,11 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     Tokenizer of GLM on any vocabulary of the `tokenizers` library: `GLMTokenizer(tokenizer_file="tokenizer.json")`,
     `GLMTokenizer.from_pretrained(folder)`, or a new one by [`GLMTokenizer.train_from_iterator`].
 
+    `from_pretrained` also reads the vocabulary files of the originals (`vocab.json` with `merges.txt`, `vocab.txt`,
+    `cog-pretrain.model`), and gives texts the ids that they had in training; `shared_gmask=True` is for GLM-10B-Chinese
+    as the authors trained it, where `[gMASK]` and the end of a piece are one token. `save_pretrained` then writes one
+    `tokenizer.json`.
+
     A text becomes `[CLS] text <eos>`, a pair `[CLS] text [SEP] pair <eos>` (paper section 2.1). A text that ends with
     `[gMASK]` is to be continued, so no `<eos>` follows.
 
@@ -66,15 +85,37 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     ```
     """
 
-    vocab_files_names = {"tokenizer_file": "tokenizer.json"}
+    vocab_files_names = {"tokenizer_file": "tokenizer.json", **VOCABULARY_FILES}
     model_input_names = ["input_ids", "attention_mask"]
     SPECIAL_TOKENS_ATTRIBUTES = [*PreTrainedTokenizerFast.SPECIAL_TOKENS_ATTRIBUTES, *GLM_TOKENS]
 
     @classmethod
     def convert_to_native_format(cls, **kwargs: Any) -> dict[str, Any]:
-        # tokenizer.json holds all there is to know: nothing to rebuild from its parts.
+        """What `__init__` takes, from what `from_pretrained` found: the vocabulary is in `tokenizer.json` or original."""
         kwargs.pop("trust_remote_code", None)
-        return kwargs
+        files = {name: kwargs.pop(name, None) for name in VOCABULARY_FILES}
+        shared_gmask = kwargs.pop("shared_gmask", False)
+        if kwargs.get("tokenizer_file") is not None:
+            return kwargs
+        # The settings of the slow tokenizers name tokens otherwise than training did; only further tokens count.
+        added = {str(token): index for index, token in kwargs.pop("added_tokens_decoder", {}).items()}
+        special = [str(token) for token in kwargs.pop("extra_special_tokens", None) or ()]
+        backend, tokens = build_from_original_files(
+            files, added, special, do_lower_case=kwargs.get("do_lower_case", True), shared_gmask=shared_gmask
+        )
+        kept = {
+            name: value
+            for name, value in kwargs.items()
+            if name not in ORIGINAL_SETTINGS and name not in cls.SPECIAL_TOKENS_ATTRIBUTES
+        }
+        further = [token for token in special if token in added and token not in map(str, tokens.values())]
+        return {
+            "truncation_side": "left",  # as theirs: what is to be continued stands at the end
+            **kept,
+            **tokens,
+            "extra_special_tokens": further,
+            "tokenizer_object": backend,
+        }
 
     def __init__(self, tokenizer_file: str | None = None, tokenizer_object: Tokenizer | None = None, **kwargs: Any):
         if tokenizer_object is None:

@@ -23,6 +23,7 @@ from modeling_glm import (
     GLMModel,
 )
 from modeling_glm.configuration_glm import PRESETS
+from modeling_glm.modeling_glm import AUTO_MAP
 
 from ..conftest import GOLDEN_MODELS, make_model, tiny_config
 
@@ -109,7 +110,7 @@ def test_original_folder_is_saved_as_our_own(original, tmp_path):
     GLMForConditionalGeneration.from_pretrained(original).save_pretrained(tmp_path)
     saved = json.loads((tmp_path / "config.json").read_text())
     assert saved["model_type"] == "glm_infilling"
-    assert "auto_map" not in saved
+    assert saved["auto_map"] == AUTO_MAP  # of ours, not of the original's code
     assert saved["sop_token_id"] == 311
 
 
