@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from safetensors.torch import load_file
 
 from modeling_glm import GLMConfig
+
+# The same examples in every run, and nothing written beside the tests.
+settings.register_profile("deterministic", derandomize=True, deadline=None)
+settings.load_profile("deterministic")
 
 FIXTURES = Path(__file__).parent / "fixtures"
 GOLDEN = Path(os.environ.get("GLM_GOLDEN", Path(__file__).parents[2] / "shared" / "golden"))

@@ -15,6 +15,7 @@ VOCABULARY_FILES = {
     "wordpiece_file": "vocab.txt",
     "bpe_vocab_file": "vocab.json",
     "bpe_merges_file": "merges.txt",
+    "added_ids_file": "added_tokens.json",
 }
 
 SOP, EOP = "<|startofpiece|>", "<|endofpiece|>"
@@ -92,8 +93,8 @@ def build_from_original_files(
 
     Args:
         files: The paths of the vocabulary's files by the keys of `VOCABULARY_FILES`, None where there is no file.
-        added_tokens: What `added_tokens.json` holds, where there is one: the ids that it gives to the special tokens
-            of GLM are followed, further tokens are kept.
+        added_tokens: Ids of tokens behind the vocabulary that are given elsewhere than in `added_tokens.json`. The ids
+            that either gives to the special tokens of GLM are followed, further tokens are kept.
         special_tokens: Which of the further tokens are special.
         do_lower_case: Whether a WordPiece vocabulary is lower-cased.
         shared_gmask: Whether `[gMASK]` is the end of a piece as well, as in GLM-10B-Chinese when it was trained.
@@ -106,6 +107,9 @@ def build_from_original_files(
     Raises:
         ValueError: if there is no vocabulary, it cannot be read, or two tokens claim one id.
     """
+    added_tokens = dict(added_tokens)
+    if path := files.get("added_ids_file"):
+        added_tokens.update(_read_ids(path))
     if path := files.get("sentencepiece_file"):
         shared = shared_gmask or ("[gMASK]" in added_tokens and added_tokens["[gMASK]"] == added_tokens.get(EOP))
         family = CHINESE_SHARED if shared else CHINESE
@@ -113,11 +117,9 @@ def build_from_original_files(
         vocabulary = {piece: index for index, (piece, _, _) in enumerate(pieces)}
     elif path := files.get("wordpiece_file"):
         family = BERT
-        with open(path, encoding="utf-8") as file:
-            vocabulary = {line.rstrip("\n"): index for index, line in enumerate(file)}
+        vocabulary = _read_words(path)
     elif (path := files.get("bpe_vocab_file")) and files.get("bpe_merges_file"):
-        with open(path, encoding="utf-8") as file:
-            vocabulary = json.load(file)
+        vocabulary = _read_ids(path)
         family = (
             ROBERTA if {vocabulary.get("<s>", vocabulary.get("[CLS]")), vocabulary.get("</s>")} == {0, 2} else GPT2
         )
@@ -187,9 +189,17 @@ def _wordpiece(ids: dict[str, int], do_lower_case: bool) -> Tokenizer:
 
 
 def _byte_level_bpe(ids: dict[str, int], merges_file: str, family: Family) -> Tokenizer:
-    with open(merges_file, encoding="utf-8") as file:
-        lines = [line.rstrip("\n") for line in file]
-    merges = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+    merges = []
+    for line in _read_lines(merges_file):
+        left, _, right = line.partition(" ")
+        if not line or line.startswith("#version"):
+            continue
+        if not {left, right, left + right} <= ids.keys():
+            raise ValueError(
+                f"{merges_file} merges {line!r}, which are not two tokens of the vocabulary with one that joins them: "
+                "it belongs to another vocabulary, or is broken. Get both files anew."
+            )
+        merges.append((left, right))
     backend = Tokenizer(models.BPE(ids, merges))
     backend.normalizer = normalizers.Sequence(
         [
@@ -200,6 +210,35 @@ def _byte_level_bpe(ids: dict[str, int], merges_file: str, family: Family) -> To
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     return backend
+
+
+def _read_lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return [line.rstrip("\n") for line in file]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8 ({error}): get the file anew.") from error
+
+
+def _read_words(path: str) -> dict[str, int]:
+    vocabulary: dict[str, int] = {}
+    for index, word in enumerate(_read_lines(path)):
+        if vocabulary.setdefault(word, index) != index:
+            raise ValueError(f"{path} has {word!r} in the lines {vocabulary[word] + 1} and {index + 1}.")
+    missing = [token for token in BERT.roles.values() if token not in (*vocabulary, *BERT.added)]
+    if missing:
+        raise ValueError(f"{path} is not BERT's vocabulary: it has no {', '.join(dict.fromkeys(missing))}.")
+    return vocabulary
+
+
+def _read_ids(path: str) -> dict[str, int]:
+    try:
+        ids = json.loads("\n".join(_read_lines(path)))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not whole JSON ({error}): get the file anew.") from error
+    if not isinstance(ids, dict) or not all(isinstance(index, int) for index in ids.values()):
+        raise ValueError(f"{path} does not hold tokens with their ids.")
+    return ids
 
 
 # The kinds of a piece in a SentencePiece model.

@@ -97,7 +97,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         shared_gmask = kwargs.pop("shared_gmask", False)
         if kwargs.get("tokenizer_file") is not None:
             return kwargs
-        # The settings of the slow tokenizers name tokens otherwise than training did; only further tokens count.
+        # The settings of the slow tokenizers name tokens otherwise than training did; only their ids and further tokens
+        # count.
         added = {str(token): index for index, token in kwargs.pop("added_tokens_decoder", {}).items()}
         special = [str(token) for token in kwargs.pop("extra_special_tokens", None) or ()]
         backend, tokens = build_from_original_files(
@@ -108,7 +109,11 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             for name, value in kwargs.items()
             if name not in ORIGINAL_SETTINGS and name not in cls.SPECIAL_TOKENS_ATTRIBUTES
         }
-        further = [token for token in special if token in added and token not in map(str, tokens.values())]
+        further = [
+            token
+            for token in special
+            if token not in map(str, tokens.values()) and backend.token_to_id(token) is not None
+        ]
         return {
             "truncation_side": "left",  # as theirs: what is to be continued stands at the end
             **kept,

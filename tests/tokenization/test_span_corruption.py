@@ -69,7 +69,7 @@ def restore(sample) -> list[int]:
     return text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 120), st.floats(0.05, 0.9), st.floats(1, 10), st.integers(0, 2**32))
 def test_spans_do_not_touch_and_the_text_is_restored(length, ratio, mean, seed):
     generator = np.random.default_rng(seed)

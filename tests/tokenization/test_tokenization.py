@@ -118,7 +118,7 @@ def test_tokenizer_json_alone_is_enough(tokenizer, tmp_path):
         GLMTokenizer()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_every_text_is_restored(tokenizer, text):
     if any(token in text for token in tokenizer.all_special_tokens):
