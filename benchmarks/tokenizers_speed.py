@@ -1,0 +1,109 @@
+"""
+How much faster the tokenizers of the four vocabularies encode a batch of texts than slow tokenizers of the same
+vocabularies: Transformers' own in Python, and the `sentencepiece` library called with the whole batch.
+
+    pip install sentencepiece protobuf
+    python -m benchmarks.tokenizers_speed [--characters 200] [--texts 4000] [--rounds 5]
+
+English texts are cut out of Python's own documentation, Chinese ones drawn from the vocabulary's pieces. The ids must
+agree before anything is timed; then every round times each tokenizer once, and the table has the medians. The tokenizers
+of GLM use all cores, the others one.
+"""
+
+import argparse
+import os
+import random
+import re
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import sentencepiece
+from transformers import BertGenerationTokenizer, ClvpTokenizer
+from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
+
+from modeling_glm import GLMTokenizer
+from tests.original_files import VOCABULARIES, write_vocabulary
+
+Encode = Callable[[list[str]], list[list[int]]]
+
+
+def peers(family: str, folder: Path) -> dict[str, Encode]:
+    """What encodes a batch of texts with the same vocabulary, without special tokens."""
+    if family == "chinese":
+        path = str(folder / "cog-pretrain.model")
+        slow = BertGenerationTokenizer(path, pad_token="<unk>")
+        processor = sentencepiece.SentencePieceProcessor(model_file=path)
+        return {"BertGenerationTokenizer": without_special_tokens(slow), "sentencepiece": processor.encode}
+    if family == "bert":
+        return {"BertTokenizerLegacy": without_special_tokens(BertTokenizerLegacy(str(folder / "vocab.txt")))}
+    # The only byte-level BPE in Python that Transformers 5 still has; it reads lower-case words as GPT-2 does.
+    unknown = "<|endoftext|>" if family == "gpt2" else "<unk>"
+    slow = ClvpTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), unk_token=unknown, pad_token=unknown)
+    return {"ClvpTokenizer": without_special_tokens(slow)}
+
+
+def without_special_tokens(tokenizer) -> Encode:
+    return lambda texts: tokenizer(texts, add_special_tokens=False)["input_ids"]
+
+
+def make_texts(family: str, characters: int, count: int) -> list[str]:
+    generator = random.Random(0)
+    pages = list(topics.values())
+    if family == "chinese":
+        vocabulary = GLMTokenizer.from_pretrained(write_vocabulary(family, Path(tempfile.mkdtemp()))).get_vocab()
+        words = sorted(word for word in vocabulary if re.fullmatch("[\u4e00-\u9fff]+", word))
+        text = "".join(generator.choices(words, k=characters * count))
+    else:
+        text = " ".join(generator.choices(pages, k=characters * count // 2000 + 10))
+        text = re.sub(r"\s+", " ", text)
+        if family != "bert":
+            text = re.sub(" +", " ", re.sub(r"[^a-z ]", "", text.lower()))
+    return [text[start : start + characters].strip() for start in range(0, characters * count, characters)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--characters", type=int, default=200, help="characters per text")
+    parser.add_argument("--texts", type=int, default=4000, help="texts per batch")
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+
+    print(f"{args.texts} texts of {args.characters} characters, {os.cpu_count()} cores\n")
+    print("| vocabulary | GLMTokenizer | tokens per second | slow tokenizer | | times faster |")
+    print("|---|---|---|---|---|---|")
+    for family in VOCABULARIES:
+        with tempfile.TemporaryDirectory() as folder:
+            write_vocabulary(family, Path(folder))
+            encoders = {
+                "GLM": without_special_tokens(GLMTokenizer.from_pretrained(folder)),
+                **peers(family, Path(folder)),
+            }
+            texts = make_texts(family, args.characters, args.texts)
+            expected = encoders["GLM"](texts)
+            for name, encode in encoders.items():
+                agree = sum(map(list.__eq__, encode(texts), expected))
+                if agree < len(texts):
+                    raise SystemExit(
+                        f"{family}: {name} gives other ids on {len(texts) - agree} of {len(texts)} texts."
+                    )
+            seconds: dict[str, list[float]] = {name: [] for name in encoders}
+            for _ in range(args.rounds):
+                for name, encode in encoders.items():
+                    start = time.perf_counter()
+                    encode(texts)
+                    seconds[name].append(time.perf_counter() - start)
+        medians = {name: statistics.median(values) for name, values in seconds.items()}
+        ours = medians.pop("GLM")
+        for name, value in medians.items():
+            speed = sum(map(len, expected)) / ours
+            print(f"| {family} | {ours:.2f} s | {speed:,.0f} | {name} | {value:.2f} s | {value / ours:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
