@@ -51,15 +51,13 @@ def without_special_tokens(tokenizer) -> Encode:
     return lambda texts: tokenizer(texts, add_special_tokens=False)["input_ids"]
 
 
-def make_texts(family: str, characters: int, count: int) -> list[str]:
+def make_texts(tokenizer: GLMTokenizer, family: str, characters: int, count: int) -> list[str]:
     generator = random.Random(0)
-    pages = list(topics.values())
     if family == "chinese":
-        vocabulary = GLMTokenizer.from_pretrained(write_vocabulary(family, Path(tempfile.mkdtemp()))).get_vocab()
-        words = sorted(word for word in vocabulary if re.fullmatch("[\u4e00-\u9fff]+", word))
+        words = sorted(word for word in tokenizer.get_vocab() if re.fullmatch("[\u4e00-\u9fff]+", word))
         text = "".join(generator.choices(words, k=characters * count))
     else:
-        text = " ".join(generator.choices(pages, k=characters * count // 2000 + 10))
+        text = " ".join(generator.choices(list(topics.values()), k=characters * count // 2000 + 10))
         text = re.sub(r"\s+", " ", text)
         if family != "bert":
             text = re.sub(" +", " ", re.sub(r"[^a-z ]", "", text.lower()))
@@ -80,11 +78,9 @@ def main():
     for family in VOCABULARIES:
         with tempfile.TemporaryDirectory() as folder:
             write_vocabulary(family, Path(folder))
-            encoders = {
-                "GLM": without_special_tokens(GLMTokenizer.from_pretrained(folder)),
-                **peers(family, Path(folder)),
-            }
-            texts = make_texts(family, args.characters, args.texts)
+            tokenizer = GLMTokenizer.from_pretrained(folder)
+            encoders = {"GLM": without_special_tokens(tokenizer), **peers(family, Path(folder))}
+            texts = make_texts(tokenizer, family, args.characters, args.texts)
             expected = encoders["GLM"](texts)
             for name, encode in encoders.items():
                 agree = sum(map(list.__eq__, encode(texts), expected))
