@@ -5,6 +5,7 @@ import re
 import struct
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers.convert_slow_tokenizer import generate_merges
@@ -136,7 +137,7 @@ def build_from_original_files(
     elif family is BERT:
         backend = _wordpiece(ids, do_lower_case)
     else:
-        backend = _byte_level_bpe(ids, files["bpe_merges_file"], family)
+        backend = _byte_level_bpe(ids, str(files["bpe_merges_file"]), family)
 
     # Byte-level texts are normalized as a whole, others piece by piece between their special tokens.
     whole = family in (GPT2, ROBERTA)
@@ -172,9 +173,9 @@ def _number_tokens(vocabulary: dict[str, int], family: Family, added_tokens: Map
         if index in added:
             raise ValueError(f"added_tokens.json gives the id {index} to both {added[index]!r} and {token!r}.")
         added[index] = token
-    for index, token in enumerate(family.added, start=size):
-        if token is not None and token not in added.values():
-            added.setdefault(index, token)
+    for index, expected in enumerate(family.added, start=size):
+        if expected is not None and expected not in added.values():
+            added.setdefault(index, expected)
     for index in range(size, max(added, default=size - 1) + 1):
         names[index] = added.get(index, f"[UNUSED{index}]")
     return {token: index for index, token in names.items()}
@@ -318,8 +319,8 @@ def _read_sentencepiece(path: str) -> tuple[list[tuple[str, float, int]], bytes]
     return pieces, normalizer[2]
 
 
-def _read_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of a message in protobuf's wire format: (number, value)."""
+def _read_fields(message: bytes) -> Iterator[tuple[int, Any]]:
+    """The fields of a message in protobuf's wire format: (number, value), an int for a varint and bytes for all else."""
     position = 0
 
     def read_varint() -> int:
