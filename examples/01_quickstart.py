@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 from baselines import MASK
-from common import answer_blanks, has_fast_bf16, plot_losses, whole_folder
+from common import answer_blanks, has_fast_bf16, plot_losses
 from corpus import build_splits
 from held_out import error_ratio, measure_held_out
 from transformers import (
@@ -32,7 +32,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-import modeling_glm  # noqa: F401  makes the Auto classes know GLM
+from modeling_glm.files import whole_folder  # importing the package makes the Auto classes know GLM
 
 HERE = Path(__file__).parent
 EMBEDDED = HERE / "glm-tiny"

@@ -1,12 +1,8 @@
-"""What several examples share: the data of a run, answers for held-out blanks, a loss curve, whole folders."""
+"""What several examples share: the data of a run, answers for held-out blanks, a loss curve."""
 
 import os
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
@@ -97,22 +93,3 @@ def plot_losses(log_history: list[dict], path: str | os.PathLike, title: str, pe
     axes.legend()
     figure.savefig(path, dpi=120)
     plt.close(figure)
-
-
-@contextmanager
-def whole_folder(target: str | os.PathLike) -> Iterator[Path]:
-    """
-    A new folder to write into that replaces `target` once everything is written, so that an interrupted run leaves
-    either what was there before or the whole new folder.
-    """
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        yield building
-        building.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        building.rename(target)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)

@@ -71,22 +71,3 @@ def test_pretraining_refuses_a_file_without_texts(tmp_path, monkeypatch):
     (tmp_path / "empty.txt").write_text("\n \n")
     with pytest.raises(SystemExit, match="0 lines with text"):
         run("03_pretrain.py", "--corpus", tmp_path / "empty.txt")
-
-
-def test_interrupted_writing_leaves_the_old_folder(tmp_path):
-    sys.path.insert(0, str(EXAMPLES))
-    from common import whole_folder
-
-    target = tmp_path / "model"
-    with whole_folder(target) as folder:
-        (folder / "a").write_text("old")
-
-    def interrupted():
-        with whole_folder(target) as folder:
-            (folder / "a").write_text("new")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert [p.name for p in tmp_path.iterdir()] == ["model"]
-    assert (target / "a").read_text() == "old"

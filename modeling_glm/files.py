@@ -1,0 +1,63 @@
+"""Folders that appear whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole_folder(target: str | os.PathLike, overwrite: bool = True) -> Iterator[Path]:
+    """
+    A new folder to write into that takes the place of `target` once everything is written: an interrupted run leaves
+    either what was there before or the whole new folder.
+
+    Args:
+        target: Where the folder is to appear; folders above it are made.
+        overwrite: Whether something may be there already, which is deleted then. An empty folder always may.
+
+    Raises:
+        FileExistsError: if something is there and must not be overwritten.
+    """
+    target = Path(target)
+    if not overwrite:
+        require_absent(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield building
+        building.chmod(0o755)
+        if not overwrite:
+            require_absent(target)
+        _replace(target, building)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def require_absent(target: Path):
+    """Raises a `FileExistsError` unless there is nothing at `target`, or an empty folder."""
+    if target.is_dir() and not any(target.iterdir()):
+        return
+    if target.exists() or target.is_symlink():
+        raise FileExistsError(f"{target} exists already: choose another name, delete it, or ask to overwrite it.")
+
+
+def _replace(target: Path, building: Path):
+    if not target.exists():
+        building.rename(target)
+        return
+    # The old folder steps aside first, so that at no time one of them is there in part.
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+    target.rename(aside / target.name)
+    try:
+        building.rename(target)
+    except OSError:
+        (aside / target.name).rename(target)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+__all__ = ["require_absent", "whole_folder"]
