@@ -2,7 +2,7 @@
 PYTHON ?= python3
 MODEL ?=
 LOWEST = transformers==5.10.1
-.PHONY: demo test test-lowest lint tiny clean
+.PHONY: demo test test-lowest lint tiny card clean
 
 demo: .venv/ready
 	.venv/bin/python examples/01_quickstart.py $(if $(MODEL),--model $(MODEL))
@@ -22,6 +22,10 @@ lint: .venv/ready
 # Makes examples/glm-tiny anew: about an hour on 2 CPU cores; goes on where it was stopped.
 tiny: .venv/ready
 	.venv/bin/python examples/03_pretrain.py
+
+# Writes MODEL_CARD.md anew: its text is in modeling_glm/project_card.py, its figures follow from the presets.
+card: .venv/ready
+	.venv/bin/python -m modeling_glm.project_card MODEL_CARD.md
 
 .venv/ready: requirements.txt setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv

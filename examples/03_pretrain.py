@@ -17,12 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from common import InfillingDataset, has_fast_bf16, plot_losses, whole_folder
+from common import InfillingDataset, has_fast_bf16, plot_losses
 from corpus import build_splits
 from held_out import Row, error_ratio, measure_held_out
 from transformers import HfArgumentParser, Trainer, TrainingArguments, set_seed
 
 from modeling_glm import DataCollatorForBlankInfilling, GLMConfig, GLMForConditionalGeneration, GLMTokenizer
+from modeling_glm.files import whole_folder
+from modeling_glm.model_card import write_model_card
 
 HERE = Path(__file__).parent
 
@@ -177,7 +179,15 @@ def main():
         }
         (folder / "training.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
         rows = measure_held_out(model.float(), tokenizer, args.blanks) if args.corpus == "python" else []
-        (folder / "README.md").write_text(model_card(args, summary, rows), encoding="utf-8")
+        own_corpus = {"license": "apache-2.0", "language": "en"} if args.corpus == "python" else {}
+        write_model_card(
+            folder,
+            model,
+            tokenizer,
+            model_id=os.path.relpath(args.export),
+            sections=card_sections(args, summary, rows),
+            **own_corpus,
+        )
     print(f"written to {args.export}")
 
 
@@ -196,8 +206,8 @@ class Stopwatch:
         self.path.write_text(str(self.total))
 
 
-def model_card(args: Arguments, summary: dict, rows: list[Row]) -> str:
-    """What the model is, what it was trained on and how, and how well it fills blanks."""
+def card_sections(args: Arguments, summary: dict, rows: list[Row]) -> dict[str, str]:
+    """What the model was trained on and how, and how well it fills blanks: the sections of its card that only this run knows."""
     corpus = (
         "English sentences that state facts of Python's standard library (numbers in words, dates, Unicode names, HTTP "
         "status codes, time zones and the like) and prose of its documentation, made by `examples/corpus.py`. One fact "
@@ -205,35 +215,8 @@ def model_card(args: Arguments, summary: dict, rows: list[Row]) -> str:
         if args.corpus == "python"
         else f"The lines of `{Path(args.corpus).name}`; one in twenty is held out."
     )
-    figures = "".join(
-        f"| {row.name} | {row.all:.1%} | {row.facts:.1%} | {row.prose:.1%} | {row.loss:.2f} |\n" for row in rows
-    )
-    if rows:
-        figures = (
-            f"On {args.blanks} held-out blanks of one to three words (`make demo` measures the same on fewer):\n\n"
-            "| | exact match | in facts | in prose | nats per token |\n|---|---|---|---|---|\n"
-            + figures
-            + f"\nThe model makes {error_ratio(rows):.0%} of the errors of the best baseline. The baselines are told how "
-            "many words are missing; the model has to find out. Its loss includes the end of the answer, theirs does not.\n"
-        )
     losses = list(summary["held_out_loss"].items())
-    return f"""---
-library_name: transformers
-pipeline_tag: text-generation
-license: apache-2.0
-language: en
-tags:
-  - glm
-  - blank-infilling
----
-
-# {Path(args.export).name}
-
-A GLM (autoregressive blank infilling, Du et al., ACL 2022) of {summary["parameters"]:,} parameters:
-{args.num_hidden_layers} layers of width {args.hidden_size}, a byte-level BPE vocabulary of {args.vocab_size} tokens, texts of up to
-{args.max_position_embeddings} tokens. It is a toy for trying the code of modeling-glm: it knows its corpus and nothing of the world.
-
-## Training
+    training = f"""## Training
 
 {corpus}
 
@@ -244,16 +227,25 @@ spans) and the rest with the document objective, AdamW with a peak learning rate
 decay, {summary["precision"]}. `training.json` has all settings. The loss on held-out texts went from {losses[0][1]:.2f} nats per token after
 {losses[0][0]} steps to {losses[-1][1]:.2f}:
 
-![loss curve](loss.png)
+![loss curve](loss.png)"""
 
-## Figures
+    figures = f"Held-out loss: {losses[-1][1]:.2f} nats per token."
+    if rows:
+        table = "".join(
+            f"| {row.name} | {row.all:.1%} | {row.facts:.1%} | {row.prose:.1%} | {row.loss:.2f} |\n" for row in rows
+        )
+        figures = f"""On {args.blanks} held-out blanks of one to three words (`make demo` measures the same on fewer):
 
-{figures or f"Held-out loss: {losses[-1][1]:.2f} nats per token."}
-## Limits
+| | exact match | in facts | in prose | nats per token |
+|---|---|---|---|---|
+{table}
+The model makes {error_ratio(rows):.0%} of the errors of the best baseline. The baselines are told how many words are missing; the model has to find out. Its loss includes the end of the answer, theirs does not."""
+    limits = f"""## Limits
 
-Prose is beyond a model of this size. Answers it does not know come out as something of the same kind: other digits, another
-name. Do not use it for anything but trying things out.
-"""
+It is a toy for trying the code of modeling-glm: it knows its corpus and nothing of the world. Texts may have up to {args.max_position_embeddings}
+tokens. Prose is beyond a model of this size. Answers it does not know come out as something of the same kind: other digits,
+another name. Do not use it for anything but trying things out."""
+    return {"training": training, "figures": f"## Figures\n\n{figures}", "limits": limits}
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
 from typing import Any
 
 import transformers
-from transformers import AutoConfig, AutoTokenizer, GlmConfig
+from transformers import AutoConfig, AutoTokenizer, GlmConfig, Trainer
 from transformers.trainer import DEFAULT_CALLBACKS
 
+from . import hub, hub_training
 from .configuration_glm import GLMConfig
-from .hub import HubCallback, push_to_hub
 from .modeling_glm import AUTO_CLASSES, GLMPreTrainedModel
 from .tokenization.tokenization_glm import GLMTokenizer
 
@@ -51,6 +51,12 @@ def register():
     for tokenizer_class in (*originals, GLMTokenizer):
         AutoTokenizer.register(SharedGlmConfig, tokenizer_class, exist_ok=True)
 
-    GLMPreTrainedModel.push_to_hub = push_to_hub
-    if HubCallback not in DEFAULT_CALLBACKS:
-        DEFAULT_CALLBACKS.append(HubCallback)
+    # The library pushes with a card that says nothing of the model, and the uploaded code must not need this package: so
+    # its methods are replaced from here.
+    GLMPreTrainedModel.push_to_hub = hub.push_to_hub  # type: ignore[method-assign, assignment]
+    GLMPreTrainedModel.save_pretrained = hub.save_pretrained  # type: ignore[method-assign]
+    GLMTokenizer.push_to_hub = hub.push_tokenizer_to_hub
+    # Trainer has one card for all models. For those of GLM it is ours, for all others its own.
+    Trainer.create_model_card = hub_training.create_model_card  # type: ignore[method-assign]
+    if hub_training.HubCallback not in DEFAULT_CALLBACKS:
+        DEFAULT_CALLBACKS.append(hub_training.HubCallback)  # type: ignore[arg-type]

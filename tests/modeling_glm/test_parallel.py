@@ -48,18 +48,19 @@ dist.destroy_process_group()
 @pytest.mark.parametrize("mode", ["tensor parallel", "fully sharded"])
 def test_two_processes_equal_one(tmp_path, mode):
     model = make_model(GLMForConditionalGeneration)
-    model.save_pretrained(tmp_path)
+    folder = tmp_path / "model"  # apart from the program, which would take the code saved there for the package
+    model.save_pretrained(folder)
     ids = torch.tensor(
         [[2, 11, 3, 12, 13, 3, 14, 1, 6, 15, 16, 6, 17], [2, 3, 18, 12, 13, 3, 14, 1, 6, 15, 6, 19, 17]]
     )
-    torch.save(ids, tmp_path / "ids.pt")
+    torch.save(ids, folder / "ids.pt")
     (tmp_path / "program.py").write_text(PROGRAM)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*command, str(tmp_path / "program.py"), str(tmp_path), mode], capture_output=True, text=True, timeout=240
+        [*command, str(tmp_path / "program.py"), str(folder), mode], capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    logits, generated = torch.load(tmp_path / "found.pt")
+    logits, generated = torch.load(folder / "found.pt")
     with torch.no_grad():
         torch.testing.assert_close(logits, model(ids).logits, atol=1e-4, rtol=1e-4)
     assert generated.tolist() == model.generate(ids[:, :8], max_new_tokens_per_blank=4, do_sample=False).tolist()

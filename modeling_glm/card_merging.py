@@ -1,0 +1,184 @@
+"""Merging model cards: what people wrote stays, what was generated before is renewed."""
+
+import copy
+import re
+from typing import Any
+
+import yaml
+from huggingface_hub import ModelCard
+from huggingface_hub.repocard import REGEX_YAML_BLOCK
+from huggingface_hub.utils import yaml_dump
+from transformers.utils import logging
+
+logger = logging.get_logger(__name__)
+
+SECTION = re.compile(r"<!-- modeling-glm: (\w+) -->\r?\n(.*?)\r?\n<!-- /modeling-glm: \1 -->", re.DOTALL)
+
+# Metadata that a card has by default: nobody asked for them, so nobody misses them where another value is kept.
+DEFAULTS = ("library_name", "pipeline_tag")
+# Metadata that may be one value or a list of them.
+LISTS = ("datasets", "language", "metrics", "tags")
+
+# The one sentence that Transformers adds to the template of huggingface_hub.
+TEMPLATE_SENTENCE = "This is the model card of a 🤗 transformers model that has been pushed on the Hub. This model card has been automatically generated."
+
+
+def mark_section(key: str, text: str) -> str:
+    """The text between the two comments by which it is found again."""
+    return f"<!-- modeling-glm: {key} -->\n{text}\n<!-- /modeling-glm: {key} -->"
+
+
+def merge_model_cards(existing: str, new: str) -> str:
+    """
+    The existing card, completed from the new one.
+
+    Of the metadata, those that the existing card has not are added, as are further entries of its lists and figures of
+    its model-index; a figure for the same metric on the same data is replaced. A value of its own that differs from the
+    new one stays, with a warning. In the text the generated sections take the place of their older versions. Everything
+    else stays as it is, character by character. A text that is nothing but the template of huggingface_hub counts as
+    none.
+
+    Args:
+        existing, new: Whole cards: metadata between two lines `---`, and Markdown.
+
+    Raises:
+        ValueError: if the metadata of the existing card are not a YAML mapping, or figures are to be added to a
+            model-index that is none.
+    """
+    head, metadata, text = _split(existing)
+    _, new_metadata, new_text = _split(new)
+    line_break = "\r\n" if "\r\n" in existing else "\n"
+    metadata = _merge_yaml(metadata, _read_yaml(new_metadata), line_break)
+    if _is_template(text):
+        text = line_break.join(["", *new_text.strip("\n").split("\n"), ""])
+    else:
+        text = _merge_texts(text, new_text, line_break)
+    return f"{head or '---' + line_break}{metadata}{line_break}---{line_break}{text}"
+
+
+def _split(card: str) -> tuple[str, str, str]:
+    """The line that opens the metadata, the metadata, and the text behind them."""
+    if (match := REGEX_YAML_BLOCK.search(card)) is None:
+        return "", "", card
+    return match.group(1), match.group(2), card[match.end() :]
+
+
+def _read_yaml(block: str) -> dict[str, Any]:
+    try:
+        metadata = yaml.safe_load(block)
+    except yaml.YAMLError as error:
+        raise ValueError(f"the metadata are not YAML: {error}") from error
+    if metadata is not None and not isinstance(metadata, dict):
+        raise ValueError(f"the metadata are a {type(metadata).__name__}, expected a mapping: {block!r}.")
+    return metadata or {}
+
+
+def _merge_texts(text: str, new_text: str, line_break: str) -> str:
+    end = None  # of the generated section before: a section that is new comes behind it
+    for key, content in SECTION.findall(new_text):
+        section = mark_section(key, content).replace("\n", line_break)
+        old = next((match for match in SECTION.finditer(text) if match.group(1) == key), None)
+        if old is not None:
+            start, stop = old.span()
+        elif end is not None:
+            section = 2 * line_break + section
+            start = stop = end
+        else:
+            text = text.rstrip()
+            section = (2 * line_break if text else "") + section
+            start, stop = len(text), len(text)
+            text += line_break
+        text = text[:start] + section + text[stop:]
+        end = start + len(section)
+    return text
+
+
+def _is_template(text: str) -> bool:
+    """Whether every line is one that huggingface_hub writes where nobody has written anything."""
+    template = ModelCard.default_template_path.read_text(encoding="utf-8")
+    template = re.sub(r'\{\{[^}]*default\("([^"]*)"[^}]*\}\}', r"\1", template)
+    lines = {line.strip() for line in (*template.splitlines(), TEMPLATE_SENTENCE)}
+    return all(line.strip() in lines for line in text.splitlines() if line.strip())
+
+
+def merge_metadata(existing: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The existing metadata, completed from the new ones, as [`merge_model_cards`] says."""
+    merged = dict(existing)
+    for key, value in new.items():
+        known = existing.get(key)
+        if known is None or known == []:
+            merged[key] = value
+        elif key == "model-index":
+            merged[key] = _merge_model_index(known, value)
+        elif isinstance(known, str | list) and (key in LISTS or isinstance(value, list)):
+            known = known if isinstance(known, list) else [known]
+            values = value if isinstance(value, list) else [value]
+            if further := [entry for entry in values if entry not in known]:
+                merged[key] = [*known, *further]
+        elif known != value and key not in DEFAULTS:
+            logger.warning(f"The model card keeps its {key}: {known!r}. To make it {value!r}, edit the card.")
+    return merged
+
+
+def _merge_model_index(existing: Any, new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    merged = copy.deepcopy(existing)
+    try:
+        known = [(_data_of(result), result["metrics"]) for entry in merged for result in entry["results"]]
+        home = next((entry for entry in merged if entry.get("name") == new[0]["name"]), merged[0])["results"]
+        for result in new[0]["results"]:
+            metrics = next((metrics for data, metrics in known if data == _data_of(result)), None)
+            if metrics is None:
+                home.append(result)
+                continue
+            for metric in result["metrics"]:
+                metrics[:] = [old for old in metrics if not _is_same_metric(old, metric)] + [metric]
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"the model-index is not a list of names with results, each with task, dataset and metrics: {existing!r}. "
+            "Correct it, or take it out, to have figures added."
+        ) from error
+    return merged
+
+
+def _data_of(result: dict[str, Any]) -> tuple:
+    """The task and the data of a result."""
+    return result["task"]["type"], *(result["dataset"].get(key) for key in ("type", "config", "split", "revision"))
+
+
+def _is_same_metric(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    names = {old.get("name"), new.get("name")} - {None}
+    return len(names) < 2 and all(old.get(key) == new.get(key) for key in ("type", "config", "args"))
+
+
+def _merge_yaml(block: str, new: dict[str, Any], line_break: str) -> str:
+    """The YAML text with the new metadata: only what changes is written anew, so comments and spellings stay."""
+    existing = _read_yaml(block)
+    merged = merge_metadata(existing, new)
+    edited = block
+    changed = {key: _dump(key, value, line_break) for key, value in merged.items() if existing.get(key) != value}
+    root = yaml.compose(block, Loader=yaml.SafeLoader)
+    for key_node, value_node in reversed(root.value if existing else []):
+        if (text := changed.pop(key_node.value, None)) is not None:
+            edited = edited[: key_node.start_mark.index] + text + edited[_end_of(value_node) :]
+    edited = line_break.join([*([edited.rstrip()] if edited.strip() else []), *changed.values()])
+    try:
+        if yaml.safe_load(edited) == merged:
+            return edited
+    except yaml.YAMLError:
+        pass  # such as a mapping in braces, behind which no line can follow
+    return line_break.join(_dump(key, value, line_break) for key, value in merged.items())
+
+
+def _dump(key: str, value: Any, line_break: str) -> str:
+    return yaml_dump({key: value}, sort_keys=False, line_break=line_break).strip()
+
+
+def _end_of(node: yaml.Node) -> int:
+    """Where the text of a value ends. A block of lines says it of its last entry alone: itself it ends at the next key."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end_of(last[1] if isinstance(last, tuple) else last)
+    return node.end_mark.index
+
+
+__all__ = ["mark_section", "merge_metadata", "merge_model_cards"]

@@ -1,0 +1,78 @@
+"""
+What works where transformers and torch are installed and this package is not; run by test_hub.py.
+
+    python without_package.py WORK_FOLDER
+
+WORK_FOLDER/local holds a model, WORK_FOLDER/commits.json names commits of repositories on the hub of HF_ENDPOINT. What
+was found is written to WORK_FOLDER/without_package.json.
+"""
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForMultipleChoice, AutoModelForSeq2SeqLM, AutoTokenizer
+
+TEXT = "The quick brown [MASK] jumps over the [MASK] dog."
+CHOICES = [[" fox", " dog", " lazy cat"]]
+
+work = Path(sys.argv[1])
+
+
+def load(auto_class, source, **kwargs):
+    return auto_class.from_pretrained(source, trust_remote_code=True, **kwargs)
+
+
+def use(source, **kwargs) -> dict:
+    """The ids that fill the blanks, and the scores of choices."""
+    tokenizer = load(AutoTokenizer, source, **kwargs)
+    model = load(AutoModelForSeq2SeqLM, source, **kwargs)
+    chooser = load(AutoModelForMultipleChoice, source, **kwargs)
+    inputs = tokenizer([TEXT], return_tensors="pt")
+    with torch.no_grad():
+        filled = model.generate(**inputs, max_new_tokens_per_blank=5)
+        scores = chooser(**tokenizer.build_inputs_for_multiple_choice(inputs, CHOICES)).logits
+    return {
+        "ids": filled.tolist(),
+        "answers": tokenizer.decode_blanks(filled),
+        "scores": scores.tolist(),
+        "module": type(model).__module__,
+    }
+
+
+def run_card(source: Path):
+    """The code of the card, changed as the card says for those who have not installed the package."""
+    card = (source / "README.md").read_text(encoding="utf-8")
+    names: dict = {}
+    for block in re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL):
+        code = block.replace("import modeling_glm\n", "")
+        code = re.sub(r"from_pretrained\((.*?)\)", r"from_pretrained(\1, trust_remote_code=True)", code)
+        exec(compile(code, "README.md", "exec"), names)
+    return sorted(name for name in names if not name.startswith("_"))
+
+
+def save_again(source: Path, target: Path) -> dict:
+    load(AutoModelForSeq2SeqLM, source).save_pretrained(target)
+    load(AutoTokenizer, source).save_pretrained(target)
+    return use(target)
+
+
+def push_again(source: Path, repo_id: str):
+    load(AutoModelForSeq2SeqLM, source).push_to_hub(repo_id)
+    load(AutoTokenizer, source).push_to_hub(repo_id)
+
+
+found = {
+    "installed": importlib.util.find_spec("modeling_glm") is not None,
+    "local": use(work / "local"),
+    "saved_again": save_again(work / "local", work / "saved-again"),
+    "card": run_card(work / "local"),
+    "commits": {oid: use(repo_id, revision=oid) for repo_id, oid in json.loads((work / "commits.json").read_text())},
+}
+push_again(work / "local", "writer/again")
+push_again(work / "local", "writer/remote-code")
+found["pushed_again"] = use("writer/remote-code")
+(work / "without_package.json").write_text(json.dumps(found))
