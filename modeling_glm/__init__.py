@@ -5,6 +5,7 @@ Importing the package makes the Auto classes of Transformers know GLM.
 """
 
 from .configuration_glm import GLMConfig
+from .conversion import Conversion, convert_checkpoint
 from .modeling_glm import (
     GLMForConditionalGeneration,
     GLMForMultipleChoice,
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 register()
 
 __all__ = [
+    "Conversion",
     "DataCollatorForBlankInfilling",
     "GLMConfig",
     "GLMForConditionalGeneration",
@@ -32,4 +34,5 @@ __all__ = [
     "GLMModel",
     "GLMPreTrainedModel",
     "GLMTokenizer",
+    "convert_checkpoint",
 ]

@@ -1,0 +1,5 @@
+"""`python -m modeling_glm`"""
+
+from .cli import main
+
+main()
