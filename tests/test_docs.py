@@ -1,0 +1,42 @@
+"""The commands that docs/checkpoints.md has for the published checkpoints convert checkpoints of their shapes."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from modeling_glm import GLMConfig, GLMTokenizer
+from modeling_glm.cli import app
+from modeling_glm.configuration_glm import PRESETS
+
+from .checkpoints import save_module, shrink_preset
+from .original_files import write_vocabulary
+
+PAGE = (Path(__file__).parents[1] / "docs" / "checkpoints.md").read_text(encoding="utf-8")
+COMMANDS = dict(re.findall(r"^\| (glm-[\w-]+) \|[^|]*\| `(modeling-glm convert [^`]*)`", PAGE, flags=re.MULTILINE))
+
+
+def test_every_published_checkpoint_has_a_command():
+    assert COMMANDS.keys() == PRESETS.keys()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_command_converts(tmp_path, monkeypatch, name):
+    """From an archive that is as narrow as it can be, with the vocabulary from its folder."""
+    monkeypatch.chdir(tmp_path)
+    command, convert, source, target, option, vocabulary = shlex.split(COMMANDS[name])
+    assert (command, convert, option) == ("modeling-glm", "convert", "--vocab")
+    save_module(Path(source, "best", "mp_rank_00_model_states.pt"), shrink_preset(monkeypatch, name))
+    write_vocabulary(vocabulary, Path(vocabulary))
+    result = CliRunner().invoke(app, [convert, source, target, option, vocabulary], catch_exceptions=False)
+    assert result.exit_code == 0
+    config = GLMConfig.from_pretrained(target)
+    expected = GLMConfig.from_preset(name)
+    if name == "glm-10b-chinese":  # as trained, where one token has both roles
+        expected.gmask_token_id = expected.eop_token_id
+    for key in [key for key in PRESETS[name] if key.endswith("_token_id")]:
+        assert getattr(config, key) == getattr(expected, key), key
+    tokenizer = GLMTokenizer.from_pretrained(target)
+    assert tokenizer.special_token_ids == {key: getattr(expected, key) for key in tokenizer.special_token_ids}
