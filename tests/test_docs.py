@@ -22,6 +22,13 @@ def test_every_published_checkpoint_has_a_command():
     assert COMMANDS.keys() == PRESETS.keys()
 
 
+@pytest.mark.parametrize("page", ["README.md", "MODEL_CARD.md"])
+def test_other_pages_have_the_same_commands(page):
+    text = (Path(__file__).parents[1] / page).read_text(encoding="utf-8")
+    commands = re.findall(r"^modeling-glm convert .*$", text, flags=re.MULTILINE)
+    assert all(command in PAGE for command in commands)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_command_converts(tmp_path, monkeypatch, name):
     """From an archive that is as narrow as it can be, with the vocabulary from its folder."""

@@ -30,7 +30,9 @@ def test_set_up_commands_exist():
     assert all(f"\n{target}:" in makefile for target in targets)
 
 
-@pytest.mark.parametrize("page", ["README.md", "MODEL_CARD.md", "CONTRIBUTING.md", "examples/glm-tiny/README.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "MODEL_CARD.md", "CONTRIBUTING.md", "docs/checkpoints.md", "examples/glm-tiny/README.md"]
+)
 def test_links_lead_somewhere(page):
     path = ROOT / page
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8")):
