@@ -114,7 +114,7 @@ def convert_checkpoint(
         raise ValueError(f"Both config={str(config)!r} and preset={preset!r} are given: choose one.")
     if shards is not None and shards < 1:
         raise ValueError(f"shards={shards}: expected at least 1.")
-    target = Path(target)
+    target = Path(os.path.abspath(target))  # "." has a name then
     found = find_source(source, revision, token)
     _require_safe_target(target, found, overwrite)
     # Beside the target, as the system's folder for such things may be in memory.
@@ -276,7 +276,7 @@ def _require_safe_target(target: Path, source: Source, overwrite: bool):
 
 def _existing_folder(target: Path) -> Path:
     """The innermost folder above the target that exists."""
-    return next(path for path in target.absolute().parents if path.is_dir())
+    return next(path for path in target.parents if path.is_dir())
 
 
 def _require_space(target: Path, needed: int):

@@ -21,7 +21,7 @@ def whole_folder(target: str | os.PathLike, overwrite: bool = True) -> Iterator[
     Raises:
         FileExistsError: if something is there and must not be overwritten.
     """
-    target = Path(target)
+    target = Path(os.path.abspath(target))  # "." has a name then
     if not overwrite:
         require_absent(target)
     target.parent.mkdir(parents=True, exist_ok=True)

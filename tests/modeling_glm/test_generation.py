@@ -359,3 +359,20 @@ def test_blank_that_is_the_end_of_a_piece_as_well(settings):
         sequences = model.generate(input_ids, attention_mask=torch.ones_like(input_ids), max_new_tokens=12, **settings)
         found.append(sequences[:, 4:].tolist())
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"do_sample": True}])
+def test_one_token_may_be_a_blank_and_the_end_of_a_piece(options):
+    """As in GLM-10B-Chinese as it was trained: the same as with two tokens that have one row."""
+    shared, model = ending_model(gmask_token_id=EOP), ending_model()
+    with torch.no_grad():
+        model.get_input_embeddings().weight[GMASK] = model.get_input_embeddings().weight[EOP]
+    separate = pad_rows([[CLS, *words(3, 1), MASK, *words(2, 2), GMASK], [CLS, *words(5, 3), GMASK]], "left")
+    merged = separate.masked_fill(separate == GMASK, EOP)
+    options = {"max_new_tokens_per_blank": LIMIT, "max_new_tokens": 3 * LIMIT, "suppress_tokens": [GMASK], **options}
+    results = []
+    for filler, ids in ((shared, merged), (model, separate)):
+        torch.manual_seed(0)
+        results.append(filler.generate(ids, attention_mask=(ids != PAD).long(), **options))
+    assert torch.equal(results[0][:, separate.shape[1] :], results[1][:, separate.shape[1] :])
+    assert (results[0][:, separate.shape[1] :] == EOP).any()
