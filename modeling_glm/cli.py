@@ -1,6 +1,5 @@
 """The command `modeling-glm`."""
 
-import os
 import signal
 import sys
 import warnings
@@ -143,8 +142,6 @@ def main():
     try:
         app(prog_name="modeling-glm")
     except (OSError, ValueError) as error:
-        if os.environ.get("MODELING_GLM_TRACEBACK"):
-            raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 
