@@ -9,14 +9,23 @@ from typing import Any, NoReturn
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
 # Pages of a mapped file count as memory until it is closed: it is opened anew after so many bytes.
 REOPEN_AFTER = 64 * 2**20
 
-# By the names that safetensors has for them. Everything else (integers, fp8) is no weight of a GLM.
+# By the names that safetensors has for them: first those that weights of a GLM may have.
 DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
+OTHER_DTYPES = {
+    "BOOL": torch.bool,
+    "U8": torch.uint8,
+    "I8": torch.int8,
+    "I16": torch.int16,
+    "I32": torch.int32,
+    "I64": torch.int64,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+}
 
 # By these names a state dict of GLM is told from what else there is in a file.
 WEIGHT_NAME = re.compile(r"(?:^|\.)(?:word_embeddings\.weight$|transformer\.)")
@@ -58,8 +67,10 @@ class TensorFile(ABC):
         extras: What else the file says, such as the number of the `iteration`.
 
     Raises:
-        CheckpointError: if the file is damaged, or a tensor does not hold floating point numbers.
+        CheckpointError: if the file is damaged.
     """
+
+    is_mapped = True  # so that what is read is not all in memory
 
     def __init__(self, path: Path):
         self.path = path
@@ -80,14 +91,6 @@ class TensorFile(ABC):
         if self._bytes_read >= REOPEN_AFTER:
             self._content, self._bytes_read = None, 0
 
-    def _add(self, name: str, shape: Any, dtype: Any):
-        if dtype not in DTYPES.values():
-            raise CheckpointError(
-                f"{self.path}: {name} has the dtype {str(dtype).removeprefix('torch.')}, expected float16, bfloat16, "
-                "float32 or float64. Weights that were quantised cannot be converted: take the original ones."
-            )
-        self.tensors[name] = torch.empty(tuple(shape), dtype=dtype, device="meta")
-
     @abstractmethod
     def _open(self) -> Any: ...
 
@@ -103,7 +106,10 @@ class SafetensorsFile(TensorFile):
         self._content = self._open()
         for name in self._content.keys():  # noqa: SIM118  it is no dict
             part = self._content.get_slice(name)
-            self._add(name, part.get_shape(), DTYPES.get(part.get_dtype(), part.get_dtype()))
+            dtype = {**DTYPES, **OTHER_DTYPES}.get(part.get_dtype())
+            if dtype is None:
+                raise CheckpointError(f"{path}: {name} has the dtype {part.get_dtype()}, which is not known here.")
+            self.tensors[name] = torch.empty(part.get_shape(), dtype=dtype, device="meta")
 
     def _open(self) -> Any:
         try:
@@ -123,20 +129,20 @@ class PickledFile(TensorFile):
     def __init__(self, path: Path):
         super().__init__(path)
         # Files of torch before 1.6 are no archives. They cannot be mapped, and have no checksums.
-        self.is_archive = zipfile.is_zipfile(path)
-        if self.is_archive:
+        self.is_mapped = zipfile.is_zipfile(path)
+        if self.is_mapped:
             _verify_checksums(path)
         content = self._load()
         self._content = _find_state_dict(content, path)
         self.extras = {key: value for key, value in content.items() if isinstance(value, int | float | str)}
         for name, tensor in self._content.items():
-            self._add(name, tensor.shape, tensor.dtype)
+            self.tensors[name] = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
 
     def _load(self) -> Any:
         ignored: list[Any] = [(Ignored, name) for name in IGNORED_GLOBALS]
         try:
             with torch.serialization.safe_globals(ignored):
-                return torch.load(self.path, map_location="cpu", weights_only=True, mmap=self.is_archive)
+                return torch.load(self.path, map_location="cpu", weights_only=True, mmap=self.is_mapped)
         except Exception as error:  # whatever a damaged or hostile file makes it stumble over
             _refuse(self.path, error)
 
@@ -147,34 +153,21 @@ class PickledFile(TensorFile):
         return self._content[name].detach()
 
 
-def open_tensors(path: Path, scratch: Path) -> TensorFile:
-    """
-    Opens a file by what it holds, whatever its name.
-
-    Args:
-        path: The file.
-        scratch: Folder for a copy of a file that cannot be mapped, so that it need not stay in memory.
-    """
+def open_tensors(path: Path) -> TensorFile:
+    """Opens a file of either kind."""
     if not path.is_file():
         raise CheckpointError(f"{path} is missing: get it anew.")
-    if path.suffix == ".safetensors":
-        return SafetensorsFile(path)
-    file = PickledFile(path)
-    if file.is_archive:
-        return file
-    copy = scratch / f"{path.stem}-{abs(hash(path))}.safetensors"
-    save_file({name: file.read(name).clone(memory_format=torch.contiguous_format) for name in file.tensors}, copy)
-    mapped = SafetensorsFile(copy)
-    mapped.extras = file.extras
-    return mapped
+    return SafetensorsFile(path) if path.suffix == ".safetensors" else PickledFile(path)
 
 
 def _find_state_dict(content: Any, path: Path) -> dict[str, torch.Tensor]:
     """The state dict within what a training framework saved, from the outside inwards."""
     pending = [content]
+    seen = set()  # a dict may hold itself
     for candidate in pending:
-        if not isinstance(candidate, Mapping):
+        if not isinstance(candidate, Mapping) or id(candidate) in seen:
             continue
+        seen.add(id(candidate))
         tensors = {str(name): value for name, value in candidate.items() if isinstance(value, torch.Tensor)}
         if any(map(WEIGHT_NAME.search, tensors)):
             return tensors

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .checkpoint_files import CheckpointError
+from .checkpoint_files import DTYPES, CheckpointError
 from .configuration_glm import PRESETS, GLMConfig
 from .modeling_glm import (
     GLMForConditionalGeneration,
@@ -46,6 +46,9 @@ def detect_config(tensors: Tensors) -> GLMConfig:
     names = ("word_embeddings.weight", "transformer.position_embeddings.weight")
     if missing := [name for name in names if name not in tensors]:
         raise CheckpointError(f"There is no tensor {missing[0]}: this is no whole checkpoint of a GLM.")
+    for name in names:
+        if tensors[name].ndim != 2:
+            raise CheckpointError(f"{name} has the shape {tuple(tensors[name].shape)}, expected two dimensions.")
     vocab_size, hidden_size = tensors[names[0]].shape
     has_blocks = "transformer.block_position_embeddings.weight" in tensors
     intermediate = tensors.get("transformer.layers.0.mlp.dense_h_to_4h.bias")
@@ -74,15 +77,16 @@ def detect_config(tensors: Tensors) -> GLMConfig:
     )
 
 
-def settle_gmask(config: GLMConfig, read: Callable[[str], torch.Tensor]):
+def shares_gmask(config: GLMConfig, read: Callable[[str], torch.Tensor]) -> bool:
     """
-    GLM-10B-Chinese was trained with one token for `[gMASK]` and the end of a piece. The hub's weights have a copy of its
-    row for `[gMASK]`; where there is none, the two stay one token.
+    Whether one token is `[gMASK]` and the end of a piece, as in GLM-10B-Chinese when it was trained. The hub's weights of
+    this size have a copy of its row for `[gMASK]`. The weights of other sizes do not show it.
     """
-    if all(getattr(config, name) == value for name, value in PRESETS["glm-10b-chinese"].items()):
-        rows = read("word_embeddings.weight")
-        if not torch.equal(rows[config.gmask_token_id], rows[config.eop_token_id]):
-            config.gmask_token_id = config.eop_token_id
+    preset = PRESETS["glm-10b-chinese"]
+    if any(getattr(config, name) != value for name, value in preset.items() if not name.endswith("_token_id")):
+        return False
+    rows = read("word_embeddings.weight")
+    return not torch.equal(rows[preset["gmask_token_id"]], rows[preset["eop_token_id"]])
 
 
 def choose_class(config: GLMConfig, tensors: Tensors, head: str | None) -> type[GLMPreTrainedModel]:
@@ -137,10 +141,16 @@ def check_fit(
     for name, shape in expected.items():
         if name not in sources:
             raise CheckpointError(f"There is no tensor {name}: a GLM with {size} has one of shape {shape}.{hint}")
+        if (dtype := tensors[sources[name]].dtype) not in DTYPES.values():
+            raise CheckpointError(
+                f"{sources[name]} has the dtype {str(dtype).removeprefix('torch.')}, expected float16, bfloat16, float32 or "
+                "float64. Weights that were quantised cannot be converted: take the original ones."
+            )
         if (found := tuple(tensors[sources[name]].shape)) != shape:
             raise CheckpointError(f"{sources[name]} has the shape {found}, expected {shape} for {size}.{hint}")
     for name in sources.keys() - expected.keys():
-        if name.startswith(("transformer.", "word_embeddings.")):
+        dtype = tensors[sources[name]].dtype  # integers are such as the numbers of the positions
+        if name.startswith(("transformer.", "word_embeddings.")) and dtype in DTYPES.values():
             shape = tuple(tensors[sources[name]].shape)
             raise CheckpointError(f"{name} of shape {shape} has no place in a GLM with {size}: expected none.")
     return {name: sources[name] for name in expected}
@@ -170,4 +180,4 @@ def _expected_shapes(config: GLMConfig, model_class: type[GLMPreTrainedModel]) -
     return {name.removeprefix("glm."): tuple(tensor.shape) for name, tensor in state.items()}
 
 
-__all__ = ["add_prefix", "check_fit", "choose_class", "detect_config", "settle_gmask"]
+__all__ = ["add_prefix", "check_fit", "choose_class", "detect_config", "shares_gmask"]

@@ -65,8 +65,11 @@ def find_source(source: str | os.PathLike, revision: str | None = None, token: s
     Raises:
         CheckpointError: if files are missing, or it is unclear which are meant.
         FileNotFoundError: if there is nothing of this name.
+        ValueError: for a revision of what is no repository.
     """
     path = Path(source)
+    if path.exists() and revision is not None:
+        raise ValueError(f"revision={revision!r} is for a repository on the hub, but {path} is here.")
     if path.is_dir():
         return _find_in_folder(path)
     if path.is_file():
@@ -91,11 +94,12 @@ def _find_file(path: Path) -> Source:
 
 
 def _find_in_folder(folder: Path) -> Source:
-    if shards := _find_shards(folder):
+    # Trainer leaves a folder and a tracker file of DeepSpeed beside the whole weights.
+    whole = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+    if shards := _list_shards(folder) or ([] if whole else _find_shards(folder)):
         return Source(files=tuple(shards), is_split=True, folders=(folder, shards[0].parent))
-    for name in WEIGHTS:
-        if (folder / name).is_file():
-            return _find_file(folder / name)
+    if whole:
+        return _find_file(whole)
     names = sorted(path.name for path in folder.iterdir())
     if (folder / "adapter_config.json").is_file():
         raise CheckpointError(
@@ -109,9 +113,7 @@ def _find_in_folder(folder: Path) -> Source:
 
 
 def _find_shards(folder: Path) -> list[Path]:
-    """The shards in the folder, or in the one below it that its tracker file names or that is the only one."""
-    if shards := _list_shards(folder):
-        return shards
+    """The shards in the folder below this one that its tracker file names, or that is the only one."""
     for tracker in TRACKERS:
         if (folder / tracker).is_file():
             name = (folder / tracker).read_text(encoding="utf-8", errors="replace").split()[:1]
@@ -153,6 +155,8 @@ def _read_index(path: Path) -> Source:
     for name in names:
         if not isinstance(name, str) or not name or name in (".", "..") or re.search(r"[/\\:\0]", name):
             raise CheckpointError(f"{path} names the file {name!r}, which is not in its folder: it was not opened.")
+    if not names:
+        raise CheckpointError(f"{path} names no files: get it anew.")
     if missing := sorted(name for name in names if not (path.parent / name).is_file()):
         raise CheckpointError(f"{path} names files that are not there: {', '.join(missing)}. Get them anew.")
     return Source(
@@ -170,9 +174,17 @@ def _download(repository: str, revision: str | None, token: str | bool | None) -
         pattern = (
             "model*.safetensors*" if weights in (SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME) else "pytorch_model*"
         )
-        wanted = ["config.json", *TOKENIZER_FILES, *([pattern] if weights else [])]
+        wanted = [
+            "config.json",
+            "generation_config.json",
+            "README.md",
+            *TOKENIZER_FILES,
+            *([pattern] if weights else []),
+        ]
         folder = snapshot_download(repository, revision=revision, token=token, allow_patterns=wanted)
     except Exception as error:  # the classes of its HTTP client differ between versions of huggingface_hub
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of this machine, such as a full disk
         raise FileNotFoundError(
             f"There is no file or folder {repository} here, and the hub does not give a repository of this name: "
             f"{' '.join(str(error).split())}"

@@ -1,15 +1,19 @@
 """All files of a checkpoint as the tensors of one model."""
 
+import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.utils import SAFE_WEIGHTS_NAME
 
-from .checkpoint_files import CheckpointError, TensorFile, open_tensors
+from .checkpoint_files import DTYPES, CheckpointError, TensorFile, open_tensors
 from .checkpoint_source import Source
 from .model_parallel import Stream, merge_shards
+from .weight_writer import write_safetensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,20 +48,43 @@ def open_weights(source: Source, scratch: Path) -> Weights:
     Raises:
         CheckpointError: if a file cannot be read, or they do not belong together.
     """
-    files = {path: open_tensors(path, scratch) for path in source.files}
+    files = {path: _open_mapped(path, scratch) for path in source.files}
     if source.weight_map is None:
         tensors, stream = merge_shards(list(files.values()))
     else:
         tensors, stream = _join(files, source.weight_map)
-    # What frameworks put in front of all names ("module.", "model.", "glm.") is in front of this one.
+
+    outer = _common_prefix(list(tensors))  # "module.", "base_model.model."
     embeddings = next((name for name in tensors if name.endswith("word_embeddings.weight")), "")
-    prefix = embeddings.removesuffix("word_embeddings.weight")
-    names = {name.removeprefix(prefix): name for name in tensors}
+    inner = embeddings.removesuffix("word_embeddings.weight").removeprefix(outer)  # "model.", "glm.", beside a head
+    names = {name.removeprefix(outer).removeprefix(inner): name for name in tensors}
     return Weights(
         tensors={name: tensors[original] for name, original in names.items()},
         stream=lambda name: stream(names[name]),
         extras=files[source.files[0]].extras,
     )
+
+
+def _open_mapped(path: Path, scratch: Path) -> TensorFile:
+    file = open_tensors(path)
+    if file.is_mapped:
+        return file
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    tensors = {name: tensor for name, tensor in file.tensors.items() if tensor.dtype in DTYPES.values()}
+    write_safetensors(folder, tensors, lambda name: iter([file.read(name)]), max_shard_size=sys.maxsize)
+    mapped = open_tensors(folder / SAFE_WEIGHTS_NAME)
+    mapped.extras = file.extras
+    return mapped
+
+
+def _common_prefix(names: list[str]) -> str:
+    """The parts that all names begin with: ["a.b.c", "a.b.d", "a.bc"] -> "a." """
+    common = []
+    for parts in zip(*(name.split(".")[:-1] for name in names), strict=False):
+        if len(set(parts)) > 1:
+            break
+        common.append(f"{parts[0]}.")
+    return "".join(common)
 
 
 def _join(files: dict[Path, TensorFile], weight_map: dict[str, Path]) -> tuple[dict[str, torch.Tensor], Stream]:

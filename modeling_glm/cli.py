@@ -82,6 +82,13 @@ def convert(
         ),
     ] = None,
     max_shard_size: Annotated[str, typer.Option(metavar="SIZE", help="Largest file of weights.")] = "5GB",
+    shared_gmask: Annotated[
+        bool | None,
+        typer.Option(
+            help="Whether [gMASK] is the end of a piece as well, as in GLM-10B-Chinese when it was trained. Without it: what "
+            "config, vocabulary and, at that size, the weights tell."
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Compare the logits of source and target; loads one after the other.")
     ] = False,
@@ -92,7 +99,7 @@ def convert(
     """
     Convert a checkpoint of the authors, of the hub or from fine-tuning into a folder that Transformers loads.
 
-    One tensor is in memory at a time, and nothing that a file holds is run.
+    Nothing that a file holds is run, and few of its tensors are in memory at a time.
 
     Examples:
 
@@ -112,6 +119,7 @@ def convert(
         dtype=None if dtype is None else getattr(torch, dtype.value),
         shards=shards,
         max_shard_size=max_shard_size,
+        shared_gmask=shared_gmask,
         check=check,
         overwrite=overwrite,
         license=license,
@@ -137,7 +145,8 @@ def main():
     if not sys.stderr.isatty():
         disable_progress_bar()
     # As an interruption does, so that what was begun is cleaned away.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     try:
         app(prog_name="modeling-glm")

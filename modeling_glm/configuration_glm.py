@@ -326,7 +326,7 @@ def _read_json(source: str | os.PathLike, name: str) -> dict[str, Any]:
 
 def _find_file(source: str | os.PathLike, name: str) -> str | None:
     if os.path.isfile(source):
-        source = os.path.dirname(source)
+        source = os.path.dirname(source) or "."
     return cached_file(
         source,
         name,

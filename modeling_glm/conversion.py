@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 from tqdm.auto import tqdm
+from transformers import GenerationConfig
 
 from .checkpoint_files import CheckpointError
-from .checkpoint_fit import add_prefix, check_fit, choose_class, detect_config, settle_gmask
+from .checkpoint_fit import add_prefix, check_fit, choose_class, detect_config, shares_gmask
 from .checkpoint_source import TOKENIZER_FILES, Source, find_source
 from .checkpoint_weights import Weights, open_weights
 from .configuration_glm import GLMConfig
@@ -28,7 +29,9 @@ from .modeling_glm import GLMPreTrainedModel
 from .tokenization.tokenization_glm import GLMTokenizer
 from .weight_writer import write_safetensors, write_shards
 
-PIECE = 2**22  # numbers that are checked, cast and written at a time
+CHUNK = 2**22  # numbers that are checked, cast and written at a time
+# By these ids vocabularies are told apart. Those of padding differ between the authors' code and the hub's.
+TOLD_APART_BY = ("cls_token_id", "mask_token_id", "smask_token_id", "gmask_token_id", "sop_token_id", "eop_token_id")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,7 @@ def convert_checkpoint(
     dtype: torch.dtype | None = None,
     shards: int | None = None,
     max_shard_size: int | str = "5GB",
+    shared_gmask: bool | None = None,
     check: bool = False,
     overwrite: bool = False,
     license: str | None = None,
@@ -79,7 +83,9 @@ def convert_checkpoint(
     Converts a checkpoint of the authors' training, of a hub repository or of a fine-tuned folder into a folder that
     `from_pretrained` of every class loads: safetensors, config, generation config, tokenizer, code and model card.
 
-    One tensor is in memory at a time. Nothing that a file holds is run. The target appears whole or not at all.
+    A few tensors are in memory at a time (one shard of the target with `shards`, the model with `check`). Nothing that a
+    file holds is run. The target appears whole or not at all. A model card in the source, or in a target that is
+    overwritten, is kept and completed.
 
     Args:
         source: A file (`.pt`, `.bin`, `.safetensors`, or the index of several), a folder of model-parallel shards or
@@ -93,10 +99,12 @@ def convert_checkpoint(
         head: "blank-infilling" leaves all heads out, "classification" keeps that of a classifier. By default the
             head of the class that the source's config names.
         dtype: Of the weights in the target; as in the source if not given.
-        shards: Write the authors' layout instead, in so many model-parallel shards.
+        shards: Write the authors' layout instead, in so many model-parallel shards: for models without a head alone.
         max_shard_size: Largest file of weights.
+        shared_gmask: Whether `[gMASK]` is the end of a piece as well, as in GLM-10B-Chinese when it was trained. By
+            default what config, vocabulary and, at that size, the weights tell.
         check: Whether to compare the logits of source and target on a sample, which loads one after the other.
-        overwrite: Whether to replace a target that exists.
+        overwrite: Whether to replace a target that exists, if it is the folder of a model.
         license: For the model card.
         revision, token: For the hub.
 
@@ -116,17 +124,20 @@ def convert_checkpoint(
         raise ValueError(f"shards={shards}: expected at least 1.")
     target = Path(os.path.abspath(target))  # "." has a name then
     found = find_source(source, revision, token)
-    _require_safe_target(target, found, overwrite)
+    inputs = [*found.files, *found.folders]
+    inputs += [Path(path) for path in (vocabulary, config) if isinstance(path, str | os.PathLike)]
+    _require_safe_target(target, inputs, overwrite)
     # Beside the target, as the system's folder for such things may be in memory.
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=_existing_folder(target)) as scratch:
         weights = open_weights(found, Path(scratch))
         settings, has_preset_ids = _choose_config(found, weights, config, preset)
         model_class = choose_class(settings, weights.tensors, head)
         kept = check_fit(weights.tensors, settings, model_class, found.is_split)
-        if has_preset_ids:
-            settle_gmask(settings, weights.read)
-        tokenizer = _load_tokenizer(found, vocabulary, settings, has_preset_ids)
+        shared_gmask = _settle_gmask(settings, weights, has_preset_ids, shared_gmask)
+        tokenizer = _load_tokenizer(found, vocabulary, settings, has_preset_ids, shared_gmask)
         has_head = any(add_prefix(name, True) == name for name in kept)
+        if has_head and shards is not None:
+            raise ValueError(f"shards={shards}: the authors' layout is for the model without its head. Leave it out.")
         sources = {add_prefix(name, has_head): origin for name, origin in kept.items()}
         tensors = {name: weights.tensors[origin].to(dtype=dtype) for name, origin in sources.items()}
         settings.architectures = [model_class.__name__]
@@ -136,9 +147,11 @@ def convert_checkpoint(
 
         with _explain_write_errors(target), whole_folder(target, overwrite) as folder:
             not_finite = _write_weights(folder, tensors, sources, weights, shards, max_shard_size)
+            if tokenizer is not None:
+                tokenizer.save_pretrained(folder)
             if shards is None:
                 details = {"model_id": target.name, "base_model": found.repository, "license": license}
-                _write_companions(folder, settings, model_class, tokenizer, **details)
+                _write_companions(folder, settings, model_class, tokenizer, found, target, details)
             else:
                 settings.to_json_file(folder / "config.json")
             difference = None
@@ -147,7 +160,7 @@ def convert_checkpoint(
 
     if not_finite:
         warnings.warn(
-            f"{len(not_finite)} tensors hold a NaN or an infinity, as in the source, and the model will answer nonsense: "
+            f"{len(not_finite)} tensors hold a NaN or an infinity, and the model will answer nonsense: "
             f"{', '.join(not_finite[:5])}{', …' if len(not_finite) > 5 else ''}.",
             stacklevel=2,
         )
@@ -159,7 +172,7 @@ def convert_checkpoint(
         num_bytes=num_bytes,
         left_out=sorted(weights.tensors.keys() - set(kept.values())),
         not_finite=not_finite,
-        has_tokenizer=tokenizer is not None and shards is None,
+        has_tokenizer=tokenizer is not None,
         difference=difference,
     )
 
@@ -174,21 +187,48 @@ def _choose_config(
     elif isinstance(config, GLMConfig):
         settings = copy.deepcopy(config)
     elif config is not None:
-        if not os.path.exists(config):
-            raise FileNotFoundError(f"There is no config {config}.")
-        settings = GLMConfig.from_pretrained(config)
+        settings = _read_config(Path(config))
     elif path := source.find("config.json"):
-        settings = GLMConfig.from_pretrained(path.parent)
+        settings = _read_config(path)
     else:
         settings, has_preset_ids = detect_config(weights.tensors), True
+    if hasattr(settings, "quantization_config"):
+        del settings.quantization_config  # the weights here are not quantised
     if "lm_head.weight" in weights.tensors:
         rows = weights.read("word_embeddings.weight")
         settings.tie_word_embeddings = torch.equal(weights.read("lm_head.weight"), rows)
     return settings, has_preset_ids
 
 
+def _read_config(path: Path) -> GLMConfig:
+    if not path.exists():
+        raise FileNotFoundError(f"There is no config {path}.")
+    try:
+        return GLMConfig.from_pretrained(path)
+    except (AttributeError, TypeError, OSError) as error:
+        raise CheckpointError(f"{path} is no config of a model: {error}") from error
+
+
+def _settle_gmask(config: GLMConfig, weights: Weights, has_preset_ids: bool, shared: bool | None) -> bool:
+    """Whether `[gMASK]` is the end of a piece as well; the ids of the config follow."""
+    known, end = config.gmask_token_id, config.eop_token_id
+    if shared is None:
+        shared = known is not None and known == end
+        if has_preset_ids or known is None:
+            shared = shared or shares_gmask(config, weights.read)
+    if shared:
+        config.gmask_token_id = end
+    elif known is not None and known == end:
+        config.gmask_token_id = None  # the vocabulary has another
+    return shared
+
+
 def _load_tokenizer(
-    source: Source, vocabulary: str | os.PathLike | None, config: GLMConfig, has_preset_ids: bool
+    source: Source,
+    vocabulary: str | os.PathLike | None,
+    config: GLMConfig,
+    has_preset_ids: bool,
+    shared_gmask: bool,
 ) -> GLMTokenizer | None:
     """The tokenizer of the given vocabulary or the source's own, whose ids the config takes over."""
     folder = source.vocabulary if vocabulary is None else Path(vocabulary)
@@ -198,20 +238,23 @@ def _load_tokenizer(
         raise FileNotFoundError(
             f"The vocabulary {folder} is no folder: expected one with {', '.join(TOKENIZER_FILES)}."
         )
-    shared = config.gmask_token_id is not None and config.gmask_token_id == config.eop_token_id
-    tokenizer = GLMTokenizer.from_pretrained(folder, shared_gmask=shared)
+    try:
+        tokenizer = GLMTokenizer.from_pretrained(folder, shared_gmask=shared_gmask)
+    except Exception as error:  # the library for tokenizers has no class of its own for damaged files
+        raise CheckpointError(f"The vocabulary in {folder} cannot be read: {error}") from error
     if len(tokenizer) > config.vocab_size:
         raise CheckpointError(
             f"The vocabulary in {folder} has {len(tokenizer)} tokens, but word_embeddings.weight {config.vocab_size} "
             "rows: it belongs to another model."
         )
     ids = tokenizer.special_token_ids
-    if has_preset_ids:
-        for name, token_id in ids.items():
-            if getattr(config, name) not in (None, token_id):
+    if has_preset_ids or vocabulary is not None:  # else the config read them off the same files
+        for name in TOLD_APART_BY:
+            if (known := getattr(config, name)) is not None and known != ids.get(name):
                 raise CheckpointError(
-                    f"The vocabulary in {folder} has the {name} {token_id}, but the published checkpoint of this size "
-                    f"{getattr(config, name)}: it belongs to another model. If it is right, give a config of your own."
+                    f"The vocabulary in {folder} has the {name} {ids.get(name)}, but "
+                    f"{'the published checkpoint of this size' if has_preset_ids else 'the config'} has {known}: it "
+                    "belongs to another model. If it is the right one, give a config that says so."
                 )
     config.update(ids)
     return tokenizer
@@ -232,11 +275,12 @@ def _write_weights(
 
         def stream(name: str) -> Iterator[torch.Tensor]:
             for block in weights.stream(sources[name]):
-                for piece in block.flatten().split(PIECE):
-                    if not torch.isfinite(piece).all():
+                for chunk in block.flatten().split(CHUNK):
+                    chunk = chunk.to(tensors[name].dtype)
+                    if not torch.isfinite(chunk).all():
                         not_finite.add(name)
-                    yield piece.to(tensors[name].dtype)
-                    bar.update(piece.numel() * tensors[name].itemsize)
+                    yield chunk
+                    bar.update(chunk.nbytes)
 
         def read(name: str) -> torch.Tensor:
             return torch.cat(list(stream(name))).view(tensors[name].shape)
@@ -253,25 +297,42 @@ def _write_companions(
     config: GLMConfig,
     model_class: type[GLMPreTrainedModel],
     tokenizer: GLMTokenizer | None,
-    **card: Any,
+    source: Source,
+    target: Path,
+    details: dict[str, Any],
 ):
-    """Everything in a model's folder but its weights."""
+    """Config, generation config, code and card. What the source has of them is taken over, as is the target's card."""
     save_code(config, folder)
     config.save_pretrained(folder)
     if model_class.can_generate():
         with torch.device("meta"):
-            model_class(config).generation_config.save_pretrained(folder)
-    if tokenizer is not None:
-        tokenizer.save_pretrained(folder)
-    write_model_card(folder, config, tokenizer, model_class=model_class, **card)
+            settings = model_class(config).generation_config
+        if path := source.find("generation_config.json"):
+            ids = {"pad_token_id": settings.pad_token_id, "eos_token_id": settings.eos_token_id}
+            settings = GenerationConfig.from_pretrained(path.parent)
+            settings.update(**ids)
+        settings.save_pretrained(folder)
+    card = target / "README.md" if (target / "README.md").is_file() else source.find("README.md")
+    if card is not None:
+        shutil.copyfile(card, folder / "README.md")
+    try:
+        write_model_card(folder, config, tokenizer, model_class=model_class, **details)
+    except ValueError as error:
+        if card is None:
+            raise
+        raise CheckpointError(f"{card} cannot be completed, correct it or take it away: {error}") from error
 
 
-def _require_safe_target(target: Path, source: Source, overwrite: bool):
+def _require_safe_target(target: Path, inputs: list[Path], overwrite: bool):
     if not overwrite:
         require_absent(target)
-    for path in source.files:
-        if target.resolve() in (path.absolute(), *path.absolute().parents, *path.resolve().parents):
+    for path in inputs:
+        ways = (path.absolute(), path.resolve(), path.parent.resolve() / path.name)
+        if any(target.resolve() in (way, *way.parents) for way in ways):
             raise ValueError(f"The target {target} holds the source {path}: choose another name.")
+    is_empty = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+    if not is_empty and not (target / "config.json").is_file():
+        raise FileExistsError(f"{target} is not the folder of a model, as it has no config.json: it is not replaced.")
 
 
 def _existing_folder(target: Path) -> Path:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from .checkpoint_files import CheckpointError
+from .checkpoint_fit import add_prefix
 from .checkpoint_source import find_source
 from .checkpoint_weights import Weights, open_weights
 from .configuration_glm import GLMConfig
@@ -22,7 +23,7 @@ def compare_logits(
     scratch: Path,
 ) -> float:
     """
-    Loads one after the other and compares their logits on a sample.
+    Loads one after the other and compares their logits on a sample, and the tensors of a head.
 
     Args:
         weights: The source.
@@ -42,7 +43,11 @@ def compare_logits(
         written = open_weights(find_source(folder), scratch)
         model = _build_model(written, {name: name for name in written.tensors}, config)
     else:
-        model = model_class.from_pretrained(folder, dtype=config.dtype).base_model
+        whole = model_class.from_pretrained(folder, dtype=config.dtype)
+        model = whole.base_model
+        for name in (name for name in names if add_prefix(name, has_head=True) == name):
+            if not torch.equal(whole.state_dict()[name], weights.read(names[name]).to(whole.state_dict()[name].dtype)):
+                raise CheckpointError(f"{name} of what was written differs from the source: the target was not made.")
     difference = (_sample_logits(model) - expected).abs().nan_to_num(nan=0.0).max().item()
     if difference > 1e-4 * max(1.0, expected.abs().nan_to_num(nan=0.0).max().item()):
         raise CheckpointError(

@@ -28,7 +28,7 @@ def whole_folder(target: str | os.PathLike, overwrite: bool = True) -> Iterator[
     building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         yield building
-        building.chmod(0o755)
+        building.chmod(_default_mode())
         if not overwrite:
             require_absent(target)
         _replace(target, building)
@@ -50,14 +50,22 @@ def _replace(target: Path, building: Path):
         return
     # The old folder steps aside first, so that at no time one of them is there in part.
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-    target.rename(aside / target.name)
     try:
+        target.rename(aside / target.name)
         building.rename(target)
-    except OSError:
-        (aside / target.name).rename(target)
+    except BaseException:
+        if not target.exists():
+            (aside / target.name).rename(target)
         raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _default_mode() -> int:
+    """The permissions that a new folder has, which the system tells only to those who set them."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o777 & ~mask
 
 
 __all__ = ["require_absent", "whole_folder"]

@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from modeling_glm import convert_checkpoint
+from modeling_glm import GLMForConditionalGeneration, convert_checkpoint
 from modeling_glm.model_parallel import split_tensor
 
 from ..checkpoints import ORIGINAL, assert_same, base_weights, save_module, weights_of
-from ..conftest import tiny_config
+from ..conftest import make_model, tiny_config
 
 
 @pytest.mark.parametrize("prefix", ["module.", "model.", "module.module.", "glm.", ""])
@@ -98,3 +98,18 @@ def test_hub_folders(tmp_path):
     (folder / "pytorch_model.bin").unlink()
     convert_checkpoint(folder, tmp_path / "parts")
     assert_same(weights_of(tmp_path / "parts"), weights)
+
+
+def test_whole_weights_beside_a_tracker_of_deepspeed(tmp_path):
+    """As Trainer leaves them."""
+    save_module(tmp_path / "tuned" / "step" / "optimizer.pt", {"a": torch.zeros(1)})
+    (tmp_path / "tuned" / "latest").write_text("step")
+    make_model(GLMForConditionalGeneration).save_pretrained(tmp_path / "tuned")
+    convert_checkpoint(tmp_path / "tuned", tmp_path / "glm")
+    assert_same(weights_of(tmp_path / "glm"), dict(make_model(GLMForConditionalGeneration).glm.state_dict()))
+
+
+def test_a_revision_is_for_the_hub(tmp_path):
+    path = save_module(tmp_path / "a.pt", base_weights())
+    with pytest.raises(ValueError, match=r"revision='v1' is for a repository on the hub, but .*a.pt is here"):
+        convert_checkpoint(path, tmp_path / "glm", config=tiny_config(), revision="v1")

@@ -147,6 +147,28 @@ def test_fine_tuned_folders_keep_their_class(tmp_path, model_class):
     assert AutoModel.from_pretrained(tmp_path / "glm").config.architectures == [done.model_class.__name__]
 
 
+def test_a_head_beside_a_wrapped_model(tmp_path):
+    """The wrapper is around both."""
+    model = make_model(GLMForSequenceClassification)
+    names = {"dense": "pool_layer", "out_proj": "multichoice_head", "glm": "model"}
+    weights = {
+        ".".join(["module", names[first], *rest]): tensor
+        for (first, *rest), tensor in ((name.split("."), tensor) for name, tensor in model.state_dict().items())
+    }
+    save_module(tmp_path / "a.pt", weights)
+    convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), head="classification", check=True)
+    assert_same(weights_of(tmp_path / "glm"), dict(model.state_dict()))
+    with pytest.raises(ValueError, match="the authors' layout is for the model without its head"):
+        convert_checkpoint(tmp_path / "glm", tmp_path / "split", shards=2)
+
+
+def test_integers_are_no_weights(tmp_path):
+    save_module(tmp_path / "a.pt", {**base_weights(), "transformer.position_ids": torch.arange(48)})
+    assert convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config()).left_out == [
+        "transformer.position_ids"
+    ]
+
+
 def test_a_head_that_is_not_there(tmp_path):
     save_module(tmp_path / "a.pt", base_weights())
     with pytest.raises(CheckpointError, match=r"no head for classification: there is no tensor dense.bias"):
@@ -195,14 +217,31 @@ def test_vocabularies_of_the_same_size_are_told_apart(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match=r"has the \w+_token_id \d+, but the published checkpoint of this size"):
         convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", vocabulary=gpt2)
     assert convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", vocabulary=roberta).config.mask_token_id == 50264
-    # Whoever knows better gives a config.
-    config = GLMConfig(**PRESETS["glm-roberta-large"])
-    done = convert_checkpoint(tmp_path / "a.pt", tmp_path / "mine", vocabulary=gpt2, config=config)
+    with pytest.raises(
+        CheckpointError, match=r"has the cls_token_id 50259, but the config has 0: it belongs to another"
+    ):
+        convert_checkpoint(
+            tmp_path / "a.pt", tmp_path / "mine", vocabulary=gpt2, config=GLMConfig(**PRESETS["glm-roberta-large"])
+        )
+    # Whoever knows better gives a config that says so, or says nothing.
+    shape = {name: value for name, value in PRESETS["glm-roberta-large"].items() if not name.endswith("_token_id")}
+    done = convert_checkpoint(tmp_path / "a.pt", tmp_path / "mine", vocabulary=gpt2, config=GLMConfig(**shape))
     assert done.config.mask_token_id == 50260
 
 
+@pytest.mark.parametrize(("shared", "expected"), [(None, 50009), (True, 50007), (False, 50009)])
+def test_shared_gmask_of_other_sizes_has_to_be_said(tmp_path, shared, expected):
+    weights = base_weights(vocab_size=50048, hidden_size=64, num_hidden_layers=1)
+    save_module(tmp_path / "a.pt", weights)
+    vocabulary = write_vocabulary("chinese", tmp_path / "chinese")
+    done = convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", vocabulary=vocabulary, shared_gmask=shared)
+    assert done.config.gmask_token_id == AutoTokenizer.from_pretrained(tmp_path / "glm").gmask_token_id == expected
+    assert done.config.eop_token_id == 50007
+
+
+@pytest.mark.parametrize("ids", [True, False])
 @pytest.mark.parametrize("copied", [True, False])
-def test_shared_gmask_of_10b_chinese(tmp_path, monkeypatch, copied):
+def test_shared_gmask_of_10b_chinese(tmp_path, monkeypatch, copied, ids):
     """As trained one token is [gMASK] and the end of a piece; the hub's weights have a copy of its row for [gMASK]."""
     weights = shrink_preset(monkeypatch, "glm-10b-chinese")
     rows = weights["word_embeddings.weight"]
@@ -210,7 +249,10 @@ def test_shared_gmask_of_10b_chinese(tmp_path, monkeypatch, copied):
         rows[50009] = rows[50007]
     save_module(tmp_path / "a.pt", weights)
     vocabulary = write_vocabulary("chinese", tmp_path / "chinese")
-    done = convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", vocabulary=vocabulary)
+    # An original config says nothing of the ids.
+    shape = {name: value for name, value in PRESETS["glm-10b-chinese"].items() if not name.endswith("_token_id")}
+    config = None if ids else GLMConfig(**shape)
+    done = convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", vocabulary=vocabulary, config=config)
     expected = 50009 if copied else 50007
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "glm")
     assert tokenizer.gmask_token_id == done.config.gmask_token_id == expected

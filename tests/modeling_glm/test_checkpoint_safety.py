@@ -2,6 +2,7 @@
 Hostile and broken checkpoints, and disks that fill up: a clear error, the source as it was, and no half-made target.
 """
 
+import argparse
 import errno
 import json
 import os
@@ -87,20 +88,21 @@ def test_a_pickle_that_would_run_code_does_not(tmp_path, refuse, place, legacy, 
     assert not marker.exists()
 
 
-def test_names_that_are_ignored_are_not_called(tmp_path):
-    """What stands for NumPy's state of random numbers may be given anything: nothing becomes of it."""
-    marker = tmp_path / "marker"
+def test_names_that_are_ignored_are_not_called(tmp_path, monkeypatch):
+    """What stands for settings is not even made: an argparse.Namespace that tells when it is."""
+    made = []
+    monkeypatch.setattr(argparse.Namespace, "__init__", lambda self, **kwargs: made.append(kwargs))
 
     class Disguised:
         def __reduce__(self):
-            import argparse
+            return argparse.Namespace, ()
 
-            return argparse.Namespace, (), {"run": f"touch {marker}"}
-
-    save_module(tmp_path / "a.pt", base_weights(), args=Disguised())
-    convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config())
+    path = save_module(tmp_path / "a.pt", base_weights(), args=Disguised())
+    torch.load(path, weights_only=False)
+    assert made == [{}]
+    convert_checkpoint(path, tmp_path / "glm", config=tiny_config())
     assert_same(weights_of(tmp_path / "glm"), base_weights())
-    assert not marker.exists()
+    assert made == [{}]
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol 4")
@@ -201,6 +203,14 @@ def test_weights_that_are_no_numbers_are_warned_of(tmp_path, value):
         done = convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), check=True)
     assert done.not_finite == ["transformer.layers.1.mlp.dense_h_to_4h.bias"]
     assert_same(weights_of(tmp_path / "glm"), weights)
+
+
+def test_numbers_that_the_new_dtype_cannot_hold_are_warned_of(tmp_path):
+    weights = base_weights()
+    weights["transformer.final_layernorm.bias"][0] = 1e6
+    save_module(tmp_path / "a.pt", weights)
+    with pytest.warns(UserWarning, match=r"a NaN or an infinity.*final_layernorm.bias"):
+        convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), dtype=torch.float16)
 
 
 # Shards
@@ -307,6 +317,33 @@ def test_an_index_that_names_what_is_not_there(tmp_path, refuse):
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"weight_map": 3}', '{"metadata": {}}', "null"])
 def test_an_index_that_is_none(tmp_path, refuse, content):
     refuse(write_index(tmp_path / "source", content), "is no index of weights")
+    refuse(write_index(tmp_path / "source", {}), "names no files")
+
+
+@pytest.mark.parametrize("content", ["[1]", "7", "{", "null"])
+def test_a_config_that_is_none(tmp_path, refuse, content):
+    source = save_module(tmp_path / "a.pt", base_weights())
+    (tmp_path / "config.json").write_text(content)
+    refuse(source, r"config.json is no config of a model", config=tmp_path / "config.json")
+
+
+def test_a_tokenizer_that_is_damaged(tmp_path, refuse):
+    source = save_module(tmp_path / "a.pt", base_weights())
+    (tmp_path / "vocabulary").mkdir()
+    (tmp_path / "vocabulary" / "tokenizer.json").write_text('{"version": "1.0"')
+    refuse(source, r"The vocabulary in .*vocabulary cannot be read", vocabulary=tmp_path / "vocabulary")
+
+
+def test_a_dict_that_holds_itself(tmp_path, refuse):
+    content: dict = {"a": torch.zeros(2)}
+    content["again"] = content
+    torch.save(content, tmp_path / "a.pt")
+    refuse(tmp_path / "a.pt", "holds no weights of a GLM")
+
+
+def test_embeddings_of_one_dimension(tmp_path, refuse):
+    save_module(tmp_path / "a.pt", {**base_weights(), "word_embeddings.weight": torch.zeros(64)})
+    refuse(tmp_path / "a.pt", r"word_embeddings.weight has the shape \(64,\), expected two dimensions", config=None)
 
 
 def test_folders_without_weights(tmp_path, refuse):
@@ -327,6 +364,8 @@ def test_a_target_that_exists(tmp_path, refuse):
     (tmp_path / "glm").mkdir()
     (tmp_path / "glm" / "mine").write_text("kept")
     refuse(source, "glm exists already", error=FileExistsError)
+    refuse(source, "glm is not the folder of a model", error=FileExistsError, overwrite=True)
+    (tmp_path / "glm" / "config.json").write_text("{}")
     convert_checkpoint(source, tmp_path / "glm", config=tiny_config(), overwrite=True)
     assert not (tmp_path / "glm" / "mine").exists()
     assert_same(weights_of(tmp_path / "glm"), base_weights())
@@ -336,6 +375,17 @@ def test_a_target_that_exists(tmp_path, refuse):
 def test_a_target_that_holds_the_source(tmp_path, refuse, target):
     save_module(tmp_path / "source" / "a.pt", base_weights())
     refuse(tmp_path / "source" / "a.pt", "holds the source", error=ValueError, target=target, overwrite=True)
+
+
+def test_a_target_that_holds_what_else_is_read(tmp_path, refuse):
+    source = save_module(tmp_path / "a.pt", base_weights())
+    tiny_config().save_pretrained(tmp_path / "other")
+    again = {"error": ValueError, "target": "other", "overwrite": True}
+    refuse(source, "holds the source", config=tmp_path / "other" / "config.json", **again)
+    refuse(source, "holds the source", vocabulary=tmp_path / "other", **again)
+    (tmp_path / "linked").symlink_to(tmp_path / "other")
+    save_module(tmp_path / "other" / "b.pt", base_weights())
+    refuse(tmp_path / "linked" / "b.pt", "holds the source", **again)
 
 
 def test_a_target_inside_the_source(tmp_path):

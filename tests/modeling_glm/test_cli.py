@@ -26,12 +26,14 @@ def run(monkeypatch, capsys):
 
     def run(*arguments) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["modeling-glm", *map(str, arguments)])
-        handler, show = signal.getsignal(signal.SIGTERM), cli.warnings.showwarning
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+        show = cli.warnings.showwarning
         try:
             with pytest.raises(SystemExit) as ended:
                 cli.main()
         finally:
-            signal.signal(signal.SIGTERM, handler)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
             cli.warnings.showwarning = show
         return ended.value.code, *capsys.readouterr()
 
@@ -51,6 +53,24 @@ def test_convert(tmp_path, run):
     assert re.fullmatch(r"logits of source and target differ by at most \S+", second)
     assert_same(weights_of(tmp_path / "glm"), load_file(ORIGINAL / "model.safetensors"))
     assert (tmp_path / "glm" / "tokenizer.json").exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "./config.json"])
+def test_convert_in_the_folder_of_the_config(tmp_path, run, monkeypatch, name):
+    shutil.copyfile(CONFIG, tmp_path / "config.json")
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("convert", CHECKPOINTS / "glm-tiny", "glm", "--config", name)
+    assert (code, err) == (0, "")
+    assert GLMForConditionalGeneration.from_pretrained("glm").config.num_attention_heads == 4
+
+
+def test_convert_into_the_working_folder(tmp_path, run, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    code, _, _ = run("convert", ORIGINAL, ".")
+    assert code == 0
+    assert_same(weights_of(tmp_path / "here"), load_file(ORIGINAL / "model.safetensors"))
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
 def test_convert_says_what_is_missing(tmp_path, run):
@@ -80,6 +100,7 @@ def test_errors_are_one_line(tmp_path, run):
     assert (code, out) == (1, "")
     assert re.fullmatch(r"error: word_embeddings.weight has the shape \(320, 48\), expected .*\n", err)
     (tmp_path / "glm").mkdir()
+    (tmp_path / "glm" / "config.json").write_text("{}")
     (tmp_path / "glm" / "a").write_text("")
     code, _, err = run("convert", ORIGINAL, tmp_path / "glm")
     assert code == 1
@@ -132,7 +153,7 @@ cli.main()
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_signals_leave_nothing_behind(tmp_path, number, code):
     save_module(tmp_path / "a.pt", base_weights())
     tiny_config().to_json_file(tmp_path / "config.json")

@@ -9,9 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.serialization import skip_data
-from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
 from modeling_glm import GLMConfig, GLMForConditionalGeneration, GLMModel, GLMTokenizer, convert_checkpoint
+from modeling_glm.checkpoint_files import CheckpointError
 from modeling_glm.model_parallel import split_tensor
 
 from ..checkpoints import (
@@ -25,7 +26,7 @@ from ..checkpoints import (
     save_module,
     weights_of,
 )
-from ..conftest import golden_tensors, tiny_config
+from ..conftest import TOKEN_IDS, golden_tensors, make_model, tiny_config
 
 
 @pytest.mark.parametrize("number", SHARDED)
@@ -87,6 +88,31 @@ def test_the_target_is_complete(tmp_path):
     expected = GLMTokenizer.from_pretrained(ORIGINAL)
     inputs = expected("a b [MASK] c", return_tensors="pt")
     assert torch.equal(ids, original.generate(**inputs, max_new_tokens=5))
+
+
+def test_cards_and_settings_are_kept(tmp_path):
+    """Of the source, or the card of a target that is overwritten."""
+    source = tmp_path / "tuned"
+    make_model(GLMForConditionalGeneration).save_pretrained(source)
+    GenerationConfig(num_beams=4, max_new_tokens=7).save_pretrained(source)
+    (source / "README.md").write_text("---\nlicense: mit\n---\n\nMy own words.\n")
+    convert_checkpoint(source, tmp_path / "glm")
+    settings = GLMForConditionalGeneration.from_pretrained(tmp_path / "glm").generation_config
+    assert (settings.num_beams, settings.max_new_tokens) == (4, 7)
+    assert settings.eos_token_id == [TOKEN_IDS["eos_token_id"], TOKEN_IDS["eop_token_id"]]
+    card = (tmp_path / "glm" / "README.md").read_text()
+    assert card.startswith("---\nlicense: mit\n")
+    assert "My own words." in card
+    assert "AutoModelForSeq2SeqLM" in card or "GLMForConditionalGeneration" in card
+
+    (tmp_path / "glm" / "README.md").write_text("Other words.\n")
+    convert_checkpoint(source, tmp_path / "glm", overwrite=True)
+    assert "Other words." in (tmp_path / "glm" / "README.md").read_text()
+    assert "My own words." not in (tmp_path / "glm" / "README.md").read_text()
+    (source / "README.md").write_text("---\n[broken\n---\n")
+    with pytest.raises(CheckpointError, match=r"tuned/README.md cannot be completed, correct it"):
+        convert_checkpoint(source, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_large_model_is_written_in_several_files(tmp_path):

@@ -1,5 +1,8 @@
 """Folders appear whole or not at all."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from modeling_glm.files import whole_folder
@@ -58,3 +61,33 @@ def test_what_appears_meanwhile_is_kept(tmp_path):
         write_while_another_does()
     assert list(tmp_path.iterdir()) == [target]
     assert (target / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize("moment", [1, 2])
+def test_an_interruption_between_the_old_folder_and_the_new(tmp_path, monkeypatch, moment):
+    target = tmp_path / "model"
+    write(target)
+    rename, calls = Path.rename, []
+
+    def interrupted(self, other):
+        calls.append(self)
+        if len(calls) == moment:
+            raise KeyboardInterrupt
+        return rename(self, other)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(target)
+    assert list(tmp_path.iterdir()) == [target]
+    assert (target / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_permissions_are_the_usual_ones(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        write(tmp_path / "model")
+        (tmp_path / "usual").mkdir()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "model").stat().st_mode == (tmp_path / "usual").stat().st_mode
