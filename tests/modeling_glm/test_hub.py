@@ -110,11 +110,14 @@ class TestConversion:
         assert pushed["converted"]["has_tokenizer"]
         assert_same(weights_of(work / "converted"), load_file(ORIGINAL / "model.safetensors"))
         assert GLMTokenizer.from_pretrained(work / "converted").get_vocab()["[gMASK]"] == 317
-        assert "base_model: writer/original" in (work / "converted" / "README.md").read_text()
+        card = (work / "converted" / "README.md").read_text()
+        assert "base_model: writer/original" in card
+        assert "My own words." in card
 
     def test_only_what_is_needed_is_downloaded(self, pushed):
         assert pushed["converted"]["downloaded"] == sorted(
             [
+                "README.md",
                 "added_tokens.json",
                 "config.json",
                 "merges.txt",

@@ -162,6 +162,7 @@ def convert_from_the_hub():
     torch.save(load_file(ORIGINAL / "model.safetensors"), folder / "pytorch_model.bin")
     torch.save({"learning_rate": 1}, folder / "training_args.bin")
     (folder / "modeling_glm.py").write_text("raise SystemExit('the code of the repository was run')")
+    (folder / "README.md").write_text(OWN_CARD)
     api.create_repo("writer/original")
     api.upload_folder(repo_id="writer/original", folder_path=folder)
     done = convert_checkpoint("writer/original", work / "converted", check=True)
