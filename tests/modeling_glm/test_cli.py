@@ -141,7 +141,11 @@ def test_help_teaches(run, monkeypatch):
 
 
 SLOWLY = """
-import sys, time
+import signal, sys, time
+# Whatever the tests were started with, such as in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[1:] == ["nohup"] else signal.SIG_DFL)
 from modeling_glm import cli, conversion
 isfinite = conversion.torch.isfinite
 def slow(tensor):
@@ -163,6 +167,23 @@ def test_signals_leave_nothing_behind(tmp_path, number, code):
     process.send_signal(number)
     assert process.wait(30) == code
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pt", "config.json"]
+
+
+def test_nohup_is_respected(tmp_path):
+    save_module(tmp_path / "a.pt", base_weights())
+    tiny_config().to_json_file(tmp_path / "config.json")
+    command = [
+        sys.executable,
+        "-c",
+        SLOWLY.replace("time.sleep(60)", "time.sleep(0.02); return isfinite(tensor)"),
+        "nohup",
+    ]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert_same(weights_of(tmp_path / "glm"), base_weights())
 
 
 @pytest.mark.parametrize("command", [["modeling-glm"], ["python", "-m", "modeling_glm"]])
