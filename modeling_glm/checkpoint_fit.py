@@ -150,7 +150,7 @@ def check_fit(
             raise CheckpointError(f"{sources[name]} has the shape {found}, expected {shape} for {size}.{hint}")
     for name in sources.keys() - expected.keys():
         dtype = tensors[sources[name]].dtype  # integers are such as the numbers of the positions
-        if name.startswith(("transformer.", "word_embeddings.")) and dtype in DTYPES.values():
+        if not is_of_head(name) and dtype in DTYPES.values():
             shape = tuple(tensors[sources[name]].shape)
             raise CheckpointError(f"{name} of shape {shape} has no place in a GLM with {size}: expected none.")
     return {name: sources[name] for name in expected}
@@ -165,11 +165,16 @@ def rename_head(name: str) -> str:
 
 def add_prefix(name: str, has_head: bool) -> str:
     """The name in a file: of the base model alone as the originals have it, beside a head as `save_pretrained` does."""
-    return f"glm.{name}" if has_head and name.startswith(("transformer.", "word_embeddings.")) else name
+    return f"glm.{name}" if has_head and not is_of_head(name) else name
+
+
+def is_of_head(name: str) -> bool:
+    """Whether a tensor of this name is not of the base model."""
+    return not name.startswith(("transformer.", "word_embeddings."))
 
 
 def _head_tensors(config: GLMConfig, model_class: type[GLMPreTrainedModel]) -> set[str]:
-    return {name for name in _expected_shapes(config, model_class) if add_prefix(name, True) == name}
+    return set(filter(is_of_head, _expected_shapes(config, model_class)))
 
 
 def _expected_shapes(config: GLMConfig, model_class: type[GLMPreTrainedModel]) -> dict[str, tuple[int, ...]]:
@@ -180,4 +185,4 @@ def _expected_shapes(config: GLMConfig, model_class: type[GLMPreTrainedModel]) -
     return {name.removeprefix("glm."): tuple(tensor.shape) for name, tensor in state.items()}
 
 
-__all__ = ["add_prefix", "check_fit", "choose_class", "detect_config", "shares_gmask"]
+__all__ = ["add_prefix", "check_fit", "choose_class", "detect_config", "is_of_head", "shares_gmask"]

@@ -17,12 +17,12 @@ from tqdm.auto import tqdm
 from transformers import GenerationConfig
 
 from .checkpoint_files import CheckpointError
-from .checkpoint_fit import add_prefix, check_fit, choose_class, detect_config, shares_gmask
+from .checkpoint_fit import add_prefix, check_fit, choose_class, detect_config, is_of_head, shares_gmask
 from .checkpoint_source import TOKENIZER_FILES, Source, find_source
 from .checkpoint_weights import Weights, open_weights
 from .configuration_glm import GLMConfig
 from .conversion_check import compare_logits
-from .files import require_absent, whole_folder
+from .files import is_free, require_absent, whole_folder
 from .hub import save_code
 from .model_card import write_model_card
 from .modeling_glm import GLMPreTrainedModel
@@ -135,7 +135,7 @@ def convert_checkpoint(
         kept = check_fit(weights.tensors, settings, model_class, found.is_split)
         shared_gmask = _settle_gmask(settings, weights, has_preset_ids, shared_gmask)
         tokenizer = _load_tokenizer(found, vocabulary, settings, has_preset_ids, shared_gmask)
-        has_head = any(add_prefix(name, True) == name for name in kept)
+        has_head = any(map(is_of_head, kept))
         if has_head and shards is not None:
             raise ValueError(f"shards={shards}: the authors' layout is for the model without its head. Leave it out.")
         sources = {add_prefix(name, has_head): origin for name, origin in kept.items()}
@@ -330,8 +330,7 @@ def _require_safe_target(target: Path, inputs: list[Path], overwrite: bool):
         ways = (path.absolute(), path.resolve(), path.parent.resolve() / path.name)
         if any(target.resolve() in (way, *way.parents) for way in ways):
             raise ValueError(f"The target {target} holds the source {path}: choose another name.")
-    is_empty = not target.exists() or (target.is_dir() and not any(target.iterdir()))
-    if not is_empty and not (target / "config.json").is_file():
+    if not is_free(target) and not (target / "config.json").is_file():
         raise FileExistsError(f"{target} is not the folder of a model, as it has no config.json: it is not replaced.")
 
 

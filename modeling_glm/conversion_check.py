@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from .checkpoint_files import CheckpointError
-from .checkpoint_fit import add_prefix
+from .checkpoint_fit import is_of_head
 from .checkpoint_source import find_source
 from .checkpoint_weights import Weights, open_weights
 from .configuration_glm import GLMConfig
@@ -39,13 +39,13 @@ def compare_logits(
         CheckpointError: if it is more than that.
     """
     expected = _sample_logits(_build_model(weights, names, config))
-    if find_source(folder).is_split:
-        written = open_weights(find_source(folder), scratch)
+    if (target := find_source(folder)).is_split:
+        written = open_weights(target, scratch)
         model = _build_model(written, {name: name for name in written.tensors}, config)
     else:
         whole = model_class.from_pretrained(folder, dtype=config.dtype)
         model = whole.base_model
-        for name in (name for name in names if add_prefix(name, has_head=True) == name):
+        for name in filter(is_of_head, names):
             if not torch.equal(whole.state_dict()[name], weights.read(names[name]).to(whole.state_dict()[name].dtype)):
                 raise CheckpointError(f"{name} of what was written differs from the source: the target was not made.")
     difference = (_sample_logits(model) - expected).abs().nan_to_num(nan=0.0).max().item()

@@ -36,11 +36,16 @@ def whole_folder(target: str | os.PathLike, overwrite: bool = True) -> Iterator[
         shutil.rmtree(building, ignore_errors=True)
 
 
+def is_free(target: Path) -> bool:
+    """Whether there is nothing at `target`, or an empty folder."""
+    if target.is_dir():
+        return not any(target.iterdir())
+    return not target.exists() and not target.is_symlink()
+
+
 def require_absent(target: Path):
-    """Raises a `FileExistsError` unless there is nothing at `target`, or an empty folder."""
-    if target.is_dir() and not any(target.iterdir()):
-        return
-    if target.exists() or target.is_symlink():
+    """Raises a `FileExistsError` unless [`is_free`]."""
+    if not is_free(target):
         raise FileExistsError(f"{target} exists already: choose another name, delete it, or ask to overwrite it.")
 
 
@@ -68,4 +73,4 @@ def _default_mode() -> int:
     return 0o777 & ~mask
 
 
-__all__ = ["require_absent", "whole_folder"]
+__all__ = ["is_free", "require_absent", "whole_folder"]
