@@ -16,7 +16,7 @@ from .modeling_glm import (
     GLMPreTrainedModel,
 )
 from .registration import register
-from .tokenization import DataCollatorForBlankInfilling, GLMTokenizer
+from .tokenization import DataCollatorForBlankInfilling, DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
 
 __version__ = "0.1.0"
 
@@ -25,6 +25,7 @@ register()
 __all__ = [
     "Conversion",
     "DataCollatorForBlankInfilling",
+    "DataCollatorForCloze",
     "GLMConfig",
     "GLMForConditionalGeneration",
     "GLMForMultipleChoice",
@@ -34,5 +35,6 @@ __all__ = [
     "GLMModel",
     "GLMPreTrainedModel",
     "GLMTokenizer",
+    "PatternVerbalizer",
     "convert_checkpoint",
 ]

@@ -27,6 +27,8 @@ IGNORED_ORIGINAL_KEYS = (
     "transformers_version",
 )
 
+CHOICE_LOSSES = ("cross_entropy", "hinge")
+
 SPECIAL_TOKENS = {
     "sop_token_id": "<|startofpiece|>",
     "eop_token_id": "<|endofpiece|>",
@@ -125,6 +127,11 @@ class GLMConfig(PreTrainedConfig):
         attention_dropout (`float`): Dropout on the attention probabilities.
         hidden_dropout (`float`): Dropout on the outputs of attention and MLP.
         classifier_dropout (`float`, *optional*): Dropout in the classification heads; `hidden_dropout` if not given.
+        choice_loss (`str`): What trains [`GLMForMultipleChoice`]: "cross_entropy" over the scores of the choices, or
+            "hinge", which asks for a margin of 1 nat to every wrong one.
+        choice_fill_weight (`float`): Weight of a second loss of it, that of filling the blank with the right choice.
+        choice_length_penalty (`float`): The power of its length in tokens that the score of a choice is divided by: 0
+            for the log-probability, 1 for its mean over the tokens.
         initializer_range (`float`): Standard deviation of the initial weights. The projections back into the residual
             stream take this divided by sqrt(2 * num_hidden_layers).
         layer_norm_eps (`float`): Epsilon of the layer norms.
@@ -188,6 +195,9 @@ class GLMConfig(PreTrainedConfig):
     attention_dropout: float | int = 0.1
     hidden_dropout: float | int = 0.1
     classifier_dropout: float | int | None = None
+    choice_loss: str = "cross_entropy"
+    choice_fill_weight: float | int = 0.0
+    choice_length_penalty: float | int = 0.0
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-5
     attention_scale: float | int = 1.0
@@ -219,6 +229,10 @@ class GLMConfig(PreTrainedConfig):
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
+        if self.choice_loss not in CHOICE_LOSSES:
+            raise ValueError(f"choice_loss={self.choice_loss!r}: expected one of {', '.join(CHOICE_LOSSES)}.")
+        if self.choice_fill_weight < 0:
+            raise ValueError(f"choice_fill_weight={self.choice_fill_weight} must not be negative.")
         if self.intermediate_size is None:
             self.intermediate_size = 4 * self.hidden_size
 

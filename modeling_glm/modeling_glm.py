@@ -26,6 +26,7 @@ from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+from .choices_glm import choice_loss, class_scores, flatten_choices
 from .configuration_glm import GLMConfig
 from .generation_glm import GLMGenerationMixin
 from .layout_glm import (
@@ -461,72 +462,89 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         """
         Args:
             input_ids: (batch, seq) int64 contexts with a blank; pieces that fill earlier blanks may follow, and the
-                choices are for the next blank then. Or (batch, choices, seq), the layout of the library's
-                multiple-choice collators, without `choice_ids`: every row holds a context and, behind a start of
-                piece, its choice.
+                choices are for the next blank then. (batch, patterns, seq) asks every question in several ways, whose
+                log-probabilities are averaged. Or (batch, choices, seq) without `choice_ids`, the layout of the library's
+                multiple-choice collators: every row holds a context and, behind a start of piece, its choice.
             attention_mask: Of the shape of `input_ids`, 0 for padding; a row of zeros is an absent choice.
-            position_ids: (batch, 2, seq) for the context, in place of those computed from the ids.
-            choice_ids: (batch, choices, length) int64, -100 behind the end of a choice and for absent choices.
-            labels: (batch,) int64, the number of the right choice.
+            position_ids: (batch, 2, seq), or (batch, patterns, 2, seq), for the context, in place of those computed from
+                the ids.
+            choice_ids: (batch, choices, length) int64, -100 behind the end of a choice and for absent choices. One
+                dimension more, (batch, labels, words, length), gives several words for every label, which is as likely
+                as they are together. With several patterns there is a dimension for them behind the first.
+            labels: (batch,) int64, the number of the right choice or label.
 
         Returns:
-            `logits` (batch, choices) fp32, the summed log-probability of every choice, -inf for an absent one; `loss`,
-            the cross entropy over them.
+            `logits` (batch, choices or labels) fp32, the summed log-probability of every choice (by the config's
+            `choice_length_penalty` divided by a power of its length), -inf for an absent one; `loss`, which the config
+            chooses: see `choice_loss` and `choice_fill_weight` of [`GLMConfig`].
 
         Raises:
-            ValueError: for a row without any choice, a label that points to an absent choice, a context without a
-                blank, or ids of which the config knows nothing.
+            ValueError: for shapes that do not fit together, a row without any choice, a label that points to an absent
+                choice, a context without a blank, choices longer than the position table, or ids of which the config
+                knows nothing.
         """
         self.config.require_token_ids("sop_token_id", purpose="Scoring choices")
-        if input_ids.ndim == 3:
-            logits, outputs = self._score_rows(input_ids, attention_mask, position_ids, choice_ids, **kwargs)
+        if input_ids.ndim == 3 and (choice_ids is None or choice_ids.ndim == 3):
+            counts, scores, outputs = self._score_rows(input_ids, attention_mask, position_ids, choice_ids, **kwargs)
         else:
-            logits, outputs = self._score_branches(input_ids, attention_mask, position_ids, choice_ids, **kwargs)
+            counts, scores, outputs = self._score_branches(
+                input_ids, attention_mask, position_ids, choice_ids, **kwargs
+            )
+        logits = class_scores(counts, scores, self.config.choice_length_penalty)
 
         loss = None
         if labels is not None:
-            _require(
-                logits.gather(1, labels.view(-1, 1)) > -math.inf, f"labels={labels.tolist()} names an absent choice."
+            known = (labels >= 0) & (labels < logits.shape[1])
+            present = known.view(-1, 1) & (
+                logits.gather(1, labels.clamp(0, logits.shape[1] - 1).view(-1, 1)) > -math.inf
             )
-            loss = nn.functional.cross_entropy(logits, labels.view(-1))
+            _require(present, f"labels={labels.tolist()} names an absent choice." if is_readable(labels) else "")
+            plain = logits if self.config.choice_length_penalty == 0 else class_scores(counts, scores, 0.0)
+            loss = choice_loss(logits, plain, labels, self.config)
         return MultipleChoiceModelOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )
 
     def _score_branches(self, input_ids, attention_mask, position_ids, choice_ids, **kwargs):
-        if choice_ids is None or choice_ids.ndim != 3 or choice_ids.shape[0] != input_ids.shape[0]:
-            shape = None if choice_ids is None else tuple(choice_ids.shape)
-            raise ValueError(
-                f"choice_ids has shape {shape}: expected (batch, choices, length) with batch={input_ids.shape[0]}, "
-                "-100 behind the end of a choice; or give input_ids of shape (batch, choices, seq)."
-            )
-        if attention_mask is not None and attention_mask.ndim != 2:
-            raise ValueError(f"attention_mask has shape {tuple(attention_mask.shape)}: expected (batch, seq).")
-        batch_size, num_choices, length = choice_ids.shape
+        """Token counts and log-probabilities of words, both (batch, patterns, classes, words)."""
+        input_ids, attention_mask, position_ids, choice_ids, shape = flatten_choices(
+            input_ids, attention_mask, position_ids, choice_ids
+        )
+        num_rows, num_choices, length = choice_ids.shape
         present = choice_ids != -100
         _require(present.flatten(1).any(-1), "choice_ids has a row without a single choice.")
         context_positions = (
             compute_position_ids(input_ids, self.config, attention_mask) if position_ids is None else position_ids
         )
 
-        # Every choice c1 ... cn is fed as <sop> c1 ... c(n-1) and must predict c1 ... cn.
-        starts = choice_ids.new_full((batch_size, num_choices, 1), self.config.sop_token_id)
-        fed = torch.cat((starts, choice_ids[..., :-1].clamp(min=0)), dim=-1).flatten(1)
-        row0 = self._next_blank(input_ids, context_positions).expand(-1, num_choices * length)
-        row1 = torch.arange(1, length + 1, device=fed.device).repeat(num_choices).expand_as(row0)
-        branch = torch.arange(1, num_choices + 1, device=fed.device).repeat_interleave(length).expand_as(row0)
+        # A choice c1 ... cn is fed as <sop> c1 ... c(n-1) and must predict c1 ... cn. The start of piece is the same for
+        # all of them, so it stands once behind the context, in branch 0, which every branch sees:
+        #     [context] <sop> | c1 ... c(n-1) of choice 1 | c1 ... c(n-1) of choice 2 | ...
+        start = choice_ids.new_full((num_rows, 1), self.config.sop_token_id)
+        fed = torch.cat((start, choice_ids[..., :-1].clamp(min=0).flatten(1)), dim=1)
+        row0 = self._next_blank(input_ids, context_positions).expand_as(fed)
+        within = torch.arange(2, length + 1, device=fed.device).repeat(num_choices)
+        row1 = torch.cat((start.new_ones(1), within)).expand_as(fed)
+        number = torch.arange(1, num_choices + 1, device=fed.device).repeat_interleave(length - 1)
+        branch = torch.cat((start.new_zeros(1), number)).expand_as(fed)
+        real = torch.cat((torch.ones_like(start, dtype=torch.bool), present[..., 1:].flatten(1)), dim=1)
 
         outputs = self.glm(
             torch.cat((input_ids, fed), dim=1),
-            attention_mask=torch.cat((real_tokens(input_ids, attention_mask), present.flatten(1)), dim=1),
+            attention_mask=torch.cat((real_tokens(input_ids, attention_mask), real), dim=1),
             position_ids=torch.cat((context_positions, torch.stack((row0, row1), dim=1)), dim=2),
             branch=torch.cat((torch.zeros_like(input_ids), branch), dim=1),
             use_cache=False,
             **kwargs,
         )
         hidden_states = outputs.last_hidden_state[:, input_ids.shape[1] :]
-        scores = self._token_scores(hidden_states, choice_ids.flatten(1)).view_as(present).sum(-1)
-        return scores.masked_fill(~present.any(-1), -math.inf), outputs
+        # One distribution gives the first token of every choice, and all that choices of one token need.
+        first = self.lm_head(hidden_states[:, 0]).float().log_softmax(-1)
+        scores = first.gather(1, choice_ids[..., 0].clamp(min=0)).masked_fill(~present[..., 0], 0.0)
+        if length > 1:
+            later = self._token_scores(hidden_states[:, 1:], choice_ids[..., 1:].flatten(1))
+            scores = scores + later.view(num_rows, num_choices, length - 1).sum(-1)
+        return present.sum(-1).view(shape), scores.view(shape), outputs
 
     def _score_rows(self, input_ids, attention_mask, position_ids, choice_ids, **kwargs):
         if choice_ids is not None:
@@ -553,7 +571,8 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
             "choice_ids.",
         )
         scores = self._token_scores(outputs.last_hidden_state[:, :-1], targets).sum(-1)
-        return scores.masked_fill(absent, -math.inf).view(batch_size, num_choices), outputs
+        shape = (batch_size, 1, num_choices, 1)
+        return (targets != -100).sum(-1).view(shape), scores.view(shape), outputs
 
     def _next_blank(self, input_ids: torch.Tensor, position_ids: torch.Tensor) -> torch.Tensor:
         """Position of the first blank that no piece fills yet: (batch, 1)."""

@@ -1,6 +1,7 @@
-"""From text to the inputs of GLM: the tokenizer, span corruption and collators."""
+"""From text to the inputs of GLM: the tokenizer, span corruption, cloze questions and collators."""
 
-from .collators import DataCollatorForBlankInfilling
+from .cloze import PatternVerbalizer
+from .collators import DataCollatorForBlankInfilling, DataCollatorForCloze
 from .tokenization_glm import GLMTokenizer
 
-__all__ = ["DataCollatorForBlankInfilling", "GLMTokenizer"]
+__all__ = ["DataCollatorForBlankInfilling", "DataCollatorForCloze", "GLMTokenizer", "PatternVerbalizer"]

@@ -1,8 +1,10 @@
 """The tokenizer of GLM: one class on the `tokenizers` backend, whatever the vocabulary."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +13,9 @@ from transformers import BatchEncoding, PreTrainedTokenizerFast
 from transformers.utils import PaddingStrategy
 
 from .original_vocabularies import VOCABULARY_FILES, build_from_original_files
+
+# The task of a classifier (a `PatternVerbalizer`), kept beside its vocabulary.
+CLOZE_FILE = "cloze.json"
 
 # Without these no GLM can work: a vocabulary that lacks one gets it.
 NEEDED_TOKENS = {
@@ -85,7 +90,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     ```
     """
 
-    vocab_files_names = {"tokenizer_file": "tokenizer.json", **VOCABULARY_FILES}
+    vocab_files_names = {"tokenizer_file": "tokenizer.json", "cloze_file": CLOZE_FILE, **VOCABULARY_FILES}
     model_input_names = ["input_ids", "attention_mask"]
     SPECIAL_TOKENS_ATTRIBUTES = [*PreTrainedTokenizerFast.SPECIAL_TOKENS_ATTRIBUTES, *GLM_TOKENS]
 
@@ -122,7 +127,13 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             "tokenizer_object": backend,
         }
 
-    def __init__(self, tokenizer_file: str | None = None, tokenizer_object: Tokenizer | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        tokenizer_file: str | None = None,
+        tokenizer_object: Tokenizer | None = None,
+        cloze_file: str | None = None,
+        **kwargs: Any,
+    ):
         if tokenizer_object is None:
             if tokenizer_file is None:
                 raise ValueError(
@@ -140,6 +151,9 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             if isinstance(token, str) and tokenizer_object.token_to_id(token) is None:
                 kwargs[name] = AddedToken(token, lstrip=True, special=True)
         super().__init__(**kwargs)
+        self.cloze: dict[str, Any] | None = None
+        if cloze_file is not None:
+            self.cloze = json.loads(Path(cloze_file).read_text(encoding="utf-8"))
         self.update_post_processor()
 
     @classmethod
@@ -183,6 +197,16 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         )
         backend.train_from_iterator(texts, trainer)
         return cls(tokenizer_object=backend, **kwargs)
+
+    def _save_pretrained(
+        self, save_directory: str, file_names: tuple[str, ...], *args: Any, **kwargs: Any
+    ) -> tuple[str, ...]:
+        saved = super()._save_pretrained(save_directory, file_names, *args, **kwargs)
+        if self.cloze is None:
+            return saved
+        path = Path(save_directory) / CLOZE_FILE
+        path.write_text(json.dumps(self.cloze, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return (*saved, str(path))
 
     @property
     def mask_token_ids(self) -> list[int]:
