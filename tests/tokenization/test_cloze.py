@@ -244,7 +244,7 @@ def test_patterns_of_different_labels_do_not_go_together(tokenizer):
     task = PatternVerbalizer(
         ["{a} [MASK]", {"pattern": "{a}? [MASK]", "verbalizer": {"p": "p", "q": "q"}}], {"x": "x", "y": "y"}
     )
-    with pytest.raises(ValueError, match="different labels.*select"):
+    with pytest.raises(ValueError, match=r"different labels.*select"):
         task.encode({"a": "x"}, tokenizer)
     assert task.select([1]).labels == ["p", "q"]
     with pytest.raises(ValueError, match=r"patterns=\[2\]: the task has the patterns 0 ... 1"):
