@@ -26,6 +26,12 @@ def examples(*labels):
     return [{"idx": number, "label": label} for number, label in enumerate(labels)]
 
 
+def labels_of(task):
+    """As `task.labels` of its first pattern."""
+    data = read_task(task)
+    return list(data.get("verbalizer") or data["patterns"][0]["verbalizer"])
+
+
 def read(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
@@ -42,7 +48,7 @@ def test_accuracy(convert):
     scores = compute_metrics("accuracy", examples(*"abba"), predictions, labels=["a", "b"])
     assert scores == {"accuracy": 0.75}
     assert type(scores["accuracy"]) is float
-    assert compute_metrics("accuracy", examples(0, 1, True, False), predictions) == {"accuracy": 0.75}
+    assert compute_metrics("accuracy", examples(0, 1, 1, 0), predictions) == {"accuracy": 0.75}
     assert compute_metrics("accuracy", examples(False, True, True, True), predictions, ["false", "true"]) == {
         "accuracy": 1.0
     }
@@ -100,6 +106,7 @@ def test_diagnostic_sets():
         ("accuracy", examples(0), [0.5], None, r"take the argmax"),
         ("accuracy", examples(0, None), [0, 0], None, r"Example 1 has no 'label'"),
         ("accuracy", examples("a"), [0], None, r"Example 0 has the label 'a': give labels="),
+        ("accuracy", examples(True), [0], None, r"Example 0 has the label 'true': give labels="),
         ("accuracy", examples("c"), [0], ["a", "b"], r"Example 0 has the label 'c': expected one of \['a', 'b'\]"),
         ("accuracy", examples("a"), [2], ["a", "b"], r"Prediction 2 is none of the 2 classes"),
         ("accuracy", examples("a"), [-1], ["a", "b"], r"Prediction -1 is none of the 2 classes"),
@@ -115,21 +122,12 @@ def test_what_cannot_be_scored(metric, rows, predictions, labels, message):
 
 @pytest.mark.parametrize("task", ["axb", "axg", "boolq", "cb", "rte", "wic"])
 def test_submissions_of_classes(task, tmp_path):
-    labels = PatternLabels.of(task)
+    labels = labels_of(task)
     rows = examples(*[None] * len(labels))
     path = write_submission(task, rows, np.arange(len(labels))[::-1], labels, tmp_path / "submission")
     assert path == tmp_path / "submission" / SUBMISSION_FILES[task]
     assert read(path) == [{"idx": number, "label": label} for number, label in enumerate(labels[::-1])]
     assert set(labels) == SUBMITTED_LABELS[task]
-
-
-class PatternLabels:
-    """Labels of a task's first pattern, as `task.labels` has them."""
-
-    @staticmethod
-    def of(task):
-        data = read_task(task)
-        return list(data.get("verbalizer") or data["patterns"][0]["verbalizer"])
 
 
 def test_submissions_of_choices(tmp_path):
