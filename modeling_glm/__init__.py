@@ -4,6 +4,8 @@ GLM (Du et al., ACL 2022, "General Language Model Pretraining with Autoregressiv
 Importing the package makes the Auto classes of Transformers know GLM.
 """
 
+from .calibration import Calibration, expected_calibration_error
+from .cloze_classifier import ClozeClassifier
 from .configuration_glm import GLMConfig
 from .conversion import Conversion, convert_checkpoint
 from .modeling_glm import (
@@ -15,7 +17,9 @@ from .modeling_glm import (
     GLMModel,
     GLMPreTrainedModel,
 )
+from .pipelines import ClozeClassificationPipeline
 from .registration import register
+from .soft_prompts import add_soft_tokens
 from .tokenization import DataCollatorForBlankInfilling, DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
 
 __version__ = "0.1.0"
@@ -23,6 +27,9 @@ __version__ = "0.1.0"
 register()
 
 __all__ = [
+    "Calibration",
+    "ClozeClassificationPipeline",
+    "ClozeClassifier",
     "Conversion",
     "DataCollatorForBlankInfilling",
     "DataCollatorForCloze",
@@ -36,5 +43,7 @@ __all__ = [
     "GLMPreTrainedModel",
     "GLMTokenizer",
     "PatternVerbalizer",
+    "add_soft_tokens",
     "convert_checkpoint",
+    "expected_calibration_error",
 ]

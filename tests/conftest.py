@@ -9,7 +9,7 @@ import torch
 from hypothesis import settings
 from safetensors.torch import load_file
 
-from modeling_glm import GLMConfig
+from modeling_glm import GLMConfig, GLMTokenizer
 
 # The same examples in every run, and nothing written beside the tests.
 settings.register_profile("deterministic", derandomize=True, deadline=None)
@@ -31,6 +31,19 @@ TOKEN_IDS = {
     "eop_token_id": 7,
 }
 FIRST_WORD = 10  # ids from here on are words
+
+
+TEXTS = [
+    "The quick brown fox jumps over the lazy dog and the lazy cat.",
+    "In the year 1987 the number 404 was not found.",
+    "Paris is the capital of France, and Rome is the capital of Italy.",
+] * 20
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> GLMTokenizer:
+    """A small vocabulary; tests that change it take a copy."""
+    return GLMTokenizer.train_from_iterator(TEXTS, 400)
 
 
 def tiny_config(**overrides) -> GLMConfig:

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 
 from modeling_glm import GLMConfig, GLMTokenizer
 
-from .conftest import TEXTS
+from ..conftest import TEXTS
 
 
 def names(tokenizer, ids) -> list[str]:
