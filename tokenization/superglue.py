@@ -5,13 +5,14 @@ An example is a dict with the fields of its file, `idx`, and `label`: the name o
 choice where the choices come from the example (COPA, ReCoRD, WSC); None where the file has no answer.
 """
 
-import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from .data_files import read_json_lines
 
 Row = Mapping[str, Any]
 Example = dict[str, Any]
@@ -57,7 +58,7 @@ def read_superglue(task: str, data_dir: str | os.PathLike, split: str) -> list[E
         raise ValueError(f"{layout.folder} has no split {split!r}: expected one of {sorted(layout.files)}.")
     path = _find(Path(data_dir), layout, split)
     examples: list[Example] = []
-    for number, row in _read_lines(path):
+    for number, row in read_json_lines(path):
         try:
             examples.extend(layout.read(row, split))
         except KeyError as error:
@@ -81,27 +82,6 @@ def _find(folder: Path, layout: "_Task", split: str) -> Path:
         if path.is_file():
             return path
     raise FileNotFoundError(f"There is neither {folder / name} nor {folder / layout.folder / name}.")
-
-
-def _read_lines(path: Path) -> Iterator[tuple[int, Row]]:
-    """The objects of a file with the numbers of their lines, from 1."""
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8: byte {error.start} cannot be read. Download it again.") from error
-    # Not splitlines, which also splits where a text within a line has a separator of Unicode.
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}, line {number} is not JSON ({error}): {line[:80]!r}") from error
-        if not isinstance(row, dict):
-            raise ValueError(
-                f"{path}, line {number} is {line[:80]!r}: expected an object with the fields of an example."
-            )
-        yield number, row
 
 
 def _texts(row: Row, *names: str) -> dict[str, str]:
