@@ -1,14 +1,16 @@
-"""Registration with the Auto classes of Transformers."""
+"""Registration with the Auto classes and the pipelines of Transformers."""
 
 from typing import Any
 
 import transformers
-from transformers import AutoConfig, AutoTokenizer, GlmConfig, Trainer
+from transformers import AutoConfig, AutoModelForMultipleChoice, AutoTokenizer, GlmConfig, Trainer
+from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.trainer import DEFAULT_CALLBACKS
 
 from . import hub, hub_training
 from .configuration_glm import GLMConfig
 from .modeling_glm import AUTO_CLASSES, GLMPreTrainedModel
+from .pipelines import TASK, ClozeClassificationPipeline
 from .tokenization.tokenization_glm import GLMTokenizer
 
 # What the originals' tokenizer_config.json calls its class.
@@ -33,7 +35,7 @@ class SharedGlmConfig(GlmConfig):
 
 
 def register():
-    """Makes the Auto classes and the Trainer know GLM. Called once, when the package is imported."""
+    """Makes the Auto classes, `pipeline` and the Trainer know GLM. Called once, when the package is imported."""
     AutoConfig.register(GLMConfig.model_type, GLMConfig, exist_ok=True)
     AutoConfig.register(SharedGlmConfig.model_type, SharedGlmConfig, exist_ok=True)
     GLMConfig.register_for_auto_class()
@@ -50,6 +52,11 @@ def register():
     ]
     for tokenizer_class in (*originals, GLMTokenizer):
         AutoTokenizer.register(SharedGlmConfig, tokenizer_class, exist_ok=True)
+
+    if TASK not in PIPELINE_REGISTRY.get_supported_tasks():
+        PIPELINE_REGISTRY.register_pipeline(
+            TASK, pipeline_class=ClozeClassificationPipeline, pt_model=(AutoModelForMultipleChoice,), type="text"
+        )
 
     # The library pushes with a card that says nothing of the model, and the uploaded code must not need this package: so
     # its methods are replaced from here.

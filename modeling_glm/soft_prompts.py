@@ -55,15 +55,15 @@ def add_soft_tokens(
     new = [name for name in names if name not in known]
     tokenizer.add_tokens([AddedToken(name, special=True, normalized=False) for name in new], special_tokens=True)
 
-    embedding = model.get_input_embeddings()
-    if len(tokenizer) > embedding.num_embeddings:
+    if len(tokenizer) > model.config.vocab_size:
         model.resize_token_embeddings(len(tokenizer))
-        embedding = model.get_input_embeddings()
+    weight = model.get_input_embeddings().weight
+    assert isinstance(weight, torch.Tensor)
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randint(len(words), (len(new),), generator=generator).tolist()
     with torch.no_grad():
         for name, index in zip(new, drawn, strict=True):
-            embedding.weight[tokenizer.convert_tokens_to_ids(name)] = embedding.weight[words[index]]
+            weight[tokenizer.convert_tokens_to_ids(name)] = weight[words[index]]
     return [tokenizer.convert_tokens_to_ids(name) for name in names]
 
 

@@ -130,7 +130,7 @@ class PatternVerbalizer:
         """The same task with some of its patterns, by their numbers."""
         if not patterns or not set(patterns) <= set(range(len(self.patterns))):
             raise ValueError(f"patterns={list(patterns)}: the task has the patterns 0 ... {len(self.patterns) - 1}.")
-        selected = self.to_dict()
+        selected = {**self.to_dict(), "calibration": None}  # which was fitted for all of them
         selected["patterns"] = [selected["patterns"][index] for index in patterns]
         return self.from_dict(selected)
 

@@ -46,7 +46,7 @@ def encode_words(
         for word, tokens in zip(row, ids, strict=True):
             if not tokens:
                 raise ValueError(f"The word {word!r} has no tokens: nothing can be scored.")
-    end = [tokenizer.convert_tokens_to_ids(str(tokenizer.eop_token))] if end_of_piece else []
+    end = [_token_id(tokenizer, str(tokenizer.eop_token))] if end_of_piece else []
     return [[tokens + end for tokens in ids] for ids in encoded]
 
 
@@ -69,11 +69,16 @@ def _tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str], split_specia
     return [row if text.strip() else [] for text, row in zip(texts, ids, strict=True)]
 
 
+def _token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
+    (token_id,) = tokenizer.convert_tokens_to_ids([token])
+    return token_id
+
+
 def _blank_id(tokenizer: PreTrainedTokenizerBase, blank: str) -> int:
     token = getattr(tokenizer, BLANKS[blank], None)
     if token is None:
         raise ValueError(f"The pattern has a {blank}, but the vocabulary has no such token: use [MASK].")
-    return tokenizer.convert_tokens_to_ids(str(token))
+    return _token_id(tokenizer, str(token))
 
 
 def _soft_id(tokenizer: PreTrainedTokenizerBase, index: int) -> int:
@@ -83,7 +88,7 @@ def _soft_id(tokenizer: PreTrainedTokenizerBase, index: int) -> int:
             f"The pattern has prompt tokens, but the vocabulary has no {token}: call modeling_glm.add_soft_tokens(model, "
             "tokenizer, task) first."
         )
-    return tokenizer.convert_tokens_to_ids(token)
+    return _token_id(tokenizer, token)
 
 
 def _shorten(encoded: list[list[int]], shortenable: list[bool], excess: int, truncation: Truncation, pattern: str):

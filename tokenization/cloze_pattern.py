@@ -1,10 +1,10 @@
 """One cloze pattern with its words: what a task asks, before anything is tokenized."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from .pattern_syntax import Field, Soft, fill_template, parse, parse_pattern, space_before_blank
+from .pattern_syntax import Element, Field, Soft, fill_template, parse, parse_pattern, space_before_blank
 
 Words = str | Sequence[str]
 
@@ -17,6 +17,7 @@ class ClozePattern:
     verbalizer: Mapping[str, tuple[str, ...]] | None = None
     choices: tuple[str, ...] | None = None
     label_field: str = "label"
+    elements: list[Element] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self):
         object.__setattr__(self, "elements", parse_pattern(self.text))

@@ -172,12 +172,12 @@ class DataCollatorForCloze:
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         encoded = [self._encode(number, feature) for number, feature in enumerate(features)]
         contexts = [context for row in encoded for context in row["input_ids"]]
-        batch = self.tokenizer.pad(
+        padded = self.tokenizer.pad(
             {"input_ids": contexts}, pad_to_multiple_of=self.pad_to_multiple_of, return_tensors="pt"
         )
         batch = {
-            "input_ids": batch["input_ids"],
-            "attention_mask": batch["attention_mask"],
+            "input_ids": padded["input_ids"],
+            "attention_mask": padded["attention_mask"],
             "choice_ids": _pad_nested([row["choice_ids"] for row in encoded]),
         }
         if batch["choice_ids"].shape[3] == 1:

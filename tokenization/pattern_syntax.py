@@ -88,6 +88,9 @@ class Soft:
     count: int
 
 
+Element = str | Field | Blank | Soft
+
+
 @dataclass(frozen=True)
 class Piece:
     """
@@ -102,7 +105,7 @@ class Piece:
     written: bool = True
 
 
-def parse(pattern: str) -> list[str | Field | Blank | Soft]:
+def parse(pattern: str) -> list[Element]:
     """
     The elements of a pattern in order; a `str` is literal text.
 
@@ -110,7 +113,7 @@ def parse(pattern: str) -> list[str | Field | Blank | Soft]:
         ValueError: for braces that do not match, what is no field, filter or `{soft:n}`, and fields that are both
             `inline` and `shorten`.
     """
-    elements: list[str | Field | Blank | Soft] = []
+    elements: list[Element] = []
     end = 0
     for match in _ELEMENT.finditer(pattern):
         elements.append(pattern[end : match.start()])
@@ -130,7 +133,7 @@ def parse(pattern: str) -> list[str | Field | Blank | Soft]:
     return list(_join_literals(elements))
 
 
-def parse_pattern(pattern: str) -> list[str | Field | Blank | Soft]:
+def parse_pattern(pattern: str) -> list[Element]:
     """As [`parse`], for a pattern of a cloze question: it has one blank. Raises a `ValueError` otherwise."""
     elements = parse(pattern)
     blanks = sum(isinstance(element, Blank) for element in elements)
@@ -139,7 +142,7 @@ def parse_pattern(pattern: str) -> list[str | Field | Blank | Soft]:
     return elements
 
 
-def fill_pieces(elements: list[str | Field | Blank | Soft], example: Mapping[str, Any]) -> list[Piece]:
+def fill_pieces(elements: list[Element], example: Mapping[str, Any]) -> list[Piece]:
     """The pieces of a pattern for one example; pieces without text are left out."""
     pieces: list[Piece] = []
     text, written = "", True
@@ -171,7 +174,7 @@ def fill_pieces(elements: list[str | Field | Blank | Soft], example: Mapping[str
     return [piece for piece in pieces if piece.kind != "text" or piece.text]
 
 
-def space_before_blank(elements: list[str | Field | Blank | Soft]) -> bool:
+def space_before_blank(elements: list[Element]) -> bool:
     """Whether a word that fills the blank begins with a space."""
     for previous, element in zip(["", *elements], elements, strict=False):
         if isinstance(element, Blank):
@@ -204,7 +207,7 @@ def _parse_field(text: str, pattern: str) -> Field:
     )
 
 
-def _join_literals(elements: list[str | Field | Blank | Soft]) -> Iterator[str | Field | Blank | Soft]:
+def _join_literals(elements: list[Element]) -> Iterator[Element]:
     literal = ""
     for element in elements:
         if isinstance(element, str):
