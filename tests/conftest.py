@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,20 @@ TEXTS = [
 
 @pytest.fixture(scope="session")
 def tokenizer() -> GLMTokenizer:
-    """A small vocabulary; tests that change it take a copy."""
+    """A small vocabulary; tests that change more of it than its task take a copy."""
+    return _train_tokenizer()
+
+
+@cache
+def _train_tokenizer() -> GLMTokenizer:
     return GLMTokenizer.train_from_iterator(TEXTS, 400)
+
+
+@pytest.fixture(autouse=True)
+def _no_task_left():
+    """Collators leave their task in the tokenizer: the next test finds none."""
+    yield
+    _train_tokenizer().cloze = None
 
 
 def tiny_config(**overrides) -> GLMConfig:

@@ -70,7 +70,8 @@ def _tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str], split_specia
 
 
 def _token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
-    (token_id,) = tokenizer.convert_tokens_to_ids([token])
+    token_id = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(token_id, int)
     return token_id
 
 

@@ -4,7 +4,6 @@ letters in the other order has the other answer, so no bag of words can do it, a
 example, in either order.
 """
 
-import pickle
 import random
 from itertools import product
 
@@ -37,7 +36,6 @@ def make_examples(seed: int, shuffled: bool) -> tuple[list[dict], list[dict]]:
 @pytest.mark.parametrize("shuffled", [False, True], ids=["true labels", "shuffled labels"])
 def test_order_of_two_fields(tokenizer, tmp_path, shuffled):
     train, test = make_examples(seed=0, shuffled=shuffled)
-    tokenizer = pickle.loads(pickle.dumps(tokenizer))  # the collator leaves its task in it
     config = GLMConfig(
         vocab_size=len(tokenizer),
         hidden_size=64,
