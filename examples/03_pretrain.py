@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from common import InfillingDataset, has_fast_bf16, plot_losses
+from common import InfillingDataset, has_fast_bf16, last_whole_checkpoint, plot_losses
 from corpus import build_splits
 from held_out import Row, error_ratio, measure_held_out
 from transformers import HfArgumentParser, Trainer, TrainingArguments, set_seed
@@ -70,12 +70,6 @@ def read_corpus(name: str) -> tuple[list[str], list[str]]:
         raise SystemExit(f"{name} holds {len(lines)} lines with text: at least 2 are needed, one text per line.")
     every = max(2, min(20, len(lines) // 2))
     return [line for i, line in enumerate(lines) if i % every], lines[::every]
-
-
-def last_whole_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written to its end."""
-    steps = [int(path.parent.name.split("-")[-1]) for path in folder.glob("checkpoint-*/trainer_state.json")]
-    return str(folder / f"checkpoint-{max(steps)}") if steps else None
 
 
 def main():

@@ -1,12 +1,14 @@
-"""What several examples share: the data of a run, answers for held-out blanks, a loss curve."""
+"""What several examples share: the data of a run, its checkpoints, answers for held-out blanks, plots."""
 
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 import torch
+from sklearn.metrics import ConfusionMatrixDisplay
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -46,6 +48,12 @@ class InfillingDataset(Dataset):
 
     def __getitem__(self, index: int) -> dict:
         return {"input_ids": self.input_ids[self.order[index]], "sample_id": index}
+
+
+def last_whole_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that was written to its end."""
+    steps = [int(path.parent.name.split("-")[-1]) for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return str(folder / f"checkpoint-{max(steps)}") if steps else None
 
 
 def has_fast_bf16() -> bool:
@@ -91,5 +99,23 @@ def plot_losses(log_history: list[dict], path: str | os.PathLike, title: str, pe
     axes.set(xlabel="step", ylabel=f"cross entropy per {per} (nats)", title=title)
     axes.grid(alpha=0.3)
     axes.legend()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def plot_confusion(gold: Sequence[int], predicted: Sequence[int], labels: Sequence[str], path: Path, title: str):
+    """Draws which class was taken for which, as a PNG: numbers of examples."""
+    size = 3 + 0.6 * len(labels)
+    figure, axes = plt.subplots(figsize=(size + 1, size), layout="constrained")
+    ConfusionMatrixDisplay.from_predictions(
+        gold,
+        predicted,
+        labels=range(len(labels)),
+        display_labels=labels,
+        xticks_rotation=45 if len(labels) > 2 else 0,
+        cmap="Blues",
+        ax=axes,
+    )
+    axes.set_title(title)
     figure.savefig(path, dpi=120)
     plt.close(figure)

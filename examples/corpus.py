@@ -116,7 +116,7 @@ def _listing(items: Sequence[str]) -> str:
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
     return f"{cardinal(count)} {noun}" if count == 1 else f"{cardinal(count)} {noun}s"
 
 
@@ -219,7 +219,7 @@ def _number_words() -> Iterator[Document]:
             [*templates, *extra],
             n=n,
             words=cardinal(n),
-            count=_counted(len(digits), "digit"),
+            count=counted(len(digits), "digit"),
             digits=_listing(list(digits)),
             parts=" + ".join(parts),
         )
@@ -708,7 +708,7 @@ def _unicode_symbols() -> Iterator[Document]:
             category=_CATEGORIES[unicodedata.category(character)],
             a_category=_with_article(_CATEGORIES[unicodedata.category(character)]),
             lower=name.lower(),
-            count=_counted(len(name.split()), "word"),
+            count=counted(len(name.split()), "word"),
             first=name.split()[0],
             last=name.split()[-1],
             opposite=unicodedata.name(opposite) if opposite else "",
@@ -1019,7 +1019,7 @@ def _python_functions() -> Iterator[Document]:
             name=item.name,
             call=", ".join(item.parameters),
             parameters=_listing(item.parameters),
-            count=_counted(len(item.parameters), "parameter"),
+            count=counted(len(item.parameters), "parameter"),
         )
 
 
@@ -1112,7 +1112,7 @@ _TYPEWRITER = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": " - "}
 )
 _NOTE = re.compile(r">>>|\b(XXX+|TODO|FIXME|NB|Hmm|Ick|Ugh)\b")
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 
 def _prose() -> Iterator[Document]:
@@ -1124,7 +1124,7 @@ def _all_prose() -> Iterator[Document]:
     """Prose paragraphs of the documentation; a paragraph that occurs more than once is kept where it comes first."""
     seen: set[str] = set()
     for key, text in _prose_sources():
-        sentences = [sentence for block in _paragraphs(text) for sentence in _SENTENCE_END.split(block)]
+        sentences = [sentence for block in _paragraphs(text) for sentence in SENTENCE_END.split(block)]
         fresh = [sentence for sentence in dict.fromkeys(sentences) if sentence not in seen]
         seen.update(fresh)
         for paragraph in _packed(fresh):
@@ -1146,6 +1146,17 @@ def _prose_sources() -> Iterator[tuple[str, str]]:
             yield from _docstrings(importlib.import_module(name))
         except ImportError:
             continue
+
+
+def prose_sentences() -> Iterator[tuple[str, str]]:
+    """Pairs of a top-level module and a sentence of plain prose in its docstrings and comments, in a fixed order."""
+    for key, text in _prose_sources():
+        kind, _, name = key.partition(":")
+        if kind != "topic":
+            module = re.split(r"[ .]", name)[0]
+            for paragraph in _paragraphs(text):
+                for sentence in SENTENCE_END.split(paragraph):
+                    yield module, sentence
 
 
 def _docstrings(module: object) -> Iterator[tuple[str, str]]:
