@@ -188,7 +188,8 @@ def baselines(data: ClozeData) -> dict[str, dict]:
     results = {}
     for name, found in predicted.items():
         numbers = [data.task.label_index({label_field: label}) for label in found]
-        results[name] = compute_metrics(data.task.metric, data.test, numbers, labels)
+        examples = [{**example, "label": data.task.label_index(example)} for example in data.test]
+        results[name] = compute_metrics(data.task.metric, examples, numbers, labels)
     return results
 
 

@@ -43,7 +43,9 @@ class ClozeData:
         """
         field = self.task.patterns[0].label_field
         train = few_shot(self.train, shots, seed, label_field=field)
-        validation = few_shot(self.validation, min(shots, len(self.validation)), seed, label_field=field)
+        validation = self.validation
+        if shots < len(validation):
+            validation = few_shot(validation, shots, seed, label_field=field)
         return replace(self, train=train, validation=validation)
 
 
@@ -96,14 +98,16 @@ def load_files(
 
 
 def hold_out(examples: Examples) -> tuple[Examples, Examples]:
-    """A tenth of the examples apart, by a hash of what they say: it does not depend on their order or number."""
-    held_out = []
-    kept = []
-    for example in examples:
+    """A tenth of the examples apart, by a hash of what they say, so that their order does not matter."""
+
+    def digest(example: dict[str, Any]) -> bytes:
         text = json.dumps(example, sort_keys=True, default=str, ensure_ascii=False)
-        digest = hashlib.sha256(text.encode("utf-8")).digest()
-        (held_out if digest[0] % 10 == 0 else kept).append(example)
-    return kept, held_out
+        return hashlib.sha256(text.encode("utf-8")).digest()
+
+    digests = [digest(example) for example in examples]
+    limit = sorted(digests)[len(examples) // 10] if examples else b""
+    held_out = [example for example, value in zip(examples, digests, strict=True) if value < limit]
+    return [example for example, value in zip(examples, digests, strict=True) if value >= limit], held_out
 
 
 def _load_rows(data: dict[str, Any], data_dir: str | None) -> tuple[Examples, Examples, Examples]:

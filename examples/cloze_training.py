@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,18 +125,32 @@ def evaluate(model: PreTrainedModel, tokenizer, data: ClozeData, settings: Model
     if calibrate is not None:
         calibrate(classifier)
     probabilities = classifier.predict_proba(data.test)
-    metrics = dict(compute_metrics(data.task.metric, data.test, probabilities.argmax(1), data.task.labels or None))
     gold = [data.task.label_index(example) for example in data.test]
+    examples = [{**example, "label": label} for example, label in zip(data.test, gold, strict=True)]
+    metrics = compute_metrics(data.task.metric, examples, probabilities.argmax(1), data.task.labels or None)
     known = [index for index, label in enumerate(gold) if label is not None]
     if known:
         right = [gold[index] for index in known]
         metrics["ece"] = expected_calibration_error(probabilities[known], right)
-        # Where all of the validation split is right, any probability below 1 would look too low.
-        if data.validation and classifier.score(data.validation) < 1:
-            metrics["temperature"] = classifier.fit_temperature(data.validation)
+        if _fit_temperature(classifier, data.validation):
+            metrics["temperature"] = classifier.calibration.temperature
             probabilities = classifier.predict_proba(data.test)
             metrics["ece_calibrated"] = expected_calibration_error(probabilities[known], right)
     return Outcome(metrics, probabilities, classifier.predict_proba(data.unlabelled))
+
+
+def _fit_temperature(classifier: ClozeClassifier, validation: list[dict[str, Any]]) -> bool:
+    """Fits the temperature and says whether that was possible: not where all examples are right, or none helps."""
+    if not validation:
+        return False
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="The temperature that fits")
+        try:
+            classifier.fit_temperature(validation)
+        except UserWarning as warning:
+            print(f"  The temperature stays at 1. {warning}")
+            return False
+    return True
 
 
 def _require_same_run(path: Path, data: ClozeData, settings: ModelSettings, arguments: TrainingArguments):

@@ -56,7 +56,7 @@ def add_soft_tokens(
     tokenizer.add_tokens([AddedToken(name, special=True, normalized=False) for name in new], special_tokens=True)
 
     if len(tokenizer) > model.config.vocab_size:
-        model.resize_token_embeddings(len(tokenizer))
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     weight = model.get_input_embeddings().weight
     assert isinstance(weight, torch.Tensor)
     generator = torch.Generator().manual_seed(seed)
