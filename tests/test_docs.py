@@ -1,4 +1,4 @@
-"""The commands that docs/checkpoints.md has for the published checkpoints convert checkpoints of their shapes."""
+"""What the docs show works: the commands of docs/checkpoints.md and the code of docs/cloze.md."""
 
 import re
 import shlex
@@ -14,7 +14,8 @@ from modeling_glm.configuration_glm import PRESETS
 from .checkpoints import save_module, shrink_preset
 from .original_files import write_vocabulary
 
-PAGE = (Path(__file__).parents[1] / "docs" / "checkpoints.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "checkpoints.md").read_text(encoding="utf-8")
 COMMANDS = dict(re.findall(r"^\| (glm-[\w-]+) \|[^|]*\| `(modeling-glm convert [^`]*)`", PAGE, flags=re.MULTILINE))
 
 
@@ -23,7 +24,7 @@ def test_every_published_checkpoint_has_a_command():
 
 
 def test_the_readme_has_the_same_commands():
-    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = re.findall(r"^modeling-glm convert .*$", text, flags=re.MULTILINE)
     assert len(commands) == 2
     assert all(command in PAGE for command in commands)
@@ -47,3 +48,16 @@ def test_the_command_converts(tmp_path, monkeypatch, name):
         assert getattr(config, key) == getattr(expected, key), key
     tokenizer = GLMTokenizer.from_pretrained(target)
     assert tokenizer.special_token_ids == {key: getattr(expected, key) for key in tokenizer.special_token_ids}
+
+
+def test_the_code_of_the_cloze_page_runs(tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "cloze.md").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL))
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "cloze.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "['greek', 'cyrillic']" in printed
+    assert "[{'label': 'latin'" in printed
+    assert "trainable params: 960" in printed
+    assert "'labels': ['" in printed

@@ -31,7 +31,15 @@ def test_set_up_commands_exist():
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "MODEL_CARD.md", "CONTRIBUTING.md", "docs/checkpoints.md", "examples/glm-tiny/README.md"]
+    "page",
+    [
+        "README.md",
+        "MODEL_CARD.md",
+        "CONTRIBUTING.md",
+        "docs/checkpoints.md",
+        "docs/cloze.md",
+        "examples/glm-tiny/README.md",
+    ],
 )
 def test_links_lead_somewhere(page):
     path = ROOT / page

@@ -6,8 +6,13 @@ import torch
 from transformers import BatchEncoding
 
 import modeling_glm
-from modeling_glm import GLMConfig, GLMForConditionalGeneration, GLMForMultipleChoice, GLMModel
-from tokenization import DataCollatorForBlankInfilling, GLMTokenizer  # what is installed as modeling_glm.tokenization
+from modeling_glm import ClozeClassifier, GLMConfig, GLMForConditionalGeneration, GLMForMultipleChoice, GLMModel
+from tokenization import (
+    DataCollatorForBlankInfilling,
+    DataCollatorForCloze,
+    GLMTokenizer,
+    PatternVerbalizer,
+)  # what is installed as modeling_glm.tokenization
 
 
 def build(texts: list[str]) -> GLMForConditionalGeneration:
@@ -39,6 +44,17 @@ def choose(model: GLMForMultipleChoice, tokenizer: GLMTokenizer, inputs: BatchEn
 def batch(tokenizer: GLMTokenizer) -> dict[str, torch.Tensor]:
     collator = DataCollatorForBlankInfilling(tokenizer, objectives={"token": 0.5, "document": 0.5}, seed=1)
     return collator([{"input_ids": [1, 2, 3]}])
+
+
+def classify(model: GLMForMultipleChoice, tokenizer: GLMTokenizer) -> list[str]:
+    task = PatternVerbalizer("{text|shorten} It was [MASK].", {"good": ["great", "good"], "bad": "bad"}, name="mine")
+    assert_type(task.labels, list[str])
+    assert_type(task.label_index({"label": "good"}), int | None)
+    assert_type(DataCollatorForCloze(tokenizer, task)([{"text": "a"}]), dict[str, torch.Tensor])
+    assert_type(modeling_glm.add_soft_tokens(model, tokenizer, task), list[int])
+    classifier = ClozeClassifier(model, tokenizer, task, batch_size=8).calibrate("contextual")
+    assert_type(classifier.fit_temperature([{"text": "a", "label": "good"}]), float)
+    return classifier.predict([{"text": "a"}])
 
 
 assert_type(modeling_glm.__version__, str)

@@ -121,8 +121,6 @@ def test_cloze_zero_shot_with_calibrations(tmp_path, capsys):
 
 
 def test_cloze_on_files_of_ones_own(tmp_path):
-    from transformers import pipeline
-
     lines = ["text,kind", *(f'"the {word}, number {n}",{word}' for n in range(12) for word in ("good", "bad"))]
     (tmp_path / "train.csv").write_text("\n".join(lines), encoding="utf-8")
     arguments = ["--train_file", tmp_path / "train.csv", "--test_file", tmp_path / "train.csv", "--shots", 6]
@@ -133,8 +131,21 @@ def test_cloze_on_files_of_ones_own(tmp_path):
     model = tmp_path / "run" / "pretrained" / "model"
     assert len((model / "unlabelled.jsonl").read_text().splitlines()) == 24
     assert (model / "adapter_model.safetensors").exists()
-    classifier = pipeline("cloze-classification", model=EXAMPLES / "glm-tiny", tokenizer=EXAMPLES / "glm-tiny")
-    assert classifier("x", candidate_labels=["good", "bad"])["labels"]
+    assert len((model / "cloze.json").read_text()) > 100
+
+
+def test_a_trained_folder_is_a_pipeline(tmp_path):
+    from transformers import pipeline
+
+    write_rte(tmp_path / "RTE")
+    arguments = ["--task", "rte", "--data_dir", tmp_path, "--max_steps", 1, "--output_dir", tmp_path / "run"]
+    run("02_cloze_classification.py", *arguments, *TINY_RUN)
+    folder = tmp_path / "run" / "pretrained" / "model"
+    classifier = pipeline("cloze-classification", model=str(folder))
+    line = json.loads((folder / "predictions.jsonl").read_text().splitlines()[0])
+    (found,) = classifier(line["example"])
+    assert found["label"] == line["predicted"]
+    assert found["score"] == pytest.approx(line["probability"], abs=1e-4)
 
 
 @pytest.mark.parametrize(
