@@ -76,7 +76,8 @@ class Arguments:
     domain_premise: str | None = field(
         default=None, metadata={"help": "With --zero_shot, a pattern for scores by mutual information (PMI)."}
     )
-    lora: int = field(default=0, metadata={"help": "Train LoRA matrices of this rank alone."})
+    lora: bool = field(default=False, metadata={"help": "Train LoRA matrices alone."})
+    lora_rank: int = field(default=8, metadata={"help": "Rank of these."})
     p_tuning: bool = field(default=False, metadata={"help": "Prompt tokens where the published task has them."})
     freeze: bool = field(default=False, metadata={"help": "Train the prompt tokens alone."})
     choice_loss: str = field(default="cross_entropy", metadata={"help": "cross_entropy or hinge."})
@@ -239,7 +240,7 @@ def main():
         data = data.take_shots(args.shots, training.seed)
     settings = ModelSettings(
         args.model,
-        args.lora,
+        args.lora_rank if args.lora else 0,
         args.p_tuning,
         args.freeze,
         args.choice_loss,

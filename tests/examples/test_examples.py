@@ -98,7 +98,8 @@ def write_rte(folder: Path, lines: int = 24):
 
 def test_cloze_on_superglue(tmp_path, capsys):
     write_rte(tmp_path / "RTE")
-    arguments = ["--task", "rte", "--data_dir", tmp_path, "--pattern_ids", 0, 1, "--max_steps", 3, "--lora", 2]
+    arguments = ["--task", "rte", "--data_dir", tmp_path, "--pattern_ids", 0, 1, "--max_steps", 3]
+    arguments += ["--lora", "--lora_rank", 2]
     run("02_cloze_classification.py", *arguments, "--output_dir", tmp_path / "run", *TINY_RUN)
     printed = capsys.readouterr().out
     assert "TF-IDF + logistic regression" in printed
