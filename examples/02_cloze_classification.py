@@ -189,10 +189,10 @@ def baselines(data: ClozeData) -> dict[str, dict]:
         "TF-IDF + logistic regression": tfidf_baseline(data.train, data.test, fields, label_field),
     }
     labels = data.task.labels
+    examples = [{**example, "label": data.task.label_index(example)} for example in data.test]
     results = {}
     for name, found in predicted.items():
         numbers = [data.task.label_index({label_field: label}) for label in found]
-        examples = [{**example, "label": data.task.label_index(example)} for example in data.test]
         results[name] = compute_metrics(data.task.metric, examples, numbers, labels)
     return results
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,6 @@ class Outcome:
     metrics: dict[str, float]
     probabilities: np.ndarray
     unlabelled: np.ndarray
-    log_history: list[dict[str, Any]] = field(default_factory=list)
 
 
 def build_model(settings: ModelSettings, data: ClozeData, random_weights: bool, seed: int):
