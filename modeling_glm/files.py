@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all."""
+"""Folders and files that appear whole or not at all."""
 
 import os
 import shutil
@@ -34,6 +34,16 @@ def whole_folder(target: str | os.PathLike, overwrite: bool = True) -> Iterator[
         _replace(target, building)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def write_whole(path: Path, text: str):
+    """Writes a text file in UTF-8, and its folder where there is none: readers see the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Trainer, which may be uploading this folder right now, leaves out what begins like this.
+    with tempfile.TemporaryDirectory(prefix=f"_{path.name}-", dir=path.parent) as staging:
+        whole = Path(staging) / path.name
+        whole.write_bytes(text.encode("utf-8"))
+        os.replace(whole, path)
 
 
 def is_free(target: Path) -> bool:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from transformers.modelcard import TrainingSummary
 from .card_merging import mark_section, merge_model_cards
 from .card_snippets import write_snippets
 from .configuration_glm import GLMConfig
+from .files import write_whole
 from .modeling_glm import (
     GLMForConditionalGeneration,
     GLMForMultipleChoice,
@@ -157,12 +157,7 @@ def write_model_card(
             card = merge_model_cards(path.read_bytes().decode("utf-8-sig"), card)
         except ValueError as error:
             raise ValueError(f"The model card {path} cannot be merged with the new one: {error}") from error
-    folder.mkdir(parents=True, exist_ok=True)
-    # Trainer, which may be uploading this folder right now, leaves out what begins like this.
-    with tempfile.TemporaryDirectory(prefix="_card-", dir=folder) as staging:
-        whole = Path(staging) / path.name
-        whole.write_bytes(card.encode("utf-8"))
-        os.replace(whole, path)  # readers see the old card or the new one, never half of it
+    write_whole(path, card)
     return path
 
 

@@ -5,13 +5,14 @@ import operator
 import os
 import re
 import string
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+from .files import write_whole
 
 Examples = Sequence[Mapping[str, Any]]
 
@@ -111,7 +112,7 @@ def write_submission(
         indices = [example["idx"]["question"] if task == "record" else example["idx"] for example in examples]
         lines = [{"idx": idx, "label": label} for idx, label in zip(indices, named, strict=True)]
     path = Path(folder) / SUBMISSION_FILES[task]
-    _write_whole(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    write_whole(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     return path
 
 
@@ -269,14 +270,6 @@ def _nest_answers(examples: Examples, named: list[str | int]) -> list[dict[str, 
         {"idx": passage, "passage": {"questions": [{"idx": idx, "answers": row} for idx, row in questions.items()]}}
         for passage, questions in passages.items()
     ]
-
-
-def _write_whole(path: Path, text: str):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as staging:
-        whole = Path(staging) / path.name
-        whole.write_bytes(text.encode("utf-8"))
-        os.replace(whole, path)  # readers see the old file or the new one, never half of it
 
 
 __all__ = ["SUBMISSION_FILES", "SUBMITTED_LABELS", "compute_metrics", "write_submission"]
