@@ -1,53 +1,17 @@
-"""What several examples share: the data of a run, its checkpoints, answers for held-out blanks, plots."""
+"""What several examples share: checkpoints, answers for held-out blanks, plots."""
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 import torch
 from sklearn.metrics import ConfusionMatrixDisplay
-from torch.utils.data import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-
-
-class InfillingDataset(Dataset):
-    """
-    The texts of a whole run in the order in which it sees them: every epoch shuffled, texts of similar length side by
-    side. Each item carries the number that its blanks are drawn from, so a resumed run goes on with the same batches.
-
-    Args:
-        input_ids: The tokenized texts, without special tokens.
-        batch_size: Texts per batch; only whole batches are seen.
-        num_batches: Length of the run.
-        seed: For the order.
-    """
-
-    def __init__(self, input_ids: Sequence[Sequence[int]], batch_size: int, num_batches: int, seed: int):
-        self.input_ids = input_ids
-        lengths = np.array([len(ids) for ids in input_ids])
-        per_epoch = len(lengths) // batch_size
-        if per_epoch == 0:
-            raise ValueError(f"{len(lengths)} texts do not fill a batch of {batch_size}.")
-        generator = np.random.default_rng(seed)
-        epochs = []
-        for _ in range(-(-num_batches // per_epoch)):
-            # Sorting with some noise keeps batches nearly free of padding and yet different in every epoch.
-            order = np.argsort(lengths * generator.uniform(0.9, 1.1, len(lengths)))
-            batches = order[: per_epoch * batch_size].reshape(per_epoch, batch_size)
-            epochs.append(generator.permutation(batches))
-        self.order = np.concatenate(epochs)[:num_batches].ravel()
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __getitem__(self, index: int) -> dict:
-        return {"input_ids": self.input_ids[self.order[index]], "sample_id": index}
 
 
 def last_whole_checkpoint(folder: Path) -> str | None:
@@ -60,16 +24,15 @@ def has_fast_bf16() -> bool:
     """Whether bf16 pays here: always on a GPU, on a CPU where it multiplies faster than fp32."""
     if torch.cuda.is_available():
         return True
-    seconds = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        left, right = torch.ones(1024, 256, dtype=dtype), torch.ones(256, 1024, dtype=dtype)
-        times = []
-        for _ in range(5):
+    # In turn and often, so that what else runs on the machine does not decide.
+    seconds: dict[torch.dtype, list[float]] = {torch.float32: [], torch.bfloat16: []}
+    for _ in range(30):
+        for dtype, times in seconds.items():
+            left, right = torch.ones(512, 256, dtype=dtype), torch.ones(256, 512, dtype=dtype)
             start = time.perf_counter()
             left @ right
             times.append(time.perf_counter() - start)
-        seconds[dtype] = min(times)
-    return seconds[torch.bfloat16] < 0.8 * seconds[torch.float32]
+    return min(seconds[torch.bfloat16]) < 0.8 * min(seconds[torch.float32])
 
 
 @torch.inference_mode()
@@ -89,10 +52,25 @@ def answer_blanks(
     return answers
 
 
-def plot_losses(log_history: list[dict], path: str | os.PathLike, title: str, per: str = "token"):
-    """Draws the training loss, and the held-out loss where it was measured, as a PNG."""
+def plot_losses(
+    log_history: list[dict],
+    path: str | os.PathLike,
+    title: str,
+    per: str = "token",
+    curves: Mapping[str, str] | None = None,
+):
+    """
+    Draws losses of a Trainer as a PNG.
+
+    Args:
+        log_history: Of `trainer.state`.
+        path: Of the file.
+        title: Over the picture.
+        per: What the loss is a mean over.
+        curves: Names in the log and what they are called; by default the training loss, and the held-out loss.
+    """
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    for name, label in (("loss", "training"), ("eval_loss", "held out")):
+    for name, label in (curves or {"loss": "training", "eval_loss": "held out"}).items():
         points = [(entry["step"], entry[name]) for entry in log_history if name in entry]
         if points:
             axes.plot(*zip(*points, strict=True), label=label, marker="." if len(points) < 30 else None)

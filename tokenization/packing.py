@@ -22,24 +22,28 @@ def pack(lengths: np.ndarray, row_length: int) -> tuple[np.ndarray, np.ndarray]:
         (samples,) the row of every sample, and where in it the sample begins.
     """
     total, longest = int(lengths.sum()), int(lengths.max())
-    if longest > row_length:
-        row_length, number = total, total // longest
+    number = -(-total // row_length)
+    if longest <= row_length:
+        while (rows := _spread(lengths, number))[2] > row_length:
+            number += 1
     else:
-        number = -(-total // row_length)
-    order = np.argsort(-lengths, kind="stable").tolist()
+        # As the rows are about as long as the longest sample anyway, take the number that leaves the least padding.
+        most = total // longest
+        rows = min((_spread(lengths, n) for n in range(max(1, most - 2), most + 1)), key=lambda found: found[3])
+    return rows[0], rows[1]
+
+
+def _spread(lengths: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """Rows and starts of the samples in so many rows, the length of the longest row, and the padding."""
+    fill = [(0, row) for row in range(number)]  # a heap, the emptiest row first
+    rows, starts = np.zeros(len(lengths), dtype=np.int64), np.zeros(len(lengths), dtype=np.int64)
     sizes = lengths.tolist()
-    while True:
-        rows, starts = [0] * len(sizes), [0] * len(sizes)
-        shortest = [(0, row) for row in range(number)]
-        for sample in order:
-            filled, row = shortest[0]
-            if filled + sizes[sample] > row_length:
-                break
-            heapq.heapreplace(shortest, (filled + sizes[sample], row))
-            rows[sample], starts[sample] = row, filled
-        else:
-            return np.array(rows), np.array(starts)
-        number += 1
+    for sample in np.argsort(-lengths, kind="stable").tolist():
+        filled, row = fill[0]
+        heapq.heapreplace(fill, (filled + sizes[sample], row))
+        rows[sample], starts[sample] = row, filled
+    longest = max(fill)[0]
+    return rows, starts, longest, longest * number - sum(sizes)
 
 
 def to_batch(
