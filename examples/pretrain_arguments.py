@@ -128,6 +128,9 @@ class Arguments:
         default=48, metadata={"help": "Texts per step over all processes; accumulation follows from it."}
     )
     decay: str = field(default="cosine", metadata={"help": "cosine or linear."})
+    decay_steps: int | None = field(
+        default=None, metadata={"help": "Step at which the learning rate reaches its floor; max_steps if not given."}
+    )
     min_lr_ratio: float = field(
         default=0.05, metadata={"help": "Where the learning rate ends, as a share of its peak."}
     )
@@ -227,31 +230,30 @@ def complete(args: Arguments, training: PretrainingArguments):
     args.objectives = {name: share for name, share in shares.items() if share}
     if args.decay not in ("cosine", "linear"):
         raise SystemExit(f"--decay {args.decay}: expected cosine or linear.")
-    per_step = training.world_size * training.per_device_train_batch_size
-    if per_step > args.global_batch_size:
-        training.per_device_train_batch_size = max(1, args.global_batch_size // training.world_size)
-        per_step = training.world_size * training.per_device_train_batch_size
-    if args.global_batch_size % per_step:
+    per_process, rest = divmod(args.global_batch_size, training.world_size)
+    if rest or per_process == 0:
         raise SystemExit(
-            f"--global_batch_size {args.global_batch_size} is not a multiple of {per_step} = {training.world_size} processes x "
-            f"--per_device_train_batch_size {training.per_device_train_batch_size}."
+            f"--global_batch_size {args.global_batch_size} cannot be shared among {training.world_size} processes: give a "
+            "multiple of their number."
         )
-    training.gradient_accumulation_steps = args.global_batch_size // per_step
+    # The largest batch up to the given one that divides what a process has to do in a step.
+    largest = min(training.per_device_train_batch_size, per_process)
+    training.per_device_train_batch_size = next(size for size in range(largest, 0, -1) if per_process % size == 0)
+    training.gradient_accumulation_steps = per_process // training.per_device_train_batch_size
     training.remove_unused_columns = False
     training.prediction_loss_only = True
     training.ignore_data_skip = True  # the data begin where the run left them
     training.train_sampling_strategy = "sequential"
-    if args.decay == "cosine":
-        training.lr_scheduler_type, training.lr_scheduler_kwargs = (
-            "cosine_with_min_lr",
-            {"min_lr_rate": args.min_lr_ratio},
-        )
+    if args.decay == "cosine" and args.decay_steps is None:
+        training.lr_scheduler_type = "cosine_with_min_lr"
+        training.lr_scheduler_kwargs = {"min_lr_rate": args.min_lr_ratio}
     else:
-        decaying = training.max_steps - training.get_warmup_steps(training.max_steps)
+        decaying = (args.decay_steps or training.max_steps) - training.get_warmup_steps(training.max_steps)
         training.lr_scheduler_type = "warmup_stable_decay"
         training.lr_scheduler_kwargs = {
-            "num_decay_steps": decaying,
-            "decay_type": "linear",
+            "num_stable_steps": 0,
+            "num_decay_steps": max(1, decaying),
+            "decay_type": args.decay,
             "min_lr_ratio": args.min_lr_ratio,
         }
     if args.packed_length is None:

@@ -59,10 +59,10 @@ def training_flops(config: GLMConfig, *, tokens: int, labelled_tokens: int, row_
 
     for the projections of the attention (3h² into queries, keys and values, h² out), those of the MLP, the products
     with keys and values over all s of a row (GLM's mask hides some, but the products are made), and the projection to
-    the vocabulary, which the model makes only where there is a label. The backward pass takes twice as much: one product
-    for the gradient of the input and one for that of the weight. What is not a matrix product (layer norms, softmax,
-    GELU, dropout, the optimizer) is left out, as in the model FLOPs of Narayanan et al. (2021); so is the forward pass
-    that gradient checkpointing repeats.
+    the vocabulary, which the model makes only where there is a label. The backward pass takes twice as much: one
+    product for the gradient of the input and one for that of the weight. What is not a matrix product (layer norms,
+    softmax, GELU, dropout, the optimizer) is left out, as in the model FLOPs of Narayanan et al. (2021); so is the
+    forward pass that gradient checkpointing repeats.
 
     Args:
         config: Of the model.
@@ -256,8 +256,8 @@ def _outer_bytes(config: GLMConfig, tokens: int, labelled: int, compute: int, de
 def _require_counts(tokens: int, labelled_tokens: int, row_length: int):
     if min(tokens, labelled_tokens, row_length) < 0 or labelled_tokens > tokens:
         raise ValueError(
-            f"{tokens} tokens, {labelled_tokens} of them labelled, in rows of {row_length}: none may be negative, and no "
-            "more labelled than there are."
+            f"{tokens} tokens, {labelled_tokens} of them labelled, in rows of {row_length}: none may be negative, and "
+            "no more labelled than there are."
         )
 
 

@@ -1,6 +1,7 @@
-"""What the docs show works: the commands of docs/checkpoints.md and the code of docs/cloze.md."""
+"""What the docs show works: the commands of docs/checkpoints.md, the code of docs/cloze.md and docs/pretraining.md."""
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -61,3 +62,49 @@ def test_the_code_of_the_cloze_page_runs(tmp_path, monkeypatch, capsys):
     assert "[{'label': 'latin'" in printed
     assert "trainable params: 960" in printed
     assert "'labels': ['" in printed
+
+
+PRETRAINING = (ROOT / "docs" / "pretraining.md").read_text(encoding="utf-8")
+
+
+def pretraining_commands() -> list[str]:
+    blocks = re.findall(r"^```bash\n(.*?)^```", PRETRAINING, flags=re.MULTILINE | re.DOTALL)
+    readme = re.findall(
+        r"^(?:python|accelerate launch) .*03_pretrain.*$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    script = (ROOT / "examples" / "03_pretrain.py").read_text().partition('"""')[2].partition('"""')[0]
+    lines = "\n".join([*blocks, *readme, script]).replace("\\\\\n", " ").replace("\\\n", " ").splitlines()
+    return [line.strip() for line in lines if re.match(r" *(python|accelerate launch) ", line)]
+
+
+def test_the_commands_of_the_pretraining_page_are_understood(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    from pretrain_arguments import parse_arguments
+
+    commands = [shlex.split(command) for command in pretraining_commands()]
+    assert len(commands) >= 9
+    monkeypatch.chdir(tmp_path)
+    for command in commands:
+        script = command.index("examples/03_pretrain.py")
+        if command[0] == "accelerate":
+            assert (ROOT / command[command.index("--config_file") + 1]).is_file()
+        parse_arguments("", command[script + 1 :])
+
+
+def test_the_code_of_the_pretraining_page_runs(tmp_path, monkeypatch, capsys):
+    blocks = re.findall(r"^```python\n(.*?)^```", PRETRAINING, flags=re.MULTILINE | re.DOTALL)
+    own = [block for block in blocks if "push_to_hub" not in block]
+    assert len(own) == 1
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(own[0], "pretraining.md", "exec"), {})
+    assert "<|startofpiece|>" in capsys.readouterr().out
+
+
+def test_the_sizing_table_is_up_to_date(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.setattr("sys.argv", ["sizing.py", "--no-check"])
+    runpy.run_path(str(ROOT / "benchmarks" / "sizing.py"), run_name="__main__")
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| glm-")]
+    assert len(rows) == len(PRESETS)
+    assert all(row in PRETRAINING for row in rows)

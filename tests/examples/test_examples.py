@@ -52,30 +52,6 @@ def test_quickstart_on_another_model(tmp_path, monkeypatch, capsys):
     assert "(d)" not in printed
 
 
-def test_pretraining_from_a_text_file_resumes(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "texts.txt").write_text("\n".join(f"{n} times ten is {n}0." for n in range(200)))
-    small = ["--corpus", tmp_path / "texts.txt", "--vocab_size", 300, "--hidden_size", 16, "--num_hidden_layers", 1]
-    small += ["--num_attention_heads", 2, "--batch_size", 8, "--save_steps", 2, "--output_dir", tmp_path / "run"]
-    run("03_pretrain.py", *small, "--max_steps", 4, "--export", tmp_path / "first")
-    run("03_pretrain.py", *small, "--max_steps", 6, "--export", tmp_path / "second")
-    from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
-
-    assert {p.name for p in (tmp_path / "run").glob("checkpoint-*")} == {"checkpoint-4", "checkpoint-6"}
-    model = GLMForConditionalGeneration.from_pretrained(tmp_path / "second")
-    tokenizer = GLMTokenizer.from_pretrained(tmp_path / "second")
-    inputs = tokenizer("7 times ten is [MASK].", return_tensors="pt")
-    assert len(tokenizer.decode_blanks(model.generate(**inputs, max_new_tokens=3))[0]) == 1
-    assert json.loads((tmp_path / "second" / "training.json").read_text())["arguments"]["max_steps"] == 6
-
-
-def test_pretraining_refuses_a_file_without_texts(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "empty.txt").write_text("\n \n")
-    with pytest.raises(SystemExit, match="0 lines with text"):
-        run("03_pretrain.py", "--corpus", tmp_path / "empty.txt")
-
-
 TINY_RUN = ["--disable_tqdm", "true", "--per_device_train_batch_size", 4, "--logging_steps", 1, "--report_to", "none"]
 
 

@@ -151,16 +151,16 @@ def lay_out(
 ) -> dict[str, list]:
     """Part A and Part B; `spans` in the order of the text, `order` their order in Part B."""
     ids, row0, row1, labels, blanks = [], [], [], [], {}
-    position = 0
+    position, starts = 0, {span[0]: span for span in spans}
     while position < len(text):
-        inside = [span for span in spans if span[0] == position]
+        span = starts.get(position)
         row0.append(len(ids))
         row1.append(0)
         labels.append(-100)
-        if inside:
-            blanks[inside[0]] = len(ids)
+        if span is not None:
+            blanks[span] = len(ids)
             ids.append(mask)
-            position = inside[0][1]
+            position = span[1]
         else:
             ids.append(text[position])
             position += 1
