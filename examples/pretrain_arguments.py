@@ -158,10 +158,8 @@ class PretrainingArguments(TrainingArguments):
     weight_decay: float = field(default=0.1, metadata={"help": "Not for biases and LayerNorm."})
     adam_beta2: float = field(default=0.98, metadata={"help": "Of AdamW."})
     adam_epsilon: float = field(default=1e-6, metadata={"help": "Of AdamW."})
-    bf16: bool = field(default_factory=has_fast_bf16, metadata={"help": "bf16 autocast; by default where it pays."})
-    use_cpu: bool = field(
-        default_factory=lambda: not torch.cuda.is_available(), metadata={"help": "Whether to stay off the GPU."}
-    )
+    bf16: bool = field(default=False, metadata={"help": "bf16 autocast; by default where it pays."})
+    use_cpu: bool = field(default=False, metadata={"help": "Whether to stay off the GPU; by default where none is."})
     eval_strategy: str = field(default="steps", metadata={"help": "When the validation losses are measured."})
     eval_steps: float | None = field(default=250, metadata={"help": "Steps between them."})
     save_steps: float = field(default=250, metadata={"help": "Steps between checkpoints."})
@@ -191,6 +189,8 @@ def parse_arguments(
     early.add_argument("--recipe")
     early.add_argument("--phase", type=int, default=1)
     known, _ = early.parse_known_args(command_line)
+    # Not as defaults of the fields: those of bools must be constants.
+    parser.set_defaults(bf16=has_fast_bf16(), use_cpu=not torch.cuda.is_available())
     if known.recipe:
         parser.set_defaults(**read_recipe(known.recipe, known.phase))
     args, training = parser.parse_args_into_dataclasses(command_line)

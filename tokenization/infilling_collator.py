@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import get_worker_info
 
 from .infilling_layout import IGNORED, Samples, Spans, Texts, blank_out, mask_in_place, starts_of
+from .infilling_variants import hide_context, hide_pieces, shift_positions
 from .packing import to_batch
 from .sentence_ends import SentenceEnds
 from .span_corruption import (
@@ -154,8 +155,33 @@ class DataCollatorForBlankInfilling:
             corrupted = blank_out(texts, spans, self.tokenizer.eop_token_id)
             self._replace_inputs(corrupted, texts, draws, objective == OBJECTIVES.index("token"))
             corrupted.labels[corrupted.labels == self.tokenizer.cls_token_id] = IGNORED
-        self._move(corrupted, draws)
+        self._change_positions(corrupted, draws)
         return corrupted
+
+    def _replace_inputs(self, samples: Samples, texts: Texts, draws: Draws, is_token: np.ndarray):
+        if self.block_mask_probability:
+            hide_pieces(
+                samples, texts, is_token,
+                lambda text, index: draws.stream(3, text, index),
+                probability=self.block_mask_probability, dblock_token_id=self.tokenizer.dblock_token_id,
+            )  # fmt: skip
+        if self.context_mask_ratio:
+            stream = 3 + (self.block_mask_probability > 0)
+            hide_context(
+                samples, texts, is_token,
+                lambda text, index: draws.stream(stream, text, index),
+                ratio=self.context_mask_ratio, reach=self.context_mask_range,
+                boundary=self._is_boundary(samples.input_ids), dblock_token_id=self.tokenizer.dblock_token_id,
+            )  # fmt: skip
+
+    def _change_positions(self, samples: Samples, draws: Draws):
+        if self.random_positions:
+            shift_positions(samples, draws.head(5), self.max_length)
+        in_part_b = samples.position_ids[1] > 0
+        if self.sentinels is not None:
+            samples.position_ids[0, in_part_b] = self.max_length
+        if not self.block_positions:
+            samples.position_ids[1, in_part_b] = 1
 
     def _open(self, input_ids: Sequence[int]) -> np.ndarray:
         text = np.asarray(input_ids, dtype=np.int64)
@@ -254,44 +280,6 @@ class DataCollatorForBlankInfilling:
             masks, sops = np.array(self.sentinels).T
             mask_ids, sop_ids = np.where(is_token, masks[rank], mask_ids), np.where(is_token, sops[rank], sop_ids)
         return Spans(text=text, start=start, stop=stop, mask_ids=mask_ids, sop_ids=sop_ids, open_end=open_end)
-
-    def _replace_inputs(self, samples: Samples, texts: Texts, draws: Draws, is_token: np.ndarray):
-        """Puts `[dBLOCK]` in place of inputs of Part B, and of Part A near the blanks."""
-        if not self.block_mask_probability and not self.context_mask_ratio:
-            return
-        number = np.repeat(np.arange(len(samples.lengths)), samples.lengths)
-        in_part_b = samples.position_ids[1] > 0
-        copied = is_token[number] & (samples.origins >= 0)
-        index = samples.origins - texts.offsets[:-1][number]
-        if self.block_mask_probability:
-            where = np.flatnonzero(copied & in_part_b)
-            hidden = where[draws.stream(3, number[where], index[where]) < self.block_mask_probability]
-            samples.input_ids[hidden] = self.tokenizer.dblock_token_id
-        if self.context_mask_ratio:
-            blank = ~in_part_b & (samples.origins < 0)
-            near = np.zeros(len(blank), dtype=bool)
-            for distance in range(1, self.context_mask_range + 1):
-                same_text = number[distance:] == number[:-distance]
-                near[distance:] |= blank[:-distance] & same_text
-                near[:-distance] |= blank[distance:] & same_text
-            where = np.flatnonzero(near & copied & ~in_part_b & ~self._is_boundary(samples.input_ids))
-            keys = draws.stream(3 + (self.block_mask_probability > 0), number[where], index[where])
-            where = where[np.lexsort((keys, number[where]))]
-            rank = np.arange(len(where)) - np.searchsorted(number[where], number[where])
-            wanted = (self.context_mask_ratio * texts.lengths + 1e-9).astype(np.int64)
-            samples.input_ids[where[rank < wanted[number[where]]]] = self.tokenizer.dblock_token_id
-
-    def _move(self, samples: Samples, draws: Draws):
-        """The options that change positions."""
-        if self.random_positions:
-            room = np.maximum(self.max_length - samples.context_lengths + 1, 1)
-            shift = (draws.head(5) * room).astype(np.int64)
-            samples.position_ids[0] += np.repeat(shift, samples.lengths)
-        in_part_b = samples.position_ids[1] > 0
-        if self.sentinels is not None:
-            samples.position_ids[0, in_part_b] = self.max_length
-        if not self.block_positions:
-            samples.position_ids[1, in_part_b] = 1
 
     @cached_property
     def _sentence_ends(self) -> SentenceEnds:

@@ -217,6 +217,15 @@ def test_all_published_models_have_a_recipe():
     assert {path.stem for path in (EXAMPLES / "recipes").glob("*.yaml")} == set(PRESETS) - {"glm-doc"}
 
 
+def test_defaults_that_depend_on_the_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(arguments, "has_fast_bf16", lambda: True)
+    _, training = arguments.parse_arguments("", ["--output_dir", str(tmp_path)])
+    assert training.bf16
+    assert training.use_cpu != torch.cuda.is_available()
+    _, training = arguments.parse_arguments("", ["--output_dir", str(tmp_path), "--bf16", "false"])
+    assert not training.bf16
+
+
 @pytest.mark.parametrize(
     ("decay", "at_end"),
     [("cosine", 0.1), ("linear", 0.1)],

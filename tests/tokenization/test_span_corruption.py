@@ -104,7 +104,7 @@ def test_layouts_of_the_original(case, tmp_path):
         ]
         draws.hidden = samples.origins[hidden]
         collator._replace_inputs(samples, texts, draws, np.array([given["task"] == "bert"]))
-        collator._move(samples, draws)
+        collator._change_positions(samples, draws)
         assert samples.position_ids.tolist() == expected["position_ids"]
         assert ("dBLOCK" in ids and ids["dBLOCK"] in samples.input_ids.tolist()) == bool(hidden)
     assert samples.input_ids.tolist() == expected["tokens"]
