@@ -37,6 +37,7 @@ COLLATOR_OPTIONS = (
     "random_positions",
     "max_length",
     "packed_length",
+    "pad_to_multiple_of",
 )
 
 
@@ -123,6 +124,10 @@ class Arguments:
             "help": "Tokens that a row is filled up to with texts; 0: one text per row. If not given, 1.25 max_length on a "
             "GPU and half of max_length on a CPU, where long rows cost more."
         },
+    )
+    pad_to_multiple_of: int | None = field(
+        default=8,
+        metadata={"help": "What the length of rows is rounded up to: kernels like it, and fewer shapes occur."},
     )
     global_batch_size: int = field(
         default=48, metadata={"help": "Texts per step over all processes; accumulation follows from it."}
