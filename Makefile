@@ -21,7 +21,7 @@ lint: .venv/ready
 
 # Makes examples/glm-tiny anew: about an hour on 2 CPU cores; goes on where it was stopped.
 tiny: .venv/ready
-	.venv/bin/python examples/03_pretrain.py
+	.venv/bin/python examples/03_pretrain.py --export examples/glm-tiny --export_dtype bfloat16
 
 # Writes MODEL_CARD.md anew: its text is in modeling_glm/project_card.py, its figures follow from the presets.
 card: .venv/ready

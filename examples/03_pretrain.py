@@ -3,8 +3,8 @@
 Pretrains a GLM by autoregressive blank infilling (paper section 2), from text files to a folder that `from_pretrained`
 reads, on one CPU, one GPU, or many machines.
 
-Without arguments it makes the embedded checkpoint `examples/glm-tiny` anew, on text that ships with Python (see
-corpus.py). It can be stopped at any time: started again with the same arguments, in as many processes as you like, it
+Without arguments it trains the embedded checkpoint anew, on text that ships with Python (see corpus.py); `make tiny` puts
+that into `examples/glm-tiny`. It can be stopped at any time: started again with the same arguments, in as many processes as you like, it
 goes on from the last whole checkpoint, at the sample where that was.
 
     python examples/03_pretrain.py
@@ -18,11 +18,13 @@ docs/pretraining.md tells more. All arguments of Transformers' TrainingArguments
 
 from pathlib import Path
 
-from pretrain_arguments import COLLATOR_OPTIONS, Arguments, parse_arguments
+from pretrain_arguments import Arguments
 from pretrain_checkpoints import load_weights, resume_point
-from pretrain_data import check_speed, prepare_data, prepare_tokenizer
+from pretrain_data import prepare_data, prepare_tokenizer
+from pretrain_identity import check_run, describe_run
 from pretrain_manifest import CheckpointError
 from pretrain_report import Stopwatch, export
+from pretrain_settings import COLLATOR_OPTIONS, parse_arguments
 from pretrain_trainer import PretrainingTrainer
 from transformers import TrainerState, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
@@ -91,6 +93,10 @@ def main():
         raise SystemExit(str(error)) from error
     described = data.describe()
     model = build_model(args, tokenizer)
+    with training.main_process_first(local=False, desc="comparison"):
+        if training.process_index == 0:
+            run = describe_run(args, training, tokenizer, model.config, data.train)
+            check_run(Path(training.output_dir), run, start.checkpoint is not None)
     trainer = PretrainingTrainer(
         model,
         training,
@@ -100,17 +106,20 @@ def main():
         eval_dataset=data.validation_sets(list(args.objectives)),
         processing_class=tokenizer,
     )
+    watch = Stopwatch(Path(training.output_dir) / "seconds.txt")
+    trainer.add_callback(watch)
     if trainer.is_world_process_zero():
-        print(f"{model.num_parameters():,} parameters; {described['train_texts']:,} texts with "
-              f"{described['train_tokens']:,} tokens to train on; {check_speed(trainer)}")  # fmt: skip
+        print(
+            f"{model.num_parameters():,} parameters; {described['train_texts']:,} texts with {described['train_tokens']:,} "
+            f"tokens to train on; `mfu` in the log is a share of {trainer.peak / 1e12:.3g} TFLOP/s per device"
+        )
         if start.checkpoint:
             print(f"going on from {start.checkpoint}, sample {start.samples_seen:,}")
-    with Stopwatch(Path(training.output_dir) / "seconds.txt") as watch:
-        if len(trainer.train_dataset):
-            trainer.train(resume_from_checkpoint=start.checkpoint)
-        else:  # nothing is left but to write it out
-            load_weights(trainer.model, start.checkpoint)
-            trainer.state = TrainerState.load_from_json(Path(start.checkpoint) / TRAINER_STATE_NAME)
+    if len(trainer.train_dataset):
+        trainer.train(resume_from_checkpoint=start.checkpoint)
+    else:  # nothing is left but to write it out
+        load_weights(trainer.model, start.checkpoint)
+        trainer.state = TrainerState.load_from_json(Path(start.checkpoint) / TRAINER_STATE_NAME)
     export(args, training, trainer, tokenizer, described, watch.total)
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import datasets
 from corpus import Document, build_splits
-from pretrain_arguments import EMBEDDED_CORPUS, Arguments, PretrainingArguments, read_corpora, read_phases
+from pretrain_arguments import EMBEDDED_CORPUS, Arguments, PretrainingArguments
 from pretrain_corpora import count_tokens, hold_out, tokenize_corpus
 from pretrain_documents import Corpus, read_documents
 from pretrain_mixture import InfillingStream, MixtureOrder
-from pretrain_trainer import PretrainingTrainer
+from pretrain_settings import read_corpora, read_phases
 
 from modeling_glm import GLMTokenizer
 from modeling_glm.files import write_whole
@@ -99,22 +99,16 @@ def prepare_data(args: Arguments, training: PretrainingArguments, tokenizer: GLM
     return PretrainingData(train=train, validation=features, order=order)
 
 
-def check_speed(trainer: PretrainingTrainer) -> str:
-    """One line on what the run can reach."""
-    return (
-        f"matrix products reach {trainer.peak / 1e12:.3g} TFLOP/s on this device: what `mfu` in the log is a share of"
-    )
-
-
 def _locate(corpora: Sequence[Corpus], output_dir: Path, held_out: bool = False) -> list[Corpus]:
     """The corpora with the embedded one as a file."""
     located = []
     for corpus in corpora:
         if corpus.source == EMBEDDED_CORPUS:
             path = output_dir / "corpus" / ("held_out.jsonl" if held_out else "train.jsonl")
-            if not path.exists():
+            lines = _lines(build_splits()[held_out])
+            if not path.exists() or path.read_text(encoding="utf-8") != lines:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, _lines(build_splits()[held_out]))
+                write_whole(path, lines)
             corpus = replace(corpus, source=str(path), text_column="text")
         located.append(corpus)
     return located

@@ -1,7 +1,10 @@
 """What 03_pretrain.py leaves behind: the model, its loss curve, its settings and its card."""
 
+import contextlib
 import json
 import os
+import shlex
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -10,10 +13,12 @@ import torch
 from common import plot_losses
 from held_out import Row, error_ratio, measure_held_out
 from pretrain_arguments import EMBEDDED_CORPUS, Arguments, PretrainingArguments
+from pretrain_settings import SUMMARY
 from pretrain_trainer import PretrainingTrainer
+from transformers import TrainerCallback
 
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
-from modeling_glm.files import whole_folder
+from modeling_glm.files import whole_folder, write_whole
 from modeling_glm.model_card import write_model_card
 
 # Settings of Trainer that belong into the summary of a run.
@@ -30,21 +35,32 @@ TRAINER_SETTINGS = (
 )
 
 
-class Stopwatch:
-    """Adds up the seconds of a run over its restarts, in a file."""
+class Stopwatch(TrainerCallback):
+    """Adds up the seconds of a run over its restarts, in a file that is written with every checkpoint."""
 
     def __init__(self, path: Path):
         self.path = path
-        self.total = float(path.read_text()) if path.exists() else 0.0
+        self._started: float | None = None
+        try:
+            self._before = float(path.read_text())
+        except (OSError, ValueError):
+            self._before = 0.0
 
-    def __enter__(self):
-        self.started = time.monotonic()
-        return self
+    @property
+    def total(self) -> float:
+        return self._before + (0.0 if self._started is None else time.monotonic() - self._started)
 
-    def __exit__(self, *_):
-        self.total += time.monotonic() - self.started
-        if self.path.parent.is_dir():
-            self.path.write_text(str(self.total))
+    def on_train_begin(self, *args, **kwargs):
+        self._started = time.monotonic()
+
+    def on_save(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            with contextlib.suppress(OSError):  # a full disk is told of by the checkpoint
+                write_whole(self.path, str(self.total))
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self.on_save(args, state, control)
+        self._before, self._started = self.total, None
 
 
 def export(
@@ -60,7 +76,11 @@ def export(
     if not trainer.is_world_process_zero():
         return
     model = GLMForConditionalGeneration(trainer.model.config)
-    model.load_state_dict(weights, strict=False)
+    # torch.compile wraps a model under a name of its own.
+    weights = {name.replace("_orig_mod.", ""): tensor for name, tensor in weights.items()}
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    if unexpected or set(missing) - {"lm_head.weight"}:
+        raise RuntimeError(f"The weights do not fit the model: {missing} are missing, {unexpected} unknown.")
     model.tie_weights()
     model.config.use_cache = True  # Trainer turns it off
     history = trainer.state.log_history
@@ -78,12 +98,12 @@ def export(
         "validation_loss": {name: _curve(history, f"eval_{name}_loss") for name in args.objectives},
     }
     with whole_folder(args.export) as folder:
-        model.to(torch.bfloat16).save_pretrained(folder)
+        model.to(getattr(torch, args.export_dtype)).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         curves = {"loss": "training, all objectives"}
         curves.update({f"eval_{name}_loss": f"validation, {name}" for name in args.objectives})
         plot_losses(history, folder / "loss.png", "Blank infilling", curves=curves)
-        (folder / "training.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
         embedded = args.corpus == [EMBEDDED_CORPUS]
         rows = measure_held_out(model.float(), tokenizer, args.blanks) if embedded else []
         write_model_card(
@@ -107,28 +127,34 @@ def card_sections(args: Arguments, training: PretrainingArguments, summary: dict
         )
     else:
         names = ", ".join(f"`{Path(source).name}`" for source in args.corpus)
-        corpus = f"Corpora: {names}; {args.held_out:.0%} of each is held out, by documents."
+        held_out = f"{args.held_out:.0%} of each is held out, by documents"
+        if args.validation is not None:
+            held_out = "validated on " + ", ".join(f"`{Path(source).name}`" for source in args.validation)
+        corpus = f"Corpora: {names}; {held_out}."
     start = f"It went on from `{args.model}`.\n\n" if args.model else ""
     shares = ", ".join(f"{share:.0%} {name}" for name, share in args.objectives.items())
     speed = summary["speed"]
     losses = "".join(
-        f"| {name} | {first:.2f} | {last:.2f} |\n"
+        f"| {name} | {step} | {curve[step]:.2f} | {list(curve.values())[-1]:.2f} |\n"
         for name, curve in summary["validation_loss"].items()
-        for first, last in [(next(iter(curve.values())), list(curve.values())[-1])]
+        for step in list(curve)[:1]
     )
-    first_step = next(iter(next(iter(summary["validation_loss"].values()))))
+    if losses:
+        losses = (
+            "| objective | step | loss on validation texts (nats per token) | at the end |\n|---|---|---|---|\n"
+            + losses
+        )
+    command = shlex.join(["python", "examples/03_pretrain.py", *sys.argv[1:]])
     training_section = f"""## Training
 
 {corpus}
 
 {start}{summary["train_texts"]:,} texts with {summary["train_tokens"]:,} tokens to train on, {summary["validation_texts"]:,} to validate on.
-`python examples/03_pretrain.py` took {summary["minutes"]:.0f} minutes on {summary["device"]} ({speed["tokens_per_second"]:,.0f} tokens per second,
+`{command}` took {summary["minutes"]:.0f} minutes on {summary["device"]} ({speed["tokens_per_second"]:,.0f} tokens per second,
 {speed["mfu"]:.0%} of what its matrix products reach): {training.max_steps} steps of {args.global_batch_size} texts with the objectives {shares}
 ({args.mask_ratio:.0%} of a text in short spans), AdamW with a peak learning rate of {training.learning_rate:g} and {args.decay} decay to
 {args.min_lr_ratio:.0%} of it, {summary["precision"]}. `training.json` has all settings.
 
-| objective | loss on validation texts after {first_step} steps | at the end (nats per token) |
-|---|---|---|
 {losses}
 ![loss curve](loss.png)"""
     sections = {"training": training_section}

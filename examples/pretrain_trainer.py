@@ -1,6 +1,8 @@
 """The Trainer of 03_pretrain.py: whole checkpoints, and how fast the run is, in the log."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 import torch
 from pretrain_checkpoints import SafeCheckpointTrainer
@@ -12,7 +14,7 @@ class PretrainingTrainer(SafeCheckpointTrainer):
     """
     A Trainer that logs, beside each loss,
 
-    - `tokens_per_second`: of both parts, without padding, over all processes;
+    - `tokens_per_second`: of both parts, without padding, over all processes; evaluation and saving do not count;
     - `padding`: share of the tokens that are padding;
     - `mfu`: the floating point operations that the model needs for these tokens (`modeling_glm.sizing`), as a share of
       what the devices can do in large matrix products (model FLOPs utilisation);
@@ -26,36 +28,50 @@ class PretrainingTrainer(SafeCheckpointTrainer):
         super().__init__(*args, **kwargs)
         dtype = torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else torch.float32
         self.peak = peak or measure_matmul_peak(self.args.device, dtype)
-        self._counts = torch.zeros(4, dtype=torch.int64, device=self.args.device)
-        self._seconds, self._tokens_seen = 0.0, 0
+        # Tokens and labels are added up on the device, because reading them would wait for it.
+        self._counts = torch.zeros(2, dtype=torch.int64, device=self.args.device)
+        self._places = self._squares = self._tokens_seen = 0
+        self._started: float | None = None
+        self._elsewhere = 0.0  # seconds of evaluation and saving since then
 
     def training_step(self, model, inputs, *args, **kwargs):
-        started = time.perf_counter()
+        if self._started is None:
+            self._started = time.perf_counter()
         mask = inputs["attention_mask"]
-        # Added up on the device: reading them here would wait for it.
-        self._counts += torch.stack(
-            [
-                mask.sum(),
-                (inputs["labels"] != -100).sum(),
-                torch.tensor(mask.numel()),
-                torch.tensor(mask.numel() * mask.shape[1]),
-            ]
-        ).to(self._counts.device)
-        loss = super().training_step(model, inputs, *args, **kwargs)
-        self._seconds += time.perf_counter() - started
-        return loss
+        self._counts += torch.stack([mask.sum(), (inputs["labels"] != -100).sum()])
+        self._places += mask.numel()
+        self._squares += mask.numel() * mask.shape[1]
+        return super().training_step(model, inputs, *args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        with self._not_counted():
+            return super().evaluate(*args, **kwargs)
+
+    def _save_checkpoint(self, *args, **kwargs):
+        with self._not_counted():
+            super()._save_checkpoint(*args, **kwargs)
 
     def log(self, logs: dict[str, float], *args, **kwargs):
         if "loss" in logs:
             logs = {**logs, **self._speed()}
         super().log(logs, *args, **kwargs)
 
+    @contextlib.contextmanager
+    def _not_counted(self) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self._elsewhere += time.perf_counter() - started
+
     def _speed(self) -> dict[str, float]:
-        counts = self.accelerator.reduce(self._counts.clone(), "sum")
-        tokens, labelled, places, squares = counts.tolist()
+        sizes = torch.tensor([self._places, self._squares], device=self._counts.device)
+        counts = self.accelerator.reduce(torch.cat([self._counts, sizes]), "sum")
+        tokens, labelled, places, squares = counts.tolist()  # waits for the device
+        now = time.perf_counter()
+        seconds = now - (self._started or now) - self._elsewhere
         self._counts.zero_()
-        seconds, self._seconds = self._seconds, 0.0
-        if not tokens or not seconds:
+        self._places = self._squares = 0
+        self._started, self._elsewhere = now, 0.0
+        if not tokens or seconds <= 0:
             return {}
         self._tokens_seen += tokens
         flops = training_flops(self.model.config, tokens=tokens, labelled_tokens=labelled, row_length=squares / places)

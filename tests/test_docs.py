@@ -79,7 +79,7 @@ def pretraining_commands() -> list[str]:
 
 def test_the_commands_of_the_pretraining_page_are_understood(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "examples"))
-    from pretrain_arguments import parse_arguments
+    from pretrain_settings import parse_arguments
 
     commands = [shlex.split(command) for command in pretraining_commands()]
     assert len(commands) >= 9

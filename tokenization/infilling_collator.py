@@ -25,6 +25,7 @@ from .span_corruption import (
 from .tokenization_glm import GLMTokenizer
 
 OBJECTIVES = ("token", "sentence", "document")
+NO_TASK_MASKS = "task_masks=False, which makes all objectives use [MASK]"
 MASKS = {"token": "mask_token", "sentence": "smask_token", "document": "gmask_token"}
 
 
@@ -34,12 +35,12 @@ class DataCollatorForBlankInfilling:
     Turns texts into batches of the pretraining objectives (paper sections 2.1 and 2.2):
 
     - "token" blanks out short spans with `[MASK]` and shuffles them,
-    - "sentence" blanks out whole sentences with `[sMASK]`,
+    - "sentence" blanks out whole sentences with `[sMASK]` (all of a text that is one sentence),
     - "document" has a long span, or the rest of the text, written at `[gMASK]`.
 
     What is drawn for a text depends on `seed` and on its `sample_id` alone, so a run that is resumed, that has other
     batches, or that loads its data in several workers, gets the same blanks. Texts without a `sample_id` are numbered as
-    they come.
+    they come; with a Trainer, `sample_id` needs `remove_unused_columns=False`.
 
     Args:
         tokenizer: Gives the special tokens, and where sentences end.
@@ -114,7 +115,8 @@ class DataCollatorForBlankInfilling:
         for name, value in vars(self).items():
             if name.endswith(("_ratio", "_probability")) and not 0 <= value <= 1:
                 raise ValueError(f"{name}={value} must lie between 0 and 1.")
-        for name, least in (("max_length", 3), ("packed_length", 1), ("mean_span_length", 1e-3), ("seed", 0)):
+        limits = {"max_length": 3, "packed_length": 1, "mean_span_length": 1e-3, "seed": 0}
+        for name, least in {**limits, "pad_to_multiple_of": 1, "context_mask_range": 1}.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name}={value} must be at least {least}.")
@@ -130,6 +132,8 @@ class DataCollatorForBlankInfilling:
         self._count = 0
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        if len(features) == 0:
+            raise ValueError("A batch without texts cannot be made.")
         samples = self.corrupt(features)
         return to_batch(samples, self.tokenizer.pad_token_id, self.packed_length, self.pad_to_multiple_of)
 
@@ -187,12 +191,13 @@ class DataCollatorForBlankInfilling:
         text = np.asarray(input_ids, dtype=np.int64)
         if len(text) == 0 or text[0] != self.tokenizer.cls_token_id:
             text = np.concatenate([[self.tokenizer.cls_token_id], text, [self.tokenizer.eos_token_id]])
+        text = text[: self.max_length]
         if self._is_boundary(text).all():
             raise ValueError(
-                f"A text without tokens cannot be blanked out, got input_ids={np.asarray(input_ids).tolist()}: leave "
-                "empty texts out of the data."
+                f"A text without tokens cannot be blanked out, got input_ids={np.asarray(input_ids).tolist()[:20]} (cut at "
+                f"max_length={self.max_length}): leave empty texts out of the data."
             )
-        return text[: self.max_length]
+        return text
 
     def _number(self, feature: Mapping[str, Any]) -> int:
         if (sample := feature.get("sample_id")) is not None:
@@ -229,6 +234,9 @@ class DataCollatorForBlankInfilling:
         objective[single] = OBJECTIVES.index("token")
         for number, name in enumerate(forced):
             if name is not None:
+                if name not in OBJECTIVES:
+                    raise ValueError(f"A text asks for the objective {name!r}: there are {list(OBJECTIVES)}.")
+                self._require_token(self._mask_name(name), NO_TASK_MASKS)
                 objective[number], single[number] = OBJECTIVES.index(name), False
         boundary = self._is_boundary(texts.ids)
         drawn: list[SpanArrays] = []
@@ -285,10 +293,13 @@ class DataCollatorForBlankInfilling:
     def _sentence_ends(self) -> SentenceEnds:
         return SentenceEnds(self.tokenizer)
 
+    def _mask_name(self, objective: str) -> str:
+        return MASKS[objective] if self.task_masks else "mask_token"
+
     def _mask_id(self, objective: str) -> int | None:
-        name = MASKS[objective] if self.task_masks else "mask_token"
+        name = self._mask_name(objective)
         if self.objectives.get(objective):
-            self._require_token(name, "task_masks=False, which makes all objectives use [MASK]")
+            self._require_token(name, NO_TASK_MASKS)
         return getattr(self.tokenizer, f"{name}_id")
 
     def _require_token(self, name: str, remedy: str):

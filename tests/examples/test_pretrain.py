@@ -15,13 +15,15 @@ from safetensors.torch import load_file
 
 from modeling_glm import DataCollatorForBlankInfilling, GLMConfig, GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.configuration_glm import PRESETS
+from modeling_glm.model_card import count_parameters
 
 from ..original_files import write_vocabulary
 from .test_examples import EXAMPLES, run
 
 sys.path.insert(0, str(EXAMPLES))
-import pretrain_arguments as arguments
+import pretrain_settings as arguments
 
+OBJECTIVES = ("token", "sentence", "document")
 SMALL = {
     "vocab_size": 300,
     "hidden_size": 16,
@@ -53,6 +55,8 @@ def options(folder: Path, **settings) -> list[str]:
     }
     words = []
     for name, value in settings.items():
+        if value is None:
+            continue
         values = value if isinstance(value, list) else [value]
         words += [f"--{name}", *map(str, values)]
     return words
@@ -66,6 +70,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def pretrain(folder: Path, **settings):
+    """Runs the script in this process; None stands for leaving an argument out."""
     run("03_pretrain.py", *options(folder, **settings))
 
 
@@ -119,7 +124,7 @@ def losses(output_dir: Path) -> list[tuple]:
     """What the log of the newest checkpoint says of every step, without the times."""
     newest = max(output_dir.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     history = json.loads((newest / "trainer_state.json").read_text())["log_history"]
-    names = ("step", "loss", "grad_norm", "learning_rate", "eval_token_loss", "eval_document_loss")
+    names = ("step", "loss", "grad_norm", "learning_rate", *(f"eval_{name}_loss" for name in OBJECTIVES))
     return [tuple(entry.get(name) for name in names) for entry in history]
 
 
@@ -165,6 +170,7 @@ def test_going_on_from_a_model_with_other_texts(folder, capsys):
     pretrain(
         folder,
         model=folder / "first",
+        **dict.fromkeys(("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")),
         corpus=[f"{folder / 'texts.txt'}=0.25", f"{folder / 'more.jsonl'}=0.75"],
         curriculum=["1:0.5,0.5"],
         output_dir=folder / "second_run",
@@ -209,7 +215,9 @@ def test_recipes(name, tmp_path, tokenizer):
             objectives=args.objectives,
             **{option: getattr(args, option) for option in arguments.COLLATOR_OPTIONS},
         )
-    assert GLMConfig.from_preset(name).hidden_size == PRESETS[name]["hidden_size"]
+        rows = -(-args.vocab_size // 128) * 128
+        config = GLMConfig.from_preset(name, vocab_size=rows)
+        assert count_parameters(config) == count_parameters(GLMConfig.from_preset(name))
 
 
 def test_all_published_models_have_a_recipe():
@@ -223,6 +231,9 @@ def test_defaults_that_depend_on_the_machine(tmp_path, monkeypatch):
     assert training.bf16
     assert training.use_cpu != torch.cuda.is_available()
     _, training = arguments.parse_arguments("", ["--output_dir", str(tmp_path), "--bf16", "false"])
+    assert not training.bf16
+    (tmp_path / "run.json").write_text('{"bf16": false}')  # what a run began with stays
+    _, training = arguments.parse_arguments("", ["--output_dir", str(tmp_path)])
     assert not training.bf16
 
 
@@ -258,6 +269,79 @@ def test_the_learning_rate_ends_at_its_floor(tmp_path, decay, at_end):
 
 
 @pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"hidden_size": 32}, "model was .* and is"),
+        ({"seed": 5}, "seed was 0 and is 5"),
+        ({"global_batch_size": 4}, "global_batch_size was 8 and is 4"),
+        ({"corpus": "other.txt"}, "corpora was"),
+        ({"mask_ratio": 0.5}, "collator was"),
+    ],
+    ids=str,
+)
+def test_another_run_does_not_go_on_in_the_folder(folder, changed, message):
+    write_texts(folder / "other.txt", 150)
+    pretrain(folder, max_steps=2)
+    before = sorted(path.name for path in (folder / "run").iterdir())
+    with pytest.raises(SystemExit, match=f"is another one: .*{message}"):
+        pretrain(folder, max_steps=4, **changed)
+    assert sorted(path.name for path in (folder / "run").iterdir()) == before
+
+
+@pytest.mark.parametrize("export", ["run", ".", "cache", "texts.txt", "mine"])
+def test_a_finished_model_takes_the_place_of_nothing_else(folder, export):
+    (folder / "mine").mkdir()
+    (folder / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(SystemExit, match=f"--export {export} "):
+        pretrain(folder, max_steps=2, export=export)
+    assert (folder / "mine" / "notes.txt").read_text() == "mine"
+    assert (folder / "texts.txt").is_file()
+
+
+def test_other_ways_to_give_data(folder):
+    """A folder with JSON lines and Parquet, texts to validate on, workers, one text per row, no evaluation on the way."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    data = folder / "data"
+    data.mkdir()
+    pq.write_table(pa.table({"body": [f"{n} is a number." for n in range(60)]}), data / "a.parquet")
+    (data / "b.jsonl").write_text("".join(json.dumps({"body": f"{n} is one."}) + "\n" for n in range(60)))
+    pretrain(
+        folder,
+        corpus=data,
+        validation=data / "b.jsonl",
+        text_column="body",
+        packed_length=0,
+        dataloader_num_workers=2,
+        eval_strategy="no",
+        objectives=["token=1", "sentence=0"],
+        max_steps=2,
+    )
+    summary = json.loads((folder / "run" / "final" / "training.json").read_text())
+    assert summary["train_texts"] == 120
+    assert summary["validation_texts"] == 60
+    assert summary["validation_loss"] == {"token": {}}
+    assert summary["speed"]["padding"] > 0
+    assert "validated on `b.jsonl`" in (folder / "run" / "final" / "README.md").read_text()
+
+
+def test_accumulation_and_compilation_change_nothing(folder):
+    """Batches in parts, whose rows are packed anew, give the same weights; so does a compiled model, which is saved as a plain one."""
+    weights = []
+    for name, settings in (
+        ("whole", {}),
+        ("parts", {"per_device_train_batch_size": 2}),
+        ("compiled", {"torch_compile": "true", "torch_compile_backend": "eager"}),
+    ):
+        pretrain(folder, max_steps=2, output_dir=folder / name, **settings)
+        weights.append(load_file(folder / name / "final" / "model.safetensors"))
+    for other in weights[1:]:
+        for name, tensor in weights[0].items():
+            torch.testing.assert_close(other[name], tensor, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"corpus": "missing.txt"}, "There is no file or folder missing.txt"),
@@ -274,6 +358,11 @@ def test_the_learning_rate_ends_at_its_floor(tmp_path, decay, at_end):
         ({"curriculum": ["ten:1"]}, "expected STEP:WEIGHT"),
         ({"held_out": 0.999}, "leaves nothing to train on"),
         ({"vocab_size": 100}, "vocab_size=100 is too small"),
+        ({"max_steps": -1}, "--max_steps -1: the length of a run is given in steps"),
+        ({"gradient_accumulation_steps": 2}, "it follows from --global_batch_size"),
+        ({"lr_scheduler_type": "linear"}, "give --decay"),
+        ({"model": EXAMPLES / "glm-tiny"}, "--hidden_size is for new models"),
+        ({"export_dtype": "int8"}, "expected float32, bfloat16 or float16"),
     ],
     ids=str,
 )
@@ -281,7 +370,7 @@ def test_what_is_refused(folder, settings, message):
     (folder / "empty.txt").write_text("\n \n")
     (folder / "binary.txt").write_bytes(b"some\0bytes\n")
     with pytest.raises(SystemExit, match=message):
-        pretrain(folder, max_steps=1, **settings)
+        pretrain(folder, **{"max_steps": 1, **settings})
     assert not (folder / "run" / "final").exists()
 
 
@@ -312,6 +401,7 @@ def test_packing_leaves_nearly_no_padding_on_the_embedded_corpus():
         mask_ratio=0.25,
         max_length=256,
         packed_length=512,
+        pad_to_multiple_of=8,
     )
     generator = np.random.default_rng(0)
     features = [features[index] for index in generator.permutation(len(features))]
