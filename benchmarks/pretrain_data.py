@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """
 How fast texts become pretraining batches: the collator against the naive reference of the tests, one token at a time in
-plain Python, and against one training step.
+plain Python, and against one training step; and how much of the batches is padding.
 
     OMP_NUM_THREADS=1 python benchmarks/pretrain_data.py
     OMP_NUM_THREADS=1 python benchmarks/pretrain_data.py --length 128 --batch 64
@@ -75,6 +75,29 @@ def step_seconds(collator: DataCollatorForBlankInfilling, features: list[dict]) 
     return min(times)
 
 
+def padding_share(tokenizer: GLMTokenizer, packed_length: int | None, batches: int = 200) -> float:
+    """What is padding in batches of 48 texts of the embedded corpus in random order."""
+    sys.path.insert(0, str(ROOT / "examples"))
+    from corpus import build_splits
+
+    texts = tokenizer([document.text for document in build_splits()[0]])["input_ids"]
+    collator = DataCollatorForBlankInfilling(
+        tokenizer,
+        objectives={"token": 0.75, "sentence": 0.1, "document": 0.15},
+        mask_ratio=0.25,
+        max_length=256,
+        packed_length=packed_length,
+        pad_to_multiple_of=8,
+    )
+    generator = np.random.default_rng(0)
+    tokens = places = 0
+    for _ in range(batches):
+        chosen = generator.integers(0, len(texts), 48).tolist()
+        mask = collator([{"input_ids": texts[i], "sample_id": i} for i in chosen])["attention_mask"]
+        tokens, places = tokens + int(mask.sum()), places + mask.numel()
+    return 1 - tokens / places
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--length", type=int, default=512, help="tokens of a text")
@@ -113,6 +136,14 @@ def main():
         )
         speeds = [f"{tokens / found[variant]:,.0f}" for variant in ("plain", "packed", "naive")]
         print(f"| {name} | {' | '.join(speeds)} | {found['naive'] / found['plain']:.1f} |", flush=True)
+    shares = {length: padding_share(tokenizer, length) for length in (None, 128, 512)}
+    print(
+        "\nPadding on the embedded corpus: "
+        + ", ".join(
+            f"{share:.1%} " + ("without packing" if length is None else f"in rows of {length}")
+            for length, share in shares.items()
+        )
+    )
     if not options.no_step:
         plain = DataCollatorForBlankInfilling(tokenizer, max_length=options.length)
         seconds = measure({"batch": lambda: plain(arrays)}, options.rounds)["batch"]

@@ -165,7 +165,18 @@ def test_distributions_of_the_original(name, vocabulary, corpora):
         # Where the original swallows the [CLS] of the next document into 11% of its spans, we end before it.
         assert run["fraction_spans_containing_ENC"] > 0.1
         assert observed.boundaries == 0
-        assert observed.span_len.mean() == pytest.approx(run["span_len"]["mean"] - 0.114, abs=0.3)
+        # Sentences are shorter by those tokens, and a little more of them is needed to cover the share.
+        shorter = run["fraction_spans_containing_ENC"]
+        expected = run["span_len"]["mean"] - shorter
+        same_mean("span_len", observed.span_len, expected, run["span_len"]["var"], run["samples"], TEXTS)
+        same_mean(
+            "loss_tokens",
+            observed.loss_tokens,
+            run["loss_tokens"]["mean"],
+            run["loss_tokens"]["var"],
+            run["samples"],
+            TEXTS,
+        )
         return
     check(run, observed)
     if "gpt" not in run["mode_batches"]:
