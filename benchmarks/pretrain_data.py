@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from modeling_glm import DataCollatorForBlankInfilling, GLMConfig, GLMForConditi
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-from tests.tokenization import naive_infilling
+from tests.tokenization import naive_infilling  # noqa: E402
 
 MIXTURES = {
     "token": {"token": 1.0},
@@ -128,9 +129,9 @@ def main():
         packed = DataCollatorForBlankInfilling(tokenizer, packed_length=4 * options.length, **settings)
         found = measure(
             {
-                "plain": lambda: plain(arrays),
-                "packed": lambda: packed(arrays),
-                "naive": lambda: naive_batch(features, plain),
+                "plain": partial(plain, arrays),
+                "packed": partial(packed, arrays),
+                "naive": partial(naive_batch, features, plain),
             },
             options.rounds,
         )
@@ -146,7 +147,7 @@ def main():
     )
     if not options.no_step:
         plain = DataCollatorForBlankInfilling(tokenizer, max_length=options.length)
-        seconds = measure({"batch": lambda: plain(arrays)}, options.rounds)["batch"]
+        seconds = measure({"batch": partial(plain, arrays)}, options.rounds)["batch"]
         step = step_seconds(plain, arrays)
         print(f"\nA batch takes {seconds * 1e3:.2f} ms, a step of GLM-Base on it {step:.2f} s: {seconds / step:.3%}.")
 

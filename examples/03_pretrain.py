@@ -19,7 +19,7 @@ docs/pretraining.md tells more. All arguments of Transformers' TrainingArguments
 from pathlib import Path
 
 from pretrain_arguments import Arguments
-from pretrain_checkpoints import load_weights, resume_point
+from pretrain_checkpoints import disconnect, load_weights, resume_point
 from pretrain_data import prepare_data, prepare_tokenizer
 from pretrain_identity import check_run, describe_run
 from pretrain_manifest import CheckpointError
@@ -125,3 +125,4 @@ def main():
 
 if __name__ == "__main__":
     main()
+    disconnect()

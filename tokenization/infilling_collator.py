@@ -124,6 +124,10 @@ class DataCollatorForBlankInfilling:
             raise ValueError(
                 "Texts without Part B that begin at random positions cannot be told apart in a packed row."
             )
+        # Looked up once: a tokenizer takes its time for each of these names.
+        self._cls_id, self._eos_id = self.tokenizer.cls_token_id, self.tokenizer.eos_token_id
+        self._sop_id, self._eop_id = self.tokenizer.sop_token_id, self.tokenizer.eop_token_id
+        self._pad_id = self.tokenizer.pad_token_id
         self._mask_ids = {objective: self._mask_id(objective) for objective in OBJECTIVES}
         if self.block_mask_probability or self.context_mask_ratio:
             self._require_token("dblock_token", "block_mask_probability=0 and context_mask_ratio=0")
@@ -135,7 +139,7 @@ class DataCollatorForBlankInfilling:
         if len(features) == 0:
             raise ValueError("A batch without texts cannot be made.")
         samples = self.corrupt(features)
-        return to_batch(samples, self.tokenizer.pad_token_id, self.packed_length, self.pad_to_multiple_of)
+        return to_batch(samples, self._pad_id, self.packed_length, self.pad_to_multiple_of)
 
     def corrupt(self, features: Sequence[Mapping[str, Any]]) -> Samples:
         """The texts with their blanks, before they are put into rows."""
@@ -150,15 +154,23 @@ class DataCollatorForBlankInfilling:
             samples, forced = (np.repeat(np.array(values), sizes).tolist() for values in (samples, forced))
             parts = [part for size in sizes for part in range(size)]
         texts = Texts.join(opened)
+        boundary = self._is_boundary(texts.ids)
+        empty = np.logical_and.reduceat(boundary, texts.offsets[:-1])
+        if empty.any():
+            number = int(np.flatnonzero(empty)[0])
+            raise ValueError(
+                f"A text without tokens cannot be blanked out, got input_ids={opened[number].tolist()[:20]} (cut at "
+                f"max_length={self.max_length}) as number {number} of the batch: leave empty texts out of the data."
+            )
         streams = 3 + (self.block_mask_probability > 0) + 2 * (self.context_mask_ratio > 0)
         draws = Draws(self.seed, samples, parts, texts.lengths.tolist(), streams)
-        spans, objective = self._draw_spans(texts, draws, forced)
+        spans, objective = self._draw_spans(texts, boundary, draws, forced)
         if self.masked_lm:
             corrupted = mask_in_place(texts, spans)
         else:
-            corrupted = blank_out(texts, spans, self.tokenizer.eop_token_id)
+            corrupted = blank_out(texts, spans, self._eop_id)
             self._replace_inputs(corrupted, texts, draws, objective == OBJECTIVES.index("token"))
-            corrupted.labels[corrupted.labels == self.tokenizer.cls_token_id] = IGNORED
+            corrupted.labels[corrupted.labels == self._cls_id] = IGNORED
         self._change_positions(corrupted, draws)
         return corrupted
 
@@ -189,15 +201,9 @@ class DataCollatorForBlankInfilling:
 
     def _open(self, input_ids: Sequence[int]) -> np.ndarray:
         text = np.asarray(input_ids, dtype=np.int64)
-        if len(text) == 0 or text[0] != self.tokenizer.cls_token_id:
-            text = np.concatenate([[self.tokenizer.cls_token_id], text, [self.tokenizer.eos_token_id]])
-        text = text[: self.max_length]
-        if self._is_boundary(text).all():
-            raise ValueError(
-                f"A text without tokens cannot be blanked out, got input_ids={np.asarray(input_ids).tolist()[:20]} (cut at "
-                f"max_length={self.max_length}): leave empty texts out of the data."
-            )
-        return text
+        if len(text) == 0 or text[0] != self._cls_id:
+            text = np.concatenate([[self._cls_id], text, [self._eos_id]])
+        return text[: self.max_length]
 
     def _number(self, feature: Mapping[str, Any]) -> int:
         if (sample := feature.get("sample_id")) is not None:
@@ -208,7 +214,7 @@ class DataCollatorForBlankInfilling:
         return number
 
     def _is_boundary(self, ids: np.ndarray) -> np.ndarray:
-        return (ids == self.tokenizer.cls_token_id) | (ids == self.tokenizer.eos_token_id)
+        return (ids == self._cls_id) | (ids == self._eos_id)
 
     def _shorten(self, text: np.ndarray, sample: int) -> list[np.ndarray]:
         # The parts of a sample count up from 0; the numbers for cutting it come from far behind them.
@@ -224,11 +230,13 @@ class DataCollatorForBlankInfilling:
             self._sentence_ends(rest),
         )
         # A part that was cut behind the [CLS] of the next document ends before it.
-        parts = [part[:-1] if part[-1] == self.tokenizer.cls_token_id else part for part in parts]
+        parts = [part[:-1] if part[-1] == self._cls_id else part for part in parts]
         parts = [part for part in parts if not self._is_boundary(part).all()]
         return [np.concatenate([text[:1], part]) for part in parts] or [text]
 
-    def _draw_spans(self, texts: Texts, draws: Draws, forced: Sequence[str | None]) -> tuple[Spans, np.ndarray]:
+    def _draw_spans(
+        self, texts: Texts, boundary: np.ndarray, draws: Draws, forced: Sequence[str | None]
+    ) -> tuple[Spans, np.ndarray]:
         single = draws.head(0) < self.single_span_probability
         objective = np.searchsorted(np.cumsum(self._probabilities)[:-1], draws.head(1), side="right")
         objective[single] = OBJECTIVES.index("token")
@@ -238,7 +246,6 @@ class DataCollatorForBlankInfilling:
                     raise ValueError(f"A text asks for the objective {name!r}: there are {list(OBJECTIVES)}.")
                 self._require_token(self._mask_name(name), NO_TASK_MASKS)
                 objective[number], single[number] = OBJECTIVES.index(name), False
-        boundary = self._is_boundary(texts.ids)
         drawn: list[SpanArrays] = []
         suffixes: list[np.ndarray] = []
         for number, name in enumerate(OBJECTIVES):
@@ -277,7 +284,7 @@ class DataCollatorForBlankInfilling:
             order = np.lexsort((draws.stream(2, text, rank), text))
             start, stop, open_end = start[order], stop[order], open_end[order]
         mask_ids = np.array([self._mask_ids[name] for name in OBJECTIVES])[objective[text]]
-        sop_ids = np.full(len(text), self.tokenizer.sop_token_id)
+        sop_ids = np.full(len(text), self._sop_id)
         if self.sentinels is not None:
             if per_text.max() > len(self.sentinels):
                 raise ValueError(

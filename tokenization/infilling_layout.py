@@ -3,6 +3,7 @@ The layout of pretraining samples (paper section 2.1, Figure 2): texts and their
 batch at once. The texts stand one behind the other in flat arrays, and so do the samples that come out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -72,7 +73,7 @@ class Samples:
         labels: (tokens,) int64, aligned with the inputs, -100 in Part A.
         offsets: (samples + 1,) int64.
         context_lengths: (samples,) int64, tokens of Part A.
-        origins: (tokens,) int64, where in `Texts.ids` the input stands; -1 for the masks and starts of pieces.
+        find_origins: Makes `origins`, which few options need.
     """
 
     input_ids: np.ndarray
@@ -80,7 +81,12 @@ class Samples:
     labels: np.ndarray
     offsets: np.ndarray
     context_lengths: np.ndarray
-    origins: np.ndarray
+    find_origins: Callable[[], np.ndarray]
+
+    @cached_property
+    def origins(self) -> np.ndarray:
+        """(tokens,) int64, where in `Texts.ids` the input stands; -1 for the masks and starts of pieces."""
+        return self.find_origins()
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -112,50 +118,57 @@ def blank_out(texts: Texts, spans: Spans, eop_token_id: int) -> Samples:
         spans: What to blank out.
         eop_token_id: Id of the end of a piece.
     """
-    # Part A: spans shrunk to their first token, which becomes the mask.
-    depth = np.zeros(len(texts.ids) + 1, dtype=np.int64)
-    np.add.at(depth, spans.start + 1, 1)
-    np.add.at(depth, spans.stop, -1)
-    kept = np.flatnonzero(np.cumsum(depth[:-1]) == 0)
-    with_masks = texts.ids.copy()
-    with_masks[spans.start] = spans.mask_ids
-    origins = np.arange(len(texts.ids))
-    origins[spans.start] = -1
-    kept_text = texts.numbers[kept]
-    context_lengths = np.bincount(kept_text, minlength=len(texts.offsets) - 1)
-    context_starts = starts_of(context_lengths)
-    context_row0 = np.arange(len(kept)) - context_starts[kept_text]
-    blank_row0 = np.searchsorted(kept, spans.start) - context_starts[spans.text]
-
     # Part B: what stands at index j of a piece follows from j alone.
-    piece_lengths = spans.stop - spans.start + ~spans.open_end
+    span_lengths = spans.stop - spans.start
+    piece_lengths = span_lengths + ~spans.open_end
     index = counts(piece_lengths)
     source = np.repeat(spans.start, piece_lengths) + index
     opens, closes = index == 0, source == np.repeat(spans.stop, piece_lengths)
     piece_ids = np.where(opens, np.repeat(spans.sop_ids, piece_lengths), texts.ids[source - 1])
     piece_labels = np.where(closes, eop_token_id, texts.ids[np.minimum(source, len(texts.ids) - 1)])
 
+    # Part A: spans shrunk to their first token, which becomes the mask.
+    is_kept = np.ones(len(texts.ids), dtype=bool)
+    is_kept[source[~opens & ~closes]] = False
+    kept = np.flatnonzero(is_kept)
+    number = len(texts.lengths)
+    removed = np.bincount(spans.text, weights=span_lengths - 1, minlength=number).astype(np.int64)
+    context_lengths = texts.lengths - removed
+    context_starts = starts_of(context_lengths)
+    context_row0 = counts(context_lengths)
+    blanks = np.searchsorted(kept, spans.start)
+    context_ids = texts.ids[kept]
+    context_ids[blanks] = spans.mask_ids
+    blank_row0 = blanks - context_starts[spans.text]
+
     # Every text's Part A, and behind it its Part B.
-    answer_lengths = np.bincount(spans.text, weights=piece_lengths, minlength=len(context_lengths)).astype(np.int64)
+    answer_lengths = np.bincount(spans.text, weights=piece_lengths, minlength=number).astype(np.int64)
     lengths = context_lengths + answer_lengths
     starts = starts_of(lengths)
-    to_context = starts[kept_text] + context_row0
+    to_context = np.repeat(starts, context_lengths) + context_row0
     to_pieces = np.repeat(starts + context_lengths, answer_lengths) + counts(answer_lengths)
     total = int(lengths.sum())
     input_ids, labels = np.empty(total, dtype=np.int64), np.full(total, IGNORED)
-    position_ids, sources = np.zeros((2, total), dtype=np.int64), np.empty(total, dtype=np.int64)
-    input_ids[to_context], input_ids[to_pieces] = with_masks[kept], piece_ids
+    position_ids = np.zeros((2, total), dtype=np.int64)
+    input_ids[to_context], input_ids[to_pieces] = context_ids, piece_ids
     labels[to_pieces] = piece_labels
     position_ids[0, to_context], position_ids[0, to_pieces] = context_row0, np.repeat(blank_row0, piece_lengths)
     position_ids[1, to_pieces] = index + 1
-    sources[to_context], sources[to_pieces] = origins[kept], np.where(opens, -1, source - 1)
+
+    def find_origins() -> np.ndarray:
+        origins = np.empty(total, dtype=np.int64)
+        context_origins = kept.copy()
+        context_origins[blanks] = -1
+        origins[to_context], origins[to_pieces] = context_origins, np.where(opens, -1, source - 1)
+        return origins
+
     return Samples(
         input_ids=input_ids,
         position_ids=position_ids,
         labels=labels,
         offsets=np.append(starts, total),
         context_lengths=context_lengths,
-        origins=sources,
+        find_origins=find_origins,
     )
 
 
@@ -168,10 +181,9 @@ def mask_in_place(texts: Texts, spans: Spans) -> Samples:
     """
     lengths = spans.stop - spans.start
     hidden = np.repeat(spans.start, lengths) + counts(lengths)
-    input_ids, labels, origins = texts.ids.copy(), np.full(len(texts.ids), IGNORED), np.arange(len(texts.ids))
+    input_ids, labels = texts.ids.copy(), np.full(len(texts.ids), IGNORED)
     labels[hidden] = texts.ids[hidden]
     input_ids[hidden] = np.repeat(spans.mask_ids, lengths)
-    origins[hidden] = -1
     row0 = counts(texts.lengths)
     return Samples(
         input_ids=input_ids,
@@ -179,7 +191,7 @@ def mask_in_place(texts: Texts, spans: Spans) -> Samples:
         labels=labels,
         offsets=texts.offsets,
         context_lengths=texts.lengths,
-        origins=origins,
+        find_origins=lambda: np.where(np.isin(np.arange(len(texts.ids)), hidden), -1, np.arange(len(texts.ids))),
     )
 
 

@@ -72,14 +72,20 @@ def to_batch(
     index = np.repeat(starts, lengths) + counts(lengths)
     where = np.repeat(rows, lengths) * length + index
 
-    def spread(values: np.ndarray | int, filler: int) -> torch.Tensor:
+    def spread(values: np.ndarray | int, filler: int) -> np.ndarray:
         row = np.full(number * length, filler, dtype=np.int64)
         row[where] = values
-        return torch.from_numpy(row.reshape(number, length))
+        return row.reshape(number, length)
 
-    return {
+    # The two rows of positions lie behind each other for every row of the batch.
+    position_ids = np.zeros((number, 2, length), dtype=np.int64)
+    where_row0 = where + np.repeat(rows, lengths) * length
+    position_ids.reshape(-1)[where_row0] = samples.position_ids[0]
+    position_ids.reshape(-1)[where_row0 + length] = samples.position_ids[1]
+    batch = {
         "input_ids": spread(samples.input_ids, pad_token_id),
         "attention_mask": spread(1, 0),
-        "position_ids": torch.stack([spread(row, 0) for row in samples.position_ids], dim=1),
+        "position_ids": position_ids,
         "labels": spread(samples.labels, IGNORED),
     }
+    return {name: torch.from_numpy(values) for name, values in batch.items()}

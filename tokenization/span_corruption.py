@@ -42,15 +42,16 @@ class Draws:
     ):
         bits = np.random.Philox(key=seed)
         generator, state = np.random.Generator(bits), bits.state
-        drawn = []
-        for sample, part, length in zip(samples, parts, lengths, strict=True):
-            state["state"]["counter"][:] = (0, part, sample, 0)
-            bits.state = state
-            drawn.append(generator.random(self.HEAD + streams * length))
-        self._numbers = np.concatenate(drawn)
+        counter = state["state"]["counter"]
         self._lengths = np.asarray(lengths, dtype=np.int64)
         sizes = self.HEAD + streams * self._lengths
-        self._starts = np.cumsum(sizes) - sizes
+        stops = np.cumsum(sizes)
+        self._starts = stops - sizes
+        self._numbers = np.empty(int(stops[-1]))
+        for sample, part, start, stop in zip(samples, parts, self._starts.tolist(), stops.tolist(), strict=True):
+            counter[:] = (0, part, sample, 0)
+            bits.state = state
+            generator.random(out=self._numbers[start:stop])
 
     def head(self, index: int) -> np.ndarray:
         """(texts,) the `index`-th number of every text."""
@@ -93,17 +94,14 @@ def draw_token_spans(
         probabilities: Of the lengths 1, 2, ...
         boundary: (tokens,) bool, what opens and ends documents and is never blanked out.
     """
-    number = texts.numbers
-    free = ~boundary & chosen[number]
-    last = texts.offsets[1:] - 1
-    # A text of one token has no other to blank out.
-    free[last] &= np.bincount(number[free], minlength=len(last)) == 1
-    run_starts, run_lengths = _runs(free, number)
-    run_text = number[run_starts]
+    run_starts, run_lengths, run_text = _free_runs(texts, boundary)
+    keep = chosen[run_text]
+    run_starts, run_lengths, run_text = run_starts[keep], run_lengths[keep], run_text[keep]
+    count_texts = len(texts.lengths)
 
     # As many lengths per text as it could need, of which the first ones that reach the share stay.
     wanted = np.where(single, 1, _share(ratio, texts.lengths))
-    wanted[~chosen | (np.bincount(run_text, minlength=len(last)) == 0)] = 0
+    wanted[np.bincount(run_text, minlength=count_texts) == 0] = 0
     text = np.repeat(np.arange(len(wanted)), wanted)
     index = _count_within(text)
     lengths = np.searchsorted(np.cumsum(probabilities)[:-1], draws.stream(0, text, index), side="right") + 1
@@ -113,7 +111,7 @@ def draw_token_spans(
 
     # A text of several documents: laid out evenly over the text, each span belongs to the document below its middle.
     middle = (before + lengths / 2) / np.bincount(text, weights=lengths)[text]
-    room = np.bincount(run_text, weights=run_lengths, minlength=len(last))
+    room = np.bincount(run_text, weights=run_lengths, minlength=count_texts)
     room_before = np.cumsum(room) - room
     run_stops = np.cumsum(run_lengths)
     run = np.searchsorted(run_stops, room_before[text] + middle * room[text], side="right")
@@ -220,6 +218,27 @@ def cut_short_texts(
 def _share(ratio: float, lengths: np.ndarray) -> np.ndarray:
     """`ratio` of the lengths, rounded down, at least 1."""
     return np.maximum((ratio * lengths + 1e-9).astype(np.int64), 1)
+
+
+def _free_runs(texts: Texts, boundary: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """
+    What the token objective may blank out: starts, lengths and texts of the runs between what opens and ends documents,
+    without the last token of a text unless there is no other. (runs,) each.
+    """
+    firsts, lasts = texts.offsets[:-1], texts.offsets[1:] - 1
+    # Every text begins with a boundary and ends with one or its last token, so what lies between two is in one text.
+    marks = np.union1d(np.flatnonzero(boundary), lasts)
+    starts, lengths = marks[:-1] + 1, np.diff(marks) - 1
+    starts, lengths = starts[lengths > 0], lengths[lengths > 0]
+    text = np.searchsorted(firsts, starts, side="right") - 1
+    alone = ~boundary[lasts]
+    alone[text] = False
+    if alone.any():
+        starts, lengths = np.append(starts, lasts[alone]), np.append(lengths, np.ones(alone.sum(), dtype=np.int64))
+        order = np.argsort(starts)
+        starts, lengths = starts[order], lengths[order]
+        text = np.searchsorted(firsts, starts, side="right") - 1
+    return starts, lengths, text
 
 
 def _runs(free: np.ndarray, number: np.ndarray, closes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
