@@ -4,7 +4,7 @@ How fast texts become pretraining batches: the collator against the naive refere
 plain Python, and against one training step; and how much of the batches is padding.
 
     OMP_NUM_THREADS=1 python benchmarks/pretrain_data.py
-    OMP_NUM_THREADS=1 python benchmarks/pretrain_data.py --length 128 --batch 64
+    OMP_NUM_THREADS=1 python benchmarks/pretrain_data.py --length 128 --batch 256
 
 Tokens are those of the texts. Every variant handles the same texts in turn, and the median of the rounds counts. The
 reference draws the same numbers and makes the same samples (tests/tokenization/test_span_corruption.py), and its rows
@@ -102,7 +102,7 @@ def padding_share(tokenizer: GLMTokenizer, packed_length: int | None, batches: i
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--length", type=int, default=512, help="tokens of a text")
-    parser.add_argument("--batch", type=int, default=16, help="texts of a batch")
+    parser.add_argument("--batch", type=int, default=64, help="texts of a batch")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--no-step", action="store_true", help="leave the training step out")
     options = parser.parse_args()

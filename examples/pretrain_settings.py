@@ -182,11 +182,12 @@ def complete(args: Arguments, training: PretrainingArguments):
         decaying = (args.decay_steps or training.max_steps) - training.get_warmup_steps(training.max_steps)
         training.lr_scheduler_type = "warmup_stable_decay"
         training.lr_scheduler_kwargs = {
-            "num_stable_steps": 0,
             "num_decay_steps": max(1, decaying),
             "decay_type": args.decay,
             "min_lr_ratio": args.min_lr_ratio,
         }
+        if args.decay_steps is not None:  # else it is what is left of the steps, which is nothing
+            training.lr_scheduler_kwargs["num_stable_steps"] = 0
     if args.packed_length is None:
         args.packed_length = args.max_length // 2 if training.use_cpu else args.max_length * 2
     args.packed_length = args.packed_length or None
