@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, pairwise
 from math import isqrt
+from typing import Any
 
 from datasets import Dataset as TextDataset
 from torch.utils.data import Dataset
@@ -145,9 +146,23 @@ class InfillingStream(Dataset):
         if num_samples < 0 or start < 0:
             raise ValueError(f"num_samples is {num_samples} and start {start}: expected 0 or more.")
         self.datasets, self.order, self.num_samples, self.start = list(datasets), order, num_samples, start
+        self._arrays = [dataset.with_format("numpy", columns=["input_ids"]) for dataset in self.datasets]
 
     def __len__(self) -> int:
         return self.num_samples
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict]:
+        """What a DataLoader asks for: a batch at once, with the ids as arrays, which is a few times as fast."""
+        places = [self.order(self.start + index) for index in indices]
+        texts: list[Any] = [None] * len(places)
+        for corpus in {corpus for corpus, _ in places}:
+            numbers = [number for number, place in enumerate(places) if place[0] == corpus]
+            rows = self._arrays[corpus][[places[number][1] for number in numbers]]["input_ids"]
+            for number, row in zip(numbers, rows, strict=True):
+                texts[number] = row
+        return [
+            {"input_ids": text, "sample_id": self.start + index} for text, index in zip(texts, indices, strict=True)
+        ]
 
     def __getitem__(self, index: int) -> dict:
         if not 0 <= index < self.num_samples:

@@ -264,7 +264,21 @@ def test_stream_gives_what_the_order_says(corpora):
 def test_workers_of_a_data_loader_give_the_same(corpora):
     stream = InfillingStream(corpora, MixtureOrder([30, 7], HALVES, 0), 64, start=1000)
     loader = DataLoader(stream, batch_size=8, num_workers=2, collate_fn=list)
-    assert [sample for batch in loader for sample in batch] == [stream[i] for i in range(64)]
+    assert [as_lists(sample) for batch in loader for sample in batch] == [stream[i] for i in range(64)]
+
+
+def as_lists(sample: dict) -> dict:
+    return {**sample, "input_ids": list(sample["input_ids"])}
+
+
+def test_batches_are_what_single_samples_are(corpora):
+    """Texts of different and of the same length, of both corpora, twice in a batch, from a stored dataset."""
+    stream = InfillingStream(corpora, MixtureOrder([30, 7], HALVES, 0), 300)
+    for indices in ([0], [5, 3, 3, 250], list(range(300))):
+        assert [as_lists(sample) for sample in stream.__getitems__(indices)] == [stream[i] for i in indices]
+    ragged = datasets.Dataset.from_dict({"input_ids": [[1] * size for size in range(2, 32)]})
+    stream = InfillingStream([ragged], MixtureOrder([30], [Phase(0, (1.0,))], 0), 60)
+    assert [as_lists(sample) for sample in stream.__getitems__(range(60))] == [stream[i] for i in range(60)]
 
 
 def test_stream_pickles_without_what_it_caches():
