@@ -224,6 +224,17 @@ class GLMPreTrainedModel(PreTrainedModel):
             if module.bias is not None:
                 init.zeros_(module.bias)
 
+    def _predict(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """(..., hidden) to (..., vocab_size), in the models that have a projection to the vocabulary."""
+        logits = self.lm_head(hidden_states)
+        if logits.shape[-1] != self.config.vocab_size:
+            raise RuntimeError(
+                f"The projection to the vocabulary gave {logits.shape[-1]} of {self.config.vocab_size} logits. Under tensor "
+                "parallelism some versions of Transformers (5.10 is one) do not gather those of tied weights: update "
+                "Transformers (it works with 5.23), or load the model without tp_plan."
+            )
+        return logits
+
 
 class GLMModel(GLMPreTrainedModel):
     """
@@ -405,13 +416,13 @@ class GLMForConditionalGeneration(GLMPreTrainedModel, GLMGenerationMixin):
         sparse = labels is not None and self.training and logits_to_keep is None and not torch.compiler.is_compiling()
         if sparse:
             labelled = labels != -100
-            loss = self._loss(self.lm_head(hidden_states[labelled]), labels[labelled], **kwargs)
+            loss = self._loss(self._predict(hidden_states[labelled]), labels[labelled], **kwargs)
         elif labels is not None:
-            logits = self.lm_head(hidden_states)
+            logits = self._predict(hidden_states)
             loss = self._loss(logits, labels, **kwargs)
             logits = _keep(logits, logits_to_keep)
         else:
-            logits = self.lm_head(_keep(hidden_states, logits_to_keep))
+            logits = self._predict(_keep(hidden_states, logits_to_keep))
 
         return CausalLMOutputWithPast(
             loss=loss,
@@ -539,7 +550,7 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         )
         hidden_states = outputs.last_hidden_state[:, input_ids.shape[1] :]
         # One distribution gives the first token of every choice, and all that choices of one token need.
-        first = self.lm_head(hidden_states[:, 0]).float().log_softmax(-1)
+        first = self._predict(hidden_states[:, 0]).float().log_softmax(-1)
         scores = first.gather(1, choice_ids[..., 0].clamp(min=0)).masked_fill(~present[..., 0], 0.0)
         if length > 1:
             later = self._token_scores(hidden_states[:, 1:], choice_ids[..., 1:].flatten(1))
@@ -589,10 +600,10 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
     def _token_scores(self, hidden_states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Log-probability in fp32 of every target, 0 where it is -100: (batch, seq)."""
         if torch.compiler.is_compiling():
-            logits = self.lm_head(hidden_states).float()
+            logits = self._predict(hidden_states).float()
             return -nn.functional.cross_entropy(logits.transpose(1, 2), targets, ignore_index=-100, reduction="none")
         wanted = targets != -100
-        logits = self.lm_head(hidden_states[wanted]).float()
+        logits = self._predict(hidden_states[wanted]).float()
         scores = -nn.functional.cross_entropy(logits, targets[wanted], reduction="none")
         return scores.new_zeros(targets.shape).masked_scatter(wanted, scores)
 

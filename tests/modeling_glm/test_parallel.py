@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+import transformers
 
 from modeling_glm import GLMForConditionalGeneration
 
@@ -59,6 +60,10 @@ def test_two_processes_equal_one(tmp_path, mode):
     done = subprocess.run(
         [*command, str(tmp_path / "program.py"), str(folder), mode], capture_output=True, text=True, timeout=240
     )
+    if mode == "tensor parallel" and transformers.__version__.startswith("5.10."):
+        # Which leaves the logits of tied weights in two halves: better an error than a wrong answer.
+        assert "RuntimeError: The projection to the vocabulary gave 32 of 64 logits" in done.stderr
+        return
     assert done.returncode == 0, done.stderr[-3000:]
     logits, generated = torch.load(folder / "found.pt")
     with torch.no_grad():
