@@ -248,9 +248,9 @@ def main():
         "--families", nargs="+", choices=CORPUS_FAMILIES, default=FAMILIES, metavar="NAME",
         help="Families of texts of the corpus; the default is what a model of this size can learn in minutes.",
     )  # fmt: skip
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--batch_size", type=int, default=48, help="Texts per step.")
-    parser.add_argument("--learning_rate", type=float, default=3e-3, help="At its peak.")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch_size", type=int, default=16, help="Texts per step.")
+    parser.add_argument("--learning_rate", type=float, default=2e-3, help="At its peak.")
     parser.add_argument("--hidden_size", type=int, default=128, help=f"A multiple of {HEAD_SIZE}, the size of a head.")
     parser.add_argument("--num_hidden_layers", type=int, default=4)
     parser.add_argument("--blanks", type=int, default=1000, help="Held-out blanks to measure on.")
