@@ -13,7 +13,7 @@ goes on from the last whole checkpoint, at the sample where that was.
     accelerate launch --config_file examples/accelerate/fsdp2.yaml examples/03_pretrain.py \\
         --recipe glm-10b --corpus /data/pile --output_dir /shared/glm-10b --per_device_train_batch_size 8
 
-docs/pretraining.md tells more. All arguments of Transformers' TrainingArguments are understood.
+docs/pretraining.md tells more. Arguments of Transformers' TrainingArguments are understood, too.
 """
 
 from pathlib import Path

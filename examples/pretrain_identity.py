@@ -11,12 +11,11 @@ from typing import Any
 
 import datasets
 from pretrain_arguments import Arguments, PretrainingArguments
-from pretrain_settings import COLLATOR_OPTIONS, read_corpora
+from pretrain_settings import COLLATOR_OPTIONS, RUN_FILE, read_corpora, read_run
 
 from modeling_glm import GLMConfig, GLMTokenizer
 from modeling_glm.files import write_whole
 
-RUN_FILE = "run.json"
 SHAPE = (
     "vocab_size",
     "hidden_size",
@@ -76,9 +75,3 @@ def check_run(output_dir: Path, run: dict[str, Any], resumes: bool):
             f"The run in {output_dir} is another one: {'; '.join(differences)}. Go on with the arguments it had, or give "
             "another --output_dir (and --model to start from its weights)."
         )
-
-
-def read_run(output_dir: str | Path) -> dict[str, Any] | None:
-    """What the run in a folder is, or None where there is none."""
-    path = Path(output_dir) / RUN_FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -17,8 +17,11 @@ from pretrain_documents import Corpus
 from pretrain_mixture import Phase
 from transformers import HfArgumentParser
 
+from modeling_glm.files import is_free
+
 RECIPES = HERE / "recipes"
 SUMMARY = "training.json"
+RUN_FILE = "run.json"
 
 # Fields of the arguments that the collator has under the same name.
 COLLATOR_OPTIONS = (
@@ -85,7 +88,7 @@ def parse_arguments(
     early.add_argument("--recipe")
     early.add_argument("--phase", type=int, default=1)
     early.add_argument("--model")
-    early.add_argument("--output_dir", default="runs/glm-tiny")
+    early.add_argument("--output_dir", default=PretrainingArguments.output_dir)
     early.add_argument("--fp16", nargs="?", const="true", default="false")
     known, _ = early.parse_known_args(command_line)
     # Not as defaults of the fields: those of bools must be constants.
@@ -100,13 +103,18 @@ def parse_arguments(
 
 def _takes_bf16(known: argparse.Namespace) -> bool:
     """What the run had before, or accelerate says, or else where it pays."""
-    path = Path(known.output_dir) / "run.json"
-    if path.is_file():
-        return json.loads(path.read_text(encoding="utf-8"))["bf16"]
+    if (run := read_run(known.output_dir)) is not None:
+        return run["bf16"]
     if known.fp16.lower() not in ("false", "0", "no"):
         return False
     launched = os.environ.get("ACCELERATE_MIXED_PRECISION")
     return has_fast_bf16() if launched is None else launched == "bf16"
+
+
+def read_run(output_dir: str | Path) -> dict[str, Any] | None:
+    """What the run in a folder is, or None where there is none."""
+    path = Path(output_dir) / RUN_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def _refuse_given(command_line: Sequence[str], has_model: bool):
@@ -204,7 +212,7 @@ def check_export(export: Path, *kept: Path):
             raise SystemExit(
                 f"--export {export} would take the place of {folder}, which holds other things: name a folder of its own."
             )
-    if export.exists() and not (export.is_dir() and (not any(export.iterdir()) or (export / SUMMARY).is_file())):
+    if not is_free(export) and not (export / SUMMARY).is_file():
         raise SystemExit(f"--export {export} exists and is no finished model of this script: name another folder.")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
-from .infilling_layout import IGNORED, Samples, Spans, Texts, blank_out, mask_in_place, starts_of
+from .infilling_layout import IGNORED, Samples, Spans, Texts, blank_out, counts, mask_in_place
 from .infilling_variants import hide_context, hide_pieces, shift_positions
 from .packing import to_batch
 from .sentence_ends import SentenceEnds
@@ -279,7 +279,7 @@ class DataCollatorForBlankInfilling:
         order = np.lexsort((start, text))
         text, start, stop, open_end = text[order], start[order], stop[order], open_end[order]
         per_text = np.bincount(text, minlength=len(texts.lengths))
-        rank = np.arange(len(text)) - starts_of(per_text)[text]
+        rank = counts(per_text)
         if self.shuffle_spans:
             order = np.lexsort((draws.stream(2, text, rank), text))
             start, stop, open_end = start[order], stop[order], open_end[order]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .infilling_layout import Texts
+from .infilling_layout import Texts, counts
 
 # Spans of the token objective have 1 to 39 tokens, their lengths drawn from a Poisson distribution.
 LONGEST_SPAN = 39
@@ -103,7 +103,7 @@ def draw_token_spans(
     wanted = np.where(single, 1, _share(ratio, texts.lengths))
     wanted[np.bincount(run_text, minlength=count_texts) == 0] = 0
     text = np.repeat(np.arange(len(wanted)), wanted)
-    index = _count_within(text)
+    index = counts(wanted)
     lengths = np.searchsorted(np.cumsum(probabilities)[:-1], draws.stream(0, text, index), side="right") + 1
     before = _sum_before(lengths, text)
     stays = before < wanted[text]
@@ -241,15 +241,13 @@ def _free_runs(texts: Texts, boundary: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return starts, lengths, text
 
 
-def _runs(free: np.ndarray, number: np.ndarray, closes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def _runs(free: np.ndarray, number: np.ndarray, closes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
-    Starts and lengths of the runs of True in `free` that stay within one text, (runs,) each. With `closes` a run also
-    ends behind every token where that is True.
+    Starts and lengths of the runs of True in `free` that stay within one text, (runs,) each. A run also ends behind every
+    token where `closes` is True.
     """
     broken = np.ones(len(free), dtype=bool)
-    broken[1:] = ~free[:-1] | (number[1:] != number[:-1])
-    if closes is not None:
-        broken[1:] |= closes[:-1]
+    broken[1:] = ~free[:-1] | (number[1:] != number[:-1]) | closes[:-1]
     starts = np.flatnonzero(free & broken)
     lengths = np.bincount(np.cumsum(free & broken)[free] - 1, minlength=len(starts))
     return starts, lengths
