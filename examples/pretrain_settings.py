@@ -83,6 +83,7 @@ def parse_arguments(
         (Arguments, PretrainingArguments),
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # what is looked for below would be missed
     )
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--recipe")
@@ -96,7 +97,9 @@ def parse_arguments(
     _refuse_given(command_line, known.model is not None)
     if known.recipe:
         parser.set_defaults(**read_recipe(known.recipe, known.phase))
-    args, training = parser.parse_args_into_dataclasses(command_line)
+    args, training, unknown = parser.parse_args_into_dataclasses(command_line, return_remaining_strings=True)
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}; names are written out in full, see --help")
     complete(args, training)
     return args, training
 

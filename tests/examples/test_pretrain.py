@@ -380,6 +380,16 @@ def test_a_vocabulary_without_the_masks_is_refused(folder):
         pretrain(folder, tokenizer=folder / "bert", max_steps=1)
 
 
+@pytest.mark.parametrize("words", [["--rec", "glm-base"], ["--num_train", "3"]], ids=str)
+def test_abbreviations_are_refused(words, capsys):
+    """What is read before the rest, as --recipe, and what is refused would not be found under them."""
+    from pretrain_settings import parse_arguments
+
+    with pytest.raises(SystemExit):
+        parse_arguments("pretraining", words)
+    assert f"unrecognized arguments: {' '.join(words)}" in capsys.readouterr().err
+
+
 def test_an_unknown_key_of_a_recipe_is_refused(folder):
     (folder / "own.yaml").write_text("learning_rat: 1.0e-3\n")
     with pytest.raises(SystemExit, match=r"sets learning_rat, which 03_pretrain\.py does not know"):

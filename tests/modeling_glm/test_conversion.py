@@ -155,9 +155,13 @@ print(done.config.num_attention_heads, resource.getrusage(resource.RUSAGE_SELF).
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "layers", "shards"), [(1, 2, 0), (4, 8, 0), (1, 4, 2)])
+@pytest.mark.parametrize(("number", "layers", "shards"), [(1, 2, 0), (2, 6, 0), (1, 4, 2)])
 def test_memory_of_a_10b_shaped_checkpoint(tmp_path, number, layers, shards):
-    """Real shapes, few layers, zeros: the peak is at most 1.3 times the largest shard, Python and torch included."""
+    """
+    Real shapes, few layers, zeros: the peak is at most 1.3 times the largest shard, Python and torch included.
+
+    These take half a gigabyte, so the shards are of more than one.
+    """
     with torch.device("meta"):
         state = GLMModel(GLMConfig.from_preset("glm-10b", num_hidden_layers=layers)).half().state_dict()
     source = tmp_path / "source"
