@@ -1,8 +1,7 @@
 """A cloze task and a model as a classifier, with the method names of scikit-learn."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from .calibration import (
     fit_temperature,
     read_fields,
 )
+from .inference import evaluation_mode
 from .modeling_glm import GLMForMultipleChoice
 from .tokenization import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
 
@@ -240,7 +240,7 @@ class ClozeClassifier:
         scores = np.full((len(encoded), classes), -np.inf, dtype=np.float32)
         order = sorted(range(len(encoded)), key=lambda number: _size(encoded[number]), reverse=True)
         batch_size = batch_size or self.batch_size
-        with _evaluation_mode(self.model):
+        with evaluation_mode(self.model):
             for start in range(0, len(order), batch_size):
                 numbers = order[start : start + batch_size]
                 batch = self._collate([encoded[number] for number in numbers])
@@ -266,19 +266,6 @@ def check_model(model: Any):
             f"The model is a {type(plain).__name__}: expected a GLMForMultipleChoice. It has the weights of a "
             "GLMForConditionalGeneration, so GLMForMultipleChoice.from_pretrained(folder) loads the same folders."
         )
-
-
-@contextmanager
-def _evaluation_mode(model: torch.nn.Module) -> Iterator[None]:
-    """Without dropout and gradients for a while; every module is then in the mode that it was in."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _listed(examples: Iterable[Example]) -> list[Example]:

@@ -330,14 +330,31 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         'The dog runs home.'
         ```
         """
-        masks = [token for name in MASK_TOKENS if (token := getattr(self, name)) is not None]
-        parts = re.split("|".join(map(re.escape, masks)), text)
-        if len(parts) - 1 != len(answers):
-            raise ValueError(f"The text has {len(parts) - 1} blanks, but {len(answers)} answers are given: {text!r}.")
-        filled = parts[0]
-        for answer, part in zip(answers, parts[1:], strict=True):
-            filled = (filled if answer else filled.rstrip()) + answer + part
-        return filled
+        return self.fill_with_offsets(text, answers)[0]
+
+    def fill_with_offsets(self, text: str, answers: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+        """
+        As `fill`, and where the answers stand. Where an answer is empty, the white space before its blank goes.
+
+        Returns:
+            The filled text, and for every answer the characters of it where the answer begins and ends.
+
+        Raises:
+            ValueError: if there are not as many answers as blanks.
+        """
+        filled, *parts = self.split_at_blanks(text)
+        if len(parts) != len(answers):
+            raise ValueError(f"The text has {len(parts)} blanks, but {len(answers)} answers are given: {text!r}.")
+        offsets = []
+        for answer, part in zip(answers, parts, strict=True):
+            filled = filled if answer else filled.rstrip()
+            offsets.append((len(filled), len(filled) + len(answer)))
+            filled += answer + part
+        return filled, offsets
+
+    def split_at_blanks(self, text: str) -> list[str]:
+        """What stands before, between and behind the blanks of a text: one part more than it has blanks."""
+        return re.split("|".join(map(re.escape, self.convert_ids_to_tokens(self.mask_token_ids))), text)
 
     def build_inputs_for_generation(
         self,
