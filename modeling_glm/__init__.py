@@ -4,10 +4,13 @@ GLM (Du et al., ACL 2022, "General Language Model Pretraining with Autoregressiv
 Importing the package makes the Auto classes of Transformers know GLM.
 """
 
+from .blank_constraints import BlankConstraint
 from .calibration import Calibration, expected_calibration_error
 from .cloze_classifier import ClozeClassifier
 from .configuration_glm import GLMConfig
 from .conversion import Conversion, convert_checkpoint
+from .filling import fill_blanks
+from .fillings import BlankAnswer, Filling
 from .modeling_glm import (
     GLMForConditionalGeneration,
     GLMForMultipleChoice,
@@ -17,6 +20,7 @@ from .modeling_glm import (
     GLMModel,
     GLMPreTrainedModel,
 )
+from .piece_scoring import score_fillings
 from .pipelines import ClozeClassificationPipeline
 from .registration import register
 from .soft_prompts import add_soft_tokens
@@ -27,12 +31,15 @@ __version__ = "0.1.0"
 register()
 
 __all__ = [
+    "BlankAnswer",
+    "BlankConstraint",
     "Calibration",
     "ClozeClassificationPipeline",
     "ClozeClassifier",
     "Conversion",
     "DataCollatorForBlankInfilling",
     "DataCollatorForCloze",
+    "Filling",
     "GLMConfig",
     "GLMForConditionalGeneration",
     "GLMForMultipleChoice",
@@ -46,4 +53,6 @@ __all__ = [
     "add_soft_tokens",
     "convert_checkpoint",
     "expected_calibration_error",
+    "fill_blanks",
+    "score_fillings",
 ]

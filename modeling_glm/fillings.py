@@ -1,6 +1,6 @@
 """What a text with filled blanks is: its answers, where they stand, and how likely the model finds them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .tokenization import GLMTokenizer
@@ -62,15 +62,18 @@ class Filling:
         return self.log_prob / max(1, sum(len(answer.token_log_probs) for answer in self.answers))
 
 
-def encode_answers(tokenizer: GLMTokenizer, text: str, answers: Sequence[str]) -> list[list[int]]:
+def encode_answers(
+    tokenizer: GLMTokenizer, text: str, answers: Sequence[str], blank: int | None = None
+) -> list[list[int]]:
     """
-    The tokens of the answers of a text's blanks. An answer begins with the space that stands before its blank, as it
-    does in pretraining, where the mask took the place of both.
+    The tokens of the answers of a text's blanks, or of several answers for one of them. An answer begins with the space
+    that stands before its blank, as it does in pretraining, where the mask took the place of both.
     """
     parts = tokenizer.split_at_blanks(text)[:-1]
+    before = parts if blank is None else [parts[blank]] * len(answers)
     spaced = [
         f" {answer}" if answer and part[-1:].isspace() and not answer[:1].isspace() else answer
-        for part, answer in zip(parts, answers, strict=True)
+        for part, answer in zip(before, answers, strict=True)
     ]
     return tokenizer(spaced, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
@@ -79,16 +82,26 @@ def build_filling(
     tokenizer: GLMTokenizer,
     text: str,
     answers: Sequence[str],
-    pieces: Sequence[Sequence[int]],
-    scores: Sequence[tuple[float, ...]],
+    pieces: Mapping[int, Sequence[int]],
+    scores: Mapping[int, Sequence[float]],
 ) -> Filling:
-    """A filling of a text from the answers of its blanks, their tokens and the log-probabilities of these."""
+    """
+    A filling of a text from the answers of its blanks and, by the number of the blank, the tokens and their
+    log-probabilities. Blanks without tokens were given.
+    """
     filled, offsets = tokenizer.fill_with_offsets(text, answers)
     return Filling(
         text=filled,
         answers=tuple(
-            BlankAnswer(text=answer, start=start, end=end, token_ids=tuple(ids), token_log_probs=tuple(log_probs))
-            for answer, (start, end), ids, log_probs in zip(answers, offsets, pieces, scores, strict=True)
+            BlankAnswer(
+                text=answer,
+                start=start,
+                end=end,
+                token_ids=tuple(pieces.get(blank, ())),
+                token_log_probs=tuple(scores.get(blank, ())),
+                given=blank not in pieces,
+            )
+            for blank, (answer, (start, end)) in enumerate(zip(answers, offsets, strict=True))
         ),
     )
 

@@ -23,7 +23,7 @@ class Candidates:
 
     Attributes:
         context: The ids of the text.
-        order: The blanks in the order in which they are filled, numbered from 0.
+        order: The blanks that are filled, numbered from 0, in the order in which they are.
         pieces: Sets of pieces: for every blank in that order its tokens, without start and end.
     """
 
@@ -103,12 +103,17 @@ def score_fillings(
     candidates = Candidates(context=context, order=range(num_blanks), pieces=pieces)
     with evaluation_mode(model):
         (scores,) = score_pieces(model, [candidates], batch_size)
-    return [build_filling(tokenizer, text, *found) for found in zip(answers, pieces, scores, strict=True)]
+    return [
+        build_filling(tokenizer, text, row, dict(enumerate(ids)), dict(enumerate(log_probs)))
+        for row, ids, log_probs in zip(answers, pieces, scores, strict=True)
+    ]
 
 
 def _chunks(texts: Sequence[Candidates]) -> Iterator[tuple[int, int, Candidates]]:
     """Parts of the candidates of a text that fit into a row: number of the text, first candidate, the part."""
     for number, text in enumerate(texts):
+        if not text.order:  # nothing to score
+            continue
         first, width = 0, 0
         for index, pieces in enumerate(text.pieces):
             added = sum(map(len, pieces)) + len(pieces)
@@ -175,12 +180,13 @@ def _lay_out(row: Candidates, config: Any) -> tuple[list[int], list[int], list[i
         branch     0  0 0 0 0   0   0 | 1  1 1 | 2  2 2
     """
     blanks = [place for place, token_id in enumerate(row.context) if token_id in config.mask_token_ids]
-    if sorted(row.order) != list(range(len(blanks))):
-        raise ValueError(f"order={list(row.order)} must name each of the {len(blanks)} blanks of the text once.")
+    if len(set(row.order)) < len(row.order) or not set(row.order) <= set(range(len(blanks))):
+        raise ValueError(f"order={list(row.order)} must name blanks of the text, 0 to {len(blanks) - 1}, once each.")
     start = len(row.context)
     ids = [*row.context, config.sop_token_id]
     row0 = [*range(start), blanks[row.order[0]]]
-    row1, branch, queries = [*([0] * start), 1], [0] * (start + 1), []
+    row1, branch = [*([0] * start), 1], [0] * (start + 1)
+    queries: list[tuple[int, int]] = []
     for number, pieces in enumerate(row.pieces, start=1):
         before = start
         for place, piece in enumerate(pieces):

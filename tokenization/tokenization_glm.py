@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -352,9 +352,22 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             filled += answer + part
         return filled, offsets
 
+    def fill_some(self, text: str, answers: Mapping[int, str]) -> str:
+        """The text with some blanks filled: `answers` has an answer by the number of its blank, counted from 0."""
+        filled, *parts = self.split_at_blanks(text)
+        masks = re.findall(self._blank_pattern, text)
+        for number, (mask, part) in enumerate(zip(masks, parts, strict=True)):
+            answer = answers.get(number, mask)
+            filled = (filled if answer else filled.rstrip()) + answer + part
+        return filled
+
+    @property
+    def _blank_pattern(self) -> str:
+        return "|".join(map(re.escape, self.convert_ids_to_tokens(self.mask_token_ids)))
+
     def split_at_blanks(self, text: str) -> list[str]:
         """What stands before, between and behind the blanks of a text: one part more than it has blanks."""
-        return re.split("|".join(map(re.escape, self.convert_ids_to_tokens(self.mask_token_ids))), text)
+        return re.split(self._blank_pattern, text)
 
     def build_inputs_for_generation(
         self,

@@ -7,33 +7,13 @@ from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
 from modeling_glm.layout_glm import compute_position_ids
 from modeling_glm.piece_scoring import Candidates, score_pieces
 from tests.conftest import TOKEN_IDS, make_model, words
+from tests.naive_scoring import naive_log_probs
 
 CLS, EOS, MASK, GMASK, SOP, EOP = (
     TOKEN_IDS[f"{name}_token_id"] for name in ("cls", "eos", "mask", "gmask", "sop", "eop")
 )
 CONTEXT = [CLS, *words(3, seed=1), MASK, *words(2, seed=2), MASK, words(1, seed=3)[0], GMASK, EOS]
 PIECES = [[words(2, seed=4), words(1, seed=5), words(3, seed=6)], [words(1, seed=7), [], words(2, seed=8)]]
-
-
-@torch.no_grad()
-def naive_log_probs(model, context, order, pieces) -> list[list[float]]:
-    """One forward pass for every token: nothing is shared, cached or padded."""
-    blanks = [place for place, token_id in enumerate(context) if token_id in model.config.mask_token_ids]
-    own = list(range(len(context)))
-    ids, row0, row1, found = list(context), own, [0] * len(context), []
-    for blank, piece in zip(order, pieces, strict=True):
-        ids, row0, row1 = [*ids, SOP], [*row0, blanks[blank]], [*row1, 1]
-        scores = []
-        for step, target in enumerate([*piece, None]):
-            positions = torch.tensor([[row0, row1]])
-            log_probs = model(torch.tensor([ids]), position_ids=positions).logits[0, -1].log_softmax(-1)
-            if target is None:
-                scores.append(log_probs[[EOP, EOS]].logsumexp(-1).item())
-            else:
-                scores.append(log_probs[target].item())
-                ids, row0, row1 = [*ids, target], [*row0, blanks[blank]], [*row1, step + 2]
-        found.append(scores)
-    return found
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)], ids=str)
@@ -101,5 +81,5 @@ def test_the_same_as_scores_of_choices():
 
 def test_an_order_that_names_no_blank_is_refused():
     model = make_model(GLMForConditionalGeneration)
-    with pytest.raises(ValueError, match=r"order=\[0, 0, 1\] must name each of the 3 blanks"):
+    with pytest.raises(ValueError, match=r"order=\[0, 0, 1\] must name blanks of the text, 0 to 2, once each"):
         score_pieces(model, [Candidates(context=CONTEXT, order=(0, 0, 1), pieces=PIECES)])

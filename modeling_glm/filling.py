@@ -1,0 +1,274 @@
+"""Filling the blanks of texts: the best answers of every blank, where they stand and how likely they are."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from tqdm.auto import tqdm
+from transformers import LogitsProcessor, LogitsProcessorList
+from transformers.utils import logging
+
+from .blank_constraints import BlankConstraintLogitsProcessor
+from .confident_filling import fill_confident_first
+from .filling_jobs import Constraints, Job, make_batches, pad_left, prepare_job, spread_constraints
+from .fillings import Filling, build_filling, check_blanks
+from .generation_glm import DEFAULT_MAX_NEW_TOKENS_PER_BLANK
+from .inference import evaluation_mode
+from .piece_scoring import Candidates, end_token_ids, score_pieces
+from .row_sampling import SampleByRowLogitsProcessor, sampling_warpers
+from .tokenization import GLMTokenizer
+
+logger = logging.get_logger(__name__)
+
+ORDERS = ("left-to-right", "confident-first")
+OWN_SETTINGS = frozenset(
+    [
+        "attention_mask",
+        "do_sample",
+        "early_stopping",
+        "eos_token_id",
+        "input_ids",
+        "logits_processor",
+        "max_length",
+        "max_new_tokens",
+        "num_return_sequences",
+        "output_scores",
+        "position_ids",
+        "return_dict_in_generate",
+        "streamer",
+    ]
+)
+
+
+def fill_blanks(
+    model: Any,
+    tokenizer: GLMTokenizer,
+    texts: str | Sequence[str],
+    num_answers: int = 1,
+    *,
+    constraints: Constraints | None = None,
+    order: Literal["left-to-right", "confident-first"] = "left-to-right",
+    num_beams: int | None = None,
+    do_sample: bool = False,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    seed: int = 0,
+    length_penalty: float = 0.0,
+    max_new_tokens_per_blank: int | None = None,
+    batch_size: int = 32,
+    progress: bool = False,
+    **generate_kwargs: Any,
+) -> list[list[Filling]] | list[Filling]:
+    """
+    Fills all blanks of texts, and says how likely every answer is.
+
+    Example:
+
+    ```python
+    >>> fillings = fill_blanks(model, tokenizer, "The capital of [MASK] is [MASK].", num_answers=3)
+    >>> fillings[0].text, fillings[0].log_prob
+    >>> [(answer.text, answer.score) for answer in fillings[0].answers]
+    >>> year = BlankConstraint(regex="(19|20)[0-9]{2}")
+    >>> fill_blanks(model, tokenizer, "It was built in [MASK].", constraints=[year])
+    ```
+
+    Args:
+        model: A [`GLMForConditionalGeneration`].
+        tokenizer: Its tokenizer.
+        texts: A text with blanks, or a list of them.
+        num_answers: How many different fillings of a text to return at most, best first: the best joint ones that beams
+            find, or as many samples. Where every blank has a closed set of answers, and these have at most 512
+            combinations, all of them are scored and the ranking is exact.
+        constraints: What the answers may be: a [`BlankConstraint`] for all blanks; or a list with one, or None, for every
+            blank of each text; or for a list of texts a list of such lists.
+        order: In which order the blanks of a text are filled. "confident-first" fills all that are left, keeps the
+            answer with the highest score per token, and asks again for the others with it in sight; so it costs more,
+            and gives one filling.
+        num_beams: By default 1 for one answer, which is then greedy, else twice `num_answers` and at least 4.
+        do_sample, temperature, top_k, top_p, min_p: Draw answers instead, as in `generate`.
+        seed: Of the draws. They depend on it and on the number of the text and the answer, not on the batch.
+        length_penalty: The power of the number of tokens that log-probabilities are divided by to compare fillings: 0
+            compares their probabilities, 1 the mean over their tokens.
+        max_new_tokens_per_blank: Longest answer in tokens, where a constraint says nothing else; by default 64, or
+            what the position table holds. An answer that reaches it is complete, and was scored with its end.
+        batch_size: Texts of a forward pass; those of similar length go together. It does not change the answers.
+        progress: Whether to show a progress bar.
+        generate_kwargs: Further arguments of `generate`, such as `repetition_penalty` or `cache_implementation`.
+
+    Returns:
+        For every text a list of different [`Filling`]s, best first; for a single string one such list. Log-probabilities
+        are those of the model itself, whatever temperature or constraint led to an answer. A text for which the beams
+        found nothing that its constraints allow has an empty list, with a warning.
+
+    Raises:
+        ValueError: for a text without a blank or longer than the position table, constraints that nothing can fulfil or
+            that do not fit the blanks, and settings that do not go together.
+    """
+    single = isinstance(texts, str)
+    listed: list[str] = [texts] if isinstance(texts, str) else list(texts)
+    for name, value in (("num_answers", num_answers), ("batch_size", batch_size), ("num_beams", num_beams or 1)):
+        if value < 1:
+            raise ValueError(f"{name}={value}: expected at least 1.")
+    if order not in ORDERS:
+        raise ValueError(f"order={order!r}: expected one of {', '.join(map(repr, ORDERS))}.")
+    if order == "confident-first" and (num_answers > 1 or do_sample or (num_beams or 1) > 1):
+        raise ValueError("order='confident-first' gives one filling: leave num_answers, num_beams and do_sample out.")
+    if do_sample and (num_beams or 1) > 1:
+        raise ValueError(f"do_sample=True and num_beams={num_beams}: expected draws or beams, not both.")
+    if taken := sorted(OWN_SETTINGS & set(generate_kwargs)):
+        raise ValueError(f"fill_blanks sets {taken[0]} itself: leave it out, or use model.generate.")
+    check_blanks(tokenizer, listed)
+
+    longest = (
+        model.config.max_piece_length - 2
+    )  # an answer, its start, and one more so that generate never cuts it off
+    limit = min(longest, DEFAULT_MAX_NEW_TOKENS_PER_BLANK if max_new_tokens_per_blank is None else longest)
+    if max_new_tokens_per_blank is not None:
+        if not 1 <= max_new_tokens_per_blank <= longest:
+            raise ValueError(
+                f"max_new_tokens_per_blank={max_new_tokens_per_blank} must be between 1 and {longest}, the longest answer "
+                "that the position table holds."
+            )
+        limit = max_new_tokens_per_blank
+    of_texts = spread_constraints(constraints, [len(tokenizer.split_at_blanks(text)) - 1 for text in listed], single)
+    jobs = [
+        prepare_job(tokenizer, model.config, number, text, wanted, limit, longest)
+        for number, (text, wanted) in enumerate(zip(listed, of_texts, strict=True))
+    ]
+    if do_sample:
+        search: dict[str, Any] = {"num_return_sequences": num_answers, "do_sample": True, "num_beams": 1}
+        search |= {"temperature": 1.0, "top_k": 0, "top_p": 1.0}  # they are applied here
+        warpers = sampling_warpers(temperature, top_k, top_p, min_p)
+    else:
+        beams = num_beams or (1 if num_answers == 1 else max(4, 2 * num_answers))
+        search = {"num_return_sequences": beams, "do_sample": False, "num_beams": beams}
+        search |= {"length_penalty": length_penalty} if beams > 1 else {}
+        warpers = []
+    generate_kwargs |= search
+
+    results: list[list[Filling]] = [[] for _ in listed]
+    with evaluation_mode(model), tqdm(total=len(jobs), disable=not progress, desc="filling") as bar:
+        for batch in make_batches(jobs, batch_size):
+            if order == "confident-first":
+                found = fill_confident_first(model, batch, generate_kwargs)
+            else:
+                drawn = (
+                    [*warpers, SampleByRowLogitsProcessor(seed, [job.number for job in batch])] if do_sample else []
+                )
+                found = _fill_in_order(model, batch, drawn, generate_kwargs)
+            for job, fillings in zip(batch, _score(model, tokenizer, batch, found, batch_size), strict=True):
+                results[job.number] = _best(fillings, num_answers, length_penalty)
+                if not results[job.number]:
+                    logger.warning(
+                        f"Nothing was found for text {job.number} that its constraints allow: raise num_beams or "
+                        f"max_new_tokens. It is {job.text!r}."
+                    )
+            bar.update(len(batch))
+    return results[0] if single else results
+
+
+def _fill_in_order(
+    model: Any, jobs: Sequence[Job], drawn: list[LogitsProcessor], generate_kwargs: dict[str, Any]
+) -> list[Candidates]:
+    """For every text the pieces that were found, from left to right: all, or what beams or draws find."""
+    if not jobs[0].blanks or (jobs[0].is_closed and not drawn):
+        products = [itertools.product(*((rule.choices or {}).values() for rule in job.rules)) for job in jobs]
+        found: list[list[list[list[int]]]] = [[list(pieces) for pieces in product] for product in products]
+    else:
+        found = _search(model, jobs, drawn, generate_kwargs)
+    return [
+        Candidates(context=job.context, order=range(len(job.blanks)), pieces=pieces)
+        for job, pieces in zip(jobs, found, strict=True)
+    ]
+
+
+def _search(
+    model: Any, jobs: Sequence[Job], drawn: list[LogitsProcessor], generate_kwargs: dict[str, Any]
+) -> list[list[list[list[int]]]]:
+    ends = end_token_ids(model.config)
+    longest = max(rule.longest for job in jobs for rule in job.rules)
+    constraint = BlankConstraintLogitsProcessor(model.config, ends, [job.rules for job in jobs])
+    input_ids, attention_mask = pad_left(model, [job.context for job in jobs])
+    sequences = model.generate(
+        input_ids,
+        attention_mask=attention_mask,
+        logits_processor=LogitsProcessorList([constraint, *drawn]),
+        max_new_tokens_per_blank=longest + 1,
+        max_new_tokens=max(len(job.blanks) for job in jobs) * (longest + 1),
+        eos_token_id=ends,
+        **generate_kwargs,
+    )
+    rows = [_read_pieces(ids, model.config, ends) for ids in sequences.tolist()]
+    per_text = len(rows) // len(jobs)
+    found = []
+    for number, job in enumerate(jobs):
+        own = rows[number * per_text : (number + 1) * per_text]
+        found.append([pieces for pieces in own if pieces is not None and len(pieces) == len(job.blanks)])
+    return found
+
+
+def _read_pieces(ids: list[int], config: Any, ends: list[int]) -> list[list[int]] | None:
+    """The pieces behind a text, or None where the last one has no end."""
+    pieces: list[list[int]] = []
+    for token_id in ids[ids.index(config.sop_token_id) :]:
+        if token_id == config.sop_token_id:
+            pieces.append([])
+        elif token_id in ends:
+            return pieces
+        else:
+            pieces[-1].append(token_id)
+    return None
+
+
+def _score(
+    model: Any, tokenizer: GLMTokenizer, jobs: Sequence[Job], found: Sequence[Candidates], batch_size: int
+) -> list[list[Filling]]:
+    """The fillings of every text that are as asked, with the log-probabilities that the model itself gives them."""
+    scores = score_pieces(model, found, batch_size)
+    return [
+        [
+            filling
+            for pieces, scored in zip(candidates.pieces, of_text, strict=True)
+            if (filling := _build(tokenizer, job, candidates.order, pieces, scored)) is not None
+        ]
+        for job, candidates, of_text in zip(jobs, found, scores, strict=True)
+    ]
+
+
+def _build(
+    tokenizer: GLMTokenizer,
+    job: Job,
+    order: Sequence[int],
+    pieces: Sequence[Sequence[int]],
+    scores: Sequence[tuple[float, ...]],
+) -> Filling | None:
+    """The filling that pieces make, or None where an answer is not what its constraint asks."""
+    answers = dict(job.given)
+    for place, ids in zip(order, pieces, strict=True):
+        answer = job.rules[place].read(tokenizer, ids)
+        if answer is None:
+            return None
+        answers[job.blanks[place]] = answer
+    blanks = [job.blanks[place] for place in order]
+    return build_filling(
+        tokenizer,
+        job.text,
+        [answers[blank] for blank in range(len(answers))],
+        dict(zip(blanks, pieces, strict=True)),
+        dict(zip(blanks, scores, strict=True)),
+    )
+
+
+def _best(fillings: Sequence[Filling], number: int, length_penalty: float) -> list[Filling]:
+    """The best fillings with different answers."""
+
+    def value(filling: Filling) -> float:
+        tokens = sum(len(answer.token_log_probs) for answer in filling.answers)
+        return filling.log_prob / max(1, tokens) ** length_penalty
+
+    best: dict[tuple[str, ...], Filling] = {}
+    for filling in sorted(fillings, key=value, reverse=True):
+        best.setdefault(tuple(answer.text for answer in filling.answers), filling)
+    return list(best.values())[:number]
