@@ -11,6 +11,7 @@ from .configuration_glm import GLMConfig
 from .conversion import Conversion, convert_checkpoint
 from .filling import fill_blanks
 from .fillings import BlankAnswer, Filling
+from .infilling_pipeline import BlankInfillingPipeline
 from .modeling_glm import (
     GLMForConditionalGeneration,
     GLMForMultipleChoice,
@@ -33,6 +34,7 @@ register()
 __all__ = [
     "BlankAnswer",
     "BlankConstraint",
+    "BlankInfillingPipeline",
     "Calibration",
     "ClozeClassificationPipeline",
     "ClozeClassifier",

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from tqdm.auto import tqdm
 from transformers import LogitsProcessor, LogitsProcessorList
@@ -40,6 +40,18 @@ OWN_SETTINGS = frozenset(
 )
 
 
+@overload
+def fill_blanks(
+    model: Any, tokenizer: GLMTokenizer, texts: str, num_answers: int = 1, **settings: Any
+) -> list[Filling]: ...
+
+
+@overload
+def fill_blanks(
+    model: Any, tokenizer: GLMTokenizer, texts: Sequence[str], num_answers: int = 1, **settings: Any
+) -> list[list[Filling]]: ...
+
+
 def fill_blanks(
     model: Any,
     tokenizer: GLMTokenizer,
@@ -58,6 +70,7 @@ def fill_blanks(
     length_penalty: float = 0.0,
     max_new_tokens_per_blank: int | None = None,
     batch_size: int = 32,
+    first_number: int = 0,
     progress: bool = False,
     **generate_kwargs: Any,
 ) -> list[list[Filling]] | list[Filling]:
@@ -94,6 +107,8 @@ def fill_blanks(
         max_new_tokens_per_blank: Longest answer in tokens, where a constraint says nothing else; by default 64, or
             what the position table holds. An answer that reaches it is complete, and was scored with its end.
         batch_size: Texts of a forward pass; those of similar length go together. It does not change the answers.
+        first_number: The number of the first text. Draws for the parts of a long list, each with the number of its first
+            text, are those for the whole.
         progress: Whether to show a progress bar.
         generate_kwargs: Further arguments of `generate`, such as `repetition_penalty` or `cache_implementation`.
 
@@ -155,7 +170,9 @@ def fill_blanks(
                 found = fill_confident_first(model, batch, generate_kwargs)
             else:
                 drawn = (
-                    [*warpers, SampleByRowLogitsProcessor(seed, [job.number for job in batch])] if do_sample else []
+                    [*warpers, SampleByRowLogitsProcessor(seed, [first_number + job.number for job in batch])]
+                    if do_sample
+                    else []
                 )
                 found = _fill_in_order(model, batch, drawn, generate_kwargs)
             for job, fillings in zip(batch, _score(model, tokenizer, batch, found, batch_size), strict=True):

@@ -3,12 +3,20 @@
 from typing import Any
 
 import transformers
-from transformers import AutoConfig, AutoModelForMultipleChoice, AutoTokenizer, GlmConfig, Trainer
+from transformers import (
+    AutoConfig,
+    AutoModelForMultipleChoice,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    GlmConfig,
+    Trainer,
+)
 from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.trainer import DEFAULT_CALLBACKS
 
 from . import hub, hub_training
 from .configuration_glm import GLMConfig
+from .infilling_pipeline import INFILLING_TASK, BlankInfillingPipeline
 from .modeling_glm import AUTO_CLASSES, GLMPreTrainedModel
 from .pipelines import TASK, ClozeClassificationPipeline
 from .tokenization.tokenization_glm import GLMTokenizer
@@ -53,6 +61,10 @@ def register():
     for tokenizer_class in (*originals, GLMTokenizer):
         AutoTokenizer.register(SharedGlmConfig, tokenizer_class, exist_ok=True)
 
+    if INFILLING_TASK not in PIPELINE_REGISTRY.get_supported_tasks():
+        PIPELINE_REGISTRY.register_pipeline(
+            INFILLING_TASK, pipeline_class=BlankInfillingPipeline, pt_model=(AutoModelForSeq2SeqLM,), type="text"
+        )
     if TASK not in PIPELINE_REGISTRY.get_supported_tasks():
         PIPELINE_REGISTRY.register_pipeline(
             TASK, pipeline_class=ClozeClassificationPipeline, pt_model=(AutoModelForMultipleChoice,), type="text"

@@ -6,7 +6,18 @@ import torch
 from transformers import BatchEncoding
 
 import modeling_glm
-from modeling_glm import ClozeClassifier, GLMConfig, GLMForConditionalGeneration, GLMForMultipleChoice, GLMModel
+from modeling_glm import (
+    BlankAnswer,
+    BlankConstraint,
+    ClozeClassifier,
+    Filling,
+    GLMConfig,
+    GLMForConditionalGeneration,
+    GLMForMultipleChoice,
+    GLMModel,
+    fill_blanks,
+    score_fillings,
+)
 from tokenization import (
     DataCollatorForBlankInfilling,
     DataCollatorForCloze,
@@ -33,6 +44,18 @@ def fill(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, inputs: Ba
     answers = tokenizer.decode_blanks(torch.zeros(1, 2))
     assert_type(answers, list[list[str]])
     return tokenizer.fill("a [MASK]", answers[0])
+
+
+def rank(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer) -> float:
+    year = BlankConstraint(regex="[0-9]{4}", forbidden_words=["1987"])
+    fillings = fill_blanks(model, tokenizer, "In [MASK].", 3, constraints=[year])
+    assert_type(fillings, list[Filling])
+    assert_type(fill_blanks(model, tokenizer, ["In [MASK]."]), list[list[Filling]])
+    assert_type(score_fillings(model, tokenizer, "In [MASK].", ["1987"]), list[Filling])
+    answer = fillings[0].answers[0]
+    assert_type(answer, BlankAnswer)
+    assert_type((answer.text, answer.start, answer.token_log_probs), tuple[str, int, tuple[float, ...]])
+    return fillings[0].score
 
 
 def choose(model: GLMForMultipleChoice, tokenizer: GLMTokenizer, inputs: BatchEncoding) -> torch.Tensor | None:
