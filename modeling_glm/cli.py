@@ -1,5 +1,6 @@
 """The command `modeling-glm`."""
 
+import os
 import signal
 import sys
 import warnings
@@ -11,6 +12,7 @@ import torch
 import typer
 from transformers.utils.logging import disable_progress_bar
 
+from .cli_filling import choose, fill, info
 from .configuration_glm import PRESETS
 from .conversion import convert_checkpoint
 
@@ -140,6 +142,10 @@ def convert(
         print("The ids of the special tokens are not known: fill them in config.json, or convert with --vocab.")
 
 
+for command in (fill, choose, info):
+    app.command()(command)
+
+
 def main():
     """Runs the command. What the user can mend ends it with one line and exit code 1, an interruption with 130."""
     if not sys.stderr.isatty():
@@ -151,6 +157,9 @@ def main():
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     try:
         app(prog_name="modeling-glm")
+    except BrokenPipeError:  # who reads has enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -1,0 +1,298 @@
+"""
+The layout of a GLM input (paper section 2.1): which tokens are Part A (the text with its blanks) and which are Part B
+(the pieces that fill them), their 2D positions, and who may attend to whom.
+
+Everything follows from the ids. With `M` a mask token and `S` the start of a piece:
+
+    ids     [CLS] a  M  b  M  <eos>  S  x  y  S  z
+    part A    1   1  1  1  1    1    .  .  .  .  .
+    piece     0   0  0  0  0    0    1  1  1  2  2
+    row 0     0   1  2  3  4    5    2  2  2  4  4      where the token stands, or its blank
+    row 1     0   0  0  0  0    0    1  2  3  1  2      where it stands within its piece
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional as F
+from transformers import PreTrainedConfig
+from transformers.cache_utils import Cache
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, BlockMask, create_causal_mask
+
+from .configuration_glm import GLMConfig
+
+
+def is_readable(values: torch.Tensor) -> bool:
+    """Whether values can be looked at without waiting for a device or breaking a graph that is being traced."""
+    return values.device.type == "cpu" and not torch.compiler.is_compiling() and not torch.jit.is_tracing()
+
+
+def check_ids(input_ids: torch.Tensor, config: GLMConfig, wait: bool = False):
+    """Raises a `ValueError` for ids outside the vocabulary; off the CPU only if it may `wait` for the device."""
+    _check_range(input_ids, config.vocab_size, "input_ids holds {found}, but the vocabulary is 0 ... {highest}.", wait)
+
+
+def check_lengths(position_ids: torch.Tensor, config: GLMConfig, wait: bool = False):
+    """Raises a `ValueError` for positions outside the tables; off the CPU only if it may `wait` for the device."""
+    table = f"the position table ends there (config.max_position_embeddings={config.max_position_embeddings})."
+    _check_range(
+        position_ids[:, 0],
+        config.max_context_length,
+        f"Part A (the text with its blanks) reaches {{length}} tokens, but {{limit}} are the limit: {table}",
+        wait,
+    )
+    if config.block_position_embeddings:
+        _check_range(
+            position_ids[:, 1],
+            config.max_piece_length + 1,
+            f"A piece of Part B (a start token and what fills the blank) reaches {{found}} tokens, but {{highest}} are "
+            f"the limit: {table}",
+            wait,
+        )
+
+
+def _check_range(values: torch.Tensor, limit: int, message: str, wait: bool):
+    if values.numel() == 0 or not (is_readable(values) or wait):
+        return
+    lowest, highest = (int(value) for value in values.aminmax())
+    if lowest < 0 or highest >= limit:
+        found = lowest if lowest < 0 else highest
+        raise ValueError(message.format(found=found, length=found + 1, highest=limit - 1, limit=limit))
+
+
+def real_tokens(tokens: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    """Where a row holds no padding: (batch, seq) bool, True everywhere without a mask."""
+    return torch.ones_like(tokens, dtype=torch.bool) if attention_mask is None else attention_mask != 0
+
+
+def is_any_of(input_ids: torch.Tensor, token_ids: list[int]) -> torch.Tensor:
+    """Where `input_ids` holds one of `token_ids`: a bool tensor of its shape."""
+    found = torch.zeros_like(input_ids, dtype=torch.bool)
+    for token_id in token_ids:
+        found = found | (input_ids == token_id)
+    return found
+
+
+def piece_numbers(input_ids: torch.Tensor, config: GLMConfig, real: torch.Tensor | None = None) -> torch.Tensor:
+    """
+    The piece that every token belongs to: 0 in Part A, k from the k-th start-of-piece token on.
+
+    Args:
+        input_ids: (batch, seq) ids.
+        config: Gives `sop_token_id`; without one everything is Part A.
+        real: (batch, seq) bool, False for padding.
+
+    Returns:
+        (batch, seq) int64.
+    """
+    if config.sop_token_id is None:
+        return torch.zeros_like(input_ids)
+    starts = input_ids == config.sop_token_id
+    if real is not None:
+        starts = starts & real
+    return starts.cumsum(-1)
+
+
+def find_blanks(input_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:
+    """Where Part A holds a mask token, in order the blanks of the text: (batch, seq) bool."""
+    return is_any_of(input_ids, config.mask_token_ids) & (piece_numbers(input_ids, config) == 0)
+
+
+def compute_position_ids(
+    input_ids: torch.Tensor, config: GLMConfig, attention_mask: torch.Tensor | None = None
+) -> torch.Tensor:
+    """
+    The 2D positions (paper section 2.1.2) of a whole input. Padding is skipped wherever it stands, so that it never
+    changes the positions of the other tokens.
+
+    A piece beyond the number of blanks stands at the last blank, or at the first token where there is none.
+
+    Args:
+        input_ids: (batch, seq) ids of Part A and, behind it, Part B.
+        config: Gives the ids of the masks and of the start of a piece.
+        attention_mask: (batch, seq), 0 for padding.
+
+    Returns:
+        (batch, 2, seq) int64: row 0 the position in Part A (of the token itself or of its blank), row 1 the position
+        within the piece, counted from 1, and 0 in Part A.
+    """
+    real = real_tokens(input_ids, attention_mask)
+    count = real.cumsum(-1)
+    piece = piece_numbers(input_ids, config, real)
+    context = piece == 0
+    own_position = (count - 1).clamp(min=0)
+
+    # The k-th blank writes its position into column k, from where piece k reads it; column 0 takes all else.
+    blanks = is_any_of(input_ids, config.mask_token_ids) & real & context
+    number = blanks.cumsum(-1) * blanks
+    of_blank = own_position.new_zeros(input_ids.shape[0], input_ids.shape[1] + 1)
+    of_blank = of_blank.scatter(1, number, torch.where(blanks, own_position, 0))
+    last_number = blanks.sum(-1, keepdim=True)
+    row0 = torch.where(
+        context, own_position, of_blank.gather(1, torch.minimum(piece, last_number)) * (last_number > 0)
+    )
+
+    # Real tokens seen up to the start of the running piece, e.g. for pieces of 3 and 2 behind 6: [6 6 6 9 9]
+    starts = torch.where(context, 0, piece.diff(prepend=torch.zeros_like(piece[:, :1]), dim=-1))
+    before = torch.where(starts > 0, count, 0).cummax(-1)[0]
+    row1 = torch.where(context, 0, count - before + 1)
+    return torch.stack((row0, row1), dim=1)
+
+
+def number_texts(position_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
+    """
+    Tells apart the texts packed into one row, by their positions alone: a token of Part A opens a new text unless it
+    stands one position behind a token of Part A.
+
+        row 0   0 1 2 1 1  0 1 2 3 2
+        row 1   0 0 0 1 2  0 0 0 0 1
+        text    1 1 1 1 1  2 2 2 2 2
+
+    Args:
+        position_ids: (batch, 2, seq).
+        attention_mask: (batch, seq), 0 for padding, which belongs to no text and opens none.
+
+    Returns:
+        (batch, seq) int64, the number of the text.
+    """
+    row0, row1 = position_ids.unbind(1)
+    index = torch.arange(row0.shape[1], device=row0.device).expand_as(row0)
+    real = real_tokens(row0, attention_mask)
+    previous = F.pad(torch.where(real, index, -1).cummax(-1)[0], (1, -1), value=-1)  # the last real token before
+    follows = (row0.gather(1, previous.clamp(min=0)) + 1 == row0) & (row1.gather(1, previous.clamp(min=0)) == 0)
+    opens = real & (row1 == 0) & ((previous < 0) | ~follows)
+    return opens.cumsum(-1)
+
+
+def glm_mask_function(
+    context: torch.Tensor, text: torch.Tensor | None = None, branch: torch.Tensor | None = None
+) -> Callable:
+    """
+    The attention of GLM (paper section 2.1.1, Figure 2) as a mask function of Transformers: all see Part A of their
+    text, Part B also sees what precedes it. Where there are branches (choices scored side by side), a branch sees
+    itself and branch 0.
+
+    Args:
+        context: (batch, keys) bool, True in Part A.
+        text: (batch, keys) number of the text in a packed row.
+        branch: (batch, keys) number of the branch, 0 for what all branches share.
+    """
+
+    def may_attend(batch: torch.Tensor, head: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+        behind = key <= query
+        if branch is not None:
+            key_branch = branch[batch, key]
+            behind = behind & ((key_branch == 0) | (key_branch == branch[batch, query]))
+        allowed = context[batch, key] | behind
+        if text is not None:
+            allowed = allowed & (text[batch, key] == text[batch, query])
+        return allowed
+
+    return may_attend
+
+
+def create_glm_mask(
+    config: PreTrainedConfig,
+    inputs_embeds: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    position_ids: torch.Tensor,
+    past_key_values: Cache | None = None,
+    packed: bool = False,
+    branch: torch.Tensor | None = None,
+) -> torch.Tensor | BlockMask | None:
+    """
+    The attention mask in the form that the attention function in use asks for (bool for SDPA, additive for eager,
+    BlockMask for flex attention), or None where all may attend to all.
+
+    Args:
+        config: The model's config.
+        inputs_embeds: (batch, seq, hidden); only shape, dtype and device are read.
+        attention_mask: (batch, keys) padding, or a 4D mask (bool or 0/1, True = may attend) that broadcasts to
+            (batch, heads, seq, keys) and replaces everything else; what Transformers prepared itself (additive or a
+            BlockMask) is passed on.
+        position_ids: (batch, 2, seq).
+        past_key_values: Where it holds keys already, the tokens given must continue Part B.
+        packed: Whether a row may hold several texts, which then do not see each other.
+        branch: (batch, seq) see `glm_mask_function`.
+
+    Raises:
+        ValueError: for a mask of another number of dimensions or of 0/1 floats, and for Part A behind a cache.
+    """
+    if attention_mask is not None and (not isinstance(attention_mask, torch.Tensor) or attention_mask.ndim == 4):
+        return _convert_given_mask(config, inputs_embeds, attention_mask)
+    if attention_mask is not None and attention_mask.ndim != 2:
+        raise ValueError(
+            f"attention_mask has shape {tuple(attention_mask.shape)}: expected (batch, seq) with 0 for padding, or a "
+            "4D mask that broadcasts to (batch, heads, seq, keys)."
+        )
+    if past_key_values is not None and not _is_empty(past_key_values):
+        if is_readable(position_ids) and (position_ids[:, 1] == 0).any():
+            raise ValueError(
+                "past_key_values holds tokens already, and row 1 of position_ids says that more of Part A follows: Part A "
+                "is read in both directions, so give it at once. Behind a cache row 1 must be 1 or more."
+            )
+        return create_causal_mask(config, inputs_embeds, attention_mask, past_key_values)
+
+    length = keys = inputs_embeds.shape[1]
+    if past_key_values is not None:
+        keys, _ = past_key_values.get_mask_sizes(length, 0)
+    room = (0, keys - length)  # of a static cache, not filled yet
+    text = number_texts(position_ids, attention_mask) if packed else None
+    mask_function = glm_mask_function(
+        F.pad(position_ids[:, 1] == 0, room, value=False),
+        None if text is None else F.pad(text, room, value=-1),
+        None if branch is None else F.pad(branch, room, value=-1),
+    )
+    padding = None if attention_mask is None else attention_mask != 0
+    return _apply_mask_function(config, inputs_embeds, keys, mask_function, padding)
+
+
+def _apply_mask_function(
+    config: PreTrainedConfig,
+    inputs_embeds: torch.Tensor,
+    keys: int,
+    mask_function: Callable,
+    padding: torch.Tensor | None = None,
+) -> torch.Tensor | BlockMask | None:
+    batch_size, length = inputs_embeds.shape[:2]
+    implementation = config._attn_implementation
+    if implementation not in ALL_MASK_ATTENTION_FUNCTIONS:
+        implementation = "sdpa"  # an attention function registered without a mask of its own: give it the plain one
+    return ALL_MASK_ATTENTION_FUNCTIONS[implementation](
+        batch_size=batch_size,
+        q_length=length,
+        kv_length=keys,
+        mask_function=mask_function,
+        attention_mask=padding,
+        allow_is_causal_skip=False,
+        dtype=inputs_embeds.dtype,
+        config=config,
+        device=inputs_embeds.device,
+    )
+
+
+def _convert_given_mask(
+    config: PreTrainedConfig, inputs_embeds: torch.Tensor, mask: torch.Tensor | BlockMask
+) -> torch.Tensor | BlockMask | None:
+    """A 4D bool or 0/1 mask in the form of the attention function; what is in such a form already passes through."""
+    if not isinstance(mask, torch.Tensor):
+        return mask
+    if mask.is_floating_point():
+        if is_readable(mask) and (mask > 0).any():
+            raise ValueError(
+                "A 4D attention_mask of floats is added to the scores: give a bool or integer one for 0/1."
+            )
+        return mask
+    allowed = (mask != 0).expand(inputs_embeds.shape[0], -1, inputs_embeds.shape[1], -1)
+    if config._attn_implementation == "flex_attention":
+        return _apply_mask_function(
+            config, inputs_embeds, allowed.shape[-1], lambda batch, head, query, key: allowed[batch, 0, query, key]
+        )
+    # Large and finite, as in the originals: a query that may see nothing sees all alike, and nothing becomes NaN.
+    masked = torch.finfo(inputs_embeds.dtype).min / 2
+    return torch.zeros_like(allowed, dtype=inputs_embeds.dtype).masked_fill(~allowed, masked)
+
+
+def _is_empty(cache: Cache) -> bool:
+    length = cache.get_seq_length()
+    return length == 0 if isinstance(length, int) else bool((length == 0).all())

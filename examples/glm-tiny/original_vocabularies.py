@@ -1,0 +1,349 @@
+"""The four vocabularies of the originals, from their own files to one `tokenizers.Tokenizer`."""
+
+import json
+import re
+import struct
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers.convert_slow_tokenizer import generate_merges
+
+# By the names that `from_pretrained` hands them over under.
+VOCABULARY_FILES = {
+    "sentencepiece_file": "cog-pretrain.model",
+    "wordpiece_file": "vocab.txt",
+    "bpe_vocab_file": "vocab.json",
+    "bpe_merges_file": "merges.txt",
+    "added_ids_file": "added_tokens.json",
+}
+
+SOP, EOP = "<|startofpiece|>", "<|endofpiece|>"
+MASKS = ("[MASK]", "[sMASK]", "[gMASK]")
+# Names that the hub's files give to rows without a meaning. Training read them as ordinary text.
+UNUSED = re.compile(r"\[UNUSED\d*\]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """
+    What training made of a vocabulary.
+
+    Attributes:
+        roles: The special token of every role, such as `{"eos_token": "<|endoftext|>"}`.
+        added: The tokens behind the vocabulary in the order of their ids; None for an id without a token.
+        renamed: Ids of the vocabulary that training calls by other names.
+        aliases: Further texts that training reads as one of the special tokens.
+        strips_masks: Whether a mask token takes the white space on its left away.
+    """
+
+    roles: dict[str, str]
+    added: tuple[str | None, ...]
+    renamed: dict[int, str] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    strips_masks: bool = True
+
+
+ROLES = {
+    "eos_token": "<|endoftext|>",
+    "pad_token": "<|endoftext|>",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "unk_token": "[UNK]",
+    "mask_token": "[MASK]",
+    "sop_token": SOP,
+    "eop_token": EOP,
+}
+TASK_ROLES = {"smask_token": "[sMASK]", "gmask_token": "[gMASK]", "dblock_token": "[dBLOCK]"}
+
+GPT2 = Family(
+    roles={**ROLES, **TASK_ROLES},
+    added=(SOP, EOP, "[CLS]", "[MASK]", "[SEP]", "[UNK]", "[gMASK]", "[sMASK]", "[dBLOCK]"),
+)
+BERT = Family(roles={**ROLES, "eos_token": "[PAD]", "pad_token": "[PAD]"}, added=(SOP, EOP), strips_masks=False)
+# One token ends a text, pads and separates.
+ROBERTA = Family(
+    roles={**ROLES, "eos_token": "[SEP]", "pad_token": "[SEP]"},
+    added=(SOP, EOP),
+    renamed={0: "[CLS]", 2: "[SEP]", 3: "[UNK]", 50264: "[MASK]"},
+    aliases={"<|endoftext|>": "[SEP]"},
+)
+CHINESE_ADDED = ("<|endoftext|>", "[SEP]", "[CLS]", "[MASK]", "[UNK]", None, SOP)
+CHINESE = Family(
+    roles={**ROLES, **TASK_ROLES},
+    added=(*CHINESE_ADDED, EOP, "[sMASK]", "[gMASK]", "[dBLOCK]"),
+)
+# GLM-10B-Chinese as trained: one token is both the blank for a continuation and the end of a piece.
+CHINESE_SHARED = Family(
+    roles={**ROLES, **TASK_ROLES, "eop_token": "[gMASK]"},
+    added=(*CHINESE_ADDED, "[gMASK]", "[sMASK]", "[dBLOCK]"),
+    aliases={EOP: "[gMASK]"},
+)
+
+
+def build_from_original_files(
+    files: Mapping[str, str | None],
+    added_tokens: Mapping[str, int],
+    special_tokens: Collection[str] = (),
+    do_lower_case: bool = True,
+    shared_gmask: bool = False,
+) -> tuple[Tokenizer, dict[str, AddedToken]]:
+    """
+    The tokenizer that gives texts the ids they had in training.
+
+    Args:
+        files: The paths of the vocabulary's files by the keys of `VOCABULARY_FILES`, None where there is no file.
+        added_tokens: Ids of tokens behind the vocabulary that are given elsewhere than in `added_tokens.json`. The ids
+            that either gives to the special tokens of GLM are followed, further tokens are kept.
+        special_tokens: Which of the further tokens are special.
+        do_lower_case: Whether a WordPiece vocabulary is lower-cased.
+        shared_gmask: Whether `[gMASK]` is the end of a piece as well, as in GLM-10B-Chinese when it was trained.
+            It is, too, where `added_tokens` say so.
+
+    Returns:
+        The tokenizer without a post-processor, and the special token of every role, such as
+        `{"mask_token": AddedToken("[MASK]", ...)}`.
+
+    Raises:
+        ValueError: if there is no vocabulary, it cannot be read, or two tokens claim one id.
+    """
+    added_tokens = dict(added_tokens)
+    if path := files.get("added_ids_file"):
+        added_tokens.update(_read_ids(path))
+    if path := files.get("sentencepiece_file"):
+        shared = shared_gmask or ("[gMASK]" in added_tokens and added_tokens["[gMASK]"] == added_tokens.get(EOP))
+        family = CHINESE_SHARED if shared else CHINESE
+        pieces, charsmap = _read_sentencepiece(path)
+        vocabulary = {piece: index for index, (piece, _, _) in enumerate(pieces)}
+    elif path := files.get("wordpiece_file"):
+        family = BERT
+        vocabulary = _read_words(path)
+    elif (path := files.get("bpe_vocab_file")) and files.get("bpe_merges_file"):
+        vocabulary = _read_ids(path)
+        family = (
+            ROBERTA if {vocabulary.get("<s>", vocabulary.get("[CLS]")), vocabulary.get("</s>")} == {0, 2} else GPT2
+        )
+    else:
+        raise ValueError(
+            f"No vocabulary: expected tokenizer.json, or the originals' {VOCABULARY_FILES['bpe_vocab_file']} with "
+            f"{VOCABULARY_FILES['bpe_merges_file']}, {VOCABULARY_FILES['wordpiece_file']} or "
+            f"{VOCABULARY_FILES['sentencepiece_file']}."
+        )
+
+    ids = _number_tokens(vocabulary, family, added_tokens)
+    if family in (CHINESE, CHINESE_SHARED):
+        backend = _sentencepiece_bpe(ids, pieces, charsmap, family)
+    elif family is BERT:
+        backend = _wordpiece(ids, do_lower_case)
+    else:
+        backend = _byte_level_bpe(ids, str(files["bpe_merges_file"]), family)
+
+    # Byte-level texts are normalized as a whole, others piece by piece between their special tokens.
+    whole = family in (GPT2, ROBERTA)
+    tokens = {
+        token: AddedToken(
+            token,
+            lstrip=family.strips_masks and token in MASKS,
+            normalized=whole or token in family.aliases.values(),
+            special=True,
+        )
+        for token in family.roles.values()
+        if token in ids
+    }
+    further = [
+        AddedToken(token, normalized=whole, special=token in special_tokens)
+        for token in added_tokens
+        if token in ids and token not in tokens and ids[token] >= len(vocabulary)
+    ]
+    backend.add_special_tokens([*tokens.values(), *(token for token in further if token.special)])
+    backend.add_tokens([token for token in further if not token.special])
+    return backend, {role: tokens[token] for role, token in family.roles.items() if token in tokens}
+
+
+def _number_tokens(vocabulary: dict[str, int], family: Family, added_tokens: Mapping[str, int]) -> dict[str, int]:
+    """The id of every token of the vocabulary and behind it, without a gap."""
+    names = {index: token for token, index in vocabulary.items()}
+    names.update({index: token for index, token in family.renamed.items() if index in names})
+    size = len(names)
+    added: dict[int, str] = {}
+    for token, index in added_tokens.items():
+        if index < size or UNUSED.fullmatch(token) or token in family.aliases:
+            continue
+        if index in added:
+            raise ValueError(f"added_tokens.json gives the id {index} to both {added[index]!r} and {token!r}.")
+        added[index] = token
+    for index, expected in enumerate(family.added, start=size):
+        if expected is not None and expected not in added.values():
+            added.setdefault(index, expected)
+    for index in range(size, max(added, default=size - 1) + 1):
+        names[index] = added.get(index, f"[UNUSED{index}]")
+    return {token: index for index, token in names.items()}
+
+
+def _wordpiece(ids: dict[str, int], do_lower_case: bool) -> Tokenizer:
+    backend = Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=do_lower_case)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece(cleanup=False)
+    return backend
+
+
+def _byte_level_bpe(ids: dict[str, int], merges_file: str, family: Family) -> Tokenizer:
+    merges = []
+    for line in _read_lines(merges_file):
+        left, _, right = line.partition(" ")
+        if not line or line.startswith("#version"):
+            continue
+        if not {left, right, left + right} <= ids.keys():
+            raise ValueError(
+                f"{merges_file} merges {line!r}, which are not two tokens of the vocabulary with one that joins them: "
+                "it belongs to another vocabulary, or is broken. Get both files anew."
+            )
+        merges.append((left, right))
+    backend = Tokenizer(models.BPE(ids, merges))
+    backend.normalizer = normalizers.Sequence(
+        [
+            *(normalizers.Replace(alias, token) for alias, token in family.aliases.items()),
+            normalizers.Replace(Regex(r"\A\s+\z"), ""),  # nothing but white space was read as nothing
+        ]
+    )
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    return backend
+
+
+def _read_lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return [line.rstrip("\n") for line in file]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8 ({error}): get the file anew.") from error
+
+
+def _read_words(path: str) -> dict[str, int]:
+    vocabulary: dict[str, int] = {}
+    for index, word in enumerate(_read_lines(path)):
+        if vocabulary.setdefault(word, index) != index:
+            raise ValueError(f"{path} has {word!r} in the lines {vocabulary[word] + 1} and {index + 1}.")
+    missing = [token for token in BERT.roles.values() if token not in (*vocabulary, *BERT.added)]
+    if missing:
+        raise ValueError(f"{path} is not BERT's vocabulary: it has no {', '.join(dict.fromkeys(missing))}.")
+    return vocabulary
+
+
+def _read_ids(path: str) -> dict[str, int]:
+    try:
+        ids = json.loads("\n".join(_read_lines(path)))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not whole JSON ({error}): get the file anew.") from error
+    if not isinstance(ids, dict) or not all(isinstance(index, int) for index in ids.values()):
+        raise ValueError(f"{path} does not hold tokens with their ids.")
+    return ids
+
+
+# The kinds of a piece in a SentencePiece model.
+UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4
+
+
+def _sentencepiece_bpe(
+    ids: dict[str, int], pieces: list[tuple[str, float, int]], charsmap: bytes, family: Family
+) -> Tokenizer:
+    unknown, *_ = (piece for piece, _, kind in pieces if kind == UNKNOWN)
+    words = {piece: score for piece, score, kind in pieces if kind not in (UNKNOWN, CONTROL, USER_DEFINED)}
+    merges = generate_merges({piece: ids[piece] for piece in words}, words)
+    # A piece that the user defined is not made of others: it is cut out, and then read as it stands (ignore_merges).
+    backend = Tokenizer(models.BPE(ids, merges, unk_token=unknown, fuse_unk=True, ignore_merges=True))
+    # An alias becomes its token, which is matched in the normalized text: " [gMASK] " -> "▁[gMASK]".
+    aliases = [
+        normalizers.Replace(Regex(rf" *(?:{re.escape(alias)}|{re.escape(token)}) *"), f" {token} ")
+        for alias, token in family.aliases.items()
+    ]
+    backend.normalizer = normalizers.Sequence(
+        [
+            normalizers.Precompiled(charsmap),
+            *aliases,
+            normalizers.Replace(Regex(" {2,}"), " "),
+            normalizers.Strip(),
+            normalizers.Replace(" ", "▁"),
+            normalizers.Prepend("▁"),
+        ]
+    )
+    cuts = []
+    for defined in (re.escape(piece) for piece, _, kind in pieces if kind == USER_DEFINED):
+        cuts.append(defined)
+        # Right behind it a control piece's text would stand alone, too, and must not be read as that piece.
+        cuts += [
+            f"(?<={defined}){re.escape(piece[0])}(?={re.escape(piece[1:])})"
+            for piece, _, kind in pieces
+            if kind in (UNKNOWN, CONTROL)
+        ]
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            *([pre_tokenizers.Split(Regex("|".join(cuts)), behavior="isolated")] if cuts else []),
+            pre_tokenizers.Split("▁", behavior="merged_with_next"),  # no piece holds a space but at its start
+        ]
+    )
+    # The space in front of a text, and of what follows a special token, is not the text's own.
+    specials = "|".join(re.escape(token) for token in dict.fromkeys(family.roles.values()))
+    backend.decoder = decoders.Sequence(
+        [
+            decoders.Replace(unknown, " ⁇ "),
+            decoders.Fuse(),
+            decoders.Replace(Regex(rf"(?:\A|(?<={specials}))▁"), ""),
+            decoders.Replace("▁", " "),
+        ]
+    )
+    return backend
+
+
+def _read_sentencepiece(path: str) -> tuple[list[tuple[str, float, int]], bytes]:
+    """
+    Pieces (text, score, kind) and normalization table of a SentencePiece model, read without the libraries that the
+    package does not need otherwise: field numbers are those of sentencepiece_model.proto.
+    """
+    try:
+        with open(path, "rb") as file:
+            message = list(_read_fields(file.read()))
+        trainer, normalizer = (dict(_read_fields(dict(message)[number])) for number in (2, 3))
+        pieces = []
+        for number, value in message:
+            if number == 1:
+                piece = dict(_read_fields(value))
+                pieces.append((piece[1].decode(), struct.unpack("<f", piece[2])[0], piece.get(3, 1)))
+    except (IndexError, KeyError, ValueError, struct.error, TypeError) as error:
+        raise ValueError(f"{path} is not a whole SentencePiece model: get the file anew.") from error
+    # model_type BPE, no byte_fallback; dummy prefix, no extra white space, white space escaped.
+    if trainer.get(3) != 2 or trainer.get(35) or not all(normalizer.get(number, 1) for number in (3, 4, 5)):
+        raise ValueError(f"{path} is not a SentencePiece model of GLM: expected BPE with the default settings.")
+    return pieces, normalizer[2]
+
+
+def _read_fields(message: bytes) -> Iterator[tuple[int, Any]]:
+    """The fields of a message in protobuf's wire format: (number, value), an int for a varint and bytes for all else."""
+    position = 0
+
+    def read_varint() -> int:
+        nonlocal position
+        value = shift = 0
+        while True:
+            byte = message[position]
+            position += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while position < len(message):
+        number, wire_type = divmod(read_varint(), 8)
+        if wire_type == 0:
+            yield number, read_varint()
+            continue
+        length = {1: 8, 5: 4}[wire_type] if wire_type != 2 else read_varint()
+        if position + length > len(message):
+            raise ValueError("the message ends too early")
+        yield number, message[position : position + length]
+        position += length
+
+
+__all__ = ["VOCABULARY_FILES", "build_from_original_files"]
