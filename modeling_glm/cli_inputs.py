@@ -94,7 +94,9 @@ def load(
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"--device {device}: {str(error).splitlines()[0]}") from None
-    tokenizer = GLMTokenizer.from_pretrained(name, revision=revision or "main")
     wanted = dtype or ("float32" if device == "cpu" else "auto")
-    model: Any = model_class.from_pretrained(name, revision=revision or "main", dtype=wanted)
-    return model.to(device).eval(), tokenizer
+    try:
+        model: Any = model_class.from_pretrained(name, revision=revision or "main", dtype=wanted)
+    except OSError as error:
+        raise OSError(f"No model {name} could be loaded: {error}") from error
+    return model.to(device).eval(), GLMTokenizer.from_pretrained(name, revision=revision or "main")
