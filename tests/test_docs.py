@@ -64,6 +64,15 @@ def test_the_code_of_the_cloze_page_runs(tmp_path, monkeypatch, capsys):
     assert "'labels': ['" in printed
 
 
+def test_the_code_of_the_filling_page_runs(tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "filling.md").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL))
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "filling.md", "exec"), {})
+    assert "The time 19:20 has the hour 19 and the minute 20. [('19', 28), ('20', 46)]" in capsys.readouterr().out
+
+
 PRETRAINING = (ROOT / "docs" / "pretraining.md").read_text(encoding="utf-8")
 
 

@@ -38,6 +38,8 @@ def test_set_up_commands_exist():
         "CONTRIBUTING.md",
         "docs/checkpoints.md",
         "docs/cloze.md",
+        "docs/filling.md",
+        "docs/results.md",
         "examples/glm-tiny/README.md",
     ],
 )
