@@ -68,11 +68,10 @@ class RegexAutomaton:
 
     def __init__(self, tokenizer: GLMTokenizer, pattern: str, vocab_size: int):
         self._vocab_size = vocab_size
-        self._index = _regex_index(tokenizer, len(tokenizer), pattern)
+        self._index = _regex_index(tokenizer, pattern)
         self._states: dict[Prefix, int | None] = {(): self._index.get_initial_state()}
         self._masks: dict[tuple[int, int], torch.Tensor] = {}
-        transitions = self._index.get_transitions()
-        self._distances = _distances(transitions, self._index.get_final_states())
+        self._distances = _distances(self._index.get_transitions(), self._index.get_final_states())
         self._longest = max(self._distances.values())
 
     def allowed(self, prefix: Prefix, room: int) -> torch.Tensor:
@@ -98,7 +97,7 @@ class RegexAutomaton:
         return self._distances.get(self._index.get_initial_state(), math.inf)
 
     def _tokens(self, state: int) -> list[int]:
-        return [t for t in self._index.get_allowed_tokens(state) if 0 <= t < self._vocab_size and t != _END]
+        return [t for t in self._index.get_allowed_tokens(state) if t < self._vocab_size]  # not _END
 
     def _state(self, prefix: Prefix) -> int | None:
         if prefix not in self._states:
@@ -142,6 +141,17 @@ class ForbiddenWordsAutomaton:
         return text[-1:]
 
 
+class Automata:
+    """The automata of a vocabulary, each made once for all blanks that ask the same, with what it finds out on the way."""
+
+    def __init__(self, tokenizer: GLMTokenizer, vocab_size: int):
+        self.tokenizer = tokenizer
+        self.vocab_size = vocab_size
+        self.length = functools.cache(lambda least: LengthAutomaton(tokenizer, vocab_size, least))
+        self.regex = functools.cache(lambda pattern: RegexAutomaton(tokenizer, pattern, vocab_size))
+        self.without = functools.cache(lambda words: ForbiddenWordsAutomaton(tokenizer, words, vocab_size))
+
+
 def forbidden_words_pattern(words: Sequence[str]) -> re.Pattern[str]:
     """Finds the words where they stand by themselves, in any case."""
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
@@ -150,8 +160,7 @@ def forbidden_words_pattern(words: Sequence[str]) -> re.Pattern[str]:
 _END = (1 << 32) - 1  # stands for the end of an answer in the index of a regular expression
 
 
-@functools.lru_cache(maxsize=64)
-def _regex_index(tokenizer: GLMTokenizer, size: int, pattern: str) -> Any:
+def _regex_index(tokenizer: GLMTokenizer, pattern: str) -> Any:
     try:
         from outlines_core import Index, Vocabulary
     except ImportError as error:

@@ -10,11 +10,9 @@ from transformers import LogitsProcessor
 
 from .answer_automata import (
     AnswerAutomaton,
+    Automata,
     ChoiceAutomaton,
-    ForbiddenWordsAutomaton,
-    LengthAutomaton,
     Prefix,
-    RegexAutomaton,
     forbidden_words_pattern,
 )
 from .configuration_glm import GLMConfig
@@ -86,8 +84,7 @@ class BlankRules:
     def __init__(
         self,
         constraint: BlankConstraint,
-        tokenizer: GLMTokenizer,
-        vocab_size: int,
+        automata: Automata,
         text: str,
         blank: int,
         longest: int,
@@ -95,13 +92,14 @@ class BlankRules:
         self.constraint = constraint
         self.longest = min(longest, constraint.max_new_tokens or longest)
         self.choices: dict[str, list[int]] | None = None
-        self._automata: list[AnswerAutomaton] = [LengthAutomaton(tokenizer, vocab_size, constraint.min_new_tokens)]
+        self._vocab_size = automata.vocab_size
+        self._automata: list[AnswerAutomaton] = [automata.length(constraint.min_new_tokens)]
         if constraint.choices is not None:
-            self.choices = self._encode_choices(tokenizer, text, blank)
-            self._automata = [ChoiceAutomaton(self.choices.values(), vocab_size)]
+            self.choices = self._encode_choices(automata.tokenizer, text, blank)
+            self._automata = [ChoiceAutomaton(self.choices.values(), automata.vocab_size)]
             return
         if constraint.regex is not None:
-            regex = RegexAutomaton(tokenizer, constraint.regex, vocab_size)
+            regex = automata.regex(constraint.regex)
             if regex.shortest() > self.longest:
                 raise ValueError(
                     f"regex={constraint.regex!r} asks for at least {regex.shortest()} tokens, but the answer may have "
@@ -109,7 +107,7 @@ class BlankRules:
                 )
             self._automata.append(regex)
         if constraint.forbidden_words:
-            self._automata.append(ForbiddenWordsAutomaton(tokenizer, constraint.forbidden_words, vocab_size))
+            self._automata.append(automata.without(tuple(constraint.forbidden_words)))
 
     def _encode_choices(self, tokenizer: GLMTokenizer, text: str, blank: int) -> dict[str, list[int]]:
         wanted = list(dict.fromkeys(choice.strip() for choice in self.constraint.choices or ()))
@@ -130,7 +128,7 @@ class BlankRules:
         """(vocabulary,) bool: the tokens that may follow."""
         room = self.longest - len(prefix)
         if room <= 0:
-            return torch.zeros_like(self._automata[0].allowed((), 1))
+            return torch.zeros(self._vocab_size, dtype=torch.bool)
         return reduce(torch.logical_and, (automaton.allowed(prefix, room) for automaton in self._automata))
 
     def read(self, tokenizer: GLMTokenizer, piece: Sequence[int]) -> str | None:

@@ -16,7 +16,7 @@ from .blank_constraints import BlankConstraint
 from .cli_inputs import Line, in_chunks, load, read_lines
 from .configuration_glm import GLMConfig
 from .filling import fill_blanks
-from .fillings import Filling
+from .fillings import Filling, with_space
 from .infilling_pipeline import as_dict
 from .model_card import count_parameters
 from .modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
@@ -142,15 +142,17 @@ def choose(
 
         modeling-glm choose examples/glm-tiny "HTTP status 404 is Not Found, a [MASK]." "client error" "server error"
     """
-    if text is not None and text != "-" and not choices:
+    if text is None or text == "-":
+        lines = read_lines(["-"], ["choices"])
+    elif choices:
+        lines = iter([Line(text, {"choices": choices}, "text 1")])
+    else:
         raise ValueError("There are no choices: give them behind the text.")
-    given = text is not None and text != "-"
-    lines = iter([Line(text, {"choices": choices}, "text 1")]) if given and text else read_lines(["-"], ["choices"])
     loaded, tokenizer = load(GLMForMultipleChoice, model, device, dtype, revision)
     for chunk in in_chunks(lines, batch_size):
         options = [_choices(line) for line in chunk]
         spaced = [
-            [f" {choice}" if tokenizer.split_at_blanks(line.text)[0][-1:].isspace() else choice for choice in row]
+            [with_space(tokenizer.split_at_blanks(line.text)[0], choice) for choice in row]
             for line, row in zip(chunk, options, strict=True)
         ]
         inputs = tokenizer([line.text for line in chunk], return_tensors="pt", padding=True)

@@ -17,7 +17,7 @@ from .calibration import (
     fit_temperature,
     read_fields,
 )
-from .inference import evaluation_mode
+from .inference import evaluation_mode, is_a, unwrap
 from .modeling_glm import GLMForMultipleChoice
 from .tokenization import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
 
@@ -260,10 +260,9 @@ class ClozeClassifier:
 
 def check_model(model: Any):
     """Raises a `ValueError` for a model that scores no choices. PEFT's wrappers and code from the hub are fine."""
-    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
-    if GLMForMultipleChoice.__name__ not in {base.__name__ for base in type(plain).__mro__}:
+    if not is_a(model, GLMForMultipleChoice.__name__):
         raise ValueError(
-            f"The model is a {type(plain).__name__}: expected a GLMForMultipleChoice. It has the weights of a "
+            f"The model is a {type(unwrap(model)).__name__}: expected a GLMForMultipleChoice. It has the weights of a "
             "GLMForConditionalGeneration, so GLMForMultipleChoice.from_pretrained(folder) loads the same folders."
         )
 

@@ -9,7 +9,8 @@ from transformers import LogitsProcessorList
 
 from .blank_constraints import BlankConstraintLogitsProcessor
 from .filling_jobs import Job, pad_left
-from .piece_scoring import Candidates, end_token_ids, score_pieces
+from .generation_glm import end_token_ids
+from .piece_scoring import Candidates, score_pieces
 
 Piece = list[int]
 

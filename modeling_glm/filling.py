@@ -8,13 +8,14 @@ from tqdm.auto import tqdm
 from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.utils import logging
 
+from .answer_automata import Automata
 from .blank_constraints import BlankConstraintLogitsProcessor
 from .confident_filling import fill_confident_first
 from .filling_jobs import Constraints, Job, make_batches, pad_left, prepare_job, spread_constraints
 from .fillings import Filling, build_filling, check_blanks
-from .generation_glm import DEFAULT_MAX_NEW_TOKENS_PER_BLANK
+from .generation_glm import DEFAULT_MAX_NEW_TOKENS_PER_BLANK, end_token_ids
 from .inference import evaluation_mode
-from .piece_scoring import Candidates, end_token_ids, score_pieces
+from .piece_scoring import Candidates, score_pieces
 from .row_sampling import SampleByRowLogitsProcessor, sampling_warpers
 from .tokenization import GLMTokenizer
 
@@ -134,22 +135,22 @@ def fill_blanks(
         raise ValueError(f"do_sample=True and num_beams={num_beams}: expected draws or beams, not both.")
     if taken := sorted(OWN_SETTINGS & set(generate_kwargs)):
         raise ValueError(f"fill_blanks sets {taken[0]} itself: leave it out, or use model.generate.")
-    check_blanks(tokenizer, listed)
+    numbers_of_blanks = check_blanks(tokenizer, listed)
 
-    longest = (
-        model.config.max_piece_length - 2
-    )  # an answer, its start, and one more so that generate never cuts it off
-    limit = min(longest, DEFAULT_MAX_NEW_TOKENS_PER_BLANK if max_new_tokens_per_blank is None else longest)
-    if max_new_tokens_per_blank is not None:
-        if not 1 <= max_new_tokens_per_blank <= longest:
-            raise ValueError(
-                f"max_new_tokens_per_blank={max_new_tokens_per_blank} must be between 1 and {longest}, the longest answer "
-                "that the position table holds."
-            )
-        limit = max_new_tokens_per_blank
-    of_texts = spread_constraints(constraints, [len(tokenizer.split_at_blanks(text)) - 1 for text in listed], single)
+    # An answer, its start, and one more so that generate never cuts it off.
+    longest = model.config.max_piece_length - 2
+    limit = max_new_tokens_per_blank
+    if limit is None:
+        limit = min(longest, DEFAULT_MAX_NEW_TOKENS_PER_BLANK)
+    elif not 1 <= limit <= longest:
+        raise ValueError(
+            f"max_new_tokens_per_blank={limit} must be between 1 and {longest}, the longest answer that the position "
+            "table holds."
+        )
+    of_texts = spread_constraints(constraints, numbers_of_blanks, single)
+    automata = Automata(tokenizer, model.config.vocab_size)
     jobs = [
-        prepare_job(tokenizer, model.config, number, text, wanted, limit, longest)
+        prepare_job(tokenizer, model.config, automata, number, text, wanted, limit, longest)
         for number, (text, wanted) in enumerate(zip(listed, of_texts, strict=True))
     ]
     if do_sample:

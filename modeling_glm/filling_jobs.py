@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from .answer_automata import Automata
 from .blank_constraints import BlankConstraint, BlankRules
 from .tokenization import GLMTokenizer
 
@@ -78,6 +79,7 @@ def spread_constraints(
 def prepare_job(
     tokenizer: GLMTokenizer,
     config: Any,
+    automata: Automata,
     number: int,
     text: str,
     constraints: Sequence[BlankConstraint],
@@ -99,7 +101,7 @@ def prepare_job(
     for place, blank in enumerate(blanks):
         wanted = constraints[blank]
         most = longest if wanted.choices is not None or wanted.max_new_tokens is not None else limit
-        rules.append(BlankRules(wanted, tokenizer, config.vocab_size, asked, place, most))
+        rules.append(BlankRules(wanted, automata, asked, place, most))
     return Job(number=number, text=text, given=given, blanks=blanks, context=context, rules=rules)
 
 
@@ -117,7 +119,6 @@ def make_batches(jobs: Sequence[Job], batch_size: int) -> list[list[Job]]:
 def pad_left(model: Any, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     """(batch, seq) ids on the model's device, and which of them are no padding."""
     width = max(map(len, rows))
-    padding = model.config.eop_token_id if model.config.pad_token_id is None else model.config.pad_token_id
-    ids = torch.tensor([[padding] * (width - len(row)) + list(row) for row in rows], device=model.device)
+    ids = torch.tensor([[model._padding_id()] * (width - len(row)) + list(row) for row in rows], device=model.device)
     real = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=model.device)
     return ids, real

@@ -62,6 +62,11 @@ class Filling:
         return self.log_prob / max(1, sum(len(answer.token_log_probs) for answer in self.answers))
 
 
+def with_space(before: str, answer: str) -> str:
+    """An answer with the space that it begins with where one ends the text before its blank."""
+    return f" {answer}" if answer and before[-1:].isspace() and not answer[:1].isspace() else answer
+
+
 def encode_answers(
     tokenizer: GLMTokenizer, text: str, answers: Sequence[str], blank: int | None = None
 ) -> list[list[int]]:
@@ -71,10 +76,7 @@ def encode_answers(
     """
     parts = tokenizer.split_at_blanks(text)[:-1]
     before = parts if blank is None else [parts[blank]] * len(answers)
-    spaced = [
-        f" {answer}" if answer and part[-1:].isspace() and not answer[:1].isspace() else answer
-        for part, answer in zip(before, answers, strict=True)
-    ]
+    spaced = [with_space(part, answer) for part, answer in zip(before, answers, strict=True)]
     return tokenizer(spaced, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
 
@@ -106,11 +108,13 @@ def build_filling(
     )
 
 
-def check_blanks(tokenizer: GLMTokenizer, texts: Sequence[str]):
-    """Raises a ValueError for a text without a blank."""
-    for number, text in enumerate(texts):
-        if len(tokenizer.split_at_blanks(text)) == 1:
+def check_blanks(tokenizer: GLMTokenizer, texts: Sequence[str]) -> list[int]:
+    """How many blanks each text has. Raises a ValueError for a text without one."""
+    counts = [len(tokenizer.split_at_blanks(text)) - 1 for text in texts]
+    for number, (text, count) in enumerate(zip(texts, counts, strict=True)):
+        if count == 0:
             masks = ", ".join(tokenizer.convert_ids_to_tokens(tokenizer.mask_token_ids))
             raise ValueError(
                 f"Text {number} has no blank to fill: put one of {masks} where text is wanted, in {text!r}."
             )
+    return counts

@@ -74,6 +74,18 @@ class MaxPieceLengthLogitsProcessor(LogitsProcessor):
         return torch.where(full[:, None], forced, scores)
 
 
+def end_token_ids(config: GLMConfig, chosen: int | list[int] | None = None) -> list[int]:
+    """
+    What ends a piece: its own end token, and the end of text or whatever the caller chose in place of it. Nothing does
+    where the caller chose -1, the library's way to say so.
+    """
+    chosen = config.eos_token_id if chosen is None else chosen
+    listed = chosen if isinstance(chosen, list | tuple) else [chosen]
+    if any(token_id is not None and token_id < 0 for token_id in listed):
+        return []
+    return sorted({token_id for token_id in (config.eop_token_id, *listed) if token_id is not None})
+
+
 def remaining_blanks(input_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:
     """How many blanks of every row have no piece yet, not even a started one: (batch,)."""
     return find_blanks(input_ids, config).sum(-1) - (input_ids == config.sop_token_id).sum(-1)
@@ -280,15 +292,7 @@ class GLMGenerationMixin(GenerationMixin):
         return processors
 
     def _end_token_ids(self, chosen: int | list[int] | None) -> list[int]:
-        """
-        What ends a piece: its own end token, and the end of text or whatever the caller chose in place of it. Nothing
-        does where the caller chose -1, the library's way to say so.
-        """
-        chosen = self.config.eos_token_id if chosen is None else chosen
-        chosen = chosen if isinstance(chosen, list | tuple) else [chosen]
-        if any(token_id is not None and token_id < 0 for token_id in chosen):
-            return []
-        return sorted({token_id for token_id in (self.config.eop_token_id, *chosen) if token_id is not None})
+        return end_token_ids(self.config, chosen)
 
     def _padding_id(self) -> int:
         return self.config.eop_token_id if self.config.pad_token_id is None else self.config.pad_token_id

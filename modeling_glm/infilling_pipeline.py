@@ -5,17 +5,16 @@ import math
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any
 
-from transformers import Pipeline
-
 from .filling import fill_blanks
 from .fillings import Filling
-from .tokenization import GLMTokenizer
+from .inference import is_a, unwrap
+from .pipeline_base import GLMPipeline
 
 INFILLING_TASK = "blank-infilling"
 GENERATES = "GLMForConditionalGeneration"
 
 
-class BlankInfillingPipeline(Pipeline):
+class BlankInfillingPipeline(GLMPipeline):
     """
     Fills all blanks of a text, and says how likely every answer is.
 
@@ -37,24 +36,12 @@ class BlankInfillingPipeline(Pipeline):
         ValueError: for a model that is no [`GLMForConditionalGeneration`], and no tokenizer.
     """
 
-    tokenizer: GLMTokenizer
-    _load_tokenizer = True  # type: ignore[assignment]
-    _load_processor = _load_feature_extractor = False  # type: ignore[assignment]
-    _load_image_processor = _load_video_processor = False  # type: ignore[assignment]
-    _pipeline_calls_generate = False  # fill_blanks chooses the settings of `generate` itself
-
-    def __init__(self, *args: Any, **kwargs: Any):
-        self._settings: dict[str, Any] = {}
-        super().__init__(*args, **kwargs)
-        model: Any = self.model
-        plain = model.get_base_model() if hasattr(model, "get_base_model") else model  # PEFT wraps it
-        if GENERATES not in {base.__name__ for base in type(plain).__mro__}:
+    def _check_model(self):
+        if not is_a(self.model, GENERATES):
             raise ValueError(
-                f"The model is a {type(plain).__name__}: expected a {GENERATES}, whose from_pretrained(folder) loads "
+                f"The model is a {type(unwrap(self.model)).__name__}: expected a {GENERATES}, whose from_pretrained(folder) loads "
                 "the folders of all heads."
             )
-        if self.tokenizer is None:
-            raise ValueError("The pipeline needs a tokenizer: give tokenizer=GLMTokenizer.from_pretrained(folder).")
 
     def __call__(self, inputs: Any, *, batch_size: int | None = None, **settings: Any) -> Any:  # type: ignore[override]
         """

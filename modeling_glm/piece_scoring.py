@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from .fillings import Filling, build_filling, check_blanks, encode_answers
+from .generation_glm import end_token_ids
 from .inference import evaluation_mode
 from .tokenization import GLMTokenizer
 
@@ -51,7 +52,7 @@ def score_pieces(model: Any, texts: Sequence[Candidates], batch_size: int = 32) 
     Raises:
         ValueError: for an order that names a blank which the text has not, and inputs beyond the position table.
     """
-    chunks = sorted(_chunks(texts), key=lambda chunk: len(chunk[2].context) + _width(chunk[2]))
+    chunks = sorted(_chunks(texts), key=lambda chunk: len(chunk[2].context) + sum(map(_fed, chunk[2].pieces)))
     scores: list[list[list[tuple[float, ...]]]] = [[[] for _ in text.pieces] for text in texts]
     for start in range(0, len(chunks), batch_size):
         batch = chunks[start : start + batch_size]
@@ -88,8 +89,7 @@ def score_fillings(
     Raises:
         ValueError: for a text without a blank, and another number of answers than of blanks.
     """
-    check_blanks(tokenizer, [text])
-    num_blanks = len(tokenizer.split_at_blanks(text)) - 1
+    (num_blanks,) = check_blanks(tokenizer, [text])
     answers = [[filling] if isinstance(filling, str) else list(filling) for filling in fillings]
     for number, row in enumerate(answers):
         if len(row) != num_blanks:
@@ -116,7 +116,7 @@ def _chunks(texts: Sequence[Candidates]) -> Iterator[tuple[int, int, Candidates]
             continue
         first, width = 0, 0
         for index, pieces in enumerate(text.pieces):
-            added = sum(map(len, pieces)) + len(pieces)
+            added = _fed(pieces)
             if index > first and width + added > MAX_BRANCH_TOKENS:
                 yield number, first, _cut(text, first, index)
                 first, width = index, 0
@@ -129,8 +129,9 @@ def _cut(text: Candidates, first: int, stop: int) -> Candidates:
     return Candidates(context=text.context, order=text.order, pieces=text.pieces[first:stop])
 
 
-def _width(candidates: Candidates) -> int:
-    return sum(sum(map(len, pieces)) + len(pieces) for pieces in candidates.pieces)
+def _fed(pieces: Pieces) -> int:
+    """How many tokens a candidate has, the starts of its pieces included."""
+    return sum(map(len, pieces)) + len(pieces)
 
 
 def _score_rows(model: Any, rows: Sequence[Candidates]) -> list[list[list[tuple[float, ...]]]]:
@@ -199,9 +200,3 @@ def _lay_out(row: Candidates, config: Any) -> tuple[list[int], list[int], list[i
             row1 += range(2 if place == 0 else 1, len(piece) + 2)
             branch += [number] * len(fed)
     return ids, row0, row1, branch, queries
-
-
-def end_token_ids(config: Any) -> list[int]:
-    """What ends a piece: its own end, and the end of text."""
-    eos = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-    return sorted({token_id for token_id in (config.eop_token_id, *eos) if token_id is not None})

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from torch.utils.data import Dataset, IterableDataset, Subset
-from transformers import Pipeline
 
 from .calibration import Calibration, read_fields
 from .cloze_classifier import ClozeClassifier, check_model
-from .tokenization import GLMTokenizer, PatternVerbalizer
+from .pipeline_base import GLMPipeline
+from .tokenization import PatternVerbalizer
 
 TASK = "cloze-classification"
 # Of each pair one says the same as the other in another way.
@@ -31,7 +31,7 @@ class ClozeRequest:
     top_k: int | None
 
 
-class ClozeClassificationPipeline(Pipeline):
+class ClozeClassificationPipeline(GLMPipeline):
     """
     Classifies by filling a blank. Task, words and calibration are those that the tokenizer was saved with, or what a
     call says.
@@ -58,20 +58,14 @@ class ClozeClassificationPipeline(Pipeline):
         ValueError: for a model that is no [`GLMForMultipleChoice`], and no tokenizer.
     """
 
-    tokenizer: GLMTokenizer
-    _load_tokenizer = True  # type: ignore[assignment]
-    _load_processor = _load_feature_extractor = False  # type: ignore[assignment]
-    _load_image_processor = _load_video_processor = False  # type: ignore[assignment]
-
     def __init__(self, *args: Any, **kwargs: Any):
-        self._settings: dict[str, Any] = {}
         self._last: tuple[Any, ClozeClassifier] | None = None
         super().__init__(*args, **kwargs)
-        check_model(self.model)
-        if self.tokenizer is None:
-            raise ValueError("The pipeline needs a tokenizer: give tokenizer=GLMTokenizer.from_pretrained(folder).")
         if _names_words(self._settings):
             self._request(self._settings)  # so that errors come now
+
+    def _check_model(self):
+        check_model(self.model)
 
     def __call__(  # type: ignore[override]
         self,

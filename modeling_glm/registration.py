@@ -61,14 +61,14 @@ def register():
     for tokenizer_class in (*originals, GLMTokenizer):
         AutoTokenizer.register(SharedGlmConfig, tokenizer_class, exist_ok=True)
 
-    if INFILLING_TASK not in PIPELINE_REGISTRY.get_supported_tasks():
-        PIPELINE_REGISTRY.register_pipeline(
-            INFILLING_TASK, pipeline_class=BlankInfillingPipeline, pt_model=(AutoModelForSeq2SeqLM,), type="text"
-        )
-    if TASK not in PIPELINE_REGISTRY.get_supported_tasks():
-        PIPELINE_REGISTRY.register_pipeline(
-            TASK, pipeline_class=ClozeClassificationPipeline, pt_model=(AutoModelForMultipleChoice,), type="text"
-        )
+    for task, pipeline_class, model_classes in (
+        (TASK, ClozeClassificationPipeline, AutoModelForMultipleChoice),
+        (INFILLING_TASK, BlankInfillingPipeline, AutoModelForSeq2SeqLM),
+    ):
+        if task not in PIPELINE_REGISTRY.get_supported_tasks():
+            PIPELINE_REGISTRY.register_pipeline(
+                task, pipeline_class=pipeline_class, pt_model=(model_classes,), type="text"
+            )
 
     # The library pushes with a card that says nothing of the model, and the uploaded code must not need this package: so
     # its methods are replaced from here.

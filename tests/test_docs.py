@@ -51,26 +51,31 @@ def test_the_command_converts(tmp_path, monkeypatch, name):
     assert tokenizer.special_token_ids == {key: getattr(expected, key) for key in tokenizer.special_token_ids}
 
 
-def test_the_code_of_the_cloze_page_runs(tmp_path, monkeypatch, capsys):
-    page = (ROOT / "docs" / "cloze.md").read_text(encoding="utf-8")
-    code = "\n".join(re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL))
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    monkeypatch.chdir(tmp_path)
-    exec(compile(code, "cloze.md", "exec"), {})
-    printed = capsys.readouterr().out
+@pytest.fixture
+def run_page(tmp_path, monkeypatch, capsys):
+    """What the Python code of a page prints, run in a folder with the examples."""
+
+    def run_page(name: str) -> str:
+        page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        code = "\n".join(re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL))
+        (tmp_path / "examples").symlink_to(ROOT / "examples")
+        monkeypatch.chdir(tmp_path)
+        exec(compile(code, name, "exec"), {})
+        return capsys.readouterr().out
+
+    return run_page
+
+
+def test_the_code_of_the_cloze_page_runs(run_page):
+    printed = run_page("cloze.md")
     assert "['greek', 'cyrillic']" in printed
     assert "[{'label': 'latin'" in printed
     assert "trainable params: 960" in printed
     assert "'labels': ['" in printed
 
 
-def test_the_code_of_the_filling_page_runs(tmp_path, monkeypatch, capsys):
-    page = (ROOT / "docs" / "filling.md").read_text(encoding="utf-8")
-    code = "\n".join(re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL))
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    monkeypatch.chdir(tmp_path)
-    exec(compile(code, "filling.md", "exec"), {})
-    assert "The time 19:20 has the hour 19 and the minute 20. [('19', 28), ('20', 46)]" in capsys.readouterr().out
+def test_the_code_of_the_filling_page_runs(run_page):
+    assert "The time 19:20 has the hour 19 and the minute 20. [('19', 28), ('20', 46)]" in run_page("filling.md")
 
 
 PRETRAINING = (ROOT / "docs" / "pretraining.md").read_text(encoding="utf-8")

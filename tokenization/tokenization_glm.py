@@ -354,12 +354,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
 
     def fill_some(self, text: str, answers: Mapping[int, str]) -> str:
         """The text with some blanks filled: `answers` has an answer by the number of its blank, counted from 0."""
-        filled, *parts = self.split_at_blanks(text)
         masks = re.findall(self._blank_pattern, text)
-        for number, (mask, part) in enumerate(zip(masks, parts, strict=True)):
-            answer = answers.get(number, mask)
-            filled = (filled if answer else filled.rstrip()) + answer + part
-        return filled
+        return self.fill(text, [answers.get(number, mask) for number, mask in enumerate(masks)])
 
     @property
     def _blank_pattern(self) -> str:

@@ -12,32 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from modeling_glm import GLMForConditionalGeneration, cli
+from modeling_glm import GLMForConditionalGeneration
 
 from ..checkpoints import CHECKPOINTS, CONFIG, ORIGINAL, assert_same, base_weights, module_of, save_module, weights_of
 from ..conftest import tiny_config
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """The exit code, and what was printed on standard output and standard error."""
-
-    def run(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["modeling-glm", *map(str, arguments)])
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-        show = cli.warnings.showwarning
-        try:
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            cli.warnings.showwarning = show
-        return ended.value.code, *capsys.readouterr()
-
-    return run
 
 
 def test_convert(tmp_path, run):

@@ -1,17 +1,15 @@
 """modeling-glm fill, choose and info on the embedded checkpoint, as users start them."""
 
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from modeling_glm import cli
+from .conftest import Result
 
 ROOT = Path(__file__).parents[2]
 TINY = "examples/glm-tiny"
@@ -19,35 +17,11 @@ TEXT = "The time 19:20 has the hour [MASK] and the minute [MASK]."
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
-@dataclass
-class Result:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs the command in this process."""
+@pytest.fixture(autouse=True)
+def _in_the_repository_without_a_network(monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-
-    def run(*arguments: object, given: bytes = b"") -> Result:
-        monkeypatch.setattr(sys, "argv", ["modeling-glm", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-        show = cli.warnings.showwarning
-        try:
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            cli.warnings.showwarning = show
-        return Result(ended.value.code, *capsys.readouterr())
-
-    return run
 
 
 def objects(result: Result) -> list[dict]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from modeling_glm import BlankConstraint, GLMForConditionalGeneration, fill_blanks, score_fillings
+from modeling_glm.answer_automata import Automata
 from modeling_glm.confident_filling import fill_confident_first
 from modeling_glm.filling_jobs import prepare_job
 from modeling_glm.piece_scoring import Candidates, score_pieces
@@ -195,7 +196,7 @@ def test_many_answers_are_scored_in_one_pass(model, tokenizer, monkeypatch):
 def test_confident_first_is_the_naive_loop(model, tokenizer):
     text = TEXTS[1]
     free = [BlankConstraint()] * 3
-    job = prepare_job(tokenizer, model.config, 0, text, free, 6, 6)
+    job = prepare_job(tokenizer, model.config, Automata(tokenizer, model.config.vocab_size), 0, text, free, 6, 6)
     (found,) = fill_confident_first(model, [job], {})
     ends = [model.config.eop_token_id, model.config.eos_token_id]
     special = [i for i in tokenizer.all_special_ids if i not in ends]
