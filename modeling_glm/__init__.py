@@ -8,6 +8,7 @@ from .blank_constraints import BlankConstraint
 from .calibration import Calibration, expected_calibration_error
 from .cloze_classifier import ClozeClassifier
 from .configuration_glm import GLMConfig
+from .continuation_pipeline import GLMTextGenerationPipeline
 from .conversion import Conversion, convert_checkpoint
 from .filling import fill_blanks
 from .fillings import BlankAnswer, Filling
@@ -25,6 +26,7 @@ from .piece_scoring import score_fillings
 from .pipelines import ClozeClassificationPipeline
 from .registration import register
 from .soft_prompts import add_soft_tokens
+from .streaming import BlankIteratorStreamer, BlankStreamer, StreamedAnswer
 from .tokenization import DataCollatorForBlankInfilling, DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
 
 __version__ = "0.1.0"
@@ -35,6 +37,8 @@ __all__ = [
     "BlankAnswer",
     "BlankConstraint",
     "BlankInfillingPipeline",
+    "BlankIteratorStreamer",
+    "BlankStreamer",
     "Calibration",
     "ClozeClassificationPipeline",
     "ClozeClassifier",
@@ -50,8 +54,10 @@ __all__ = [
     "GLMForTokenClassification",
     "GLMModel",
     "GLMPreTrainedModel",
+    "GLMTextGenerationPipeline",
     "GLMTokenizer",
     "PatternVerbalizer",
+    "StreamedAnswer",
     "add_soft_tokens",
     "convert_checkpoint",
     "expected_calibration_error",

@@ -12,7 +12,10 @@ import torch
 import typer
 from transformers.utils.logging import disable_progress_bar
 
-from .cli_filling import choose, fill, info
+from .cli_filling import choose, fill
+from .cli_folders import card, info
+from .cli_generation import demo, generate
+from .cli_inputs import Dtype, Revision
 from .configuration_glm import PRESETS
 from .conversion import convert_checkpoint
 
@@ -22,18 +25,13 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # in the other one [MASK] would be a style, and vanish
 )
 
 
 class Head(StrEnum):
     blank_infilling = "blank-infilling"
     classification = "classification"
-
-
-class Dtype(StrEnum):
-    float16 = "float16"
-    bfloat16 = "bfloat16"
-    float32 = "float32"
 
 
 @app.callback()
@@ -96,7 +94,7 @@ def convert(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a target that exists.")] = False,
     license: Annotated[str | None, typer.Option(metavar="NAME", help="For the model card, such as mit.")] = None,
-    revision: Annotated[str | None, typer.Option(metavar="REF", help="Branch, tag or commit on the hub.")] = None,
+    revision: Revision = None,
 ):
     """
     Convert a checkpoint of the authors, of the hub or from fine-tuning into a folder that Transformers loads.
@@ -142,7 +140,7 @@ def convert(
         print("The ids of the special tokens are not known: fill them in config.json, or convert with --vocab.")
 
 
-for command in (fill, choose, info):
+for command in (fill, choose, generate, card, info, demo):
     app.command()(command)
 
 

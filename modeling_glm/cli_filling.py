@@ -1,24 +1,17 @@
-"""The commands that use a model: fill, choose and info."""
+"""The commands that answer blanks: fill and choose."""
 
-import json
-import math
-import sys
 from enum import StrEnum
 from typing import Annotated, Any
 
 import torch
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from .blank_constraints import BlankConstraint
-from .cli_inputs import Line, in_chunks, load, read_lines
-from .configuration_glm import GLMConfig
+from .cli_inputs import BatchSize, Device, Line, Model, OfWeights, Revision, in_chunks, load, read_lines
+from .cli_outputs import Format, Output, print_json, show_choices, show_fillings
 from .filling import fill_blanks
-from .fillings import Filling, with_space
+from .fillings import with_space
 from .infilling_pipeline import as_dict
-from .model_card import count_parameters
 from .modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
 from .tokenization import GLMTokenizer
 
@@ -28,26 +21,6 @@ class Order(StrEnum):
     confident_first = "confident-first"
 
 
-class Output(StrEnum):
-    auto = "auto"
-    text = "text"
-    jsonl = "jsonl"
-
-
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, or the name of a repository of the hub.")]
-Device = Annotated[
-    str | None, typer.Option(help="Such as cpu, cuda or cuda:1. Without it: an accelerator if there is one.")
-]
-DtypeName = Annotated[
-    str | None,
-    typer.Option("--dtype", help="float32, bfloat16 or float16. Without it: float32 on a CPU, else the checkpoint's."),
-]
-Revision = Annotated[str | None, typer.Option(metavar="REF", help="Branch, tag or commit on the hub.")]
-Format = Annotated[
-    Output,
-    typer.Option("--format", help="jsonl: one object for each text; auto: text on a terminal, jsonl in a pipe."),
-]
-BatchSize = Annotated[int, typer.Option(min=1, help="Texts of a forward pass.")]
 OF_CONSTRAINTS = ("choices", "regex", "min_new_tokens", "max_new_tokens", "forbidden_words", "answer")
 
 
@@ -77,7 +50,7 @@ def fill(
     batch_size: BatchSize = 32,
     output: Format = Output.auto,
     device: Device = None,
-    dtype: DtypeName = None,
+    dtype: OfWeights = None,
     revision: Revision = None,
 ):
     """
@@ -113,10 +86,10 @@ def fill(
         )
         number += len(chunk)
         for line, fillings in zip(chunk, found, strict=True):
-            if _is_for_people(output):
-                _show_fillings(fillings)
+            if output.is_for_people:
+                show_fillings(fillings)
             else:
-                _print_json({"text": line.text, "fillings": [as_dict(filling) for filling in fillings]})
+                print_json({"text": line.text, "fillings": [as_dict(filling) for filling in fillings]})
 
 
 def choose(
@@ -132,7 +105,7 @@ def choose(
     batch_size: BatchSize = 32,
     output: Format = Output.auto,
     device: Device = None,
-    dtype: DtypeName = None,
+    dtype: OfWeights = None,
     revision: Revision = None,
 ):
     """
@@ -166,52 +139,11 @@ def choose(
             scores = scores[: len(row)]
             shares = scores.softmax(-1).tolist()
             ranked = sorted(zip(row, shares, scores.tolist(), strict=True), key=lambda entry: -entry[1])
-            if _is_for_people(output):
-                _show_table(["choice", "probability"], [[name, f"{share:.1%}"] for name, share, _ in ranked])
+            if output.is_for_people:
+                show_choices([(name, share) for name, share, _ in ranked])
             else:
                 told = [{"choice": name, "score": share, "log_prob": log_prob} for name, share, log_prob in ranked]
-                _print_json({"text": line.text, "choices": told})
-
-
-def info(model: Model, output: Format = Output.auto, revision: Revision = None):
-    """
-    Tell what a model is: its size, memory in each precision, vocabulary and blanks. Weights are not read.
-
-    Example:
-
-        modeling-glm info examples/glm-tiny
-    """
-    config = GLMConfig.from_pretrained(model, revision=revision or "main")
-    try:
-        tokenizer = GLMTokenizer.from_pretrained(model, revision=revision or "main")
-    except OSError:
-        tokenizer = None
-    parameters = count_parameters(config)
-    facts: dict[str, Any] = {
-        "model": model,
-        "architectures": config.architectures or [],
-        "parameters": parameters,
-        "layers": config.num_hidden_layers,
-        "hidden_size": config.hidden_size,
-        "attention_heads": config.num_attention_heads,
-        "longest_text": config.max_context_length,
-        "longest_answer": config.max_piece_length - 1,
-        "vocabulary": config.vocab_size,
-        "tokens": None if tokenizer is None else len(tokenizer),
-        "blanks": None if tokenizer is None else tokenizer.convert_ids_to_tokens(tokenizer.mask_token_ids),
-        "bytes": {name: parameters * size for name, size in (("float32", 4), ("bfloat16", 2), ("float16", 2))},
-    }
-    if not _is_for_people(output):
-        _print_json(facts)
-        return
-    shown = {**facts, "parameters": f"{parameters:,}"}
-    shown["bytes"] = ", ".join(f"{name} {_in_units(size)}" for name, size in facts["bytes"].items())
-    shown = {name: ", ".join(value) if isinstance(value, list) else value for name, value in shown.items()}
-    rows = [
-        [name.replace("_", " "), "unknown: no vocabulary" if value is None else str(value)]
-        for name, value in shown.items()
-    ]
-    _show_table(None, rows)
+                print_json({"text": line.text, "choices": told})
 
 
 def _constraints(line: Line, tokenizer: GLMTokenizer, for_all: BlankConstraint) -> list[BlankConstraint | None]:
@@ -241,39 +173,3 @@ def _choices(line: Line) -> list[str]:
     if not isinstance(choices, list) or not choices or not all(isinstance(choice, str) for choice in choices):
         raise ValueError(f'{line.place}: "choices" is {choices!r}: expected a list of texts.')
     return choices
-
-
-def _is_for_people(output: Output) -> bool:
-    return output is Output.text or (output is Output.auto and sys.stdout.isatty())
-
-
-def _print_json(value: dict[str, Any]):
-    print(json.dumps(value, ensure_ascii=False), flush=True)
-
-
-def _show_fillings(fillings: list[Filling]):
-    """Each on a line: its probability, and the text with the answers marked; colours only on a terminal."""
-    console = Console(highlight=False, soft_wrap=True)
-    for filling in fillings:
-        shown = Text(f"{math.exp(filling.log_prob):6.1%}  ", style="dim")
-        body = Text(filling.text, style="default")
-        for answer in filling.answers:
-            body.stylize("bold green" if not answer.given else "bold", answer.start, answer.end)
-        console.print(shown.append_text(body))
-    if len(fillings) != 1:
-        console.print()
-
-
-def _show_table(header: list[str] | None, rows: list[list[str]]):
-    table = Table(*(header or ["", ""]), box=None, show_header=header is not None)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    Console(highlight=False).print(table)
-
-
-def _in_units(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"

@@ -4,13 +4,32 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+import typer
 
 from .modeling_glm import GLMPreTrainedModel
 from .tokenization import GLMTokenizer
+
+
+class Dtype(StrEnum):
+    float16 = "float16"
+    bfloat16 = "bfloat16"
+    float32 = "float32"
+
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, or the name of a repository of the hub.")]
+Device = Annotated[
+    str | None, typer.Option(help="Such as cpu, cuda or cuda:1. Without it: an accelerator if there is one.")
+]
+OfWeights = Annotated[
+    Dtype | None, typer.Option("--dtype", help="Of the weights. Without it: float32 on a CPU, else the checkpoint's.")
+]
+Revision = Annotated[str | None, typer.Option(metavar="REF", help="Branch, tag or commit on the hub.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Texts of a forward pass.")]
 
 
 @dataclass(frozen=True)
@@ -77,7 +96,7 @@ def in_chunks(lines: Iterator[Line], size: int) -> Iterator[list[Line]]:
 
 
 def load(
-    model_class: type[GLMPreTrainedModel], name: str, device: str | None, dtype: str | None, revision: str | None
+    model_class: type[GLMPreTrainedModel], name: str, device: str | None, dtype: Dtype | None, revision: str | None
 ) -> tuple[Any, GLMTokenizer]:
     """
     A model in evaluation mode, and its tokenizer. By default on the accelerator where there is one; with the dtype of
@@ -94,7 +113,7 @@ def load(
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"--device {device}: {str(error).splitlines()[0]}") from None
-    wanted = dtype or ("float32" if device == "cpu" else "auto")
+    wanted = dtype.value if dtype else ("float32" if device == "cpu" else "auto")
     try:
         model: Any = model_class.from_pretrained(name, revision=revision or "main", dtype=wanted)
     except OSError as error:

@@ -36,7 +36,6 @@ OWN_SETTINGS = frozenset(
         "output_scores",
         "position_ids",
         "return_dict_in_generate",
-        "streamer",
     ]
 )
 
@@ -111,7 +110,8 @@ def fill_blanks(
         first_number: The number of the first text. Draws for the parts of a long list, each with the number of its first
             text, are those for the whole.
         progress: Whether to show a progress bar.
-        generate_kwargs: Further arguments of `generate`, such as `repetition_penalty` or `cache_implementation`.
+        generate_kwargs: Further arguments of `generate`, such as `repetition_penalty` or `cache_implementation`; also a
+            `streamer`, for the one answer of a single text that is not chosen from a closed set.
 
     Returns:
         For every text a list of different [`Filling`]s, best first; for a single string one such list. Log-probabilities
@@ -135,6 +135,9 @@ def fill_blanks(
         raise ValueError(f"do_sample=True and num_beams={num_beams}: expected draws or beams, not both.")
     if taken := sorted(OWN_SETTINGS & set(generate_kwargs)):
         raise ValueError(f"fill_blanks sets {taken[0]} itself: leave it out, or use model.generate.")
+    streams = generate_kwargs.get("streamer") is not None
+    if streams and (not single or num_answers > 1 or (num_beams or 1) > 1 or order != "left-to-right"):
+        raise ValueError("A streamer is for one answer of a single text, without beams, from left to right.")
     numbers_of_blanks = check_blanks(tokenizer, listed)
 
     # An answer, its start, and one more so that generate never cuts it off.
@@ -153,6 +156,8 @@ def fill_blanks(
         prepare_job(tokenizer, model.config, automata, number, text, wanted, limit, longest)
         for number, (text, wanted) in enumerate(zip(listed, of_texts, strict=True))
     ]
+    if streams and not jobs[0].is_generated(do_sample):
+        raise ValueError("A streamer is given, and nothing is generated: all answers are given or from closed sets.")
     if do_sample:
         search: dict[str, Any] = {"num_return_sequences": num_answers, "do_sample": True, "num_beams": 1}
         search |= {"temperature": 1.0, "top_k": 0, "top_p": 1.0}  # they are applied here
@@ -191,7 +196,7 @@ def _fill_in_order(
     model: Any, jobs: Sequence[Job], drawn: list[LogitsProcessor], generate_kwargs: dict[str, Any]
 ) -> list[Candidates]:
     """For every text the pieces that were found, from left to right: all, or what beams or draws find."""
-    if not jobs[0].blanks or (jobs[0].is_closed and not drawn):
+    if not jobs[0].is_generated(bool(drawn)):
         products = [itertools.product(*((rule.choices or {}).values() for rule in job.rules)) for job in jobs]
         found: list[list[list[list[int]]]] = [[list(pieces) for pieces in product] for product in products]
     else:

@@ -43,6 +43,10 @@ class Job:
         """Whether the fillings can be listed: few combinations of closed sets."""
         return math.prod(math.inf if rule.choices is None else len(rule.choices) for rule in self.rules) <= MAX_EXACT
 
+    def is_generated(self, do_sample: bool) -> bool:
+        """Whether answers have to be searched or drawn, not only listed and scored."""
+        return bool(self.blanks) and (do_sample or not self.is_closed)
+
 
 def spread_constraints(
     constraints: Constraints | None, numbers_of_blanks: Sequence[int], single: bool

@@ -16,6 +16,7 @@ from transformers.trainer import DEFAULT_CALLBACKS
 
 from . import hub, hub_training
 from .configuration_glm import GLMConfig
+from .continuation_pipeline import SharedTextGenerationPipeline
 from .infilling_pipeline import INFILLING_TASK, BlankInfillingPipeline
 from .modeling_glm import AUTO_CLASSES, GLMPreTrainedModel
 from .pipelines import TASK, ClozeClassificationPipeline
@@ -69,6 +70,8 @@ def register():
             PIPELINE_REGISTRY.register_pipeline(
                 task, pipeline_class=pipeline_class, pt_model=(model_classes,), type="text"
             )
+    # In place: registering it anew would warn, and lose the task's default model.
+    PIPELINE_REGISTRY.check_task("text-generation")[1]["impl"] = SharedTextGenerationPipeline
 
     # The library pushes with a card that says nothing of the model, and the uploaded code must not need this package: so
     # its methods are replaced from here.

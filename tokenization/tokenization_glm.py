@@ -303,13 +303,14 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         answers = []
         for start, stop in pairwise([*starts, len(ids)]):
             piece = ids[start + 1 : stop]
-            end = next((i for i, token_id in enumerate(piece) if token_id in self._end_token_ids), len(piece))
+            end = next((i for i, token_id in enumerate(piece) if token_id in self.end_token_ids), len(piece))
             answers.append(self.decode(piece[:end], skip_special_tokens=True).strip())
         blanks = sum(token_id in self.mask_token_ids for token_id in context)
         return answers + [""] * (blanks - len(answers))
 
     @property
-    def _end_token_ids(self) -> set[int]:
+    def end_token_ids(self) -> set[int]:
+        """Ids behind which an answer does not go on: the end of a piece, the end of a text, and padding."""
         return {self.eop_token_id, self.eos_token_id, self.pad_token_id}
 
     def fill(self, text: str, answers: Sequence[str]) -> str:
