@@ -157,7 +157,7 @@ class BlankConstraintLogitsProcessor(LogitsProcessor):
     """
 
     def __init__(self, config: GLMConfig, end_token_ids: list[int], rules: Sequence[Sequence[BlankRules]]):
-        self.config = config
+        self.sop_token_id = config.sop_token_id
         self.end_token_ids = end_token_ids
         self.rules = rules
 
@@ -166,14 +166,14 @@ class BlankConstraintLogitsProcessor(LogitsProcessor):
         rows_of_text = input_ids.shape[0] // len(self.rules)
         for row, ids in enumerate(input_ids.tolist()):
             rules = self.rules[row // rows_of_text]
-            starts = [place for place, token_id in enumerate(ids) if token_id == self.config.sop_token_id]
+            starts = [place for place, token_id in enumerate(ids) if token_id == self.sop_token_id]
             piece = tuple(ids[starts[-1] + 1 :])
             if any(token_id in self.end_token_ids for token_id in piece):  # what stands behind the end is padding
                 allowed[row] = True
                 continue
             rule = rules[min(len(starts), len(rules)) - 1]
             allowed[row] = rule.allowed(piece)
-            ends = self.end_token_ids if len(starts) >= len(rules) else [self.config.sop_token_id]
+            ends = self.end_token_ids if len(starts) >= len(rules) else [self.sop_token_id]
             # Where nothing can follow the answer ends, right or wrong: what is wrong is thrown away afterwards.
             allowed[row, ends] = rule.may_end(piece) or not bool(allowed[row].any())
         return scores.masked_fill(~allowed.to(scores.device), -torch.inf)

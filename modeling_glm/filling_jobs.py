@@ -94,7 +94,8 @@ def prepare_job(
     blanks = [blank for blank in range(len(constraints)) if blank not in given]
     asked = tokenizer.fill_some(text, given)
     context = list(tokenizer(asked)["input_ids"])
-    if sum(token_id in config.mask_token_ids for token_id in context) != len(blanks):
+    masks = config.mask_token_ids
+    if sum(token_id in masks for token_id in context) != len(blanks):
         raise ValueError(f"The answers given for text {number}, {given}, have blanks of their own.")
     if len(context) > config.max_context_length:
         raise ValueError(

@@ -180,7 +180,8 @@ def _lay_out(row: Candidates, config: Any) -> tuple[list[int], list[int], list[i
         ids     [CLS] a M b M <eos> S | x  S z | y  S z
         branch     0  0 0 0 0   0   0 | 1  1 1 | 2  2 2
     """
-    blanks = [place for place, token_id in enumerate(row.context) if token_id in config.mask_token_ids]
+    masks = config.mask_token_ids
+    blanks = [place for place, token_id in enumerate(row.context) if token_id in masks]
     if len(set(row.order)) < len(row.order) or not set(row.order) <= set(range(len(blanks))):
         raise ValueError(f"order={list(row.order)} must name blanks of the text, 0 to {len(blanks) - 1}, once each.")
     start = len(row.context)
