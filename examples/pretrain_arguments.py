@@ -126,7 +126,7 @@ class PretrainingArguments(TrainingArguments):
     """Those of Transformers, with defaults for pretraining."""
 
     output_dir: str | None = field(default="runs/glm-tiny", metadata={"help": "Checkpoints; resumed from."})
-    max_steps: int = field(default=9600, metadata={"help": "Length of the run in steps."})
+    max_steps: int = field(default=12000, metadata={"help": "Length of the run in steps."})
     per_device_train_batch_size: int = field(
         default=48, metadata={"help": "Texts per process and forward pass, at most."}
     )
