@@ -19,7 +19,7 @@ lint: .venv/ready
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-# Makes examples/glm-tiny anew: about an hour on 2 CPU cores; goes on where it was stopped.
+# Makes examples/glm-tiny anew: about 75 minutes on 2 CPU cores; goes on where it was stopped.
 tiny: .venv/ready
 	.venv/bin/python examples/03_pretrain.py --export examples/glm-tiny --export_dtype bfloat16
 
