@@ -4,6 +4,7 @@ GLM (Du et al., ACL 2022, "General Language Model Pretraining with Autoregressiv
 Importing the package makes the Auto classes of Transformers know GLM.
 """
 
+from .attention_layout import AttentionLayout, compute_attention_layout, plot_attention_layout
 from .blank_constraints import BlankConstraint
 from .calibration import Calibration, expected_calibration_error
 from .cloze_classifier import ClozeClassifier
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 register()
 
 __all__ = [
+    "AttentionLayout",
     "BlankAnswer",
     "BlankConstraint",
     "BlankInfillingPipeline",
@@ -59,8 +61,10 @@ __all__ = [
     "PatternVerbalizer",
     "StreamedAnswer",
     "add_soft_tokens",
+    "compute_attention_layout",
     "convert_checkpoint",
     "expected_calibration_error",
     "fill_blanks",
+    "plot_attention_layout",
     "score_fillings",
 ]

@@ -36,13 +36,13 @@ def whole_folder(target: str | os.PathLike, overwrite: bool = True) -> Iterator[
         shutil.rmtree(building, ignore_errors=True)
 
 
-def write_whole(path: Path, text: str):
-    """Writes a text file in UTF-8, and its folder where there is none: readers see the old file or the new one."""
+def write_whole(path: Path, content: str | bytes):
+    """Writes a file, text in UTF-8, and its folder where there is none: readers see the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Trainer, which may be uploading this folder right now, leaves out what begins like this.
     with tempfile.TemporaryDirectory(prefix=f"_{path.name}-", dir=path.parent) as staging:
         whole = Path(staging) / path.name
-        whole.write_bytes(text.encode("utf-8"))
+        whole.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
         os.replace(whole, path)
 
 
