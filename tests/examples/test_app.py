@@ -1,0 +1,217 @@
+"""
+The page in a real Chromium, without a window.
+
+Skipped where Chromium or its driver is missing, unless `MODELING_GLM_REQUIRE_BROWSER=1`, as `.ci/run` sets it.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FOR_BLANKS = "#fill-message .problem"
+
+
+def find_chromium() -> tuple[str, str]:
+    """The browser and its driver; without them a skip, or a failure where they are required."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if browser and driver:
+        return browser, driver
+    missing = "no Chromium or no chromedriver on the PATH (on Debian: apt-get install chromium chromium-driver)"
+    if os.environ.get("MODELING_GLM_REQUIRE_BROWSER") == "1":
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
+@pytest.fixture(scope="module")
+def address():
+    """The page as `python examples/app.py` serves it."""
+    pytest.importorskip("gradio")
+    find_chromium()
+    command = [sys.executable, "-u", str(EXAMPLES / "app.py"), "--device", "cpu"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    printed = []
+    try:
+        for line in server.stdout:
+            printed.append(line)
+            if found := re.search(r"http://[\w.:]+", line):
+                yield found[0]
+                break
+        else:
+            pytest.fail(f"The page does not start:\n{''.join(printed)}")
+    finally:
+        server.terminate()
+        server.wait(30)
+        server.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver")
+    from selenium.webdriver.chrome.service import Service
+
+    browser, driver = find_chromium()
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    profile = tmp_path_factory.mktemp("chromium")
+    # Containers run as root and have a small /dev/shm.
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--user-data-dir={profile}"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    window = webdriver.Chrome(options, Service(driver))
+    yield window
+    window.quit()
+
+
+@pytest.fixture
+def page(chromium, address):
+    """The page, newly loaded; at the end it must not have complained in the console."""
+    chromium.set_window_size(1000, 1000)
+    chromium.get(address)
+    yield Reader(chromium)
+    assert [entry for entry in chromium.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+
+
+class Reader:
+    """What one does and sees on the page, with patience."""
+
+    def __init__(self, window):
+        self.window = window
+
+    def all(self, selector: str) -> list:
+        return self.window.find_elements("css selector", selector)
+
+    def see(self, selector: str, text: str = ""):
+        """The first visible element that a selector finds and that has a text."""
+        from selenium.common.exceptions import StaleElementReferenceException
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        def look(_):
+            return next((e for e in self.all(selector) if e.is_displayed() and text in e.text), None)
+
+        wait = WebDriverWait(self.window, 60, 0.05, [StaleElementReferenceException])
+        return wait.until(look, f"nothing visible at {selector!r} with {text!r}")
+
+    def gone(self, selector: str):
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.window, 60, 0.05).until(lambda _: not self.all(selector), f"{selector!r} stays")
+
+    def write(self, selector: str, text: str):
+        from selenium.webdriver.common.keys import Keys
+
+        box = self.see(selector)
+        box.send_keys(Keys.CONTROL, "a")
+        box.send_keys(text)
+
+    def open(self, tab: str):
+        self.see("button[role=tab]", tab).click()
+
+
+def test_a_text_is_typed_and_filled(page):
+    page.write("#text textarea", "The number 7352 is written seven thousand [MASK] hundred and fifty-two.")
+    page.see("#fill").click()
+    first = page.see("#result .filling.chosen")
+    assert "seven thousand three" in first.text
+    assert re.match(r"\d\d%", first.text)
+    assert first.find_element("css selector", "mark").text == "three"
+    assert len(page.all("#result .filling")) == 3
+    assert not page.all(FOR_BLANKS)
+
+
+def test_an_alternative_is_clicked_and_released(page):
+    page.see("#fill").click()
+    alternative = page.see('#result [data-blank="1"][data-alternative="0"]')
+    text = alternative.text.rsplit(maxsplit=1)[0]
+    before = page.see("#result .filling.chosen").text
+    alternative.click()
+    assert page.see("#result .filling.chosen mark.given").text == text
+    page.see("#reset").click()
+    page.gone("#result mark.given")
+    assert page.see("#result .filling.chosen").text == before
+
+
+def test_another_filling_is_clicked(page):
+    page.see("#fill").click()
+    page.see("#result .filling.chosen")
+    second = page.see('#result [data-filling="1"]')
+    second.find_element("css selector", "button").click()
+    second = page.see('#result .filling.chosen[data-filling="1"]')
+    answer = second.find_element("css selector", "mark").text
+    assert page.see("#result .blank mark", answer)
+
+
+@pytest.mark.parametrize("text", ["There is no blank here.", "<script>document.title = 'x'</script>"])
+def test_a_text_without_blanks_is_told_what_is_missing(page, text):
+    page.write("#text textarea", text)
+    page.see("#fill").click()
+    assert "The text has no blank: write [MASK]" in page.see(FOR_BLANKS).text
+    assert not page.all("#result .filling")
+    page.write("#text textarea", "Now there is [MASK].")
+    page.see("#fill").click()
+    page.see("#result .filling")
+    assert not page.all(FOR_BLANKS)
+    assert page.window.title == "GLM fills blanks"
+
+
+def test_choices_are_compared(page):
+    page.open("Choose")
+    page.write("#choose-text textarea", "1988 is a [MASK] year with 366 days.")
+    page.write("#choices textarea", "leap\ncommon")
+    page.see("#choose").click()
+    shown = page.see("#chart", "leap").text
+    shares = dict(re.findall(r"(leap|common)\s+(\d+)%", shown))
+    assert set(shares) == {"leap", "common"}
+    assert int(shares["leap"]) > int(shares["common"])
+    page.write("#choices textarea", "leap")
+    page.see("#choose").click()
+    assert "write two or more" in page.see("#choose-message .problem").text
+
+
+def test_the_picture_follows_the_filling(page):
+    page.open("What the model sees")
+    assert "Fill a text first" in page.see("#picture-message .problem").text
+    page.open("Fill")
+    page.see("#fill").click()
+    page.see("#result .filling")
+    page.open("What the model sees")
+    picture = page.see("#picture img")
+    width = "return arguments[0].complete && arguments[0].naturalWidth"
+    assert page.window.execute_script(width, picture) > 400
+
+
+def test_an_example_is_loaded_and_filled(page):
+    page.see("#fill-examples button", "1988 is a").click()
+    assert "leap" in page.see("#result .filling.chosen").text
+
+
+def test_narrow_windows_need_no_scrolling_sideways(page):
+    page.window.set_window_size(500, 900)
+    page.see("#fill").click()
+    page.see("#result .filling")
+    assert page.window.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_no_other_machine_is_asked(page, address):
+    page.see("#fill").click()
+    page.see("#result .filling")
+    events = [json.loads(entry["message"])["message"] for entry in page.window.get_log("performance")]
+    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert any(url.startswith(address) for url in asked)
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:", "chrome"))] == []
+
+
+def test_a_missing_model_is_an_error_in_one_line(tmp_path):
+    pytest.importorskip("gradio")
+    command = [sys.executable, str(EXAMPLES / "app.py"), "--model", str(tmp_path / "missing")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    assert ended.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in ended.stderr
