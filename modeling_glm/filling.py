@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from typing import Any, Literal, overload
 
 from tqdm.auto import tqdm
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import LogitsProcessor
 from transformers.utils import logging
 
 from .answer_automata import Automata
-from .blank_constraints import BlankConstraintLogitsProcessor
+from .answer_search import search_answers
 from .confident_filling import fill_confident_first
-from .filling_jobs import Constraints, Job, make_batches, pad_left, prepare_job, spread_constraints
+from .filling_jobs import Constraints, Job, make_batches, prepare_job, spread_constraints
 from .fillings import Filling, build_filling, check_blanks
-from .generation_glm import DEFAULT_MAX_NEW_TOKENS_PER_BLANK, end_token_ids
+from .generation_glm import DEFAULT_MAX_NEW_TOKENS_PER_BLANK
 from .inference import evaluation_mode
 from .piece_scoring import Candidates, score_pieces
 from .row_sampling import SampleByRowLogitsProcessor, sampling_warpers
@@ -172,16 +172,19 @@ def fill_blanks(
     results: list[list[Filling]] = [[] for _ in listed]
     with evaluation_mode(model), tqdm(total=len(jobs), disable=not progress, desc="filling") as bar:
         for batch in make_batches(jobs, batch_size):
+            scores: Any = None
             if order == "confident-first":
                 found = fill_confident_first(model, batch, generate_kwargs)
+            elif not batch[0].is_generated(do_sample):
+                found = [_list_answers(job) for job in batch]
             else:
-                drawn = (
-                    [*warpers, SampleByRowLogitsProcessor(seed, [first_number + job.number for job in batch])]
-                    if do_sample
-                    else []
-                )
-                found = _fill_in_order(model, batch, drawn, generate_kwargs)
-            for job, fillings in zip(batch, _score(model, tokenizer, batch, found, batch_size), strict=True):
+                numbers = [(first_number + job.number, sample) for job in batch for sample in range(num_answers)]
+                sampler = SampleByRowLogitsProcessor(seed, numbers) if do_sample else None
+                found, scores = _search(model, batch, warpers, sampler, generate_kwargs)
+            if scores is None:
+                scores = score_pieces(model, found, batch_size)
+            for job, candidates, of_text in zip(batch, found, scores, strict=True):
+                fillings = _build_all(tokenizer, job, candidates, of_text)
                 results[job.number] = _best(fillings, num_answers, length_penalty)
                 if not results[job.number]:
                     logger.warning(
@@ -192,72 +195,38 @@ def fill_blanks(
     return results[0] if single else results
 
 
-def _fill_in_order(
-    model: Any, jobs: Sequence[Job], drawn: list[LogitsProcessor], generate_kwargs: dict[str, Any]
-) -> list[Candidates]:
-    """For every text the pieces that were found, from left to right: all, or what beams or draws find."""
-    if not jobs[0].is_generated(bool(drawn)):
-        products = [itertools.product(*((rule.choices or {}).values() for rule in job.rules)) for job in jobs]
-        found: list[list[list[list[int]]]] = [[list(pieces) for pieces in product] for product in products]
-    else:
-        found = _search(model, jobs, drawn, generate_kwargs)
-    return [
-        Candidates(context=job.context, order=range(len(job.blanks)), pieces=pieces)
-        for job, pieces in zip(jobs, found, strict=True)
-    ]
+def _list_answers(job: Job) -> Candidates:
+    """All combinations of the closed sets of a text."""
+    product = itertools.product(*((rule.choices or {}).values() for rule in job.rules))
+    return Candidates(context=job.context, order=range(len(job.blanks)), pieces=[list(pieces) for pieces in product])
 
 
 def _search(
-    model: Any, jobs: Sequence[Job], drawn: list[LogitsProcessor], generate_kwargs: dict[str, Any]
-) -> list[list[list[list[int]]]]:
-    ends = end_token_ids(model.config)
-    longest = max(rule.longest for job in jobs for rule in job.rules)
-    constraint = BlankConstraintLogitsProcessor(model.config, ends, [job.rules for job in jobs])
-    input_ids, attention_mask = pad_left(model, [job.context for job in jobs])
-    sequences = model.generate(
-        input_ids,
-        attention_mask=attention_mask,
-        logits_processor=LogitsProcessorList([constraint, *drawn]),
-        max_new_tokens_per_blank=longest + 1,
-        max_new_tokens=max(len(job.blanks) for job in jobs) * (longest + 1),
-        eos_token_id=ends,
-        **generate_kwargs,
-    )
-    rows = [_read_pieces(ids, model.config, ends) for ids in sequences.tolist()]
-    per_text = len(rows) // len(jobs)
-    found = []
-    for number, job in enumerate(jobs):
-        own = rows[number * per_text : (number + 1) * per_text]
-        found.append([pieces for pieces in own if pieces is not None and len(pieces) == len(job.blanks)])
-    return found
-
-
-def _read_pieces(ids: list[int], config: Any, ends: list[int]) -> list[list[int]] | None:
-    """The pieces behind a text, or None where the last one has no end."""
-    pieces: list[list[int]] = []
-    for token_id in ids[ids.index(config.sop_token_id) :]:
-        if token_id == config.sop_token_id:
-            pieces.append([])
-        elif token_id in ends:
-            return pieces
-        else:
-            pieces[-1].append(token_id)
-    return None
-
-
-def _score(
-    model: Any, tokenizer: GLMTokenizer, jobs: Sequence[Job], found: Sequence[Candidates], batch_size: int
-) -> list[list[Filling]]:
-    """The fillings of every text that are as asked, with the log-probabilities that the model itself gives them."""
-    scores = score_pieces(model, found, batch_size)
-    return [
-        [
-            filling
-            for pieces, scored in zip(candidates.pieces, of_text, strict=True)
-            if (filling := _build(tokenizer, job, candidates.order, pieces, scored)) is not None
-        ]
-        for job, candidates, of_text in zip(jobs, found, scores, strict=True)
+    model: Any,
+    jobs: Sequence[Job],
+    warpers: list[LogitsProcessor],
+    sampler: SampleByRowLogitsProcessor | None,
+    generate_kwargs: dict[str, Any],
+) -> tuple[list[Candidates], list[list[Any]] | None]:
+    """What is found from left to right, and its log-probabilities if the search made all of them."""
+    found = search_answers(model, jobs, warpers, sampler, generate_kwargs)
+    candidates = [
+        Candidates(context=job.context, order=range(len(job.blanks)), pieces=[answers.pieces for answers in of_text])
+        for job, of_text in zip(jobs, found, strict=True)
     ]
+    scores = [[answers.log_probs for answers in of_text] for of_text in found]
+    return candidates, None if any(None in of_text for of_text in scores) else scores
+
+
+def _build_all(
+    tokenizer: GLMTokenizer, job: Job, candidates: Candidates, scores: Sequence[Sequence[tuple[float, ...]]]
+) -> list[Filling]:
+    """The fillings of a text that are as asked, with the log-probabilities that the model itself gives them."""
+    found = [
+        _build(tokenizer, job, candidates.order, pieces, scored)
+        for pieces, scored in zip(candidates.pieces, scores, strict=True)
+    ]
+    return [filling for filling in found if filling is not None]
 
 
 def _build(

@@ -1,7 +1,6 @@
 """Draws that depend on the row, not on the batch it is in."""
 
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 import torch
@@ -15,22 +14,19 @@ class SampleByRowLogitsProcessor(LogitsProcessor):
 
     Args:
         seed: Of all draws.
-        numbers: The number of every text of the batch; the rows of its samples stand together.
+        rows: For every row of the batch the number of its text and that of the sample.
     """
 
-    def __init__(self, seed: int, numbers: Sequence[int]):
-        self.numbers = numbers
-        self._seed = seed
-        self._generators: list[torch.Generator] = []
+    def __init__(self, seed: int, rows: Sequence[tuple[int, int]]):
+        # Mixed, because streams of seeds that lie side by side are much alike.
+        seeds = [np.random.SeedSequence((seed, *row)) for row in rows]
+        self._generators = [torch.Generator().manual_seed(int(s.generate_state(1, np.uint64)[0] >> 1)) for s in seeds]
+
+    def select(self, rows: Sequence[int]):
+        """Goes on with some of the rows alone."""
+        self._generators = [self._generators[row] for row in rows]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        samples = len(scores) // len(self.numbers)
-        if not self._generators:
-            # Mixed, because streams of seeds that lie side by side are much alike.
-            seeds = [np.random.SeedSequence((self._seed, *row)) for row in product(self.numbers, range(samples))]
-            self._generators = [
-                torch.Generator().manual_seed(int(s.generate_state(1, np.uint64)[0] >> 1)) for s in seeds
-            ]
         noise = torch.stack([torch.empty(scores.shape[1]).exponential_(generator=g) for g in self._generators])
         # The largest of score + Gumbel noise is a draw from the softmax of the scores.
         drawn = (scores.float() - noise.to(scores.device).log()).argmax(-1, keepdim=True)
