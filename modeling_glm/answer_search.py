@@ -97,7 +97,7 @@ def _run_rows(
     settings: dict[str, Any],
 ):
     """
-    Fills rows that do not know of each other. Whenever half of them are filled, `generate` goes on with the others
+    Fills rows that do not know of each other. Whenever a quarter of them are filled, `generate` goes on with the others
     alone, from their part of the cache: filled rows cost as much as others.
     """
     config, ends = model.config, end_token_ids(model.config)
@@ -110,7 +110,7 @@ def _run_rows(
         constraint = BlankConstraintLogitsProcessor(config, ends, [row.job.rules for row in active])
         limits = _limits(model, [row.job for row in active])
         limits["max_new_tokens"] -= max(0, input_ids.shape[1] - start - 1)
-        criteria = [HalfFilled(ends)] if shrinks and len(active) > FEW_ROWS else []
+        criteria = [SomeFilled(ends)] if shrinks and len(active) > FEW_ROWS else []
         output = model.generate(
             input_ids,
             attention_mask=attention_mask,
@@ -139,8 +139,8 @@ def _run_rows(
         attention_mask = F.pad(attention_mask[index], (0, input_ids.shape[1] - attention_mask.shape[1]), value=1)
 
 
-class HalfFilled(StoppingCriteria):
-    """Stops when half of the rows have come to their end."""
+class SomeFilled(StoppingCriteria):
+    """Stops when a quarter of the rows have come to their end."""
 
     def __init__(self, end_token_ids: list[int]):
         self.end_token_ids = end_token_ids
@@ -149,7 +149,7 @@ class HalfFilled(StoppingCriteria):
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
         ended = torch.isin(input_ids[:, -1], torch.tensor(self.end_token_ids, device=input_ids.device))
         self._filled = ended if self._filled is None else self._filled | ended
-        return (2 * self._filled.sum() >= len(ended)).expand(len(ended))
+        return (4 * self._filled.sum() >= len(ended)).expand(len(ended))
 
 
 def _may_shrink(model: Any, settings: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from transformers.cache_utils import Cache
 from transformers.masking_utils import create_causal_mask
 from transformers.utils import logging
 
+from .cache_glm import let_grow
 from .configuration_glm import GLMConfig
 from .layout_glm import check_ids, check_lengths, compute_position_ids, create_glm_mask, find_blanks, piece_numbers
 from .score_recording import ScoreRecorder
@@ -272,6 +273,16 @@ class GLMGenerationMixin(GenerationMixin):
     def _prepare_position_ids_for_generation(self, *args: Any, **kwargs: Any) -> None:
         # The library extends one-dimensional positions; ours are computed from the ids at every step.
         return None
+
+    def _prepare_cache_for_generation(
+        self, generation_config: GenerationConfig, model_kwargs: dict, *args: Any, **kwargs: Any
+    ):
+        given = model_kwargs.get("past_key_values")
+        super()._prepare_cache_for_generation(generation_config, model_kwargs, *args, **kwargs)
+        cache = model_kwargs.get("past_key_values")
+        # An assistant's cache keeps records in its layers.
+        if given is None and cache is not None and not generation_config.is_assistant:
+            let_grow(cache)
 
     def _get_logits_processor(
         self,

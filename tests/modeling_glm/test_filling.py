@@ -193,6 +193,46 @@ def test_many_answers_are_scored_in_one_pass(model, tokenizer, monkeypatch):
     assert len(calls) == 1
 
 
+def watch_batches(model):
+    """The batch size of every forward pass from here on."""
+    sizes = []
+    hook = model.glm.register_forward_pre_hook(
+        lambda module, args, kwargs: sizes.append(len(args[0] if args else kwargs["input_ids"])), with_kwargs=True
+    )
+    return sizes, hook
+
+
+@pytest.mark.parametrize("search", [{}, {"num_answers": 3, "do_sample": True}], ids=str)
+def test_filled_rows_leave_the_batch_and_nothing_is_read_again(model, tokenizer, monkeypatch, search):
+    monkeypatch.setattr("modeling_glm.filling.score_pieces", lambda *args: pytest.fail("All was read again."))
+    texts = ["[MASK] is the capital of Italy."] * 5 + [" ".join(["[MASK] fox"] * 4)] * 3
+    sizes, hook = watch_batches(model)
+    try:
+        fill(model, tokenizer, texts, **search)
+    finally:
+        hook.remove()
+    assert sizes[0] == len(texts) * search.get("num_answers", 1)
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < sizes[0] / 2
+
+
+@pytest.mark.parametrize(
+    "more", [{"use_cache": False}, {"cache_implementation": "static"}, {"repetition_penalty": 1.0}]
+)
+def test_further_arguments_of_generate_change_no_answer(model, tokenizer, more):
+    expected = fill(model, tokenizer, TEXTS)
+    for (one,), (other,) in zip(expected, fill(model, tokenizer, TEXTS, **more), strict=True):
+        assert one.text == other.text
+        assert one.log_prob == pytest.approx(other.log_prob, abs=1e-4)
+
+
+def test_tokens_of_a_draft_are_scored_as_all_others(model, tokenizer):
+    text = TEXTS[0]
+    (expected,), (drafted,) = fill(model, tokenizer, text), fill(model, tokenizer, text, prompt_lookup_num_tokens=3)
+    assert drafted.text == expected.text
+    assert drafted.log_prob == pytest.approx(expected.log_prob, abs=1e-4)
+
+
 def test_confident_first_is_the_naive_loop(model, tokenizer):
     text = TEXTS[1]
     free = [BlankConstraint()] * 3
