@@ -1,11 +1,25 @@
 # Everything works on a fresh machine with Python 3.11 or newer: each target sets up .venv where it is missing.
 PYTHON ?= python3
 MODEL ?=
+SPACE ?= runs/space
 LOWEST = transformers==5.10.1
-.PHONY: demo test test-lowest lint tiny card clean
+.PHONY: demo app space test test-lowest lint tiny card clean
 
 demo: .venv/ready
 	.venv/bin/python examples/01_quickstart.py $(if $(MODEL),--model $(MODEL))
+
+# The page on which blanks are filled.
+app: .venv/ready
+	.venv/bin/python examples/app.py --open $(if $(MODEL),--model $(MODEL))
+
+# The same page as a Space of the hub: a folder to upload, with the package in it.
+space:
+	rm -rf '$(SPACE)'
+	mkdir -p '$(SPACE)'
+	cp examples/space/* examples/app*.py LICENSE '$(SPACE)'
+	cp -r examples/glm-tiny modeling_glm '$(SPACE)'
+	cp -r tokenization '$(SPACE)/modeling_glm'
+	find '$(SPACE)' -name __pycache__ -prune -exec rm -r {} +
 
 test: .venv/ready
 	.venv/bin/python -m pytest

@@ -15,7 +15,7 @@ CSS = """
 #result sub { vertical-align: baseline; margin-left: .25em; }
 #result button { cursor: pointer; border: 1px solid var(--border-color-primary); border-radius: 6px; line-height: 1.5; }
 #result button { background: var(--background-fill-primary); color: inherit; padding: .1rem .5rem; }
-#result button { font-size: .95rem; font-weight: 400; }
+#result button { font-size: .95rem; font-weight: 400; margin: 0; }
 #result button:hover, #result button:focus-visible { border-color: var(--color-accent); }
 #result button { overflow-wrap: anywhere; text-align: left; }
 #result .fillings { list-style: none; margin: 0; padding: 0; }
@@ -31,6 +31,8 @@ CSS = """
 #result .colour1 { background: rgba(251, 146, 36, .3); }
 #result .colour2 { background: rgba(52, 168, 83, .28); }
 #result .colour3 { background: rgba(171, 71, 188, .25); }
+#choose-examples table { table-layout: fixed; width: 100%; }
+#choose-examples :is(td, th) { white-space: normal; overflow-wrap: anywhere; }
 .problem { margin: 0; padding: .6rem .8rem; border-left: 4px solid #d93025; background: rgba(217, 48, 37, .1); }
 .problem { overflow-wrap: anywhere; }
 """

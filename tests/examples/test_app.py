@@ -192,11 +192,25 @@ def test_an_example_is_loaded_and_filled(page):
     assert "leap" in page.see("#result .filling.chosen").text
 
 
-def test_narrow_windows_need_no_scrolling_sideways(page):
-    page.window.set_window_size(500, 900)
-    page.see("#fill").click()
-    page.see("#result .filling")
-    assert page.window.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+def test_narrow_screens_need_no_scrolling_sideways(page):
+    screen = {"width": 400, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+    page.window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        page.see("#fill").click()
+        page.see("#result .filling")
+        page.open("Choose")
+        page.see("#choose").click()
+        page.see("#chart", "client error")
+        for tab, seen in (
+            ("Choose", "#choose-examples"),
+            ("What the model sees", "#picture img"),
+            ("Fill", "#result"),
+        ):
+            page.open(tab)
+            page.see(seen)
+            assert page.window.execute_script("return document.documentElement.scrollWidth") <= 400, tab
+    finally:
+        page.window.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_no_other_machine_is_asked(page, address):

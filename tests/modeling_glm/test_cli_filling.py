@@ -89,7 +89,10 @@ def test_generate_draws_the_same_for_any_batch(run):
     draws = ("--sample", "--top-p", "0.9", "--temperature", "1.5", "--seed", "3", "--max-new-tokens", "8")
     given = b"The number 12 is\nThe number 13 is\nThe number 14 is\n"
     told = objects(run("generate", TINY, *draws, given=given))
-    assert objects(run("generate", TINY, *draws, "--batch-size", 1, given=given)) == told
+    alone = objects(run("generate", TINY, *draws, "--batch-size", 1, given=given))
+    for one, together in zip(alone, told, strict=True):
+        assert [filling["sequence"] for filling in one["fillings"]] == [f["sequence"] for f in together["fillings"]]
+        assert one["fillings"][0]["log_prob"] == pytest.approx(together["fillings"][0]["log_prob"], abs=1e-3)
     other = objects(run("generate", TINY, *draws, "--seed", 4, given=given))
     assert other != told
 
