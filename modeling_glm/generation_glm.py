@@ -13,7 +13,6 @@ from transformers.utils import logging
 from .cache_glm import let_grow
 from .configuration_glm import GLMConfig
 from .layout_glm import check_ids, check_lengths, compute_position_ids, create_glm_mask, find_blanks, piece_numbers
-from .score_recording import ScoreRecorder
 
 logger = logging.get_logger(__name__)
 
@@ -301,7 +300,8 @@ class GLMGenerationMixin(GenerationMixin):
         processors.insert(0, NextBlankLogitsProcessor(self.config, ends, merge))
         limit = self._piece_limit(model_kwargs.get("piece_limit"))
         processors.append(MaxPieceLengthLogitsProcessor(self.config, limit))
-        processors.sort(key=lambda processor: not isinstance(processor, ScoreRecorder))
+        # Before even that what only looks at the scores of the model.
+        processors.sort(key=lambda processor: not getattr(processor, "reads_model_scores", False))
         return processors
 
     def _end_token_ids(self, chosen: int | list[int] | None) -> list[int]:

@@ -15,6 +15,8 @@ class ScoreRecorder(LogitsProcessor):
         end_token_ids: What ends a piece.
     """
 
+    reads_model_scores = True  # `generate` calls it before the processors that change them
+
     def __init__(self, sop_token_id: int, end_token_ids: list[int]):
         self._ends = [*end_token_ids, sop_token_id]
         self._end_token_ids = end_token_ids

@@ -74,7 +74,14 @@ def test_the_target_is_complete(tmp_path):
     assert names == {
         *("config.json", "generation_config.json", "model.safetensors", "README.md"),
         *("tokenizer.json", "tokenizer_config.json", "tokenization_glm.py", "original_vocabularies.py"),
-        *("choices_glm.py", "configuration_glm.py", "modeling_glm.py", "generation_glm.py", "layout_glm.py"),
+        *(
+            "cache_glm.py",
+            "choices_glm.py",
+            "configuration_glm.py",
+            "generation_glm.py",
+            "layout_glm.py",
+            "modeling_glm.py",
+        ),
     }
     config = json.loads((tmp_path / "glm" / "config.json").read_text())
     assert config["auto_map"]["AutoModelForSeq2SeqLM"] == "modeling_glm.GLMForConditionalGeneration"

@@ -26,7 +26,14 @@ from ..fake_hub import TOKEN, Commit, FakeHub, run_hub
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(__file__).parent / "hub_scripts"
-MODEL_CODE = {"choices_glm.py", "configuration_glm.py", "generation_glm.py", "layout_glm.py", "modeling_glm.py"}
+MODEL_CODE = {
+    "cache_glm.py",
+    "choices_glm.py",
+    "configuration_glm.py",
+    "generation_glm.py",
+    "layout_glm.py",
+    "modeling_glm.py",
+}
 TOKENIZER_CODE = {"original_vocabularies.py", "tokenization_glm.py"}
 TEXT = "The quick brown [MASK] jumps over the [MASK] dog."
 CHOICES = [[" fox", " dog", " lazy cat"]]
