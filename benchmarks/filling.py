@@ -1,9 +1,8 @@
-#!/usr/bin/env python
 """
 Filling many texts together against one at a time, and ranking 64 candidates in one pass against 64 forward passes.
 
-    OMP_NUM_THREADS=2 python benchmarks/filling.py
-    OMP_NUM_THREADS=2 python benchmarks/filling.py --model examples/glm-tiny
+    OMP_NUM_THREADS=2 python -m benchmarks.filling
+    OMP_NUM_THREADS=2 python -m benchmarks.filling --model examples/glm-tiny
 
 Without --model the weights are random and of the Base shape: 12 layers of width 768. The texts are of the embedded corpus,
 with 1 to 4 blanks each; an answer has 8 tokens at most. Both ways take turns, and the median of the ratios of the rounds
@@ -12,11 +11,7 @@ counts. Both give the same answers and log-probabilities, which is checked befor
 
 import argparse
 import random
-import statistics
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch.nn import functional as F
@@ -24,7 +19,10 @@ from torch.nn import functional as F
 from modeling_glm import GLMConfig, GLMForConditionalGeneration, GLMTokenizer, fill_blanks, score_fillings
 from modeling_glm.fillings import encode_answers
 
-ROOT = Path(__file__).parents[1]
+from .measuring import ROOT, Line, compare, take_turns
+from .report import HEADER, as_row
+from .settings import Settings
+
 EMBEDDED = ROOT / "examples" / "glm-tiny"
 LONGEST = 8
 
@@ -67,48 +65,29 @@ def rank_one_by_one(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer,
     return scores
 
 
-def compare(name: str, ours: Callable[[], object], other: Callable[[], object], rounds: int, goal: float):
-    """Measures both in turn, and prints the median and the range of the ratios."""
-    ratios, times = [], []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        other()
-        middle = time.perf_counter()
-        ours()
-        end = time.perf_counter()
-        ratios.append((middle - start) / (end - middle))
-        times.append((middle - start, end - middle))
-    slow, fast = (statistics.median(column) for column in zip(*times, strict=True))
-    print(
-        f"| {name} | {slow:.2f} s | {fast:.2f} s | {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f}) "
-        f"| {goal:g} |",
-        flush=True,
-    )
+def build_model(folder: str | None, quick: bool = False) -> tuple[GLMForConditionalGeneration, GLMTokenizer]:
+    """A model with its tokenizer: that of a folder, or random weights of the Base shape."""
+    tokenizer = GLMTokenizer.from_pretrained(folder or EMBEDDED)
+    if folder:
+        return GLMForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval(), tokenizer
+    torch.manual_seed(0)
+    ids = {"vocab_size": len(tokenizer), **tokenizer.special_token_ids}
+    return GLMForConditionalGeneration(GLMConfig.from_preset("glm-base", **ids)).eval(), tokenizer
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a folder; random weights of the Base shape if not given")
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-
-    tokenizer = GLMTokenizer.from_pretrained(options.model or EMBEDDED)
-    if options.model:
-        model = GLMForConditionalGeneration.from_pretrained(options.model, dtype=torch.float32).eval()
-    else:
-        torch.manual_seed(0)
-        config = GLMConfig.from_preset("glm-base", vocab_size=len(tokenizer), **tokenizer.special_token_ids)
-        model = GLMForConditionalGeneration(config).eval()
-    texts = make_texts(32)
+def run(settings: Settings, folder: str | None = None) -> list[Line]:
+    """Texts in a batch against one by one, and candidates in one pass against one by one."""
+    model, tokenizer = build_model(str(EMBEDDED) if settings.quick else folder)
+    texts = make_texts(8 if settings.quick else 32)
     single = next(text for text in texts if text.count("[MASK]") == 1)
     candidates = make_candidates(64, single)
-    settings = {"max_new_tokens_per_blank": LONGEST}
+    limit = {"max_new_tokens_per_blank": LONGEST}
 
     def fill_one_by_one():
-        return [fill_blanks(model, tokenizer, text, **settings) for text in texts]
+        return [fill_blanks(model, tokenizer, text, **limit) for text in texts]
 
     def fill_together():
-        return fill_blanks(model, tokenizer, texts, batch_size=32, **settings)
+        return fill_blanks(model, tokenizer, texts, batch_size=len(texts), **limit)
 
     def rank_together():
         return [filling.log_prob for filling in score_fillings(model, tokenizer, single, candidates)]
@@ -119,13 +98,39 @@ def main():
     torch.testing.assert_close(torch.tensor(rank_together()), torch.tensor(rank()), rtol=1e-4, atol=1e-4)
     alone, together = fill_one_by_one(), fill_together()
     same = sum(a[0].text == b[0].text for a, b in zip(alone, together, strict=True))
-    if same < len(texts):  # possible where two tokens are equally likely, up to rounding
-        print(f"{len(texts) - same} of {len(texts)} texts are filled differently in a batch", file=sys.stderr)
+    # Possible where two tokens are equally likely, up to rounding.
+    note = "" if same == len(texts) else f"{len(texts) - same} texts are filled differently in a batch"
+    filled = take_turns({"together": fill_together, "alone": fill_one_by_one}, settings.rounds)
+    ranked = take_turns({"together": rank_together, "alone": rank}, settings.rounds)
+    name = f"{model.num_parameters() / 1e6:.0f}M parameters"
+    goals = (None, None) if settings.quick else (4.0, 5.0)
+    return [
+        Line(
+            suite="filling",
+            work=f"{name}, {len(texts)} texts with 1 to 4 blanks",
+            peer="one text at a time",
+            goal=goals[0],
+            note=note,
+            **compare(filled, "together", "alone"),
+        ),
+        Line(
+            suite="filling",
+            work=f"{name}, {len(candidates)} candidates for a blank",
+            peer="a forward pass for each",
+            goal=goals[1],
+            **compare(ranked, "together", "alone"),
+        ),
+    ]
 
-    print(f"{model.num_parameters():,} parameters, {torch.get_num_threads()} thread(s), median of {options.rounds}\n")
-    print("| work | one by one | together | times as fast | goal |\n|---|---|---|---|---|")
-    compare("32 texts with 1 to 4 blanks", fill_together, fill_one_by_one, options.rounds, 4)
-    compare("64 candidates for a blank", rank_together, rank, options.rounds, 5)
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="a folder; random weights of the Base shape if not given")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    print(f"{torch.get_num_threads()} thread(s), median of {options.rounds}\n\n{HEADER}")
+    for line in run(Settings(rounds=options.rounds), options.model):
+        print(as_row(line), flush=True)
 
 
 if __name__ == "__main__":
