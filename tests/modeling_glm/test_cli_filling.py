@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -214,9 +215,10 @@ def test_who_reads_may_stop_reading(command):
 
 def test_an_interruption_ends_it():
     command = [sys.executable, "-m", "modeling_glm", "fill", TINY]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=ENVIRONMENT
-    ) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # Shells have what they start in the background ignore the signal.
+    listens = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, preexec_fn=listens, **pipes) as process:
         process.stdin.write(b"The number [MASK].\n" * 32)
         process.stdin.flush()
         process.stdout.readline()  # it is at work, and waits for more
