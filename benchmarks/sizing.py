@@ -174,7 +174,7 @@ def check(args: argparse.Namespace):
     _, shape = make_batch(config, 1, args.check_text)
     sizes = {"labelled_tokens": args.check_rows * shape.labelled, "row_length": shape.row}
     tokens = args.check_rows * shape.row
-    memory = training_memory(config, batch_tokens=tokens, precision="fp32", attention="eager", device="cpu", **sizes)
+    memory = training_memory(config, batch_tokens=tokens, precision="fp32", attention="eager", **sizes)
 
     peak = measure_matmul_peak("cpu")
     # The half before and after the whole, so that a machine that slows down does so for both.

@@ -26,6 +26,7 @@ from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+from .attention_glm import GLMDropout, eager_attention_forward, prefers_eager
 from .choices_glm import choice_loss, class_scores, flatten_choices
 from .configuration_glm import GLMConfig
 from .generation_glm import GLMGenerationMixin
@@ -39,25 +40,6 @@ from .layout_glm import (
     piece_numbers,
     real_tokens,
 )
-
-
-def eager_attention_forward(
-    module: nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float,
-    dropout: float = 0.0,
-    **kwargs: Unpack[TransformersKwargs],
-) -> tuple[torch.Tensor, torch.Tensor]:
-    # Scaling before the product keeps fp16 scores small: what the originals' attention_scale is for.
-    scores = torch.matmul(query * scaling, key.transpose(-1, -2))
-    if attention_mask is not None:
-        scores = scores + attention_mask
-    weights = nn.functional.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
-    weights = nn.functional.dropout(weights, p=dropout, training=module.training)
-    return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
 
 
 class ResidualLinear(nn.Linear):
@@ -77,7 +59,7 @@ class GLMAttention(nn.Module):
         self.is_causal = False  # the mask is always given, or not needed
         self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.dense = ResidualLinear(config.hidden_size, config.hidden_size)
-        self.output_dropout = nn.Dropout(config.hidden_dropout)
+        self.output_dropout = GLMDropout(config.hidden_dropout)
 
     def forward(
         self,
@@ -98,13 +80,16 @@ class GLMAttention(nn.Module):
         attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation, eager_attention_forward
         )
+        dropout = self.attention_dropout if self.training else 0.0
+        if self.config._attn_implementation == "sdpa" and prefers_eager(query, dropout):
+            attention = eager_attention_forward
         attended, weights = attention(
             self,
             query,
             key,
             value,
             attention_mask,
-            dropout=self.attention_dropout if self.training else 0.0,
+            dropout=dropout,
             scaling=self.scaling,
             **kwargs,
         )
@@ -118,7 +103,7 @@ class GLMMLP(nn.Module):
         self.dense_h_to_4h = nn.Linear(config.hidden_size, config.intermediate_size)
         self.activation = ACT2FN[config.hidden_act]
         self.dense_4h_to_h = ResidualLinear(config.intermediate_size, config.hidden_size)
-        self.output_dropout = nn.Dropout(config.hidden_dropout)
+        self.output_dropout = GLMDropout(config.hidden_dropout)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         return self.output_dropout(self.dense_4h_to_h(self.activation(self.dense_h_to_4h(hidden_states))))
@@ -159,7 +144,7 @@ class GLMStack(nn.Module):
         self.block_position_embeddings = (
             nn.Embedding(rows, config.hidden_size) if config.block_position_embeddings else None
         )
-        self.embedding_dropout = nn.Dropout(config.embedding_dropout)
+        self.embedding_dropout = GLMDropout(config.embedding_dropout)
         self.layers = nn.ModuleList(GLMBlock(config, layer_idx) for layer_idx in range(config.num_hidden_layers))
         self.final_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import torch
 
 FP32_BYTES = 4
+MASK_BYTES = 1  # of an element of a dropout mask
 COMPUTE_BYTES = {"fp32": 4, "bf16-mixed": 2}
 OPTIMIZER_BYTES = {"adamw": 8, "sgd": 0}  # per parameter: two moments in fp32, or nothing
 ATTENTIONS = ("eager", "sdpa")
-DEVICES = ("cpu", "cuda")
 LABELLED_SHARE = 0.18  # of the tokens of a row, where 15% of its text are short spans
 
 
@@ -90,7 +90,6 @@ def training_memory(
     gradient_checkpointing: bool = False,
     shards: int = 1,
     attention: Literal["eager", "sdpa"] = "sdpa",
-    device: Literal["cpu", "cuda"] = "cuda",
 ) -> TrainingMemory:
     """
     Bytes that training takes on one device at its peak, without the framework, fragments and the temporary copies of an
@@ -124,7 +123,6 @@ def training_memory(
         gradient_checkpointing: Whether the blocks compute their activations again in the backward pass.
         shards: Over how many devices weights, gradients and optimizer are split.
         attention: "eager" keeps the scores of all heads, "sdpa" (its fused kernels, on GPUs) does not.
-        device: Masks of dropout take a byte per element on "cuda", and as much as what they mask on "cpu".
 
     Raises:
         ValueError: for a number out of range, or a name that is not one of those above.
@@ -136,7 +134,6 @@ def training_memory(
     _require_one_of("optimizer", optimizer, OPTIMIZER_BYTES)
     _require_one_of("precision", precision, COMPUTE_BYTES)
     _require_one_of("attention", attention, ATTENTIONS)
-    _require_one_of("device", device, DEVICES)
 
     compute = COMPUTE_BYTES[precision]
     block, embeddings = _block_parameters(config), _embedding_parameters(config)
@@ -149,7 +146,7 @@ def training_memory(
     else:
         copies = 0
 
-    layer = batch_tokens * _layer_bytes(config, row_length, compute, attention, device)
+    layer = batch_tokens * _layer_bytes(config, row_length, compute, attention)
     if gradient_checkpointing:
         layers = config.num_hidden_layers * batch_tokens * FP32_BYTES * config.hidden_size + layer
     else:
@@ -159,7 +156,7 @@ def training_memory(
         gradients=-(-FP32_BYTES * parameters // shards),
         optimizer=-(-OPTIMIZER_BYTES[optimizer] * parameters // shards),
         copies=copies,
-        activations=layers + _outer_bytes(config, batch_tokens, labelled, compute, device),
+        activations=layers + _outer_bytes(config, batch_tokens, labelled, compute),
     )
 
 
@@ -227,27 +224,26 @@ def _embedding_parameters(config: GLMConfig) -> int:
     return (rows + untied) * config.hidden_size
 
 
-def _layer_bytes(config: GLMConfig, row_length: int, compute: int, attention: str, device: str) -> int:
+def _layer_bytes(config: GLMConfig, row_length: int, compute: int, attention: str) -> int:
     """Kept by one layer for every token."""
     hidden, heads = config.hidden_size, config.num_attention_heads
-    mask = compute if device == "cpu" else 1
     kept = 2 * FP32_BYTES * hidden + 6 * compute * hidden + 2 * compute * _inner_size(config) + 4 * FP32_BYTES
     if config.hidden_dropout > 0:
-        kept += 2 * mask * hidden
+        kept += 2 * MASK_BYTES * hidden
     if attention == "sdpa":
         return kept + FP32_BYTES * heads
     scores = FP32_BYTES
     if config.attention_dropout > 0:
-        scores += mask + compute
+        scores += MASK_BYTES + compute
     elif compute < FP32_BYTES:
         scores += compute  # without dropout, fp32 has the softmax itself and bf16 a copy of it
     return kept + scores * heads * row_length
 
 
-def _outer_bytes(config: GLMConfig, tokens: int, labelled: int, compute: int, device: str) -> int:
+def _outer_bytes(config: GLMConfig, tokens: int, labelled: int, compute: int) -> int:
     """Kept before the first layer and behind the last."""
     hidden = config.hidden_size
-    embedding_mask = 0 if config.embedding_dropout == 0 else (FP32_BYTES if device == "cpu" else 1) * hidden
+    embedding_mask = 0 if config.embedding_dropout == 0 else MASK_BYTES * hidden
     last_norm = FP32_BYTES * (2 * hidden + 2)  # input and output, mean and deviation
     loss = (compute * hidden + 3 * FP32_BYTES * config.vocab_size) * labelled
     return tokens * (embedding_mask + last_norm) + loss

@@ -75,6 +75,7 @@ def test_the_target_is_complete(tmp_path):
         *("config.json", "generation_config.json", "model.safetensors", "README.md"),
         *("tokenizer.json", "tokenizer_config.json", "tokenization_glm.py", "original_vocabularies.py"),
         *(
+            "attention_glm.py",
             "cache_glm.py",
             "choices_glm.py",
             "configuration_glm.py",

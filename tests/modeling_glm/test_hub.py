@@ -27,6 +27,7 @@ from ..fake_hub import TOKEN, Commit, FakeHub, run_hub
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(__file__).parent / "hub_scripts"
 MODEL_CODE = {
+    "attention_glm.py",
     "cache_glm.py",
     "choices_glm.py",
     "configuration_glm.py",
