@@ -156,7 +156,7 @@ def synchronize(device: str):
 
 
 def make_step(model: PreTrainedModel, batch: Batch, bf16: bool) -> Callable[[], None]:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)  # the default of Trainer
 
     def step():
         run_passes(model, batch, bf16)
