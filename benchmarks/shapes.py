@@ -60,6 +60,9 @@ TINY = Shape("Tiny", 256, 2, 4096)  # for --quick and the tests
 SHAPES = {shape.name: shape for shape in (BASE, LARGE, GLM_2B, GLM_10B, TINY)}
 
 
+HALF = ", half as deep"
+
+
 def glm_config(shape: Shape, **overrides: Any) -> GLMConfig:
     ids = {
         key: value % shape.vocabulary for key, value in (GPT2_IDS if shape.vocabulary > 50000 else BERT_IDS).items()
@@ -82,8 +85,13 @@ def build_glm(shape: Shape, model_class: Any = GLMForConditionalGeneration, **ov
 
 
 def build_peer(name: str, shape: Shape, length: int | None = None) -> PreTrainedModel:
-    """GPT-2, BERT, T5 or BART with as many layers in all (half of them in a decoder, where there is one)."""
-    half = shape.layers // 2
+    """
+    GPT-2, BERT, T5 or BART in which a token passes as many layers. T5 and BART have them in the encoder and in the
+    decoder, as T5-Base has twelve of each; "T5, half as deep" has as many in all.
+    """
+    halves = name.endswith(HALF)
+    encoder = shape.layers // 2 if halves else shape.layers
+    decoder = shape.layers - encoder if halves else shape.layers
     positions = length or shape.positions
     makers: dict[str, Any] = {
         "GPT-2": lambda: GPT2LMHeadModel(
@@ -113,8 +121,8 @@ def build_peer(name: str, shape: Shape, length: int | None = None) -> PreTrained
                 d_model=shape.hidden,
                 d_kv=64,
                 d_ff=4 * shape.hidden,
-                num_layers=half,
-                num_decoder_layers=shape.layers - half,
+                num_layers=encoder,
+                num_decoder_layers=decoder,
                 num_heads=shape.heads,
                 decoder_start_token_id=0,
             )
@@ -123,8 +131,8 @@ def build_peer(name: str, shape: Shape, length: int | None = None) -> PreTrained
             BartConfig(
                 vocab_size=shape.vocabulary,
                 d_model=shape.hidden,
-                encoder_layers=half,
-                decoder_layers=shape.layers - half,
+                encoder_layers=encoder,
+                decoder_layers=decoder,
                 encoder_attention_heads=shape.heads,
                 decoder_attention_heads=shape.heads,
                 encoder_ffn_dim=4 * shape.hidden,
@@ -135,7 +143,7 @@ def build_peer(name: str, shape: Shape, length: int | None = None) -> PreTrained
         ),
     }
     torch.manual_seed(0)
-    return makers[name]().eval()
+    return makers[name.removesuffix(HALF)]().eval()
 
 
 def draw_ids(shape: Shape, *size: int, seed: int = 0) -> torch.Tensor:

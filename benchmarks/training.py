@@ -110,7 +110,7 @@ def run(settings: Settings) -> list[Line]:
         rows = 32
     for vocabulary, goal in ((30592, 1.7), (50304, 2.0)):
         shape = base if settings.quick else base.with_vocabulary(vocabulary)
-        peers = ["naive GLM", *(["GPT-2", "T5", "BERT", "BART"] if vocabulary == 30592 else [])]
+        peers = ["naive GLM", *(["GPT-2", "T5", "T5, half as deep", "BART", "BERT"] if vocabulary == 30592 else [])]
         lines += _compare(settings, shape, rows, length, peers, {"naive GLM": goal, "GPT-2": 1.3, "T5": 1.3})
         lines.append(_memory(settings, shape, rows, length, "naive GLM", 1 / 0.6))
     lines += _compare(settings, large, max(1, rows // 4), length, ["naive GLM"], {})
