@@ -39,6 +39,8 @@ def test_set_up_commands_exist():
         "docs/checkpoints.md",
         "docs/cloze.md",
         "docs/filling.md",
+        "docs/performance.md",
+        "docs/pretraining.md",
         "docs/results.md",
         "examples/glm-tiny/README.md",
     ],
