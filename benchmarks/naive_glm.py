@@ -44,7 +44,8 @@ class NaiveGLM(nn.Module):
         stack = self.glm.transformer
         hidden = self.glm.word_embeddings(input_ids)
         hidden = hidden + stack.position_embeddings(position_ids[:, 0])
-        hidden = stack.embedding_dropout(hidden + stack.block_position_embeddings(position_ids[:, 1]))
+        hidden = hidden + stack.block_position_embeddings(position_ids[:, 1])
+        hidden = F.dropout(hidden, self.config.embedding_dropout, self.training)
         kept = []
         for number, layer in enumerate(stack.layers):
             seen = hidden if memory is None else torch.cat((memory[number], hidden), dim=1)
@@ -52,7 +53,8 @@ class NaiveGLM(nn.Module):
             hidden = hidden + self._attend(layer, hidden, seen, mask)
             inner = layer.mlp.dense_h_to_4h(layer.post_attention_layernorm(hidden))
             inner = F.gelu(inner, approximate="tanh")
-            hidden = hidden + layer.mlp.output_dropout(layer.mlp.dense_4h_to_h(inner))
+            inner = F.dropout(layer.mlp.dense_4h_to_h(inner), self.config.hidden_dropout, self.training)
+            hidden = hidden + inner
         hidden = stack.final_layernorm(hidden)
         return F.linear(hidden, self.glm.word_embeddings.weight), kept
 
@@ -72,7 +74,7 @@ class NaiveGLM(nn.Module):
         scores = scores * mask - 10000.0 * (1.0 - mask)
         probabilities = F.dropout(scores.softmax(-1), attention.attention_dropout, self.training)
         mixed = torch.matmul(probabilities, value).transpose(1, 2).flatten(2)
-        return attention.output_dropout(attention.dense(mixed))
+        return F.dropout(attention.dense(mixed), self.config.hidden_dropout, self.training)
 
 
 def make_mask(position_ids: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,6 @@
-"""Attention with its scores in memory, and dropout that is drawn quickly on CPUs."""
+"""Attention of our own for training on CPUs and for its weights, and dropout that is drawn quickly on CPUs."""
+
+from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -7,6 +9,8 @@ from transformers.utils import TransformersKwargs
 
 # A mask of dropout is drawn with so many bits per element: its probability is that asked for to 8 millionths.
 LEVELS = 2**16
+# Scores that a thread handles at a time: a mebibyte.
+CACHED_SCORES = 2**18
 
 
 def eager_attention_forward(
@@ -45,12 +49,99 @@ def eager_attention_forward(
     return attended.transpose(1, 2).contiguous(), weights
 
 
-def prefers_eager(query: torch.Tensor, dropout: float) -> bool:
+def recomputed_attention_forward(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    dropout: float,
+    **kwargs: Unpack[TransformersKwargs],
+) -> tuple[torch.Tensor, None]:
+    """[`eager_attention_forward`] for training on CPUs, which keeps no scores: see [`RecomputedAttention`]."""
+    return RecomputedAttention.apply(query, key, value, attention_mask, scaling, dropout), None
+
+
+def is_recomputed(query: torch.Tensor, dropout: float) -> bool:
     """
-    Whether [`eager_attention_forward`] is faster than `scaled_dot_product_attention`: with dropout on CPUs, where that
-    has the scores in memory too, and draws its mask slowly.
+    Whether [`recomputed_attention_forward`] takes the place of `scaled_dot_product_attention`: with dropout on CPUs, where
+    that has all scores in memory and draws its masks slowly.
     """
-    return dropout > 0 and draws_quickly(query)
+    return 0 < dropout < 1 and query.dtype == torch.float32 and draws_quickly(query) and query.requires_grad
+
+
+class RecomputedAttention(torch.autograd.Function):
+    """
+    Attention with dropout whose backward pass computes the scores again (Dao et al. 2022, section 3.1), so that of all
+    scores only the bools of the mask of dropout are kept. Heads are handled a few at a time, as many as fit into caches.
+    """
+
+    @staticmethod
+    def forward(ctx, query, key, value, mask, scaling, dropout):
+        rows, heads, length, size = query.shape
+        attended = query.new_empty(rows, length, heads, size)
+        kept = torch.empty(rows, heads, length, key.shape[2], dtype=torch.bool)
+        scale = 1.0
+        for row, part, added in _parts(query, key, mask):
+            weights = _weights(query[row, part], key[row, part], added, scaling)
+            kept[row, part], scale = draw_kept(weights, dropout)
+            weights *= kept[row, part]
+            attended[row, :, part] = torch.bmm(weights, value[row, part]).mul_(scale).transpose(0, 1)
+        ctx.save_for_backward(query, key, value, mask, kept, attended)
+        ctx.scaling, ctx.scale = scaling, scale
+        return attended
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        query, key, value, mask, kept, attended = ctx.saved_tensors
+        gradients = [torch.empty_like(states, memory_format=torch.contiguous_format) for states in (query, key, value)]
+        for row, part, added in _parts(query, key, mask):
+            weights = _weights(query[row, part], key[row, part], added, ctx.scaling)
+            outer = gradient[row, :, part].transpose(0, 1)
+            # What softmax takes off: the product of gradient and output of each query.
+            mean = (outer * attended[row, :, part].transpose(0, 1)).sum(-1, keepdim=True)
+            outer = outer * ctx.scale
+            through = torch.bmm(outer, value[row, part].transpose(1, 2)).mul_(kept[row, part])
+            through.sub_(mean).mul_(weights)
+            gradients[0][row, part] = torch.bmm(through, key[row, part]).mul_(ctx.scaling)
+            gradients[1][row, part] = torch.bmm(through.transpose(1, 2), query[row, part]).mul_(ctx.scaling)
+            weights *= kept[row, part]
+            gradients[2][row, part] = torch.bmm(weights.transpose(1, 2), outer)
+        return *gradients, None, None, None
+
+
+def _parts(
+    query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None
+) -> Iterator[tuple[int, slice, torch.Tensor | None]]:
+    """Rows, so many heads of each at a time that their scores fit into caches, and what is added to these."""
+    rows, heads, length, _ = query.shape
+    threads = torch.get_num_threads()
+    step = threads * max(1, CACHED_SCORES // (length * key.shape[2]))
+    for row in range(rows):
+        added = _added(mask, row)
+        for start in range(0, heads, step):
+            yield row, slice(start, start + step), added
+
+
+def _added(mask: torch.Tensor | None, row: int) -> torch.Tensor | None:
+    """What is added to the scores of a row: (1, seq, keys)."""
+    if mask is None:
+        return None
+    mask = mask[row if len(mask) > 1 else 0]
+    if mask.dtype != torch.bool:
+        return mask
+    return torch.zeros(mask.shape).masked_fill_(~mask, torch.finfo(torch.float32).min)
+
+
+def _weights(query: torch.Tensor, key: torch.Tensor, added: torch.Tensor | None, scaling: float) -> torch.Tensor:
+    """The softmax of the scores: (heads, seq, keys)."""
+    if added is None:
+        scores = torch.bmm(query, key.transpose(1, 2)).mul_(scaling)
+    else:
+        scores = torch.baddbmm(added, query, key.transpose(1, 2), alpha=scaling)
+    return torch.softmax(scores, dim=-1)
 
 
 class GLMDropout(nn.Dropout):

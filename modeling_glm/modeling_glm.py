@@ -26,7 +26,7 @@ from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
-from .attention_glm import GLMDropout, eager_attention_forward, prefers_eager
+from .attention_glm import GLMDropout, eager_attention_forward, is_recomputed, recomputed_attention_forward
 from .choices_glm import choice_loss, class_scores, flatten_choices
 from .configuration_glm import GLMConfig
 from .generation_glm import GLMGenerationMixin
@@ -81,8 +81,8 @@ class GLMAttention(nn.Module):
             self.config._attn_implementation, eager_attention_forward
         )
         dropout = self.attention_dropout if self.training else 0.0
-        if self.config._attn_implementation == "sdpa" and prefers_eager(query, dropout):
-            attention = eager_attention_forward
+        if self.config._attn_implementation == "sdpa" and is_recomputed(query, dropout):
+            attention = recomputed_attention_forward
         attended, weights = attention(
             self,
             query,

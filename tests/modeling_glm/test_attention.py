@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from modeling_glm import GLMForConditionalGeneration, attention_glm
-from modeling_glm.attention_glm import GLMDropout, draw_kept, eager_attention_forward
+from modeling_glm.attention_glm import (
+    GLMDropout,
+    draw_kept,
+    eager_attention_forward,
+    recomputed_attention_forward,
+)
 from tests.conftest import make_model
 
 
@@ -88,11 +93,49 @@ def test_attention_with_dropout_has_the_same_mean():
     assert (attended[0] != attended[1]).any()
 
 
+@pytest.mark.parametrize("given_mask", ["none", "bool", "shared", "added"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_recomputed_attention_is_the_eager_one_with_the_same_mask_of_dropout(monkeypatch, given_mask, threads):
+    """Output and gradients, with what is kept a function of the place alone."""
+
+    def keep(states, probability):
+        row = torch.arange(states.numel()).view(states.shape) % (states.shape[-1] * states.shape[-2])
+        return row % 3 != 0, 1.5
+
+    monkeypatch.setattr(attention_glm, "draw_kept", keep)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(attention_glm, "CACHED_SCORES", 50)  # so that heads are apart
+    torch.manual_seed(0)
+    states = torch.randn(3, 2, 5, 6, 8)
+    allowed = torch.rand(1 if given_mask == "shared" else 2, 1, 6, 6) < 0.7
+    allowed[..., 0] = True
+    mask = None if given_mask == "none" else allowed
+    if given_mask == "added":
+        mask = torch.zeros(2, 1, 6, 6).masked_fill(~allowed, -1e30)
+    outer = torch.randn(2, 6, 5, 8)
+    module = torch.nn.Module().train()
+    found = []
+    for attend in (eager_attention_forward, recomputed_attention_forward):
+        query, key, value = (part.clone().requires_grad_() for part in states.unbind())
+        attended, _ = attend(module, query, key, value, mask, scaling=0.3, dropout=0.3)
+        (attended * outer).sum().backward()
+        found.append((attended.detach(), query.grad, key.grad, value.grad))
+    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-4)
+
+
+def test_recomputed_attention_keeps_no_scores():
+    query, key, value = (torch.randn(1, 4, 64, 8, requires_grad=True) for _ in range(3))
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+        recomputed_attention_forward(torch.nn.Module(), query, key, value, None, scaling=1.0, dropout=0.1)
+    assert [tensor.dtype for tensor in kept if tensor.numel() == 4 * 64 * 64] == [torch.bool]
+
+
 def test_training_on_cpus_with_dropout_takes_it_in_place_of_sdpa(monkeypatch):
     called = []
-    original = eager_attention_forward
+    original = recomputed_attention_forward
     monkeypatch.setattr(
-        "modeling_glm.modeling_glm.eager_attention_forward",
+        "modeling_glm.modeling_glm.recomputed_attention_forward",
         lambda *args, **kwargs: called.append(kwargs["dropout"]) or original(*args, **kwargs),
     )
     model = make_model(GLMForConditionalGeneration, attn_implementation="sdpa", attention_dropout=0.1)
@@ -101,14 +144,18 @@ def test_training_on_cpus_with_dropout_takes_it_in_place_of_sdpa(monkeypatch):
     assert called == [0.1] * model.config.num_hidden_layers
     called.clear()
     model.eval()(ids)
-    model.config.attention_dropout = 0.0
+    with torch.no_grad():
+        model.train()(ids)
+    with torch.autocast("cpu", torch.bfloat16):
+        model.train()(ids)
     for layer in model.glm.transformer.layers:
         layer.attention.attention_dropout = 0.0
     model.train()(ids)
     assert called == []
 
 
-def test_loss_and_gradients_agree_with_those_of_torch_s_attention(monkeypatch):
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_loss_and_gradients_agree_with_those_of_torch_s_attention(monkeypatch, implementation):
     """Without draws: what is kept is told."""
     monkeypatch.setattr(attention_glm, "draw_kept", lambda states, p: (torch.ones_like(states, dtype=torch.bool), 1.0))
     ids = torch.tensor([[2, 11, 3, 12, 1, 6, 13, 14], [2, 3, 14, 12, 1, 6, 15, 16]])
@@ -116,7 +163,7 @@ def test_loss_and_gradients_agree_with_those_of_torch_s_attention(monkeypatch):
     results = []
     for dropout in (0.1, 0.0):
         settings = {"hidden_dropout": dropout, "attention_dropout": dropout, "embedding_dropout": dropout}
-        model = make_model(GLMForConditionalGeneration, attn_implementation="sdpa", **settings).train()
+        model = make_model(GLMForConditionalGeneration, attn_implementation=implementation, **settings).train()
         loss = model(ids, labels=labels).loss
         loss.backward()
         results.append((loss.detach(), [parameter.grad for parameter in model.parameters()]))
