@@ -535,11 +535,10 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
         )
         hidden_states = outputs.last_hidden_state[:, input_ids.shape[1] :]
         # One distribution gives the first token of every choice, and all that choices of one token need.
-        first = self._predict(hidden_states[:, 0]).float().log_softmax(-1)
+        later = choice_ids[..., 1:].flatten(1)
+        first, later = self._predict_together(hidden_states[:, 0], hidden_states[:, 1:], later)
         scores = first.gather(1, choice_ids[..., 0].clamp(min=0)).masked_fill(~present[..., 0], 0.0)
-        if length > 1:
-            later = self._token_scores(hidden_states[:, 1:], choice_ids[..., 1:].flatten(1))
-            scores = scores + later.view(num_rows, num_choices, length - 1).sum(-1)
+        scores = scores + later.view(num_rows, num_choices, length - 1).sum(-1)
         return present.sum(-1).view(shape), scores.view(shape), outputs
 
     def _score_rows(self, input_ids, attention_mask, position_ids, choice_ids, **kwargs):
@@ -581,6 +580,20 @@ class GLMForMultipleChoice(GLMPreTrainedModel):
             f"(ids {self.config.mask_token_ids}) into every text.",
         )
         return position_ids[:, 0].gather(1, is_next.int().argmax(-1, keepdim=True))
+
+    def _predict_together(
+        self, first: torch.Tensor, hidden_states: torch.Tensor, targets: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        The log-probabilities of all words behind `first`, (rows, vocabulary), and those of the targets, 0 where they are
+        -100, (rows, seq). The projection is read once for both: for few tokens that is what it costs.
+        """
+        if torch.compiler.is_compiling():
+            return self._predict(first).float().log_softmax(-1), self._token_scores(hidden_states, targets)
+        wanted = targets != -100
+        logits = self._predict(torch.cat((first, hidden_states[wanted]))).float()
+        scores = -nn.functional.cross_entropy(logits[len(first) :], targets[wanted], reduction="none")
+        return logits[: len(first)].log_softmax(-1), scores.new_zeros(targets.shape).masked_scatter(wanted, scores)
 
     def _token_scores(self, hidden_states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Log-probability in fp32 of every target, 0 where it is -100: (batch, seq)."""
