@@ -41,10 +41,10 @@ def _tokenization(settings: Settings, tokenizer: GLMTokenizer, texts: list[str])
 def _batches(settings: Settings, tokenizer: GLMTokenizer, texts: list[str]) -> list[Line]:
     collator = DataCollatorForBlankInfilling(tokenizer)
     ids = np.concatenate([tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts])
-    size = 64 if settings.quick else 500
+    size = 64 if settings.quick else 512
     features = [
         {"input_ids": ids[n * size : (n + 1) * size].tolist(), "sample_id": n}
-        for n in range(min(32, len(ids) // size))
+        for n in range(min(16 if settings.quick else 64, len(ids) // size))
     ]
     seconds = take_turns(
         {"ours": lambda: collator(features), "naive": lambda: naive_batch(features, collator)}, settings.rounds
