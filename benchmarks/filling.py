@@ -65,7 +65,7 @@ def rank_one_by_one(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer,
     return scores
 
 
-def build_model(folder: str | None, quick: bool = False) -> tuple[GLMForConditionalGeneration, GLMTokenizer]:
+def build_model(folder: str | None) -> tuple[GLMForConditionalGeneration, GLMTokenizer]:
     """A model with its tokenizer: that of a folder, or random weights of the Base shape."""
     tokenizer = GLMTokenizer.from_pretrained(folder or EMBEDDED)
     if folder:

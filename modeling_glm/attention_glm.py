@@ -32,10 +32,7 @@ def eager_attention_forward(
     # Scaling before the product keeps fp16 scores small: what the originals' attention_scale is for.
     scores = torch.matmul(query * scaling, key.transpose(-1, -2))
     if attention_mask is not None:
-        if attention_mask.dtype == torch.bool:
-            added = torch.zeros_like(attention_mask, dtype=scores.dtype)
-            attention_mask = added.masked_fill_(~attention_mask, torch.finfo(scores.dtype).min)
-        scores += attention_mask
+        scores += _as_added(attention_mask, scores.dtype)
     weights = nn.functional.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
     scale = None
     if dropout > 0 and module.training and draws_quickly(weights):
@@ -129,10 +126,14 @@ def _added(mask: torch.Tensor | None, row: int) -> torch.Tensor | None:
     """What is added to the scores of a row: (1, seq, keys)."""
     if mask is None:
         return None
-    mask = mask[row if len(mask) > 1 else 0]
+    return _as_added(mask[row if len(mask) > 1 else 0], torch.float32)
+
+
+def _as_added(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A mask of bools as what is added to scores; others are that already."""
     if mask.dtype != torch.bool:
         return mask
-    return torch.zeros(mask.shape).masked_fill_(~mask, torch.finfo(torch.float32).min)
+    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
 
 
 def _weights(query: torch.Tensor, key: torch.Tensor, added: torch.Tensor | None, scaling: float) -> torch.Tensor:

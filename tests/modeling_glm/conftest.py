@@ -1,4 +1,4 @@
-"""The command modeling-glm, run in the process of the test."""
+"""The command modeling-glm, run in the process of the test, and what several tests know of the uploaded code."""
 
 import io
 import signal
@@ -8,6 +8,17 @@ from typing import NamedTuple
 import pytest
 
 from modeling_glm import cli
+
+# What is uploaded of the models' code.
+MODEL_CODE = {
+    "attention_glm.py",
+    "cache_glm.py",
+    "choices_glm.py",
+    "configuration_glm.py",
+    "generation_glm.py",
+    "layout_glm.py",
+    "modeling_glm.py",
+}
 
 
 class Result(NamedTuple):

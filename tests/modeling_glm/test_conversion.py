@@ -27,6 +27,7 @@ from ..checkpoints import (
     weights_of,
 )
 from ..conftest import TOKEN_IDS, golden_tensors, make_model, tiny_config
+from .conftest import MODEL_CODE
 
 
 @pytest.mark.parametrize("number", SHARDED)
@@ -74,15 +75,7 @@ def test_the_target_is_complete(tmp_path):
     assert names == {
         *("config.json", "generation_config.json", "model.safetensors", "README.md"),
         *("tokenizer.json", "tokenizer_config.json", "tokenization_glm.py", "original_vocabularies.py"),
-        *(
-            "attention_glm.py",
-            "cache_glm.py",
-            "choices_glm.py",
-            "configuration_glm.py",
-            "generation_glm.py",
-            "layout_glm.py",
-            "modeling_glm.py",
-        ),
+        *MODEL_CODE,
     }
     config = json.loads((tmp_path / "glm" / "config.json").read_text())
     assert config["auto_map"]["AutoModelForSeq2SeqLM"] == "modeling_glm.GLMForConditionalGeneration"

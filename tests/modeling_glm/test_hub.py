@@ -23,18 +23,10 @@ from modeling_glm.model_card import TASKS, write_model_card
 from ..checkpoints import ORIGINAL, assert_same, weights_of
 from ..conftest import make_model, tiny_config
 from ..fake_hub import TOKEN, Commit, FakeHub, run_hub
+from .conftest import MODEL_CODE
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(__file__).parent / "hub_scripts"
-MODEL_CODE = {
-    "attention_glm.py",
-    "cache_glm.py",
-    "choices_glm.py",
-    "configuration_glm.py",
-    "generation_glm.py",
-    "layout_glm.py",
-    "modeling_glm.py",
-}
 TOKENIZER_CODE = {"original_vocabularies.py", "tokenization_glm.py"}
 TEXT = "The quick brown [MASK] jumps over the [MASK] dog."
 CHOICES = [[" fox", " dog", " lazy cat"]]
