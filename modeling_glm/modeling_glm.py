@@ -40,6 +40,7 @@ from .layout_glm import (
     piece_numbers,
     real_tokens,
 )
+from .mlp_glm import project_activated
 
 
 class ResidualLinear(nn.Linear):
@@ -106,7 +107,8 @@ class GLMMLP(nn.Module):
         self.output_dropout = GLMDropout(config.hidden_dropout)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        return self.output_dropout(self.dense_4h_to_h(self.activation(self.dense_h_to_4h(hidden_states))))
+        hidden_states = self.dense_h_to_4h(hidden_states)
+        return self.output_dropout(project_activated(self.dense_4h_to_h, self.activation, hidden_states))
 
 
 class GLMBlock(GradientCheckpointingLayer):

@@ -17,6 +17,7 @@ MODEL_CODE = {
     "configuration_glm.py",
     "generation_glm.py",
     "layout_glm.py",
+    "mlp_glm.py",
     "modeling_glm.py",
 }
 
