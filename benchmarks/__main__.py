@@ -27,7 +27,7 @@ from .settings import Settings
 from .shapes import BASE, GLM_2B, GLM_10B, LARGE, TINY
 
 SUITES = {
-    "cpu": ("training", "scoring", "decoding", "filling", "starting", "data", "growth"),
+    "cpu": ("training", "scoring", "decoding", "quantization", "filling", "starting", "data", "growth"),
     "gpu": ("training", "scoring", "decoding"),
 }
 

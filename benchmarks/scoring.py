@@ -1,5 +1,7 @@
 """Scoring choices for a blank: together, one forward pass for each, and as the originals pack them."""
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn import functional as F
 
@@ -57,20 +59,21 @@ def score_packed(
 
 def run(settings: Settings) -> list[Line]:
     shape = TINY if settings.quick else BASE.with_vocabulary(50304)
-    lines = _compare_counts(settings, shape, 128)
-    if not settings.quick:
-        lines += _compare_counts(settings, BASE, 128)
-    return lines
+    if settings.quick:
+        return _compare_counts(settings, shape, 2, 128, (2, 8))
+    lines = _compare_counts(settings, shape, 1, 128, (2, 8, 64))
+    lines += _compare_counts(settings, shape, 4, 128, (8,))
+    return lines + _compare_counts(settings, BASE, 1, 128, (2, 8, 64))
 
 
-def _compare_counts(settings: Settings, shape: Shape, length: int) -> list[Line]:
+def _compare_counts(settings: Settings, shape: Shape, rows: int, length: int, counts: Sequence[int]) -> list[Line]:
     model = build_glm(shape, GLMForMultipleChoice).to(settings.device)
     naive = NaiveGLM(model).eval()
-    contexts = make_contexts(model.config, shape, 1, length)
+    contexts = make_contexts(model.config, shape, rows, length)
     blank = int((contexts[0] == model.config.mask_token_id).nonzero()[0])
     lines = []
-    for number in (2, 8) if settings.quick else (2, 8, 64):
-        choices = draw_ids(shape, 1, number, LENGTH, seed=2)
+    for number in counts:
+        choices = draw_ids(shape, rows, number, LENGTH, seed=2)
         layout = pack_choices(contexts, choices, blank, model.config.sop_token_id)
         moved = [part.to(settings.device) for part in (contexts, choices, *layout)]
         ours = _together(model, *moved[:2])
@@ -84,7 +87,7 @@ def _compare_counts(settings: Settings, shape: Shape, length: int) -> list[Line]
             "naive packed GLM": lambda m=tuple(moved[2:]), b=moved[1]: score_packed(naive, m, b),
         }
         seconds = take_turns(runs, settings.rounds, settings.device)
-        work = f"{shape.name}, vocabulary {shape.vocabulary}, {number} choices of {LENGTH} tokens, context {length}"
+        work = f"{shape.name}, vocabulary {shape.vocabulary}, {number} choices of {LENGTH} tokens, context {rows} x {length}"
         at_50304 = shape.vocabulary == 50304
         goals = {"one forward pass for each": 3.0, "naive packed GLM": 1.4 if at_50304 else None}
         lines += [

@@ -42,9 +42,18 @@ from .layout_glm import (
 )
 from .mlp_glm import project_activated
 
+# The mark of projections that `residual_projection` makes.
+RESIDUAL = "_glm_residual"
 
-class ResidualLinear(nn.Linear):
-    """A projection back into the residual stream, which starts smaller the more of them there are."""
+
+def residual_projection(in_features: int, out_features: int) -> nn.Linear:
+    """
+    A projection back into the residual stream, which starts smaller the more of them there are. It is marked, not of a
+    class of its own, so that what looks for plain linear layers (quantization is one) finds it.
+    """
+    projection = nn.Linear(in_features, out_features)
+    setattr(projection, RESIDUAL, True)
+    return projection
 
 
 class GLMAttention(nn.Module):
@@ -59,7 +68,7 @@ class GLMAttention(nn.Module):
         self.attention_dropout = config.attention_dropout
         self.is_causal = False  # the mask is always given, or not needed
         self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.dense = ResidualLinear(config.hidden_size, config.hidden_size)
+        self.dense = residual_projection(config.hidden_size, config.hidden_size)
         self.output_dropout = GLMDropout(config.hidden_dropout)
 
     def forward(
@@ -103,7 +112,7 @@ class GLMMLP(nn.Module):
         assert config.intermediate_size is not None  # the config fills it in
         self.dense_h_to_4h = nn.Linear(config.hidden_size, config.intermediate_size)
         self.activation = ACT2FN[config.hidden_act]
-        self.dense_4h_to_h = ResidualLinear(config.intermediate_size, config.hidden_size)
+        self.dense_4h_to_h = residual_projection(config.intermediate_size, config.hidden_size)
         self.output_dropout = GLMDropout(config.hidden_dropout)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
@@ -205,7 +214,7 @@ class GLMPreTrainedModel(PreTrainedModel):
         elif isinstance(module, nn.Embedding):
             init.normal_(module.weight, mean=0.0, std=std)
         elif isinstance(module, nn.Linear):
-            if isinstance(module, ResidualLinear):
+            if hasattr(module, RESIDUAL):
                 std /= math.sqrt(2 * self.config.num_hidden_layers)
             init.normal_(module.weight, mean=0.0, std=std)
             if module.bias is not None:

@@ -1,5 +1,6 @@
 """What the benchmarks compare gives the same numbers, and what they report is what they measured."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import torch
 from benchmarks import __main__ as command
 from benchmarks import growth, measuring, report, scoring, training
 from benchmarks.naive_glm import NaiveGLM, decode, loss_everywhere
+from benchmarks.quantization import to_int8
 from benchmarks.settings import Settings
 from benchmarks.shapes import BASE, TINY, build_glm, build_peer, draw_ids, make_contexts
 from modeling_glm import GLMForMultipleChoice
@@ -177,6 +179,16 @@ def test_wrong_arguments_are_refused(arguments, message, capsys, monkeypatch):
         command.parse(arguments)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_int8_reaches_every_projection_and_changes_little():
+    model = build_glm(TINY)
+    quantized = to_int8(copy.deepcopy(model))
+    assert not [name for name, module in quantized.named_modules() if isinstance(module, torch.nn.Linear)]
+    contexts = make_contexts(model.config, TINY, 2, 32)
+    with torch.inference_mode():
+        found, expected = quantized(contexts).logits, model(contexts).logits
+    assert 0 < (found - expected).square().mean() < 1e-3 * expected.square().mean()
 
 
 @pytest.mark.slow
