@@ -1,12 +1,15 @@
 """A training step (forward, backward, AdamW): time against peers, share of the matmul limit, peak memory."""
 
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from modeling_glm import DataCollatorForBlankInfilling, GLMConfig, GLMTokenizer
 from modeling_glm.layout_glm import compute_position_ids
 
-from .measuring import Line, PeakMemory, compare, run_alone, take_turns
+from .measuring import ROOT, Line, PeakMemory, compare, run_alone, take_turns
 from .naive_glm import NaiveGLM, loss_everywhere
 from .pretrain_step import split_row
 from .settings import Settings
@@ -112,7 +115,7 @@ def run(settings: Settings) -> list[Line]:
     lines += _compare(settings, large, max(1, rows // 4), length, ["naive GLM"], {})
     lines += _compare_precision(settings, base, rows, length)
     lines += _compare_checkpointing(settings, base, rows, length)
-    return lines
+    return lines + _compare_packing(settings, base, length)
 
 
 def _compare(
@@ -202,3 +205,45 @@ def _compare_checkpointing(settings: Settings, shape: Shape, rows: int, length: 
             unit="GiB",
         ),
     ]
+
+
+def _compare_packing(settings: Settings, shape: Shape, length: int) -> list[Line]:
+    """The same texts of the embedded corpus in a row each, padded to the longest, and several to a row."""
+    if str(ROOT / "examples") not in sys.path:
+        sys.path.insert(0, str(ROOT / "examples"))
+    from corpus import build_splits
+
+    tokenizer = GLMTokenizer.from_pretrained(ROOT / "examples" / "glm-tiny")
+    texts = [document.text for document in build_splits()[0][: 16 if settings.quick else 64]]
+    features = [
+        {"input_ids": ids, "sample_id": number}
+        for number, ids in enumerate(tokenizer(texts, add_special_tokens=False)["input_ids"])
+    ]
+    known = GLMConfig.from_pretrained(ROOT / "examples" / "glm-tiny").to_dict()
+    ids = {name: number for name, number in known.items() if name.endswith("token_id") and number is not None}
+    model = build_glm(shape.with_vocabulary(len(tokenizer)), **ids).train().to(settings.device)
+    steps, sizes = {}, {}
+    for name, packed_length in (("packed", length), ("padded", None)):
+        batch = DataCollatorForBlankInfilling(tokenizer, packed_length=packed_length)(features)
+        sizes[name] = " x ".join(map(str, batch["input_ids"].shape))
+        steps[name] = optimizing(model, {key: value.to(settings.device) for key, value in batch.items()})
+    return [
+        Line(
+            suite="training",
+            work=f"{shape.name}, {len(texts)} texts packed into {sizes['packed']} tokens",
+            peer=f"padded to {sizes['padded']}",
+            **compare(take_turns(steps, settings.rounds, settings.device), "packed", "padded"),
+        )
+    ]
+
+
+def optimizing(model: Any, batch: Batch) -> Callable[[], None]:
+    """A step of a model on a batch."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+
+    def step():
+        model(**batch).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
