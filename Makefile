@@ -3,9 +3,6 @@ PYTHON ?= python3
 MODEL ?=
 SPACE ?= runs/space
 LOWEST = transformers==5.10.1
-# Tests run side by side, each on one core.
-SIDE_BY_SIDE = OMP_NUM_THREADS=1
-PROCESSES = --numprocesses auto --maxprocesses 8 --dist worksteal
 .PHONY: demo app space test test-lowest lint tiny card clean
 
 demo: .venv/ready
@@ -25,11 +22,11 @@ space:
 	find '$(SPACE)' -name __pycache__ -prune -exec rm -r {} +
 
 test: .venv/ready
-	$(SIDE_BY_SIDE) .venv/bin/python -m pytest $(PROCESSES)
+	.venv/bin/python -m pytest
 
 # The tests on the lowest version of Transformers that the package claims, and what goes with it.
 test-lowest: .venv-lowest/ready
-	$(SIDE_BY_SIDE) .venv-lowest/bin/python -m pytest $(PROCESSES) -p no:cacheprovider -m "not slow" tests/modeling_glm tests/tokenization tests/test_readme.py
+	.venv-lowest/bin/python -m pytest -p no:cacheprovider -m "not slow" tests/modeling_glm tests/tokenization tests/test_readme.py
 
 lint: .venv/ready
 	.venv/bin/ruff check .

@@ -188,7 +188,7 @@ def test_int8_reaches_every_projection_and_changes_little():
     contexts = make_contexts(model.config, TINY, 2, 32)
     with torch.inference_mode():
         found, expected = quantized(contexts).logits, model(contexts).logits
-    assert 0 < (found - expected).square().mean() < 1e-3 * expected.square().mean()
+    assert 0 < (found - expected).square().mean() < 1e-2 * expected.square().mean()
 
 
 @pytest.mark.slow
