@@ -1,7 +1,5 @@
 """The half of the MLP behind its activation, which in training on CPUs keeps no activations."""
 
-from collections.abc import Callable
-
 import torch
 from torch import nn
 
@@ -45,7 +43,7 @@ class RecomputedActivation(torch.autograd.Function):
     """`linear(activation(states), weight, bias)` that keeps the states alone."""
 
     @staticmethod
-    def forward(ctx, states, weight, bias, activation: Callable[[torch.Tensor], torch.Tensor]):
+    def forward(ctx, states, weight, bias, activation: nn.Module):
         ctx.save_for_backward(states, weight)
         ctx.activation = activation
         return nn.functional.linear(activation(states), weight, bias)
@@ -56,7 +54,8 @@ class RecomputedActivation(torch.autograd.Function):
         states, weight = ctx.saved_tensors
         with torch.enable_grad():
             states = states.detach().requires_grad_()
-            activated = ctx.activation(states)
+            # Its forward alone: hooks on modules, as of counters of operations, are not for a backward pass.
+            activated = ctx.activation.forward(states)
         gradients: list[torch.Tensor | None] = [None] * 4
         rows = gradient.flatten(0, -2)
         if ctx.needs_input_grad[0]:

@@ -33,7 +33,8 @@ class TrainingMemory:
         gradients: Of the same size.
         optimizer: Its state.
         copies: Of weights: those in bf16 that autocast makes, or what sharding gathers for the moment.
-        activations: What the forward pass keeps for the backward pass, and the logits of the loss.
+        activations: What the forward pass keeps for the backward pass, and the logits of the loss. In fp32 on CPUs it is
+            less by the outputs of the MLPs' activation functions, which are computed again there.
     """
 
     weights: int
