@@ -12,11 +12,10 @@ from torch import nn
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
 
 from .decoding import Decoder
+from .filling import EMBEDDED
 from .measuring import ROOT, Line, compare, take_turns
 from .settings import Settings
 from .shapes import BASE, TINY, build_glm, make_contexts
-
-EMBEDDED = ROOT / "examples" / "glm-tiny"
 
 
 def to_bf16(model: Any) -> Any:

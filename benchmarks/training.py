@@ -61,16 +61,7 @@ def make_step(name: str, shape: Shape, rows: int, length: int, device: str = "cp
         def loss() -> torch.Tensor:
             return model(**batch).loss
 
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-
-    def step():
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
-            value = loss()
-        value.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step, loss
+    return optimizing(model, loss, device, bf16), loss
 
 
 def make_peer_batch(name: str, shape: Shape, rows: int, length: int) -> Batch:
@@ -226,7 +217,8 @@ def _compare_packing(settings: Settings, shape: Shape, length: int) -> list[Line
     for name, packed_length in (("packed", length), ("padded", None)):
         batch = DataCollatorForBlankInfilling(tokenizer, packed_length=packed_length)(features)
         sizes[name] = " x ".join(map(str, batch["input_ids"].shape))
-        steps[name] = optimizing(model, {key: value.to(settings.device) for key, value in batch.items()})
+        moved = {key: value.to(settings.device) for key, value in batch.items()}
+        steps[name] = optimizing(model, lambda moved=moved: model(**moved).loss, settings.device)
     return [
         Line(
             suite="training",
@@ -237,12 +229,16 @@ def _compare_packing(settings: Settings, shape: Shape, length: int) -> list[Line
     ]
 
 
-def optimizing(model: Any, batch: Batch) -> Callable[[], None]:
-    """A step of a model on a batch."""
+def optimizing(
+    model: Any, loss: Callable[[], torch.Tensor], device: str = "cpu", bf16: bool = False
+) -> Callable[[], None]:
+    """A step with AdamW down a loss of a model."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
 
     def step():
-        model(**batch).loss.backward()
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
+            value = loss()
+        value.backward()
         optimizer.step()
         optimizer.zero_grad()
 
