@@ -37,9 +37,9 @@ lint: .venv/ready
 tiny: .venv/ready
 	.venv/bin/python examples/03_pretrain.py --export examples/glm-tiny --export_dtype bfloat16
 
-# Writes MODEL_CARD.md anew: its text is in modeling_glm/project_card.py, its figures follow from the presets.
+# Writes MODEL_CARD.md anew: its text is in modeling_glm/hub/project_card.py, its figures follow from the presets.
 card: .venv/ready
-	.venv/bin/python -m modeling_glm.project_card MODEL_CARD.md
+	.venv/bin/python -m modeling_glm.hub.project_card MODEL_CARD.md
 
 .venv/ready: requirements.txt setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv

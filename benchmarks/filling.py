@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional as F
 
 from modeling_glm import GLMConfig, GLMForConditionalGeneration, GLMTokenizer, fill_blanks, score_fillings
-from modeling_glm.fillings import encode_answers
+from modeling_glm.filling.results import encode_answers
 
 from .measuring import ROOT, Line, compare, take_turns
 from .report import HEADER, as_row

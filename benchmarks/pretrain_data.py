@@ -26,7 +26,7 @@ from modeling_glm import DataCollatorForBlankInfilling, GLMConfig, GLMForConditi
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-from tests.tokenization import naive_infilling  # noqa: E402
+from tests.support import naive_infilling  # noqa: E402
 
 MIXTURES = {
     "token": {"token": 1.0},

@@ -40,7 +40,7 @@ from transformers import (
 
 from modeling_glm import GLMConfig, GLMForConditionalGeneration
 from modeling_glm.configuration_glm import BERT_IDS
-from modeling_glm.sizing import measure_matmul_peak
+from modeling_glm.inspection.sizing import measure_matmul_peak
 
 VOCABULARY = 30592
 SPAN = 3  # tokens of a piece of GLM

@@ -5,7 +5,7 @@ What pretraining takes: the table of docs/pretraining.md, for every published si
     python benchmarks/sizing.py
     python benchmarks/sizing.py --no-check --rows 8 --devices 16
 
-The table is predicted (modeling_glm/sizing.py says how). Objectives and lengths are those of examples/recipes, and of
+The table is predicted (modeling_glm/inspection/sizing.py says how). Objectives and lengths are those of examples/recipes, and of
 its first phase where there are two; a billion tokens are tokens of the corpus, of which a row holds as many as a text
 of the recipe has at most.
 
@@ -32,8 +32,8 @@ import yaml
 
 from modeling_glm import GLMConfig, GLMForConditionalGeneration
 from modeling_glm.configuration_glm import PRESETS
-from modeling_glm.model_card import count_parameters
-from modeling_glm.sizing import measure_matmul_peak, training_flops, training_memory
+from modeling_glm.hub.card import count_parameters
+from modeling_glm.inspection.sizing import measure_matmul_peak, training_flops, training_memory
 
 RECIPES = Path(__file__).parents[1] / "examples" / "recipes"
 UNPUBLISHED = {"glm-doc": "glm-410m"}  # trained with the same two objectives

@@ -27,7 +27,7 @@ from transformers import BertGenerationTokenizer, ClvpTokenizer
 from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
 from modeling_glm import GLMTokenizer
-from tests.original_files import VOCABULARIES, write_vocabulary
+from tests.support.original_files import VOCABULARIES, write_vocabulary
 
 Encode = Callable[[list[str]], list[list[int]]]
 

@@ -32,7 +32,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from modeling_glm.files import whole_folder  # importing the package makes the Auto classes know GLM
+from modeling_glm.utils.files import whole_folder  # importing the package makes the Auto classes know GLM
 
 HERE = Path(__file__).parent
 EMBEDDED = HERE / "glm-tiny"

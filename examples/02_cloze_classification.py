@@ -35,10 +35,10 @@ from transformers import HfArgumentParser, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
 from modeling_glm import ClozeClassifier, PatternVerbalizer
-from modeling_glm.calibration import read_fields
-from modeling_glm.files import whole_folder
-from modeling_glm.task_metrics import SUBMISSION_FILES, compute_metrics, write_submission
-from modeling_glm.tokenization.cloze import available_tasks
+from modeling_glm.cloze.calibration import read_fields
+from modeling_glm.cloze.metrics import SUBMISSION_FILES, compute_metrics, write_submission
+from modeling_glm.tokenization.cloze.task import available_tasks
+from modeling_glm.utils.files import whole_folder
 
 HERE = Path(__file__).parent
 EMBEDDED = HERE / "glm-tiny"

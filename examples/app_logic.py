@@ -16,8 +16,8 @@ from modeling_glm import (
     fill_blanks,
     plot_attention_layout,
 )
-from modeling_glm.cli_inputs import Dtype, load
-from modeling_glm.fillings import with_space
+from modeling_glm.cli.inputs import Dtype, load
+from modeling_glm.filling.results import with_space
 
 ALTERNATIVES = 5
 

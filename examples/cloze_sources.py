@@ -10,12 +10,12 @@ from typing import Any
 from cloze_tasks import EMBEDDED_TASKS, few_shot
 
 from modeling_glm import PatternVerbalizer
-from modeling_glm.calibration import read_fields
-from modeling_glm.task_metrics import SUBMISSION_FILES
-from modeling_glm.tokenization.cloze import read_task
-from modeling_glm.tokenization.data_files import DELIMITERS, JSON_LINES, read_examples
-from modeling_glm.tokenization.superglue import read_superglue
-from modeling_glm.tokenization.task_readers import example_from_row
+from modeling_glm.cloze.calibration import read_fields
+from modeling_glm.cloze.metrics import SUBMISSION_FILES
+from modeling_glm.tokenization.cloze.files import DELIMITERS, JSON_LINES, read_examples
+from modeling_glm.tokenization.cloze.rows import example_from_row
+from modeling_glm.tokenization.cloze.superglue import read_superglue
+from modeling_glm.tokenization.cloze.task import read_task
 
 Examples = list[dict[str, Any]]
 # What files and datasets call the part that results are reported on, the likeliest first.

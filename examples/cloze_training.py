@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from modeling_glm import ClozeClassifier, DataCollatorForCloze, add_soft_tokens, expected_calibration_error
-from modeling_glm.task_metrics import compute_metrics
+from modeling_glm.cloze.metrics import compute_metrics
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerFast
 
-from modeling_glm.files import whole_folder
+from modeling_glm.utils.files import whole_folder
 
 BATCH_DOCUMENTS, BATCH_CHARACTERS = 1000, 2**22  # what is tokenized at a time: whichever is reached first
 SHARD_BYTES, MOST_SHARDS = 2**26, 1000  # of input: what becomes one Arrow file, unless these are too many

@@ -15,7 +15,7 @@ from pretrain_mixture import InfillingStream, MixtureOrder
 from pretrain_settings import read_corpora, read_phases
 
 from modeling_glm import GLMTokenizer
-from modeling_glm.files import write_whole
+from modeling_glm.utils.files import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.exceptions import DatasetNotFoundError
 
-from modeling_glm.tokenization.data_files import JSON_LINES
+from modeling_glm.tokenization.cloze.files import JSON_LINES
 
 KINDS = (".txt", *JSON_LINES, ".parquet")
 READABLE = f"Files that can be read end with {', '.join(KINDS)}; text and JSON lines also with .gz behind it."

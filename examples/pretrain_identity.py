@@ -14,7 +14,7 @@ from pretrain_arguments import Arguments, PretrainingArguments
 from pretrain_settings import COLLATOR_OPTIONS, RUN_FILE, read_corpora, read_run
 
 from modeling_glm import GLMConfig, GLMTokenizer
-from modeling_glm.files import write_whole
+from modeling_glm.utils.files import write_whole
 
 SHAPE = (
     "vocab_size",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from modeling_glm.files import write_whole
+from modeling_glm.utils.files import write_whole
 
 MANIFEST = "manifest.json"
 

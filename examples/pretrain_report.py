@@ -18,8 +18,8 @@ from pretrain_trainer import PretrainingTrainer
 from transformers import TrainerCallback
 
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
-from modeling_glm.files import whole_folder, write_whole
-from modeling_glm.model_card import write_model_card
+from modeling_glm.hub.card import write_model_card
+from modeling_glm.utils.files import whole_folder, write_whole
 
 # Settings of Trainer that belong into the summary of a run.
 TRAINER_SETTINGS = (

@@ -17,7 +17,7 @@ from pretrain_documents import Corpus
 from pretrain_mixture import Phase
 from transformers import HfArgumentParser
 
-from modeling_glm.files import is_free
+from modeling_glm.utils.files import is_free
 
 RECIPES = HERE / "recipes"
 SUMMARY = "training.json"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from pretrain_checkpoints import SafeCheckpointTrainer
 
-from modeling_glm.sizing import measure_matmul_peak, training_flops
+from modeling_glm.inspection.sizing import measure_matmul_peak, training_flops
 
 
 class PretrainingTrainer(SafeCheckpointTrainer):
@@ -16,7 +16,7 @@ class PretrainingTrainer(SafeCheckpointTrainer):
 
     - `tokens_per_second`: of both parts, without padding, over all processes; evaluation and saving do not count;
     - `padding`: share of the tokens that are padding;
-    - `mfu`: the floating point operations that the model needs for these tokens (`modeling_glm.sizing`), as a share of
+    - `mfu`: the floating point operations that the model needs for these tokens (`modeling_glm.inspection.sizing`), as a share of
       what the devices can do in large matrix products (model FLOPs utilisation);
     - `tokens_seen`: since this start of the run.
 

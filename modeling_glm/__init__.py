@@ -4,16 +4,20 @@ GLM (Du et al., ACL 2022, "General Language Model Pretraining with Autoregressiv
 Importing the package makes the Auto classes of Transformers know GLM.
 """
 
-from .attention_layout import AttentionLayout, compute_attention_layout, plot_attention_layout
-from .blank_constraints import BlankConstraint
-from .calibration import Calibration, expected_calibration_error
-from .cloze_classifier import ClozeClassifier
+from .checkpoints.convert import Conversion, convert_checkpoint
+from .cloze.calibration import Calibration, expected_calibration_error
+from .cloze.classifier import ClozeClassifier
+from .cloze.pipeline import ClozeClassificationPipeline
+from .cloze.soft_prompts import add_soft_tokens
 from .configuration_glm import GLMConfig
-from .continuation_pipeline import GLMTextGenerationPipeline
-from .conversion import Conversion, convert_checkpoint
-from .filling import fill_blanks
-from .fillings import BlankAnswer, Filling
-from .infilling_pipeline import BlankInfillingPipeline
+from .filling.constraints import BlankConstraint
+from .filling.fill import fill_blanks
+from .filling.pipeline import BlankInfillingPipeline
+from .filling.results import BlankAnswer, Filling
+from .filling.scoring import score_fillings
+from .filling.streaming import BlankIteratorStreamer, BlankStreamer, StreamedAnswer
+from .filling.text_generation import GLMTextGenerationPipeline
+from .inspection.attention_layout import AttentionLayout, compute_attention_layout, plot_attention_layout
 from .modeling_glm import (
     GLMForConditionalGeneration,
     GLMForMultipleChoice,
@@ -23,11 +27,7 @@ from .modeling_glm import (
     GLMModel,
     GLMPreTrainedModel,
 )
-from .piece_scoring import score_fillings
-from .pipelines import ClozeClassificationPipeline
 from .registration import register
-from .soft_prompts import add_soft_tokens
-from .streaming import BlankIteratorStreamer, BlankStreamer, StreamedAnswer
 from .tokenization import DataCollatorForBlankInfilling, DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
 
 __version__ = "0.1.0"

@@ -1,5 +1,5 @@
 """`python -m modeling_glm`"""
 
-from .cli import main
+from .cli.main import main
 
 main()

@@ -14,12 +14,12 @@ from transformers import (
 from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.trainer import DEFAULT_CALLBACKS
 
-from . import hub, hub_training
+from .cloze.pipeline import TASK, ClozeClassificationPipeline
 from .configuration_glm import GLMConfig
-from .continuation_pipeline import SharedTextGenerationPipeline
-from .infilling_pipeline import INFILLING_TASK, BlankInfillingPipeline
+from .filling.pipeline import INFILLING_TASK, BlankInfillingPipeline
+from .filling.text_generation import SharedTextGenerationPipeline
+from .hub import push, trainer
 from .modeling_glm import AUTO_CLASSES, GLMPreTrainedModel
-from .pipelines import TASK, ClozeClassificationPipeline
 from .tokenization.tokenization_glm import GLMTokenizer
 
 # What the originals' tokenizer_config.json calls its class.
@@ -75,10 +75,10 @@ def register():
 
     # The library pushes with a card that says nothing of the model, and the uploaded code must not need this package: so
     # its methods are replaced from here.
-    GLMPreTrainedModel.push_to_hub = hub.push_to_hub  # type: ignore[method-assign, assignment]
-    GLMPreTrainedModel.save_pretrained = hub.save_pretrained  # type: ignore[method-assign]
-    GLMTokenizer.push_to_hub = hub.push_tokenizer_to_hub
+    GLMPreTrainedModel.push_to_hub = push.push_to_hub  # type: ignore[method-assign, assignment]
+    GLMPreTrainedModel.save_pretrained = push.save_pretrained  # type: ignore[method-assign]
+    GLMTokenizer.push_to_hub = push.push_tokenizer_to_hub
     # Trainer has one card for all models. For those of GLM it is ours, for all others its own.
-    Trainer.create_model_card = hub_training.create_model_card  # type: ignore[method-assign]
-    if hub_training.HubCallback not in DEFAULT_CALLBACKS:
-        DEFAULT_CALLBACKS.append(hub_training.HubCallback)  # type: ignore[arg-type]
+    Trainer.create_model_card = trainer.create_model_card  # type: ignore[method-assign]
+    if trainer.HubCallback not in DEFAULT_CALLBACKS:
+        DEFAULT_CALLBACKS.append(trainer.HubCallback)  # type: ignore[arg-type]

@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,8 +17,8 @@ from benchmarks.settings import Settings
 from benchmarks.shapes import BASE, TINY, build_glm, build_peer, draw_ids, make_contexts
 from modeling_glm import GLMForMultipleChoice
 from modeling_glm.layout_glm import compute_position_ids
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 LIMITS = {
     "device": "a machine",
     "threads": 2,

@@ -9,13 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from modeling_glm import GLMConfig, GLMTokenizer
-from modeling_glm.cli import app
+from modeling_glm.cli.main import app
 from modeling_glm.configuration_glm import PRESETS
+from tests.support.checkpoints import save_module, shrink_preset
+from tests.support.original_files import write_vocabulary
+from tests.support.paths import ROOT
 
-from .checkpoints import save_module, shrink_preset
-from .original_files import write_vocabulary
-
-ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "checkpoints.md").read_text(encoding="utf-8")
 COMMANDS = dict(re.findall(r"^\| (glm-[\w-]+) \|[^|]*\| `(modeling-glm convert [^`]*)`", PAGE, flags=re.MULTILINE))
 

@@ -15,10 +15,9 @@ from safetensors.torch import load_file
 
 from modeling_glm import DataCollatorForBlankInfilling, GLMConfig, GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.configuration_glm import PRESETS
-from modeling_glm.model_card import count_parameters
-
-from ..original_files import write_vocabulary
-from .test_examples import EXAMPLES, run
+from modeling_glm.hub.card import count_parameters
+from tests.examples.test_examples import EXAMPLES, run
+from tests.support.original_files import write_vocabulary
 
 sys.path.insert(0, str(EXAMPLES))
 import pretrain_settings as arguments

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, GLMModel
-
-from ..conftest import GOLDEN_MODELS, golden_cases, golden_tensors
+from tests.support.golden import golden_cases, golden_tensors
+from tests.support.paths import GOLDEN_MODELS
 
 # The copy in the repository holds two of the three models.
 MODELS = [name for name in ("a_gpt2_block", "b_bert_block_scale8", "c_noblock") if (GOLDEN_MODELS / name).is_dir()]

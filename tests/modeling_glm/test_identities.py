@@ -17,8 +17,7 @@ from modeling_glm import (
     GLMForTokenClassification,
     GLMModel,
 )
-
-from ..conftest import TOKEN_IDS, make_model, pad_rows, words
+from tests.support.models import TOKEN_IDS, make_model, pad_rows, words
 
 MASK, SMASK, GMASK = (TOKEN_IDS[f"{name}_token_id"] for name in ("mask", "smask", "gmask"))
 SOP, EOS, CLS, PAD = (TOKEN_IDS[f"{name}_token_id"] for name in ("sop", "eos", "cls", "pad"))

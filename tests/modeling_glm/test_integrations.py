@@ -21,8 +21,7 @@ from modeling_glm import (
     GLMForMultipleChoice,
     GLMTokenizer,
 )
-
-from ..conftest import make_model, randomise, tiny_config
+from tests.support.models import make_model, randomise, tiny_config
 
 TEXTS = ["The quick brown fox jumps over the lazy dog.", "Paris is the capital of France.", "One plus one is two."]
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
-
-from ..conftest import TOKEN_IDS, make_model, pad_rows, words
+from tests.support.models import TOKEN_IDS, make_model, pad_rows, words
 
 MASK, SOP, EOS, CLS, PAD = (TOKEN_IDS[f"{name}_token_id"] for name in ("mask", "sop", "eos", "cls", "pad"))
 CONTEXTS = [

@@ -8,8 +8,7 @@ import torch
 import transformers
 
 from modeling_glm import GLMForConditionalGeneration
-
-from ..conftest import make_model
+from tests.support.models import make_model
 
 PROGRAM = """
 import sys

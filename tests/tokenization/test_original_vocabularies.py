@@ -12,8 +12,7 @@ from transformers import AutoTokenizer
 
 from modeling_glm import GLMConfig, GLMTokenizer
 from modeling_glm.configuration_glm import PRESETS
-
-from ..original_files import (
+from tests.support.original_files import (
     VOCABULARIES,
     golden_records,
     read_golden,

@@ -1,0 +1,1 @@
+"""Convert the checkpoints of the original implementations, both ways."""

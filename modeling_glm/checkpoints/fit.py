@@ -1,0 +1,188 @@
+"""What model the tensors of a checkpoint are: its config, its class, and whether everything fits."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from ..configuration_glm import PRESETS, GLMConfig
+from ..modeling_glm import (
+    GLMForConditionalGeneration,
+    GLMForMultipleChoice,
+    GLMForQuestionAnswering,
+    GLMForSequenceClassification,
+    GLMForTokenClassification,
+    GLMPreTrainedModel,
+)
+from .files import DTYPES, CheckpointError
+
+Tensors = Mapping[str, torch.Tensor]
+
+# What the authors' code calls the layers of a classifier, and what the hub's and ours do.
+HEAD_NAMES = {"pool_layer.": "dense.", "multichoice_head.": "out_proj."}
+CLASSES: dict[str, type[GLMPreTrainedModel]] = {
+    model_class.__name__: model_class
+    for model_class in (
+        GLMForConditionalGeneration,
+        GLMForMultipleChoice,
+        GLMForSequenceClassification,
+        GLMForTokenClassification,
+        GLMForQuestionAnswering,
+    )
+}
+HEADS = {"blank-infilling": GLMForConditionalGeneration, "classification": GLMForSequenceClassification}
+PUBLISHED_HEAD_WIDTH = 64  # of all published checkpoints
+
+
+def detect_config(tensors: Tensors) -> GLMConfig:
+    """
+    The config that the shapes tell: that of the published checkpoint of these shapes, or one with heads of width 64 and
+    without the ids of a vocabulary.
+
+    Raises:
+        CheckpointError: if tensors are missing that tell the shape, or the heads cannot be guessed.
+    """
+    names = ("word_embeddings.weight", "transformer.position_embeddings.weight")
+    if missing := [name for name in names if name not in tensors]:
+        raise CheckpointError(f"There is no tensor {missing[0]}: this is no whole checkpoint of a GLM.")
+    for name in names:
+        if tensors[name].ndim != 2:
+            raise CheckpointError(f"{name} has the shape {tuple(tensors[name].shape)}, expected two dimensions.")
+    vocab_size, hidden_size = tensors[names[0]].shape
+    has_blocks = "transformer.block_position_embeddings.weight" in tensors
+    intermediate = tensors.get("transformer.layers.0.mlp.dense_h_to_4h.bias")
+    layers = [int(match[1]) for name in tensors if (match := re.match(r"transformer\.layers\.(\d+)\.", name))]
+    shape: dict[str, Any] = {
+        "num_hidden_layers": max(layers, default=-1) + 1,
+        "hidden_size": hidden_size,
+        "max_position_embeddings": tensors[names[1]].shape[0] - int(has_blocks),
+        "vocab_size": vocab_size,
+    }
+    for name, preset in PRESETS.items():
+        if has_blocks and shape.items() <= preset.items():
+            return GLMConfig.from_preset(name)
+    if not layers:
+        raise CheckpointError("There is no tensor transformer.layers.0.…: this is no whole checkpoint of a GLM.")
+    if hidden_size % PUBLISHED_HEAD_WIDTH:
+        raise CheckpointError(
+            f"The number of attention heads does not show in the shapes, and word_embeddings.weight has the width "
+            f"{hidden_size}, which is no multiple of {PUBLISHED_HEAD_WIDTH}: give a config (or a preset)."
+        )
+    return GLMConfig(
+        **shape,
+        num_attention_heads=hidden_size // PUBLISHED_HEAD_WIDTH,
+        intermediate_size=None if intermediate is None else intermediate.shape[0],
+        block_position_embeddings=has_blocks,
+    )
+
+
+def shares_gmask(config: GLMConfig, read: Callable[[str], torch.Tensor]) -> bool:
+    """
+    Whether one token is `[gMASK]` and the end of a piece, as in GLM-10B-Chinese when it was trained. The hub's weights of
+    this size have a copy of its row for `[gMASK]`. The weights of other sizes do not show it.
+    """
+    preset = PRESETS["glm-10b-chinese"]
+    if any(getattr(config, name) != value for name, value in preset.items() if not name.endswith("_token_id")):
+        return False
+    rows = read("word_embeddings.weight")
+    return not torch.equal(rows[preset["gmask_token_id"]], rows[preset["eop_token_id"]])
+
+
+def choose_class(config: GLMConfig, tensors: Tensors, head: str | None) -> type[GLMPreTrainedModel]:
+    """
+    The class that the weights are for: of `head` where it is given, otherwise the one that the config names, if the
+    tensors of its head are there.
+
+    Raises:
+        ValueError: if there is no such head.
+        CheckpointError: if its tensors are not there.
+    """
+    present = {rename_head(name) for name in tensors}
+    if head is not None:
+        if head not in HEADS:
+            raise ValueError(f"head={head!r}: expected one of {', '.join(HEADS)}.")
+        if missing := sorted(_head_tensors(config, HEADS[head]) - present):
+            raise CheckpointError(f"The source has no head for {head}: there is no tensor {missing[0]}.")
+        return HEADS[head]
+    named = CLASSES.get((config.architectures or [""])[0], GLMForConditionalGeneration)
+    return named if _head_tensors(config, named) <= present else GLMForConditionalGeneration
+
+
+def check_fit(
+    tensors: Tensors, config: GLMConfig, model_class: type[GLMPreTrainedModel], is_split: bool
+) -> dict[str, str]:
+    """
+    Compares what is there with what the model needs.
+
+    Args:
+        tensors: Those of the source.
+        config: Of the model; the number of labels follows the tensors.
+        model_class: Of the model.
+        is_split: Whether they were merged of shards, so that the message can say what may be wrong.
+
+    Returns:
+        For every tensor of the model, by its name in the base model or in the head, its name in the source.
+
+    Raises:
+        CheckpointError: for the first tensor that is missing, superfluous or of another shape.
+    """
+    sources = {rename_head(name): name for name in tensors}
+    if model_class in (GLMForSequenceClassification, GLMForTokenClassification):
+        head = "out_proj.weight" if model_class is GLMForSequenceClassification else "classifier.weight"
+        if config.num_labels != (rows := tensors[sources[head]].shape[0]):
+            config.num_labels = rows
+    expected = _expected_shapes(config, model_class)
+    hint = " Are all shards of the model there?" if is_split else ""
+    size = (
+        f"{config.num_hidden_layers} layers, width {config.hidden_size}, {config.num_attention_heads} heads, "
+        f"{config.max_position_embeddings} positions and a vocabulary of {config.vocab_size} rows"
+    )
+    for name, shape in expected.items():
+        if name not in sources:
+            raise CheckpointError(f"There is no tensor {name}: a GLM with {size} has one of shape {shape}.{hint}")
+        if (dtype := tensors[sources[name]].dtype) not in DTYPES.values():
+            raise CheckpointError(
+                f"{sources[name]} has the dtype {str(dtype).removeprefix('torch.')}, expected float16, bfloat16, float32 or "
+                "float64. Weights that were quantised cannot be converted: take the original ones."
+            )
+        if (found := tuple(tensors[sources[name]].shape)) != shape:
+            raise CheckpointError(f"{sources[name]} has the shape {found}, expected {shape} for {size}.{hint}")
+    for name in sources.keys() - expected.keys():
+        dtype = tensors[sources[name]].dtype  # integers are such as the numbers of the positions
+        if not is_of_head(name) and dtype in DTYPES.values():
+            shape = tuple(tensors[sources[name]].shape)
+            raise CheckpointError(f"{name} of shape {shape} has no place in a GLM with {size}: expected none.")
+    return {name: sources[name] for name in expected}
+
+
+def rename_head(name: str) -> str:
+    for theirs, ours in HEAD_NAMES.items():
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
+    return name
+
+
+def add_prefix(name: str, has_head: bool) -> str:
+    """The name in a file: of the base model alone as the originals have it, beside a head as `save_pretrained` does."""
+    return f"glm.{name}" if has_head and not is_of_head(name) else name
+
+
+def is_of_head(name: str) -> bool:
+    """Whether a tensor of this name is not of the base model."""
+    return not name.startswith(("transformer.", "word_embeddings."))
+
+
+def _head_tensors(config: GLMConfig, model_class: type[GLMPreTrainedModel]) -> set[str]:
+    return set(filter(is_of_head, _expected_shapes(config, model_class)))
+
+
+def _expected_shapes(config: GLMConfig, model_class: type[GLMPreTrainedModel]) -> dict[str, tuple[int, ...]]:
+    with torch.device("meta"):
+        state = model_class(config).state_dict()
+    if config.tie_word_embeddings:
+        state.pop("lm_head.weight", None)
+    return {name.removeprefix("glm."): tuple(tensor.shape) for name, tensor in state.items()}
+
+
+__all__ = ["add_prefix", "check_fit", "choose_class", "detect_config", "is_of_head", "shares_gmask"]

@@ -1,0 +1,198 @@
+"""Finds the files of a checkpoint: a file, a folder of the originals' training, a folder of the hub, or its repository."""
+
+import json
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME
+
+from ..tokenization.original_vocabularies import VOCABULARY_FILES
+from .files import CheckpointError
+
+SHARD_NAME = re.compile(r"mp_rank_(\d+)_model_states\.pt")
+TRACKERS = ("latest_checkpointed_iteration.txt", "latest")
+# In the order in which they are looked for.
+WEIGHTS = (SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME)
+TOKENIZER_FILES = ("tokenizer.json", *VOCABULARY_FILES.values(), "tokenizer_config.json", "special_tokens_map.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """
+    Where a checkpoint is.
+
+    Attributes:
+        files: Its files of weights.
+        weight_map: The file of every tensor, where an index says it.
+        is_split: Whether the files are model-parallel shards, which hold pieces of the same tensors.
+        folders: Where its config and its vocabulary may be.
+        repository: Its repository on the hub.
+    """
+
+    files: tuple[Path, ...]
+    weight_map: dict[str, Path] | None = None
+    is_split: bool = False
+    folders: tuple[Path, ...]
+    repository: str | None = None
+
+    def find(self, *names: str) -> Path | None:
+        """The first folder's first file of these names."""
+        paths = (folder / name for folder in self.folders for name in names)
+        return next((path for path in paths if path.is_file()), None)
+
+    @property
+    def vocabulary(self) -> Path | None:
+        """The folder of its vocabulary."""
+        found = self.find("tokenizer.json", *(name for name in VOCABULARY_FILES.values() if "added" not in name))
+        return found.parent if found else None
+
+
+def find_source(source: str | os.PathLike, revision: str | None = None, token: str | bool | None = None) -> Source:
+    """
+    Looks where the weights are.
+
+    Args:
+        source: A file of weights or its index, a folder, or the name of a repository, of which only what is needed is
+            downloaded.
+        revision, token: For the hub.
+
+    Raises:
+        CheckpointError: if files are missing, or it is unclear which are meant.
+        FileNotFoundError: if there is nothing of this name.
+        ValueError: for a revision of what is no repository.
+    """
+    path = Path(source)
+    if path.exists() and revision is not None:
+        raise ValueError(f"revision={revision!r} is for a repository on the hub, but {path} is here.")
+    if path.is_dir():
+        return _find_in_folder(path)
+    if path.is_file():
+        return _find_file(path)
+    try:
+        validate_repo_id(str(source))
+    except HFValidationError:
+        raise FileNotFoundError(
+            f"There is no file or folder {source}, and no repository can have this name."
+        ) from None
+    return _download(str(source), revision, token)
+
+
+def _find_file(path: Path) -> Source:
+    if path.name.endswith(".index.json"):
+        return _read_index(path)
+    if SHARD_NAME.fullmatch(path.name) and len(shards := _list_shards(path.parent)) > 1:
+        raise CheckpointError(
+            f"{path} is one of {len(shards)} shards of a model: give the folder {path.parent} to convert them all."
+        )
+    return Source(files=(path,), folders=(path.parent,))
+
+
+def _find_in_folder(folder: Path) -> Source:
+    # Trainer leaves a folder and a tracker file of DeepSpeed beside the whole weights.
+    whole = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+    if shards := _list_shards(folder) or ([] if whole else _find_shards(folder)):
+        return Source(files=tuple(shards), is_split=True, folders=(folder, shards[0].parent))
+    if whole:
+        return _find_file(whole)
+    names = sorted(path.name for path in folder.iterdir())
+    if (folder / "adapter_config.json").is_file():
+        raise CheckpointError(
+            f"{folder} holds an adapter of PEFT, not a model: merge it into its base model first, with "
+            "PeftModel.merge_and_unload and save_pretrained."
+        )
+    raise CheckpointError(
+        f"{folder} holds no weights: expected mp_rank_00_model_states.pt, a folder with it, or one of "
+        f"{', '.join(WEIGHTS)}; found {', '.join(names[:8]) or 'nothing'}{', …' if len(names) > 8 else ''}."
+    )
+
+
+def _find_shards(folder: Path) -> list[Path]:
+    """The shards in the folder below this one that its tracker file names, or that is the only one."""
+    for tracker in TRACKERS:
+        if (folder / tracker).is_file():
+            name = (folder / tracker).read_text(encoding="utf-8", errors="replace").split()[:1]
+            if not name or Path(name[0]).name != name[0] or name[0] in (".", ".."):
+                raise CheckpointError(f"{folder / tracker} names no folder beside it: {''.join(name)!r}.")
+            if shards := _list_shards(folder / name[0]):
+                return shards
+            raise CheckpointError(
+                f"{folder / tracker} names the folder {name[0]}, where there is no mp_rank_00_model_states.pt."
+            )
+    candidates = {
+        path: shards for path in sorted(folder.iterdir()) if path.is_dir() and (shards := _list_shards(path))
+    }
+    if len(candidates) > 1:
+        raise CheckpointError(
+            f"{folder} holds several checkpoints ({', '.join(path.name for path in candidates)}): give the folder of one."
+        )
+    return next(iter(candidates.values()), [])
+
+
+def _list_shards(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    found = {int(match[1]): path for path in folder.iterdir() if (match := SHARD_NAME.fullmatch(path.name))}
+    if missing := sorted(set(range(max(found, default=-1) + 1)) - found.keys()):
+        raise CheckpointError(
+            f"{folder} holds the shards {sorted(found)} of a model, but not {missing}: get "
+            f"{', '.join(f'mp_rank_{rank:02d}_model_states.pt' for rank in missing)}."
+        )
+    return [found[rank] for rank in sorted(found)]
+
+
+def _read_index(path: Path) -> Source:
+    try:
+        weight_map = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        names = Counter(weight_map.values())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is no index of weights ({error!r}): get the file anew.") from error
+    for name in names:
+        if not isinstance(name, str) or not name or name in (".", "..") or re.search(r"[/\\:\0]", name):
+            raise CheckpointError(f"{path} names the file {name!r}, which is not in its folder: it was not opened.")
+    if not names:
+        raise CheckpointError(f"{path} names no files: get it anew.")
+    if missing := sorted(name for name in names if not (path.parent / name).is_file()):
+        raise CheckpointError(f"{path} names files that are not there: {', '.join(missing)}. Get them anew.")
+    return Source(
+        files=tuple(path.parent / name for name in sorted(names)),
+        weight_map={tensor: path.parent / name for tensor, name in weight_map.items()},
+        folders=(path.parent,),
+    )
+
+
+def _download(repository: str, revision: str | None, token: str | bool | None) -> Source:
+    try:
+        files = HfApi(token=token).model_info(repository, revision=revision).siblings or ()
+        names = {file.rfilename for file in files}
+        weights = next((name for name in WEIGHTS if name in names), None)
+        pattern = (
+            "model*.safetensors*" if weights in (SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME) else "pytorch_model*"
+        )
+        wanted = [
+            "config.json",
+            "generation_config.json",
+            "README.md",
+            *TOKENIZER_FILES,
+            *([pattern] if weights else []),
+        ]
+        folder = snapshot_download(repository, revision=revision, token=token, allow_patterns=wanted)
+    except Exception as error:  # the classes of its HTTP client differ between versions of huggingface_hub
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of this machine, such as a full disk
+        raise FileNotFoundError(
+            f"There is no file or folder {repository} here, and the hub does not give a repository of this name: "
+            f"{' '.join(str(error).split())}"
+        ) from error
+    if weights is None:
+        raise CheckpointError(f"The repository {repository} has no weights: expected one of {', '.join(WEIGHTS)}.")
+    found = _find_file(Path(folder) / weights)
+    return Source(files=found.files, weight_map=found.weight_map, folders=found.folders, repository=repository)
+
+
+__all__ = ["Source", "find_source"]

@@ -1,0 +1,103 @@
+"""All files of a checkpoint as the tensors of one model."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.utils import SAFE_WEIGHTS_NAME
+
+from .files import DTYPES, CheckpointError, TensorFile, open_tensors
+from .shards import Stream, merge_shards
+from .source import Source
+from .writer import write_safetensors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """
+    The tensors of a whole model, however many files they are in.
+
+    Attributes:
+        tensors: Name, shape and dtype of each, on the meta device. The names are those of the published checkpoints.
+        stream: Reads one of them as blocks that follow each other along dimension 0.
+        extras: What else the first file says, such as `iteration`.
+    """
+
+    tensors: dict[str, torch.Tensor]
+    stream: Stream
+    extras: dict[str, Any] = field(default_factory=dict)
+
+    def read(self, name: str) -> torch.Tensor:
+        """The whole tensor."""
+        blocks = list(self.stream(name))
+        return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+
+
+def open_weights(source: Source, scratch: Path) -> Weights:
+    """
+    Opens the files of a checkpoint as one model.
+
+    Args:
+        source: Where they are.
+        scratch: Folder for copies of files that cannot be read in parts.
+
+    Raises:
+        CheckpointError: if a file cannot be read, or they do not belong together.
+    """
+    files = {path: _open_mapped(path, scratch) for path in source.files}
+    if source.weight_map is None:
+        tensors, stream = merge_shards(list(files.values()))
+    else:
+        tensors, stream = _join(files, source.weight_map)
+
+    outer = _common_prefix(list(tensors))  # "module.", "base_model.model."
+    embeddings = next((name for name in tensors if name.endswith("word_embeddings.weight")), "")
+    inner = embeddings.removesuffix("word_embeddings.weight").removeprefix(outer)  # "model.", "glm.", beside a head
+    names = {name.removeprefix(outer).removeprefix(inner): name for name in tensors}
+    return Weights(
+        tensors={name: tensors[original] for name, original in names.items()},
+        stream=lambda name: stream(names[name]),
+        extras=files[source.files[0]].extras,
+    )
+
+
+def _open_mapped(path: Path, scratch: Path) -> TensorFile:
+    file = open_tensors(path)
+    if file.is_mapped:
+        return file
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    tensors = {name: tensor for name, tensor in file.tensors.items() if tensor.dtype in DTYPES.values()}
+    write_safetensors(folder, tensors, lambda name: iter([file.read(name)]), max_shard_size=sys.maxsize)
+    mapped = open_tensors(folder / SAFE_WEIGHTS_NAME)
+    mapped.extras = file.extras
+    return mapped
+
+
+def _common_prefix(names: list[str]) -> str:
+    """The parts that all names begin with: ["a.b.c", "a.b.d", "a.bc"] -> "a." """
+    common = []
+    for parts in zip(*(name.split(".")[:-1] for name in names), strict=False):
+        if len(set(parts)) > 1:
+            break
+        common.append(f"{parts[0]}.")
+    return "".join(common)
+
+
+def _join(files: dict[Path, TensorFile], weight_map: dict[str, Path]) -> tuple[dict[str, torch.Tensor], Stream]:
+    for name, path in weight_map.items():
+        if name not in files[path].tensors:
+            raise CheckpointError(f"The index says that {path} holds {name}, which it does not: get both anew.")
+    tensors = {name: files[path].tensors[name] for name, path in weight_map.items()}
+
+    def stream(name: str) -> Iterator[torch.Tensor]:
+        yield files[weight_map[name]].read(name)
+        files[weight_map[name]].release()
+
+    return tensors, stream
+
+
+__all__ = ["Weights", "open_weights"]

@@ -1,0 +1,1 @@
+"""Classify texts by cloze questions: train, predict, calibrate, measure."""

@@ -1,0 +1,1 @@
+"""Fill the blanks of texts, score given fillings, and choose among answers."""

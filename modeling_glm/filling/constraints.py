@@ -1,0 +1,179 @@
+"""What the answers of blanks may be, and the logits processor that sees to it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import torch
+from transformers import LogitsProcessor
+
+from ..configuration_glm import GLMConfig
+from ..tokenization import GLMTokenizer
+from .automata import (
+    AnswerAutomaton,
+    Automata,
+    ChoiceAutomaton,
+    Prefix,
+    forbidden_words_pattern,
+)
+from .results import encode_answers
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlankConstraint:
+    """
+    What the answer of a blank may be. Conditions hold together.
+
+    Args:
+        choices: A closed set of answers.
+        regex: A regular expression that the whole answer must match, such as `[0-9]{4}`, in the syntax of Rust's regex
+            crate (no look-around, no references). Needs `outlines-core`.
+        min_new_tokens, max_new_tokens: Least and greatest number of tokens, the end of the piece not counted.
+        forbidden_words: Words that must not stand in the answer by themselves, in any case: "he" does not forbid "the".
+        answer: The answer itself. It becomes part of the text, so that all other blanks are filled with it in sight.
+
+    Raises:
+        ValueError: for conditions that contradict each other.
+    """
+
+    choices: Sequence[str] | None = None
+    regex: str | None = None
+    min_new_tokens: int = 0
+    max_new_tokens: int | None = None
+    forbidden_words: Sequence[str] = ()
+    answer: str | None = None
+
+    def __post_init__(self):
+        if isinstance(self.choices, str) or isinstance(self.forbidden_words, str):
+            raise ValueError(
+                f"choices={self.choices!r}, forbidden_words={self.forbidden_words!r}: expected lists of strings."
+            )
+        if self.choices is not None and not self.choices:
+            raise ValueError("choices is empty: give at least one, or None for any answer.")
+        if "" in self.forbidden_words:
+            raise ValueError("forbidden_words has an empty word, which stands everywhere: use min_new_tokens=1.")
+        if self.min_new_tokens < 0:
+            raise ValueError(f"min_new_tokens={self.min_new_tokens}: expected 0 or more.")
+        if self.max_new_tokens is not None and self.max_new_tokens < max(1, self.min_new_tokens):
+            raise ValueError(
+                f"max_new_tokens={self.max_new_tokens} must be at least 1, and min_new_tokens={self.min_new_tokens}."
+            )
+        if self.answer is not None and replace(self, answer=None) != BlankConstraint():
+            raise ValueError(f"answer={self.answer!r} is given: nothing else can be asked of that blank.")
+        if self.regex is not None:
+            try:
+                re.compile(self.regex)
+            except re.error as error:
+                raise ValueError(f"regex={self.regex!r} is no regular expression: {error}.") from error
+
+    def accepts(self, answer: str) -> bool:
+        """Whether an answer is as asked, but for its number of tokens."""
+        if self.answer is not None:
+            return answer == self.answer
+        return (
+            (self.choices is None or answer in {choice.strip() for choice in self.choices})
+            and (self.regex is None or re.fullmatch(self.regex, answer) is not None)
+            and not (self.forbidden_words and forbidden_words_pattern(self.forbidden_words).search(answer))
+        )
+
+
+class BlankRules:
+    """A constraint made ready for a blank of a text: which tokens may follow which."""
+
+    def __init__(
+        self,
+        constraint: BlankConstraint,
+        automata: Automata,
+        text: str,
+        blank: int,
+        longest: int,
+    ):
+        self.constraint = constraint
+        self.longest = min(longest, constraint.max_new_tokens or longest)
+        self.choices: dict[str, list[int]] | None = None
+        self._vocab_size = automata.vocab_size
+        self._automata: list[AnswerAutomaton] = [automata.length(constraint.min_new_tokens)]
+        if constraint.choices is not None:
+            self.choices = self._encode_choices(automata.tokenizer, text, blank)
+            self._automata = [ChoiceAutomaton(self.choices.values(), automata.vocab_size)]
+            return
+        if constraint.regex is not None:
+            regex = automata.regex(constraint.regex)
+            if regex.shortest() > self.longest:
+                raise ValueError(
+                    f"regex={constraint.regex!r} asks for at least {regex.shortest()} tokens, but the answer may have "
+                    f"{self.longest}: raise max_new_tokens."
+                )
+            self._automata.append(regex)
+        if constraint.forbidden_words:
+            self._automata.append(automata.without(tuple(constraint.forbidden_words)))
+
+    def _encode_choices(self, tokenizer: GLMTokenizer, text: str, blank: int) -> dict[str, list[int]]:
+        wanted = list(dict.fromkeys(choice.strip() for choice in self.constraint.choices or ()))
+        encoded = encode_answers(tokenizer, text, wanted, blank)
+        fitting = {
+            choice: ids
+            for choice, ids in zip(wanted, encoded, strict=True)
+            if self.constraint.accepts(choice) and self.constraint.min_new_tokens <= len(ids) <= self.longest
+        }
+        if not fitting:
+            raise ValueError(
+                f"None of the choices {wanted} has {self.constraint.min_new_tokens} to {self.longest} tokens and is as "
+                "asked otherwise."
+            )
+        return fitting
+
+    def allowed(self, prefix: Prefix) -> torch.Tensor:
+        """(vocabulary,) bool: the tokens that may follow."""
+        room = self.longest - len(prefix)
+        if room <= 0:
+            return torch.zeros(self._vocab_size, dtype=torch.bool)
+        return reduce(torch.logical_and, (automaton.allowed(prefix, room) for automaton in self._automata))
+
+    def read(self, tokenizer: GLMTokenizer, piece: Sequence[int]) -> str | None:
+        """The answer that a piece is, or None if it is not what was asked."""
+        if self.choices is not None:  # as they were written: vocabularies change case and spaces
+            return next((choice for choice, ids in self.choices.items() if ids == list(piece)), None)
+        answer = tokenizer.decode(piece, skip_special_tokens=True).strip()
+        fits = self.constraint.min_new_tokens <= len(piece) <= self.longest
+        return answer if fits and self.constraint.accepts(answer) else None
+
+    def may_end(self, prefix: Prefix) -> bool:
+        """Whether the answer may end here."""
+        return all(automaton.may_end(prefix) for automaton in self._automata)
+
+
+class BlankConstraintLogitsProcessor(LogitsProcessor):
+    """
+    Leaves every answer what the rules of its blank allow, and all else no probability. In beams, whose scores are
+    log-probabilities, nothing is given back to what is left: they find what is most likely for the model itself.
+
+    Args:
+        config: Gives the ids of the start and of the end of a piece.
+        end_token_ids: What ends the last piece.
+        rules: For every text the rules of its blanks in the order in which they are filled, or of the running one alone.
+            Rows of beams or samples of a text stand together.
+    """
+
+    def __init__(self, config: GLMConfig, end_token_ids: list[int], rules: Sequence[Sequence[BlankRules]]):
+        self.sop_token_id = config.sop_token_id
+        self.end_token_ids = end_token_ids
+        self.rules = rules
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        allowed = torch.zeros(scores.shape, dtype=torch.bool)
+        rows_of_text = input_ids.shape[0] // len(self.rules)
+        for row, ids in enumerate(input_ids.tolist()):
+            rules = self.rules[row // rows_of_text]
+            starts = [place for place, token_id in enumerate(ids) if token_id == self.sop_token_id]
+            piece = tuple(ids[starts[-1] + 1 :])
+            if any(token_id in self.end_token_ids for token_id in piece):  # what stands behind the end is padding
+                allowed[row] = True
+                continue
+            rule = rules[min(len(starts), len(rules)) - 1]
+            allowed[row] = rule.allowed(piece)
+            ends = self.end_token_ids if len(starts) >= len(rules) else [self.sop_token_id]
+            # Where nothing can follow the answer ends, right or wrong: what is wrong is thrown away afterwards.
+            allowed[row, ends] = rule.may_end(piece) or not bool(allowed[row].any())
+        return scores.masked_fill(~allowed.to(scores.device), -torch.inf)

@@ -1,0 +1,151 @@
+"""Answers while they are made: streamers for `generate` that tell each one as soon as it is whole."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from queue import Queue
+
+import torch
+from transformers.generation.streamers import BaseStreamer
+
+from ..tokenization import GLMTokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamedAnswer:
+    """
+    The answer of one blank, told while others are still being filled.
+
+    Attributes:
+        row: The row of the batch; with several sequences per prompt those of a prompt follow each other.
+        blank: The number of the blank in its text, from 0.
+        text: The answer, without white space around it.
+    """
+
+    row: int
+    blank: int
+    text: str
+
+
+class BlankStreamer(BaseStreamer):
+    """
+    Prints the answer of every blank as soon as it is whole; `TextStreamer`, which prints single words, knows of no blanks.
+    Unlike it, this one takes batches. Beams decide late which answer counts, so `generate` refuses streamers with them.
+
+    Example:
+
+    ```python
+    >>> inputs = tokenizer(["The time 19:20 has the hour [MASK] and the minute [MASK]."], return_tensors="pt")
+    >>> model.generate(**inputs, streamer=BlankStreamer(tokenizer))
+    0.0: 19
+    0.1: 20
+    ```
+
+    Subclasses that do something else with an answer override `on_answer`.
+
+    Args:
+        tokenizer: That of the model.
+    """
+
+    def __init__(self, tokenizer: GLMTokenizer):
+        self.tokenizer = tokenizer
+        self._prompts: list[list[int]] | None = None
+        self._pieces: list[list[int] | None] | None = None  # the piece of every row; None where it has ended
+        self._blanks: list[int] = []  # and the blank that it is for
+
+    def on_answer(self, answer: StreamedAnswer) -> None:
+        """What is done with an answer: it is printed, with the numbers of its row and its blank."""
+        print(f"{answer.row}.{answer.blank}: {answer.text}", flush=True)
+
+    def on_end(self) -> None:
+        """What is done when all rows have come to their end: nothing."""
+
+    def put(self, value: torch.Tensor) -> None:
+        """
+        Takes what `generate` hands over.
+
+        Args:
+            value: First the prompts (rows, seq); then the next tokens of all rows: (rows,), or (1, tokens) where drafts
+                were accepted.
+        """
+        if self._prompts is None:
+            self._prompts = value.tolist()
+            return
+        if self._pieces is None:
+            rows = len(self._prompts) if value.ndim == 2 else value.shape[0]
+            copies = rows // len(self._prompts)
+            self._open([ids for ids in self._prompts for _ in range(copies)])
+        for row, ids in enumerate(value.reshape(len(self._blanks), -1).tolist()):
+            for token_id in ids:
+                self._read(row, token_id)
+
+    def end(self) -> None:
+        """Tells the answers that a limit cut off, and makes ready for the next call of `generate`."""
+        for row in range(len(self._pieces or [])):
+            self._finish(row)
+        self._prompts = self._pieces = None
+        self._blanks = []
+        self.on_end()
+
+    def _open(self, prompts: list[list[int]]) -> None:
+        self._pieces = []
+        for ids in prompts:
+            starts = [index for index, token_id in enumerate(ids) if token_id == self.tokenizer.sop_token_id]
+            self._blanks.append(len(starts) - 1)
+            self._pieces.append(ids[starts[-1] + 1 :])
+
+    def _read(self, row: int, token_id: int) -> None:
+        assert self._pieces is not None
+        piece = self._pieces[row]
+        if token_id == self.tokenizer.sop_token_id:
+            self._finish(row)
+            self._blanks[row] += 1
+            self._pieces[row] = []
+        elif token_id in self.tokenizer.end_token_ids:
+            self._finish(row)
+        elif piece is not None:
+            piece.append(token_id)
+
+    def _finish(self, row: int) -> None:
+        assert self._pieces is not None
+        piece, self._pieces[row] = self._pieces[row], None
+        if piece is not None:
+            text = self.tokenizer.decode(piece, skip_special_tokens=True).strip()
+            self.on_answer(StreamedAnswer(row=row, blank=self._blanks[row], text=text))
+
+
+class BlankIteratorStreamer(BlankStreamer):
+    """
+    Hands over the answers to another thread, which iterates over them, as `TextIteratorStreamer` does with text.
+
+    Example:
+
+    ```python
+    >>> streamer = BlankIteratorStreamer(tokenizer, timeout=60)
+    >>> Thread(target=model.generate, kwargs={**inputs, "streamer": streamer}).start()
+    >>> for answer in streamer:
+    ...     print(answer.blank, answer.text)
+    ```
+
+    Args:
+        tokenizer: That of the model.
+        timeout: Seconds to wait for the next answer, after which `queue.Empty` is raised. Without it an iteration waits
+            forever where `generate` fails in its thread.
+    """
+
+    def __init__(self, tokenizer: GLMTokenizer, timeout: float | None = None):
+        super().__init__(tokenizer)
+        self.timeout = timeout
+        self._queue: Queue[StreamedAnswer | None] = Queue()
+
+    def on_answer(self, answer: StreamedAnswer) -> None:
+        self._queue.put(answer)
+
+    def on_end(self) -> None:
+        self._queue.put(None)
+
+    def __iter__(self) -> Iterator[StreamedAnswer]:
+        while (answer := self._queue.get(timeout=self.timeout)) is not None:
+            yield answer
+
+
+__all__ = ["BlankIteratorStreamer", "BlankStreamer", "StreamedAnswer"]

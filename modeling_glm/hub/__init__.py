@@ -1,0 +1,1 @@
+"""Publish models and tokenizers on the hub, with code and model card."""

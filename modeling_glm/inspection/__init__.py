@@ -1,0 +1,1 @@
+"""Look at what the model sees, and at what training it costs."""

@@ -1,0 +1,266 @@
+"""A picture of what the model sees: Part A, Part B, both rows of positions and the attention mask (paper Figure 2)."""
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tokenizers import decoders
+
+from ..configuration_glm import GLMConfig
+from ..filling.results import check_blanks, encode_answers
+from ..layout_glm import compute_position_ids, create_glm_mask
+from ..tokenization import GLMTokenizer
+from ..tokenization.token_bytes import token_bytes
+from ..utils.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAX_TOKENS = 80
+# Endings, and what is left out of a file of each so that the same picture is the same file.
+FORMATS: dict[str, dict[str, Any]] = {".png": {}, ".svg": {"Date": None}}
+CELL, MARGIN = 0.27, 0.1  # inches
+FONT_SIZE = 8  # points
+# Part A, and the pieces, which take turns.
+PART_A_COLOUR = "#9ecae1"
+PIECE_COLOURS = ("#fdd49e", "#c7e9c0", "#dadaeb", "#fcbba1")
+GRID, INK = "#d9d9d9", "#252525"
+# Fonts with Chinese characters, of which a system may have some: the default font has none.
+CHINESE_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",  # how matplotlib knows the collection of all of them
+    "WenQuanYi Micro Hei",
+    "Droid Sans Fallback",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "SimHei",
+    "Arial Unicode MS",
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)  # tensors do not compare to one truth value
+class AttentionLayout:
+    """
+    What the model is given for a text and its answers: Part A, then the pieces of Part B.
+
+    Attributes:
+        tokens: Every token as text. A space reads `␣`, and bytes that are no whole character read `\\xe5`.
+        targets: What the model must predict at every token, as text: in Part B the next token or the end of the piece.
+            Empty strings in Part A.
+        input_ids: (seq,) int64.
+        blanks: (seq,) int64, the blank that a token's piece fills, counted from 1; 0 in Part A.
+        position_ids: (2, seq) int64, position 1 (in Part A) and position 2 (within the piece).
+        mask: (seq, seq) bool, whether the token of a row may attend to the token of a column.
+    """
+
+    tokens: list[str]
+    targets: list[str]
+    input_ids: torch.Tensor
+    blanks: torch.Tensor
+    position_ids: torch.Tensor
+    mask: torch.Tensor
+
+
+def compute_attention_layout(
+    tokenizer: GLMTokenizer, text: str, answers: str | Sequence[str], order: Sequence[int] | None = None
+) -> AttentionLayout:
+    """
+    Tokens, positions and mask of a text with its answers, by the functions that the model itself calls (paper section
+    2.1).
+
+    Args:
+        tokenizer: The tokenizer.
+        text: A text with blanks.
+        answers: The answer of every blank from left to right; for a single blank also a plain string.
+        order: The blanks, numbered from 0, in the order in which their pieces stand. By default from left to right, as
+            in filling; in pretraining it is random.
+
+    Raises:
+        ValueError: for a text without a blank or with a start of piece in it, another number of answers than of blanks,
+            and an order that does not name every blank once.
+    """
+    (count,) = check_blanks(tokenizer, [text])
+    answers = [answers] if isinstance(answers, str) else answers
+    if len(answers) != count:
+        raise ValueError(f"The number of answers is {len(answers)}, but that of blanks is {count}, in {text!r}.")
+    order = range(count) if order is None else order
+    if sorted(order) != list(range(count)):
+        raise ValueError(f"order={list(order)} must name each of the blanks 0 to {count - 1} once.")
+    context = tokenizer(text)["input_ids"]
+    if tokenizer.sop_token_id in context:
+        raise ValueError(f"The text holds {tokenizer.sop_token}, with which Part B begins: leave it out of {text!r}.")
+
+    settings: dict[str, Any] = {"attn_implementation": "sdpa", **tokenizer.special_token_ids}
+    config = GLMConfig(vocab_size=len(tokenizer), **settings)
+    pieces = encode_answers(tokenizer, text, answers)
+    input_ids, targets, blanks = [*context], [""] * len(context), [0] * len(context)
+    for blank, piece in enumerate(pieces, start=1):
+        input_ids += [tokenizer.sop_token_id, *piece]
+        targets += [_as_text(tokenizer, token_id) for token_id in [*piece, tokenizer.eop_token_id]]
+        blanks += [blank] * (len(piece) + 1)
+    # From left to right the ids alone give the positions, which a piece keeps wherever it stands.
+    position_ids = compute_position_ids(torch.tensor([input_ids]), config)
+    rank = {0: 0, **{blank + 1: place for place, blank in enumerate(order, start=1)}}
+    places = sorted(range(len(blanks)), key=lambda place: rank[blanks[place]])
+    position_ids = position_ids[:, :, places]  # (1, 2, seq)
+    mask = create_glm_mask(config, torch.zeros(1, len(places), 1), None, position_ids)
+    assert isinstance(mask, torch.Tensor)  # (1, 1, seq, seq), as SDPA takes it
+    return AttentionLayout(
+        tokens=[_as_text(tokenizer, input_ids[place]) for place in places],
+        targets=[targets[place] for place in places],
+        input_ids=torch.tensor(input_ids)[places],
+        blanks=torch.tensor(blanks)[places],
+        position_ids=position_ids[0],
+        mask=mask[0, 0],
+    )
+
+
+def plot_attention_layout(
+    tokenizer: GLMTokenizer,
+    text: str,
+    answers: str | Sequence[str],
+    *,
+    order: Sequence[int] | None = None,
+    path: str | os.PathLike | None = None,
+) -> "Figure":
+    """
+    Draws what the model sees of a text and its answers, as Figure 2 of the paper does: a row for every token, in which
+    the tokens that it may attend to are coloured; beneath, both rows of positions; at the right of Part B, what must be
+    predicted. Every blank has the colour and the number of its piece.
+
+    Example:
+
+    ```python
+    >>> plot_attention_layout(tokenizer, "The [MASK] runs [MASK].", ["dog", "home"], path="layout.svg")
+    ```
+
+    Args:
+        tokenizer, text, answers, order: As for [`compute_attention_layout`].
+        path: A file to write the picture to, in the format of its ending: .png or .svg. It appears whole or not at all.
+
+    Returns:
+        A `matplotlib.figure.Figure`, which notebooks show. It belongs to no window and changes no settings. Characters
+        that no font has are boxes, of which matplotlib warns: for Chinese, install a font such as Noto Sans CJK.
+
+    Raises:
+        ImportError: without matplotlib.
+        ValueError: as [`compute_attention_layout`]; for more than 80 tokens, and for a path with another ending.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("plot_attention_layout needs matplotlib: pip install 'modeling-glm[plots]'.") from error
+    ending = "" if path is None else Path(path).suffix.lower()
+    if path is not None and ending not in FORMATS:
+        raise ValueError(f"path={os.fspath(path)!r} must end in one of {', '.join(FORMATS)}.")
+    layout = compute_attention_layout(tokenizer, text, answers, order)
+    size = len(layout.tokens)
+    if size > MAX_TOKENS:
+        raise ValueError(
+            f"The text and its answers have {size} tokens, but a picture of more than {MAX_TOKENS} cannot be read: "
+            "draw a part of the text, or shorter answers."
+        )
+
+    figure = Figure(figsize=(CELL * size, CELL * size))
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
+    axes.set_axis_off()
+    _draw(axes, layout)
+    # The grid has its size; the figure grows by what is written around it.
+    left, bottom, right, top = figure.get_tightbbox().padded(MARGIN).extents
+    width, height = right - left, top - bottom
+    figure.set_size_inches(width, height)
+    axes.set_position((-left / width, -bottom / height, CELL * size / width, CELL * size / height))
+    if path is not None:
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=ending[1:], dpi=150, metadata=FORMATS[ending])
+        write_whole(Path(path), drawn.getvalue())
+    return figure
+
+
+def _draw(axes: "Axes", layout: AttentionLayout):
+    """The grid, a unit square for every cell, and all around it."""
+    size, blanks = len(layout.tokens), layout.blanks.tolist()
+    part_b = blanks.count(0)
+    colour_of = dict(zip(dict.fromkeys(blanks), [PART_A_COLOUR, *PIECE_COLOURS * size], strict=False))
+    colours = [colour_of[blank] for blank in blanks]
+    for row, allowed in enumerate(layout.mask.tolist()):
+        _fill_row(axes, row, [colour if sees else None for colour, sees in zip(colours, allowed, strict=True)])
+    edges = [edge - 0.5 for edge in range(size + 1)]
+    ends = [[-0.5], [size - 0.5]]
+    # Unclipped: the names of clip paths are random in SVG.
+    axes.plot(ends, [edges, edges], [edges, edges], ends, color=GRID, linewidth=0.5, clip_on=False)
+    axes.plot([part_b - 0.5] * 2, [-2.9, size - 0.5], color=INK, linewidth=1, clip_on=False)
+
+    style: dict[str, Any] = {
+        "fontsize": FONT_SIZE,
+        "fontfamily": _find_fonts(),
+        "color": INK,
+        "va": "center_baseline",
+        "rotation_mode": "anchor",
+        "parse_math": False,
+    }
+    axes.text(-0.5, -2.4, "Part A", ha="left", **style)
+    axes.text(part_b - 0.3, -2.4, "Part B", ha="left", **style)
+    axes.text(-0.8, -1.3, "blank and its piece", ha="right", **style)
+    _fill_row(axes, -1.3, colours)
+    for blank, start, width in _runs(blanks[part_b:]):
+        column = int(layout.position_ids[0, part_b + start])
+        _fill_row(axes, -1.3, [None] * column + [colour_of[blank]])
+        for middle in (column, part_b + start + (width - 1) / 2):
+            axes.text(middle, -1.3, str(blank), ha="center", **style)
+
+    for place, (token, target) in enumerate(zip(layout.tokens, layout.targets, strict=True)):
+        axes.text(-0.8, place, token, ha="right", **style)
+        axes.text(place, size + 2, token, ha="right", rotation=90, **style)
+        if target:
+            axes.text(size - 0.2, place, f"→ {target}", ha="left", **style)
+    axes.text(size - 0.2, part_b - 1, "predicts", ha="left", **style)
+    for row, positions in enumerate(layout.position_ids.tolist()):
+        axes.text(-0.8, size + 0.2 + row, f"position {row + 1}", ha="right", **style)
+        for column, position in enumerate(positions):
+            axes.text(column, size + 0.2 + row, str(position), ha="center", **style)
+
+
+def _fill_row(axes: "Axes", row: float, colours: Sequence[str | None]):
+    """Colours cells of a row, neighbours of one colour together."""
+    from matplotlib.patches import Rectangle
+
+    for colour, start, width in _runs(colours):
+        if colour:
+            axes.add_patch(Rectangle((start - 0.5, row - 0.5), width, 1, facecolor=colour, clip_on=False))
+
+
+def _runs(values: Sequence[Any]) -> Iterator[tuple[Any, int, int]]:
+    """Equal neighbours: their value, where they begin and how many they are."""
+    start = 0
+    for value, members in groupby(values):
+        width = len(list(members))
+        yield value, start, width
+        start += width
+
+
+def _find_fonts() -> list[str]:
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in CHINESE_FONTS if name in installed)]
+
+
+def _as_text(tokenizer: GLMTokenizer, token_id: int) -> str:
+    """A token as it reads: `Ġcapital` is `␣capital`, and what could not be seen is escaped."""
+    spelled = token_bytes(tokenizer).get(token_id)
+    if spelled is None or isinstance(tokenizer.backend_tokenizer.decoder, decoders.WordPiece):
+        return tokenizer.convert_ids_to_tokens(token_id)
+    text = spelled.decode("utf-8", "backslashreplace").replace(" ", "␣")
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
+__all__ = ["AttentionLayout", "compute_attention_layout", "plot_attention_layout"]

@@ -1,0 +1,263 @@
+"""
+What training a GLM takes before it is tried: floating point operations, memory, and what a device can do at best.
+
+    config = GLMConfig.from_preset("glm-base")
+    training_flops(config, tokens=16 * 560, labelled_tokens=16 * 101, row_length=560) / measure_matmul_peak("cuda")
+    training_memory(config, batch_tokens=16 * 560, row_length=560).total / 2**30
+"""
+
+import time
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Literal
+
+from ..configuration_glm import GLMConfig
+
+if TYPE_CHECKING:
+    import torch
+
+FP32_BYTES = 4
+MASK_BYTES = 1  # of an element of a dropout mask
+COMPUTE_BYTES = {"fp32": 4, "bf16-mixed": 2}
+OPTIMIZER_BYTES = {"adamw": 8, "sgd": 0}  # per parameter: two moments in fp32, or nothing
+ATTENTIONS = ("eager", "sdpa")
+LABELLED_SHARE = 0.18  # of the tokens of a row, where 15% of its text are short spans
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingMemory:
+    """
+    Bytes on one device at the start of a backward pass that adds to gradients that are there already.
+
+    Args:
+        weights: Parameters in fp32, as the optimizer updates them.
+        gradients: Of the same size.
+        optimizer: Its state.
+        copies: Of weights: those in bf16 that autocast makes, or what sharding gathers for the moment.
+        activations: What the forward pass keeps for the backward pass, and the logits of the loss. In fp32 on CPUs it is
+            less by the outputs of the MLPs' activation functions, which are computed again there.
+    """
+
+    weights: int
+    gradients: int
+    optimizer: int
+    copies: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of it in bytes."""
+        return sum(getattr(self, field.name) for field in fields(self))
+
+
+def training_flops(config: GLMConfig, *, tokens: int, labelled_tokens: int, row_length: int) -> float:
+    """
+    Floating point operations of the matrix products in one forward and backward pass; a multiplication and an addition
+    count as two.
+
+    With L layers of width h and inner width f, rows of s tokens and a vocabulary of V, the forward pass takes
+
+        tokens * L * (2 * 4h² + 2 * 2hf + 2 * 2sh) + labelled_tokens * 2hV
+
+    for the projections of the attention (3h² into queries, keys and values, h² out), those of the MLP, the products
+    with keys and values over all s of a row (GLM's mask hides some, but the products are made), and the projection to
+    the vocabulary, which the model makes only where there is a label. The backward pass takes twice as much: one
+    product for the gradient of the input and one for that of the weight. What is not a matrix product (layer norms,
+    softmax, GELU, dropout, the optimizer) is left out, as in the model FLOPs of Narayanan et al. (2021); so is the
+    forward pass that gradient checkpointing repeats.
+
+    Args:
+        config: Of the model.
+        tokens: Positions of the batch, padding included: rows times `row_length`.
+        labelled_tokens: How many of them have a label.
+        row_length: Positions of a row, Part A and Part B together.
+
+    Raises:
+        ValueError: if a number is negative, or there are more labels than tokens.
+    """
+    _require_counts(tokens, labelled_tokens, row_length)
+    hidden, inner = config.hidden_size, _inner_size(config)
+    per_token = config.num_hidden_layers * (8 * hidden**2 + 4 * hidden * inner + 4 * row_length * hidden)
+    return 3.0 * (tokens * per_token + labelled_tokens * 2 * hidden * config.vocab_size)
+
+
+def training_memory(
+    config: GLMConfig,
+    *,
+    batch_tokens: int,
+    row_length: int,
+    labelled_tokens: int | None = None,
+    optimizer: Literal["adamw", "sgd"] = "adamw",
+    precision: Literal["bf16-mixed", "fp32"] = "bf16-mixed",
+    gradient_checkpointing: bool = False,
+    shards: int = 1,
+    attention: Literal["eager", "sdpa"] = "sdpa",
+) -> TrainingMemory:
+    """
+    Bytes that training takes on one device at its peak, without the framework, fragments and the temporary copies of an
+    optimizer step (up to one more of the weights on a GPU, when the activations are gone).
+
+    Weights, gradients and AdamW's moments take 4 + 4 + 8 bytes per parameter (Rajbhandari et al. 2020, section 3.1, but
+    for weights that stay in fp32), divided by `shards`. bf16 by autocast keeps a copy of the matrices of 2 bytes. With
+    shards (FSDP, ZeRO 3) there are instead the whole weights of two units, the one at work and the next, and the whole
+    gradient of one; a unit is a block, or the embeddings.
+
+    Activations are those of Korthikanti et al. (2022), section 4.1: with e bytes of the compute dtype, m of an element
+    of a dropout mask, a heads and the rest as in [`training_flops`], a layer keeps for every token
+
+        2 * 4h + 6eh + 2ef + 2mh + 16   residual stream (fp32) before both layer norms, with their statistics; inputs
+                                        of the projections, queries, keys and values; both sides of GELU; two masks
+        (4 + m + e) * as                eager attention: softmax in fp32, its mask, and what comes of it
+        4a                              SDPA in place of it: one number per query and head
+
+    which at e = 2, m = 1, f = 4h and a residual stream of 2 bytes is their (34 + 5as/h)h, but for the fp32 softmax.
+    Outside the layers are the masks of the embeddings, the last layer norm, and for every labelled token its hidden
+    state and 12V bytes: log-softmax, and the gradients on both its sides, in fp32. With gradient checkpointing a layer
+    keeps only its input, 4h, and one layer at a time the rest (their section 4.1.3).
+
+    Args:
+        config: Of the model; its dropout probabilities say whether there are masks.
+        batch_tokens: Positions in one forward pass on this device, padding included.
+        row_length: Positions of a row, Part A and Part B together.
+        labelled_tokens: How many of `batch_tokens` have a label; 18% if not given, as where 15% of a text are masked.
+        optimizer: "adamw", or "sgd" without momentum.
+        precision: "bf16-mixed" is autocast over fp32 weights, as in Trainer; "fp32" throughout.
+        gradient_checkpointing: Whether the blocks compute their activations again in the backward pass.
+        shards: Over how many devices weights, gradients and optimizer are split.
+        attention: "eager" keeps the scores of all heads, "sdpa" (its fused kernels, on GPUs) does not.
+
+    Raises:
+        ValueError: for a number out of range, or a name that is not one of those above.
+    """
+    labelled = round(LABELLED_SHARE * batch_tokens) if labelled_tokens is None else labelled_tokens
+    _require_counts(batch_tokens, labelled, row_length)
+    if shards < 1:
+        raise ValueError(f"shards={shards} must be at least 1.")
+    _require_one_of("optimizer", optimizer, OPTIMIZER_BYTES)
+    _require_one_of("precision", precision, COMPUTE_BYTES)
+    _require_one_of("attention", attention, ATTENTIONS)
+
+    compute = COMPUTE_BYTES[precision]
+    block, embeddings = _block_parameters(config), _embedding_parameters(config)
+    parameters = config.num_hidden_layers * block + embeddings + 2 * config.hidden_size
+    if shards > 1:
+        units = sorted((block, block, embeddings))
+        copies = compute * (units[-1] + units[-2]) + compute * units[-1]
+    elif compute < FP32_BYTES:
+        copies = compute * (config.num_hidden_layers * block + config.vocab_size * config.hidden_size)
+    else:
+        copies = 0
+
+    layer = batch_tokens * _layer_bytes(config, row_length, compute, attention)
+    if gradient_checkpointing:
+        layers = config.num_hidden_layers * batch_tokens * FP32_BYTES * config.hidden_size + layer
+    else:
+        layers = config.num_hidden_layers * layer
+    return TrainingMemory(
+        weights=-(-FP32_BYTES * parameters // shards),
+        gradients=-(-FP32_BYTES * parameters // shards),
+        optimizer=-(-OPTIMIZER_BYTES[optimizer] * parameters // shards),
+        copies=copies,
+        activations=layers + _outer_bytes(config, batch_tokens, labelled, compute),
+    )
+
+
+def measure_matmul_peak(
+    device: "torch.device | str" = "cpu",
+    dtype: "torch.dtype | None" = None,
+    *,
+    size: int | None = None,
+    seconds: float = 1.0,
+) -> float:
+    """
+    Floating point operations per second that the device reaches in products of square matrices: the best of several, as
+    a peak is asked for. What a training step reaches is a share of it.
+
+    Args:
+        device: "cpu" (with as many threads as torch has), "cuda" or another that torch knows.
+        dtype: Of the matrices; fp32 if not given.
+        size: Rows and columns; if not given 1024 on a CPU, 8192 elsewhere.
+        seconds: How long to go on, apart from the first product; there are at least three.
+
+    Raises:
+        ValueError: if `size` is below 1.
+    """
+    import torch
+
+    device = torch.device(device)
+    size = size or (1024 if device.type == "cpu" else 8192)
+    if size < 1:
+        raise ValueError(f"size={size} must be at least 1.")
+    left, right = torch.randn(2, size, size, device=device, dtype=dtype or torch.float32)
+    product = left @ right  # the first one loads the library
+    durations: list[float] = []
+    _wait_for(device)
+    begin = time.perf_counter()
+    while len(durations) < 3 or time.perf_counter() - begin < seconds:
+        start = time.perf_counter()
+        torch.matmul(left, right, out=product)
+        _wait_for(device)
+        durations.append(time.perf_counter() - start)
+    return 2.0 * size**3 / min(durations)
+
+
+def _wait_for(device: "torch.device"):
+    import torch
+
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def _inner_size(config: GLMConfig) -> int:
+    assert config.intermediate_size is not None  # the config fills it in
+    return config.intermediate_size
+
+
+def _block_parameters(config: GLMConfig) -> int:
+    hidden, inner = config.hidden_size, _inner_size(config)
+    matrices = 4 * hidden**2 + 2 * hidden * inner
+    return matrices + 4 * hidden + inner + hidden + 4 * hidden  # biases of attention and MLP, two layer norms
+
+
+def _embedding_parameters(config: GLMConfig) -> int:
+    tables = 1 + int(config.block_position_embeddings)
+    rows = config.vocab_size + tables * config.max_context_length
+    untied = 0 if config.tie_word_embeddings else config.vocab_size
+    return (rows + untied) * config.hidden_size
+
+
+def _layer_bytes(config: GLMConfig, row_length: int, compute: int, attention: str) -> int:
+    """Kept by one layer for every token."""
+    hidden, heads = config.hidden_size, config.num_attention_heads
+    kept = 2 * FP32_BYTES * hidden + 6 * compute * hidden + 2 * compute * _inner_size(config) + 4 * FP32_BYTES
+    if config.hidden_dropout > 0:
+        kept += 2 * MASK_BYTES * hidden
+    if attention == "sdpa":
+        return kept + FP32_BYTES * heads
+    scores = FP32_BYTES
+    if config.attention_dropout > 0:
+        scores += MASK_BYTES + compute
+    elif compute < FP32_BYTES:
+        scores += compute  # without dropout, fp32 has the softmax itself and bf16 a copy of it
+    return kept + scores * heads * row_length
+
+
+def _outer_bytes(config: GLMConfig, tokens: int, labelled: int, compute: int) -> int:
+    """Kept before the first layer and behind the last."""
+    hidden = config.hidden_size
+    embedding_mask = 0 if config.embedding_dropout == 0 else MASK_BYTES * hidden
+    last_norm = FP32_BYTES * (2 * hidden + 2)  # input and output, mean and deviation
+    loss = (compute * hidden + 3 * FP32_BYTES * config.vocab_size) * labelled
+    return tokens * (embedding_mask + last_norm) + loss
+
+
+def _require_counts(tokens: int, labelled_tokens: int, row_length: int):
+    if min(tokens, labelled_tokens, row_length) < 0 or labelled_tokens > tokens:
+        raise ValueError(
+            f"{tokens} tokens, {labelled_tokens} of them labelled, in rows of {row_length}: none may be negative, and "
+            "no more labelled than there are."
+        )
+
+
+def _require_one_of(name: str, value: str, allowed: "dict[str, int] | tuple[str, ...]"):
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r}: expected one of {', '.join(allowed)}.")

@@ -1,0 +1,1 @@
+"""Helpers that three or more rooms share."""

@@ -1,0 +1,27 @@
+"""What the pipelines of GLM share."""
+
+from typing import Any
+
+from transformers import Pipeline
+
+from ..tokenization import GLMTokenizer
+
+
+class GLMPipeline(Pipeline):
+    """A pipeline of a model and a [`GLMTokenizer`], both of which it needs."""
+
+    tokenizer: GLMTokenizer
+    _load_tokenizer = True  # type: ignore[assignment]
+    _load_processor = _load_feature_extractor = False  # type: ignore[assignment]
+    _load_image_processor = _load_video_processor = False  # type: ignore[assignment]
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        self._settings: dict[str, Any] = {}
+        super().__init__(*args, **kwargs)
+        self._check_model()
+        if self.tokenizer is None:
+            raise ValueError("The pipeline needs a tokenizer: give tokenizer=GLMTokenizer.from_pretrained(folder).")
+
+    def _check_model(self):
+        """Raises a ValueError for a model that the pipeline cannot use."""
+        raise NotImplementedError

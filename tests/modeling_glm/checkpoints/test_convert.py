@@ -1,0 +1,188 @@
+"""Checkpoints of the authors and of the hub become folders that every class loads, bit for bit, and go back."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.serialization import skip_data
+from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
+
+from modeling_glm import GLMConfig, GLMForConditionalGeneration, GLMModel, GLMTokenizer, convert_checkpoint
+from modeling_glm.checkpoints.files import CheckpointError
+from modeling_glm.checkpoints.shards import split_tensor
+from tests.support.checkpoints import (
+    CHECKPOINTS,
+    CONFIG,
+    ORIGINAL,
+    SHARDED,
+    assert_same,
+    base_weights,
+    module_of,
+    save_module,
+    weights_of,
+)
+from tests.support.golden import golden_tensors
+from tests.support.models import TOKEN_IDS, make_model, tiny_config
+from tests.support.paths import ROOT
+from tests.support.uploaded import MODEL_CODE
+
+
+@pytest.mark.parametrize("number", SHARDED)
+def test_golden_checkpoints(tmp_path, number):
+    """1, 2 and 4 shards give the weights of the model, bit for bit, and its logits."""
+    done = convert_checkpoint(
+        CHECKPOINTS / SHARDED[number], tmp_path / "glm", config=CONFIG, vocabulary=ORIGINAL, check=True
+    )
+    assert done.difference <= 1e-5
+    assert done.has_tokenizer
+    assert done.left_out == done.not_finite == []
+    assert_same(weights_of(tmp_path / "glm"), load_file(ORIGINAL / "model.safetensors"))
+    model = GLMForConditionalGeneration.from_pretrained(tmp_path / "glm", dtype="auto")
+    golden = golden_tensors("a_gpt2_block", "thudm_native_tanh_gelu")
+    for case in ("fwd_multi_span", "fwd_random_mask"):
+        inputs = {
+            name.removeprefix("in."): value
+            for name, value in golden_tensors("a_gpt2_block", case).items()
+            if name.startswith("in.")
+        }
+        with torch.no_grad():
+            logits = model(**inputs).logits
+        torch.testing.assert_close(logits, golden[f"out.logits.{case}"], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("number", SHARDED)
+@pytest.mark.parametrize("source", SHARDED)
+def test_splitting_back_reproduces_the_shards(tmp_path, source, number):
+    convert_checkpoint(CHECKPOINTS / SHARDED[source], tmp_path / "split", config=CONFIG, shards=number, check=True)
+    expected = CHECKPOINTS / SHARDED[number]
+    names = sorted(path.relative_to(expected) for path in expected.glob("*/*.pt"))
+    assert sorted(path.relative_to(tmp_path / "split") for path in (tmp_path / "split").glob("*/*.pt")) == names
+    for name in names:
+        assert_same(module_of(tmp_path / "split" / name), module_of(expected / name))
+    assert (tmp_path / "split" / "latest_checkpointed_iteration.txt").read_text() == "1000"
+    # And merging these once more: the config lies beside them.
+    convert_checkpoint(tmp_path / "split", tmp_path / "merged")
+    assert_same(weights_of(tmp_path / "merged"), load_file(ORIGINAL / "model.safetensors"))
+
+
+def test_the_target_is_complete(tmp_path):
+    """Auto classes load it, it generates as the original folder does, and a card tells what it is."""
+    convert_checkpoint(ORIGINAL, tmp_path / "glm", license="mit")
+    names = {path.name for path in (tmp_path / "glm").iterdir()}
+    assert names == {
+        *("config.json", "generation_config.json", "model.safetensors", "README.md"),
+        *("tokenizer.json", "tokenizer_config.json", "tokenization_glm.py", "original_vocabularies.py"),
+        *MODEL_CODE,
+    }
+    config = json.loads((tmp_path / "glm" / "config.json").read_text())
+    assert config["auto_map"]["AutoModelForSeq2SeqLM"] == "modeling_glm.GLMForConditionalGeneration"
+    assert config["model_type"] == "glm_infilling"
+    assert "license: mit" in (tmp_path / "glm" / "README.md").read_text()
+    model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "glm")
+    assert type(model) is GLMForConditionalGeneration
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "glm")
+    ids = model.generate(**tokenizer("a b [MASK] c", return_tensors="pt"), max_new_tokens=5)
+    original = GLMForConditionalGeneration.from_pretrained(ORIGINAL)
+    expected = GLMTokenizer.from_pretrained(ORIGINAL)
+    inputs = expected("a b [MASK] c", return_tensors="pt")
+    assert torch.equal(ids, original.generate(**inputs, max_new_tokens=5))
+
+
+def test_cards_and_settings_are_kept(tmp_path):
+    """Of the source, or the card of a target that is overwritten."""
+    source = tmp_path / "tuned"
+    make_model(GLMForConditionalGeneration).save_pretrained(source)
+    GenerationConfig(num_beams=4, max_new_tokens=7).save_pretrained(source)
+    (source / "README.md").write_text("---\nlicense: mit\n---\n\nMy own words.\n")
+    convert_checkpoint(source, tmp_path / "glm")
+    settings = GLMForConditionalGeneration.from_pretrained(tmp_path / "glm").generation_config
+    assert (settings.num_beams, settings.max_new_tokens) == (4, 7)
+    assert settings.eos_token_id == [TOKEN_IDS["eos_token_id"], TOKEN_IDS["eop_token_id"]]
+    card = (tmp_path / "glm" / "README.md").read_text()
+    assert card.startswith("---\nlicense: mit\n")
+    assert "My own words." in card
+    assert "AutoModelForSeq2SeqLM" in card or "GLMForConditionalGeneration" in card
+
+    (tmp_path / "glm" / "README.md").write_text("Other words.\n")
+    convert_checkpoint(source, tmp_path / "glm", overwrite=True)
+    assert "Other words." in (tmp_path / "glm" / "README.md").read_text()
+    assert "My own words." not in (tmp_path / "glm" / "README.md").read_text()
+    (source / "README.md").write_text("---\n[broken\n---\n")
+    with pytest.raises(CheckpointError, match=r"tuned/README.md cannot be completed, correct it"):
+        convert_checkpoint(source, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_large_model_is_written_in_several_files(tmp_path):
+    save_module(tmp_path / "a.pt", weights := base_weights())
+    convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), max_shard_size="40KB", check=True)
+    files = sorted((tmp_path / "glm").glob("*.safetensors"))
+    assert len(files) > 2
+    assert all(path.stat().st_size < 50_000 for path in files)
+    assert_same(weights_of(tmp_path / "glm"), weights)
+    # And in again, by its index, its folder or one of each.
+    for source in (tmp_path / "glm", tmp_path / "glm" / "model.safetensors.index.json"):
+        convert_checkpoint(source, tmp_path / "again", overwrite=True)
+        assert_same(weights_of(tmp_path / "again"), weights)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("wanted", [None, torch.float16, torch.float32])
+def test_dtypes(tmp_path, dtype, wanted):
+    weights = {name: tensor.to(dtype) for name, tensor in base_weights().items()}
+    save_module(tmp_path / "a.pt", weights)
+    done = convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), dtype=wanted, check=True)
+    assert_same(weights_of(tmp_path / "glm"), {name: tensor.to(wanted or dtype) for name, tensor in weights.items()})
+    assert AutoConfig.from_pretrained(tmp_path / "glm").dtype == done.config.dtype == (wanted or dtype)
+
+
+def test_mixed_dtypes_are_kept(tmp_path):
+    weights = {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in base_weights().items()}
+    weights["transformer.final_layernorm.bias"] = torch.ones(32, dtype=torch.float64)
+    save_module(tmp_path / "a.pt", weights)
+    convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config())
+    assert_same(weights_of(tmp_path / "glm"), weights)
+
+
+PEAK = """
+import resource, sys
+from modeling_glm import convert_checkpoint
+done = convert_checkpoint(sys.argv[1], sys.argv[2], shards=int(sys.argv[3]) or None)
+print(done.config.num_attention_heads, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "layers", "shards"), [(1, 2, 0), (2, 6, 0), (1, 4, 2)])
+def test_memory_of_a_10b_shaped_checkpoint(tmp_path, number, layers, shards):
+    """
+    Real shapes, few layers, zeros: the peak is at most 1.3 times the largest shard, Python and torch included.
+
+    These take half a gigabyte, so the shards are of more than one.
+    """
+    with torch.device("meta"):
+        state = GLMModel(GLMConfig.from_preset("glm-10b", num_hidden_layers=layers)).half().state_dict()
+    source = tmp_path / "source"
+    for rank in range(number):
+        module = {
+            name: torch.empty_like(split_tensor(name, tensor, number)[rank], device="cpu")
+            for name, tensor in state.items()
+        }
+        with skip_data():  # a file with holes
+            save_module(source / f"mp_rank_{rank:02d}_model_states.pt", module, iteration=1)
+    largest = max(path.stat().st_size for path in source.iterdir())
+    result = subprocess.run(
+        [sys.executable, "-c", PEAK, source, tmp_path / "glm", str(shards)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    heads, peak = map(int, result.stdout.split())
+    assert heads == 64
+    assert peak <= 1.3 * largest
+    written = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.suffix in (".safetensors", ".pt"))
+    assert written >= 2 * sum(tensor.nbytes for tensor in state.values())

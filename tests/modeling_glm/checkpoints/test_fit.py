@@ -1,0 +1,271 @@
+"""Which model a checkpoint is: its size, its head, its vocabulary; and what is said where something does not fit."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer
+
+from modeling_glm import (
+    GLMConfig,
+    GLMForConditionalGeneration,
+    GLMForMultipleChoice,
+    GLMForSequenceClassification,
+    GLMModel,
+    convert_checkpoint,
+)
+from modeling_glm.checkpoints.files import CheckpointError
+from modeling_glm.checkpoints.fit import check_fit, detect_config
+from modeling_glm.configuration_glm import PRESETS
+from tests.support.checkpoints import (
+    CHECKPOINTS,
+    CONFIG,
+    assert_same,
+    base_weights,
+    save_module,
+    shrink_preset,
+    weights_of,
+)
+from tests.support.models import make_model, tiny_config
+from tests.support.original_files import write_vocabulary
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in ("glm-doc",)])
+def test_published_sizes_are_told_by_their_shapes(name):
+
+    with torch.device("meta"):
+        model = GLMModel(GLMConfig.from_preset(name))
+    tensors = dict(model.state_dict())
+    config = detect_config(tensors)
+    assert config.to_dict() == GLMConfig.from_preset(name).to_dict()
+    assert check_fit(tensors, config, GLMForConditionalGeneration, False).keys() == tensors.keys()
+
+
+def test_other_sizes_have_heads_of_width_64(tmp_path):
+    save_module(tmp_path / "a.pt", base_weights(hidden_size=128, intermediate_size=96, num_hidden_layers=2))
+    config = convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm").config
+    assert (config.num_attention_heads, config.num_hidden_layers, config.intermediate_size) == (2, 2, 96)
+    assert (config.max_position_embeddings, config.vocab_size, config.sop_token_id) == (48, 64, None)
+    save_module(tmp_path / "b.pt", base_weights(block_position_embeddings=False, hidden_size=64))
+    config = convert_checkpoint(tmp_path / "b.pt", tmp_path / "one-table").config
+    assert (config.block_position_embeddings, config.max_position_embeddings) == (False, 48)
+    save_module(tmp_path / "c.pt", base_weights())
+    with pytest.raises(CheckpointError, match="width 32, which is no multiple of 64: give a config"):
+        convert_checkpoint(tmp_path / "c.pt", tmp_path / "not")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda w: w.update({"transformer.layers.1.mlp.dense_h_to_4h.weight": torch.zeros(100, 32)}),
+            r"dense_h_to_4h.weight has the shape \(100, 32\), expected \(128, 32\) for 3 layers, width 32",
+        ),
+        (
+            lambda w: w.pop("transformer.layers.2.attention.dense.bias"),
+            r"no tensor transformer.layers.2.attention.dense.bias.* one of shape \(32,\)",
+        ),
+        (
+            lambda w: w.update({"transformer.layers.3.input_layernorm.bias": torch.zeros(32)}),
+            r"layers.3.input_layernorm.bias of shape \(32,\) has no place",
+        ),
+        (
+            lambda w: w.update({"word_embeddings.weight": torch.zeros(80, 32)}),
+            r"word_embeddings.weight has the shape \(80, 32\), expected \(64, 32\)",
+        ),
+        (
+            lambda w: w.update({"word_embeddings.weight": torch.zeros(64, 32, dtype=torch.int8)}),
+            r"word_embeddings.weight has the dtype (int8|I8), expected float16",
+        ),
+    ],
+)
+@pytest.mark.parametrize("form", ["pt", "safetensors"])
+def test_what_does_not_fit_is_refused(tmp_path, change, message, form):
+    change(weights := base_weights())
+    if form == "pt":
+        save_module(source := tmp_path / "a.pt", weights)
+    else:
+        save_file(weights, source := tmp_path / "a.safetensors")
+    content = source.read_bytes()
+    with pytest.raises(CheckpointError, match=message):
+        convert_checkpoint(source, tmp_path / "glm", config=tiny_config())
+    assert [path.name for path in tmp_path.iterdir()] == [source.name]
+    assert source.read_bytes() == content
+
+
+def test_a_preset_that_does_not_fit(tmp_path):
+    with pytest.raises(CheckpointError, match=r"has the shape \(320, 48\), expected \(30592, 1024\) for 24 layers"):
+        convert_checkpoint(CHECKPOINTS / "glm-tiny", tmp_path / "glm", preset="large")
+    with pytest.raises(ValueError, match=r"No preset 'huge'. There are: glm-base"):
+        convert_checkpoint(CHECKPOINTS / "glm-tiny", tmp_path / "glm", preset="huge")
+    with pytest.raises(ValueError, match=r"Both config=.*preset='large' are given"):
+        convert_checkpoint(CHECKPOINTS / "glm-tiny", tmp_path / "glm", preset="large", config=CONFIG)
+
+
+def test_stray_heads_are_left_out(tmp_path):
+    stray = {
+        "prompt_spell.spell_embeddings.weight": torch.zeros(4, 32),
+        "dense.weight": torch.zeros(32, 32),
+        "dense.bias": torch.zeros(32),
+        "out_proj.weight": torch.zeros(2, 32),
+        "classifier.bias": torch.zeros(2),
+    }
+    folder = tmp_path / "tuned"
+    make_model(GLMForConditionalGeneration).save_pretrained(folder)
+    weights = load_file(folder / "model.safetensors")
+    save_file({**weights, **stray}, folder / "model.safetensors", {"format": "pt"})
+    done = convert_checkpoint(folder, tmp_path / "glm")
+    assert done.left_out == sorted(stray)
+    assert done.model_class is GLMForConditionalGeneration
+    assert_same(weights_of(tmp_path / "glm"), {name.removeprefix("glm."): tensor for name, tensor in weights.items()})
+
+
+@pytest.mark.parametrize("names", [("dense", "out_proj"), ("pool_layer", "multichoice_head")])
+def test_a_classifier_keeps_its_head(tmp_path, names):
+    """Of the hub's code, and of the authors', which calls its layers otherwise."""
+    model = make_model(GLMForSequenceClassification, num_labels=5)
+    head = dict(zip(("dense", "out_proj"), names, strict=True))
+    weights = {}
+    for name, tensor in model.state_dict().items():
+        first, _, rest = name.partition(".")
+        weights[f"{head[first]}.{rest}" if first in head else f"model.{rest}"] = tensor
+    save_module(tmp_path / "a.pt", weights)
+    done = convert_checkpoint(
+        tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), head="classification", check=True
+    )
+    assert done.left_out == []
+    assert_same(weights_of(tmp_path / "glm"), dict(model.state_dict()))
+    loaded = GLMForSequenceClassification.from_pretrained(tmp_path / "glm")
+    ids = torch.tensor([[2, 11, 12, 1]])
+    assert loaded.config.num_labels == 5
+    torch.testing.assert_close(loaded(ids).logits, model(ids).logits, atol=1e-6, rtol=0)
+    done = convert_checkpoint(tmp_path / "a.pt", tmp_path / "bare", config=tiny_config(), head="blank-infilling")
+    assert done.left_out == sorted(f"{name}.{kind}" for name in names for kind in ("weight", "bias"))
+
+
+@pytest.mark.parametrize("model_class", [GLMForSequenceClassification, GLMForMultipleChoice, GLMModel])
+def test_fine_tuned_folders_keep_their_class(tmp_path, model_class):
+    model = make_model(model_class)
+    model.save_pretrained(tmp_path / "tuned")
+    done = convert_checkpoint(tmp_path / "tuned", tmp_path / "glm", check=True)
+    assert done.left_out == []
+    assert done.model_class is (GLMForConditionalGeneration if model_class is GLMModel else model_class)
+    loaded = model_class.from_pretrained(tmp_path / "glm")
+    assert_same(dict(loaded.state_dict()), dict(model.state_dict()))
+    assert AutoModel.from_pretrained(tmp_path / "glm").config.architectures == [done.model_class.__name__]
+
+
+def test_a_head_beside_a_wrapped_model(tmp_path):
+    """The wrapper is around both."""
+    model = make_model(GLMForSequenceClassification)
+    names = {"dense": "pool_layer", "out_proj": "multichoice_head", "glm": "model"}
+    weights = {
+        ".".join(["module", names[first], *rest]): tensor
+        for (first, *rest), tensor in ((name.split("."), tensor) for name, tensor in model.state_dict().items())
+    }
+    save_module(tmp_path / "a.pt", weights)
+    convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), head="classification", check=True)
+    assert_same(weights_of(tmp_path / "glm"), dict(model.state_dict()))
+    with pytest.raises(ValueError, match="the authors' layout is for the model without its head"):
+        convert_checkpoint(tmp_path / "glm", tmp_path / "split", shards=2)
+
+
+def test_integers_are_no_weights(tmp_path):
+    save_module(tmp_path / "a.pt", {**base_weights(), "transformer.position_ids": torch.arange(48)})
+    assert convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config()).left_out == [
+        "transformer.position_ids"
+    ]
+
+
+def test_a_head_that_is_not_there(tmp_path):
+    save_module(tmp_path / "a.pt", base_weights())
+    with pytest.raises(CheckpointError, match=r"no head for classification: there is no tensor dense.bias"):
+        convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), head="classification")
+    with pytest.raises(ValueError, match="head='span': expected one of blank-infilling, classification"):
+        convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), head="span")
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_output_projections(tmp_path, tied):
+    """One that is the word embedding is left out, another is kept."""
+    weights = base_weights()
+    weights["lm_head.weight"] = weights["word_embeddings.weight"] + (0 if tied else 1)
+    save_module(tmp_path / "a.pt", weights)
+    done = convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config())
+    assert done.config.tie_word_embeddings is tied
+    model = GLMForConditionalGeneration.from_pretrained(tmp_path / "glm")
+    assert torch.equal(model.lm_head.weight, weights["lm_head.weight"])
+    assert torch.equal(model.glm.word_embeddings.weight, weights["word_embeddings.weight"])
+
+
+def test_without_a_vocabulary(tmp_path):
+    source = save_module(tmp_path / "source" / "a.pt", base_weights())
+    done = convert_checkpoint(source, tmp_path / "glm", config=tiny_config())
+    assert not done.has_tokenizer
+    assert not [path for path in (tmp_path / "glm").iterdir() if "token" in path.name]
+    GLMForConditionalGeneration.from_pretrained(tmp_path / "glm")
+
+
+def test_a_vocabulary_of_another_model(tmp_path):
+    folder = write_vocabulary("bert", tmp_path / "bert")
+    with pytest.raises(CheckpointError, match=r"has 30524 tokens, but word_embeddings.weight 320 rows"):
+        convert_checkpoint(CHECKPOINTS / "glm-tiny", tmp_path / "glm", config=CONFIG, vocabulary=folder)
+    with pytest.raises(FileNotFoundError, match=r"The vocabulary .*nowhere is no folder"):
+        convert_checkpoint(CHECKPOINTS / "glm-tiny", tmp_path / "glm", config=CONFIG, vocabulary=tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"No vocabulary: expected tokenizer.json"):
+        convert_checkpoint(
+            CHECKPOINTS / "glm-tiny", tmp_path / "glm", config=CONFIG, vocabulary=CHECKPOINTS / "glm-tiny"
+        )
+
+
+def test_vocabularies_of_the_same_size_are_told_apart(tmp_path, monkeypatch):
+    """GPT-2's and RoBERTa's are padded to the same number of rows."""
+    save_module(tmp_path / "a.pt", shrink_preset(monkeypatch, "glm-roberta-large"))
+    gpt2, roberta = (write_vocabulary(name, tmp_path / name) for name in ("gpt2", "roberta"))
+    with pytest.raises(CheckpointError, match=r"has the \w+_token_id \d+, but the published checkpoint of this size"):
+        convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", vocabulary=gpt2)
+    assert convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", vocabulary=roberta).config.mask_token_id == 50264
+    with pytest.raises(
+        CheckpointError, match=r"has the cls_token_id 50259, but the config has 0: it belongs to another"
+    ):
+        convert_checkpoint(
+            tmp_path / "a.pt", tmp_path / "mine", vocabulary=gpt2, config=GLMConfig(**PRESETS["glm-roberta-large"])
+        )
+    # Whoever knows better gives a config that says so, or says nothing.
+    shape = {name: value for name, value in PRESETS["glm-roberta-large"].items() if not name.endswith("_token_id")}
+    done = convert_checkpoint(tmp_path / "a.pt", tmp_path / "mine", vocabulary=gpt2, config=GLMConfig(**shape))
+    assert done.config.mask_token_id == 50260
+
+
+@pytest.mark.parametrize(("shared", "expected"), [(None, 50009), (True, 50007), (False, 50009)])
+def test_shared_gmask_of_other_sizes_has_to_be_said(tmp_path, shared, expected):
+    weights = base_weights(vocab_size=50048, hidden_size=64, num_hidden_layers=1)
+    save_module(tmp_path / "a.pt", weights)
+    vocabulary = write_vocabulary("chinese", tmp_path / "chinese")
+    done = convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", vocabulary=vocabulary, shared_gmask=shared)
+    assert done.config.gmask_token_id == AutoTokenizer.from_pretrained(tmp_path / "glm").gmask_token_id == expected
+    assert done.config.eop_token_id == 50007
+
+
+@pytest.mark.parametrize("ids", [True, False])
+@pytest.mark.parametrize("copied", [True, False])
+def test_shared_gmask_of_10b_chinese(tmp_path, monkeypatch, copied, ids):
+    """As trained one token is [gMASK] and the end of a piece; the hub's weights have a copy of its row for [gMASK]."""
+    weights = shrink_preset(monkeypatch, "glm-10b-chinese")
+    rows = weights["word_embeddings.weight"]
+    if copied:
+        rows[50009] = rows[50007]
+    save_module(tmp_path / "a.pt", weights)
+    vocabulary = write_vocabulary("chinese", tmp_path / "chinese")
+    # An original config says nothing of the ids.
+    shape = {name: value for name, value in PRESETS["glm-10b-chinese"].items() if not name.endswith("_token_id")}
+    config = None if ids else GLMConfig(**shape)
+    done = convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", vocabulary=vocabulary, config=config)
+    expected = 50009 if copied else 50007
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "glm")
+    assert tokenizer.gmask_token_id == done.config.gmask_token_id == expected
+    assert tokenizer.eop_token_id == done.config.eop_token_id == 50007
+    model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "glm")
+    inputs = tokenizer("中国的首都是[gMASK]", return_tensors="pt")
+    assert inputs.input_ids[0, -1] == expected
+    ids = model.generate(**inputs, max_new_tokens=3, eos_token_id=-1)
+    assert len(tokenizer.decode_blanks(ids)[0]) == 1

@@ -1,0 +1,54 @@
+"""Model-parallel shards: merging undoes splitting."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modeling_glm import convert_checkpoint
+from modeling_glm.checkpoints.files import CheckpointError
+from modeling_glm.checkpoints.shards import merge_tensor, split_tensor
+from tests.support.checkpoints import base_weights, save_module
+from tests.support.models import tiny_config
+
+
+@given(
+    number=st.sampled_from([1, 2, 3, 4]),
+    rows=st.integers(1, 3),
+    columns=st.integers(1, 3),
+    name=st.sampled_from(
+        [
+            "word_embeddings.weight",
+            "transformer.layers.3.mlp.dense_h_to_4h.weight",
+            "transformer.layers.3.mlp.dense_4h_to_h.weight",
+            "transformer.layers.11.attention.query_key_value.weight",
+            "transformer.layers.0.attention.dense.weight",
+            "transformer.layers.0.attention.dense.bias",
+            "transformer.final_layernorm.weight",
+        ]
+    ),
+)
+def test_merging_undoes_splitting(number, rows, columns, name):
+    tensor = torch.arange(3 * number * rows * number * columns).view(3 * number * rows, number * columns)
+    pieces = split_tensor(name, tensor, number)
+    assert len(pieces) == number
+    assert torch.equal(merge_tensor(name, pieces), tensor)
+
+
+def test_splitting_by_hand():
+    """Of the queries, keys and values each shard has the same heads."""
+    rows = torch.tensor([[0], [1], [10], [11], [20], [21]])  # q0 q1 k0 k1 v0 v1
+    pieces = split_tensor("transformer.layers.0.attention.query_key_value.weight", rows, 2)
+    assert [piece.flatten().tolist() for piece in pieces] == [[0, 10, 20], [1, 11, 21]]
+    square = torch.tensor([[0, 1], [2, 3]])
+    pieces = split_tensor("transformer.layers.0.attention.dense.weight", square, 2)
+    assert [piece.tolist() for piece in pieces] == [[[0], [2]], [[1], [3]]]
+    pieces = split_tensor("transformer.layers.0.mlp.dense_h_to_4h.weight", square, 2)
+    assert [piece.tolist() for piece in pieces] == [[[0, 1]], [[2, 3]]]
+
+
+def test_what_cannot_be_split(tmp_path):
+    save_module(tmp_path / "a.pt", base_weights())
+    with pytest.raises(CheckpointError, match=r"word_embeddings.weight has the shape \(64, 32\).* for 3 shards"):
+        convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), shards=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]

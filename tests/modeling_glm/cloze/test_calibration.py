@@ -1,0 +1,162 @@
+"""Temperature, calibration error and biases: against values worked by hand and against brute force."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from modeling_glm import Calibration, expected_calibration_error
+from modeling_glm.cloze.calibration import contextual_bias, fit_temperature
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    powers = np.exp(scores - scores.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def draw(scores: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """One class for every row, as likely as the softmax of its scores says."""
+    return (softmax(scores).cumsum(1) > generator.random((len(scores), 1))).argmax(1)
+
+
+def overconfident(temperature: float, examples: int = 4000, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """Scores that are too large by a factor, with labels as the right scores have them; every third row lacks a class."""
+    generator = np.random.default_rng(0)
+    scores = 1.5 * generator.standard_normal((examples, classes))
+    scores[::3, -1] = -np.inf
+    return scores * temperature, draw(scores, generator)
+
+
+def loss(scores: np.ndarray, labels: np.ndarray, temperature: float) -> float:
+    return -np.log(softmax(scores / temperature)[np.arange(len(labels)), labels]).mean()
+
+
+@pytest.mark.parametrize("known", [0.5, 1.0, 3.0])
+def test_temperature_is_found_again(known):
+    scores, labels = overconfident(known)
+    found = fit_temperature(scores, labels)
+    assert found == pytest.approx(known, rel=0.05)
+    # Nothing near it is better, so it is the minimum: the loss is convex in 1 / T.
+    best = loss(scores, labels, found)
+    assert best < min(loss(scores, labels, found * factor) for factor in (0.7, 0.99, 1.01, 1.4))
+    assert found == pytest.approx(fit_temperature((scores + 7.0).astype(np.float32), labels.tolist()), rel=1e-4)
+
+
+def test_temperature_calibrates():
+    scores, labels = overconfident(3.0)
+    validation, test = slice(0, 2000), slice(2000, None)
+    temperature = fit_temperature(scores[validation], labels[validation])
+    before = expected_calibration_error(softmax(scores[test]), labels[test])
+    after = expected_calibration_error(softmax(scores[test] / temperature), labels[test])
+    assert before > 0.15
+    assert after < 0.04
+
+
+def test_temperature_at_its_bounds():
+    with pytest.warns(UserWarning, match="all examples are right"):
+        assert fit_temperature([[2.0, 1.0], [-1.0, 0.0]], [0, 1]) == 0.01
+    with pytest.warns(UserWarning, match="no better than chance"):
+        assert fit_temperature([[2.0, 1.0], [-1.0, 0.0]], [1, 0]) == 100
+    with warnings.catch_warnings(action="error"):
+        assert fit_temperature([[2.0, 2.0], [-np.inf, 0.0]], [0, 1]) == 1.0  # nothing to choose
+
+
+def test_calibration_error_by_hand():
+    probabilities = np.array([[0.95, 0.05], [0.1, 0.9], [0.65, 0.35], [0.3, 0.7], [0.6, 0.4]])
+    labels = [0, 0, 0, 1, 1]
+    # Of five bins, the last (0.8, 1.0] has the confidences 0.95 and 0.9 with one of two right: |0.5 - 0.925|. The one
+    # before, (0.6, 0.8], has 0.65 and 0.7, both right: |1 - 0.675|. (0.4, 0.6] has 0.6, wrong: |0 - 0.6|.
+    expected = (2 * 0.425 + 2 * 0.325 + 1 * 0.6) / 5
+    assert expected_calibration_error(probabilities, labels, bins=5) == pytest.approx(expected)
+    # In one bin, confidence 0.76 on average and 3 of 5 right.
+    assert expected_calibration_error(torch.tensor(probabilities), labels, bins=1) == pytest.approx(0.16)
+    assert expected_calibration_error(np.eye(3), [0, 1, 2]) == 0.0
+    assert expected_calibration_error(np.eye(3), [1, 2, 0]) == 1.0
+
+
+def test_bias_by_hand():
+    # Two texts without content get (0.2, 0.8) and (0.6, 0.4): on average (0.4, 0.6).
+    scores = np.log([[0.2, 0.8], [0.6, 0.4]]) + [[3.0], [-1.0]]  # a constant in a row changes nothing
+    np.testing.assert_allclose(contextual_bias(scores), -np.log([0.4, 0.6]))
+
+
+def test_bias_makes_a_text_without_content_uniform():
+    scores = np.array([[-1.0, -700.0, -np.inf, 2.0]])  # probabilities of 1e-305 are no trouble
+    found = softmax(scores + contextual_bias(scores))
+    np.testing.assert_allclose(found, [[1 / 3, 1 / 3, 0, 1 / 3]], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "calibration",
+    [
+        Calibration(),
+        Calibration("contextual", ["N/A", "…"], temperature=2.5),
+        Calibration("contextual", "N/A"),
+        Calibration("pmi", domain_premise="The topic is [MASK]."),
+    ],
+)
+def test_calibration_round_trip(calibration):
+    assert Calibration.from_dict(json.loads(json.dumps(calibration.to_dict()))) == calibration
+    assert isinstance(calibration.content_free, tuple)
+
+
+def test_no_calibration():
+    assert Calibration.from_dict(None) == Calibration.from_dict({}) == Calibration()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"method": "platt"}, "method 'platt': expected 'contextual', 'pmi' or None"),
+        ({"method": "contextual", "content_free": ()}, "content_free is empty"),
+        ({"method": "pmi"}, "needs a domain_premise"),
+        ({"temperature": 0.0}, "temperature=0.0: expected a number above 0"),
+        ({"temperature": float("nan")}, "temperature=nan"),
+        ({"premise": "x"}, r"Unknown keys \['premise'\]"),
+    ],
+)
+def test_errors_of_a_calibration(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Calibration.from_dict(settings)
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "message"),
+    [
+        ([[]], [0], r"scores has shape \(1, 0\)"),
+        ([0.5, 0.5], [0, 1], r"scores has shape \(2,\)"),
+        ([[0.5, 0.5]], [0, 1], r"labels has shape \(2,\)"),
+        ([[0.5, 0.5]], [0.0], "labels .* dtype float64"),
+        ([[0.5, 0.5]], [2], r"labels has \[2\]: expected numbers from 0 to 1"),
+        ([[0.5, 0.5]], [-1], r"labels has \[-1\]"),
+        ([[0.5, np.nan]], [0], "NaN"),
+        ([[0.5, np.inf]], [0], "inf"),
+        ([[1.0, 2.0], [-np.inf, -np.inf]], [0, 0], "Row 1 of scores has no class at all"),
+        ([[1.0, 2.0], [-np.inf, 0.0]], [0, 0], "Label 0 of example 1 is an absent class"),
+    ],
+)
+def test_errors_of_scores(scores, labels, message):
+    with pytest.raises(ValueError, match=message):
+        fit_temperature(scores, labels)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "bins", "message"),
+    [
+        ([[0.5, 0.5]], 0, "bins=0"),
+        ([[-1.0, -2.0]], 15, "do not sum to 1"),
+        ([[0.5, 0.4]], 15, "do not sum to 1"),
+        ([[-0.5, 1.5]], 15, "negative"),
+        ([], 15, "probabilities has shape"),
+    ],
+)
+def test_errors_of_probabilities(probabilities, bins, message):
+    with pytest.raises(ValueError, match=message):
+        expected_calibration_error(probabilities, [0], bins=bins)
+
+
+def test_errors_of_a_bias():
+    with pytest.raises(ValueError, match=r"scores has shape \(3,\)"):
+        contextual_bias(np.zeros(3))

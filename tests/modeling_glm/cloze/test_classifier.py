@@ -1,0 +1,357 @@
+"""Cloze tasks as classifiers: scores against one forward per choice, calibration against its definition, what is saved."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from modeling_glm import (
+    Calibration,
+    ClozeClassifier,
+    GLMForConditionalGeneration,
+    GLMForMultipleChoice,
+    GLMForSequenceClassification,
+    GLMTokenizer,
+    PatternVerbalizer,
+    expected_calibration_error,
+)
+from modeling_glm.cloze.calibration import read_fields
+from tests.support.models import make_model
+
+PATTERN = "{text|shorten} It was [MASK]."
+VERBALIZER = {"good": ["lazy", "quick fox"], "bad": "capital of France", "odd": "dog"}
+PREMISE = "The verdict is [MASK]."
+TEXTS = [
+    "The fox jumps.",
+    "Paris",
+    "In the year 1987 the number 404 was not found over the lazy dog",
+    "And Rome is the capital, the quick brown capital",
+    "",
+    "the cat",
+]
+EXAMPLES = [
+    {"text": text, "label": label} for text, label in zip(TEXTS, ["good", "odd", 1, "bad", 0, "good"], strict=True)
+]
+QUESTIONS = [  # as many choices as it pleases
+    {"text": "What jumps?", "options": ["the fox", "Rome"], "label": 0},
+    {"text": "Where?", "options": ["over", "the lazy dog", "in Paris", "capital"], "label": "in Paris"},
+    {"text": "The number 404", "options": ["was", "was not found", "the"], "label": 1},
+]
+CHOICES = ["{text} [MASK]!", None, "{options}"]
+
+
+@pytest.fixture
+def parts(tokenizer):
+    tokenizer = pickle.loads(pickle.dumps(tokenizer))
+    settings = {"vocab_size": len(tokenizer), "max_position_embeddings": 120, **tokenizer.special_token_ids}
+    return make_model(GLMForMultipleChoice, **settings), tokenizer
+
+
+def labelled() -> PatternVerbalizer:
+    return PatternVerbalizer(PATTERN, VERBALIZER)
+
+
+def alone(model, tokenizer, context: str, words: list[list[str]]) -> np.ndarray:
+    """The log-probability of every label, each word in a forward of its own behind the written context."""
+    scores = []
+    for row in words:
+        ids = tokenizer(row, add_special_tokens=False).input_ids
+        encoded = tokenizer(context, return_tensors="pt")
+        with torch.no_grad():
+            logits = [model(encoded.input_ids, choice_ids=torch.tensor([[word]])).logits[0, 0] for word in ids]
+        scores.append(torch.stack(logits).logsumexp(0).item())
+    return np.array(scores)
+
+
+def naive_scores(model, tokenizer, pattern: str = PATTERN, texts=TEXTS) -> np.ndarray:
+    words = [[" lazy", " quick fox"], [" capital of France"], [" dog"]]
+    return np.stack(
+        [alone(model, tokenizer, pattern.replace("{text|shorten}", text).rstrip(), words) for text in texts]
+    )
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    return torch.from_numpy(scores).double().softmax(-1).numpy()
+
+
+class TestScores:
+    def test_every_word_alone(self, parts):
+        classifier = ClozeClassifier(*parts, labelled(), batch_size=4)
+        found = classifier.scores(EXAMPLES)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, naive_scores(*parts), atol=1e-4)
+        np.testing.assert_allclose(classifier.predict_proba(EXAMPLES), softmax(found), atol=1e-6)
+        assert classifier.predict(EXAMPLES) == [list(VERBALIZER)[index] for index in found.argmax(1)]
+        assert classifier.score(EXAMPLES) == (found.argmax(1) == [0, 2, 1, 1, 0, 0]).mean()
+
+    def test_batches_are_sorted_and_put_back(self, parts):
+        model, tokenizer = parts
+        lengths = []
+        model.register_forward_pre_hook(
+            lambda module, args, kwargs: lengths.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+        )
+        together = ClozeClassifier(model, tokenizer, labelled(), batch_size=2).scores(iter(EXAMPLES))
+        assert [rows for rows, _ in lengths] == [2, 2, 2]
+        assert [length for _, length in lengths] == sorted((length for _, length in lengths), reverse=True)
+        one_by_one = ClozeClassifier(model, tokenizer, labelled(), batch_size=1).scores(EXAMPLES)
+        np.testing.assert_allclose(together, one_by_one, atol=1e-5)
+
+    def test_choices_of_the_examples(self, parts):
+        classifier = ClozeClassifier(*parts, PatternVerbalizer(*CHOICES), batch_size=2)
+        found = classifier.scores(QUESTIONS)
+        assert found.shape == (3, 4)
+        for row, question in zip(found, QUESTIONS, strict=True):
+            words = [[f" {option}"] for option in question["options"]]
+            expected = alone(*parts, f"{question['text']} [MASK]!", words)
+            np.testing.assert_allclose(row[: len(words)], expected, atol=1e-4)
+            assert np.isneginf(row[len(words) :]).all()
+        probabilities = classifier.predict_proba(QUESTIONS)
+        np.testing.assert_allclose(probabilities.sum(1), 1)
+        assert (probabilities[0, 2:] == 0).all()
+        chosen = classifier.predict(QUESTIONS)
+        assert chosen == [q["options"][index] for q, index in zip(QUESTIONS, found.argmax(1), strict=True)]
+        assert classifier.score(QUESTIONS) == (found.argmax(1) == [0, 2, 1]).mean()
+
+    def test_patterns_are_averaged_as_the_model_does(self, parts):
+        patterns = [PATTERN, "Just [MASK]! {text|shorten}"]
+        found = ClozeClassifier(*parts, PatternVerbalizer(patterns, VERBALIZER)).scores(EXAMPLES)
+        each = [np.log(softmax(naive_scores(*parts, pattern))) for pattern in patterns]
+        np.testing.assert_allclose(found, np.mean(each, axis=0), atol=1e-4)
+
+    def test_long_texts_are_shortened_to_what_the_model_reads(self, parts):
+        model, tokenizer = parts
+        classifier = ClozeClassifier(model, tokenizer, labelled())
+        assert classifier.max_length == 120
+        long = {"text": "the lazy dog " * 200}
+        assert np.isfinite(classifier.scores([long])).all()
+        unshortened = ClozeClassifier(model, tokenizer, PatternVerbalizer("{text} It was [MASK].", VERBALIZER))
+        with pytest.raises(ValueError, match="Example 1: An example does not fit"):
+            unshortened.scores([EXAMPLES[0], long])
+        tokenizer.model_max_length = 30
+        assert ClozeClassifier(model, tokenizer, labelled()).max_length == 30
+        assert ClozeClassifier(model, tokenizer, labelled(), max_length=40).max_length == 40
+
+    def test_mode_of_the_model(self, parts):
+        model, tokenizer = parts
+        model.train()
+        model.glm.transformer.layers[0].eval()
+        modes = [module.training for module in model.modules()]
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.5
+        classifier = ClozeClassifier(model, tokenizer, labelled())
+        found = classifier.scores(EXAMPLES)
+        assert [module.training for module in model.modules()] == modes
+        with pytest.raises(ValueError, match="Example 0"):
+            classifier.scores([{"label": 0}])
+        assert [module.training for module in model.modules()] == modes
+        np.testing.assert_array_equal(classifier.scores(EXAMPLES), found)
+
+    def test_labels_are_not_read(self, parts):
+        classifier = ClozeClassifier(*parts, labelled())
+        hidden = [{**example, "label": -1} for example in EXAMPLES[:3]] + EXAMPLES[3:4] + [{"text": "x"}]
+        assert len(classifier.predict(hidden)) == 5
+
+    def test_no_examples(self, parts):
+        classifier = ClozeClassifier(*parts, labelled()).calibrate("contextual")
+        assert classifier.predict_proba([]).shape == (0, 3)
+        assert classifier.predict([]) == []
+
+    def test_adapters(self, parts):
+        model, tokenizer = parts
+        expected = ClozeClassifier(model, tokenizer, labelled()).scores(EXAMPLES)
+        adapted = get_peft_model(model, LoraConfig(target_modules=["query_key_value"]))
+        np.testing.assert_allclose(
+            ClozeClassifier(adapted, tokenizer, labelled()).scores(EXAMPLES), expected, atol=1e-5
+        )
+
+
+class TestContextualCalibration:
+    def test_a_text_without_content_gets_uniform_probabilities(self, parts):
+        classifier = ClozeClassifier(*parts, labelled()).calibrate("contextual", content_free=("N/A",))
+        np.testing.assert_allclose(classifier.predict_proba([{"text": "N/A"}]), [[1 / 3] * 3], atol=1e-6)
+
+    def test_definition(self, parts):
+        texts = ["N/A", "[MASK]", ""]
+        classifier = ClozeClassifier(*parts, labelled()).calibrate("contextual")
+        raw = ClozeClassifier(*parts, labelled())
+        mean = raw.predict_proba([{"text": text} for text in texts]).mean(0)
+        expected = raw.predict_proba(EXAMPLES) / mean
+        expected /= expected.sum(1, keepdims=True)
+        np.testing.assert_allclose(classifier.predict_proba(EXAMPLES), expected, atol=1e-5)
+        np.testing.assert_array_equal(classifier.scores(EXAMPLES), raw.scores(EXAMPLES))  # as they are
+
+    def test_is_measured_once_for_labels(self, parts):
+        model, tokenizer = parts
+        rows = []
+        model.register_forward_pre_hook(
+            lambda module, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True
+        )
+        task = PatternVerbalizer("{both|shorten} It was [MASK].", VERBALIZER, derived={"both": "{a}, {b}"})
+        classifier = ClozeClassifier(model, tokenizer, task).calibrate("contextual", content_free=("N/A", ""))
+        for _ in range(2):
+            classifier.predict([{"a": "Paris", "b": "Rome"}])
+        assert rows == [1, 2, 1]
+        assert read_fields(task) == {"a", "b"}
+        # The derived field is replaced as a whole.
+        np.testing.assert_allclose(
+            classifier.calibrate("contextual", content_free=("N/A",)).predict_proba(
+                [{"a": "", "b": "", "both": "N/A"}]
+            ),
+            [[1 / 3] * 3],
+            atol=1e-6,
+        )
+
+    def test_choices_are_measured_for_every_example(self, parts):
+        task = PatternVerbalizer(*CHOICES)
+        classifier = ClozeClassifier(*parts, task, batch_size=2).calibrate("contextual", content_free=("N/A", ""))
+        raw = ClozeClassifier(*parts, PatternVerbalizer(*CHOICES))
+        expected = raw.predict_proba(QUESTIONS)
+        for row, question in zip(expected, QUESTIONS, strict=True):
+            row /= raw.predict_proba([{**question, "text": text} for text in ("N/A", "")]).mean(0).tolist() + [1.0] * (
+                4 - len(question["options"])
+            )
+        expected /= expected.sum(1, keepdims=True)
+        np.testing.assert_allclose(classifier.predict_proba(QUESTIONS), expected, atol=1e-5)
+        alike = [{**question, "text": "N/A"} for question in QUESTIONS]
+        uniform = classifier.calibrate("contextual", content_free=("N/A",)).predict_proba(alike)
+        np.testing.assert_allclose(uniform, [[0.5, 0.5, 0, 0], [0.25] * 4, [1 / 3] * 3 + [0]], atol=1e-6)
+
+
+class TestPmi:
+    def test_difference_of_scores(self, parts):
+        classifier = ClozeClassifier(*parts, labelled()).calibrate("pmi", domain_premise=PREMISE)
+        expected = naive_scores(*parts) - naive_scores(*parts, PREMISE, [""])
+        np.testing.assert_allclose(classifier.calibrated_scores(EXAMPLES), expected, atol=1e-4)
+        np.testing.assert_allclose(classifier.predict_proba(EXAMPLES), softmax(expected), atol=1e-4)
+
+    def test_choices_and_a_premise_with_fields(self, parts):
+        classifier = ClozeClassifier(*parts, PatternVerbalizer(*CHOICES))
+        classifier.calibrate("pmi", domain_premise=PREMISE)
+        raw = ClozeClassifier(*parts, PatternVerbalizer(*CHOICES)).scores(QUESTIONS)
+        found = classifier.calibrated_scores(QUESTIONS)
+        for row, scores, question in zip(found, raw, QUESTIONS, strict=True):
+            words = [[f" {option}"] for option in question["options"]]
+            np.testing.assert_allclose(
+                row[: len(words)], scores[: len(words)] - alone(*parts, PREMISE, words), atol=1e-4
+            )
+            assert np.isneginf(row[len(words) :]).all()
+        classifier = ClozeClassifier(*parts, labelled()).calibrate("pmi", domain_premise="{text} [MASK].")
+        expected = naive_scores(*parts) - naive_scores(*parts, "{text|shorten} [MASK].")
+        np.testing.assert_allclose(classifier.calibrated_scores(EXAMPLES), expected, atol=1e-4)
+
+    def test_several_patterns(self, parts):
+        entries = [{"pattern": PATTERN, "verbalizer": VERBALIZER}, {"pattern": "{text|shorten} A [MASK]"}]
+        entries[1]["verbalizer"] = {"good": "fox", "bad": "cat", "odd": "year"}
+        classifier = ClozeClassifier(*parts, PatternVerbalizer(entries))
+        raw = classifier.scores(EXAMPLES)
+        premises = [PatternVerbalizer(PREMISE, entry["verbalizer"]) for entry in entries]
+        each = [np.log(ClozeClassifier(*parts, premise).predict_proba([{}])) for premise in premises]
+        classifier.calibrate("pmi", domain_premise=PREMISE)
+        np.testing.assert_allclose(classifier.calibrated_scores(EXAMPLES), raw - np.mean(each, axis=0), atol=1e-4)
+
+    @pytest.mark.parametrize(
+        ("pattern", "premise", "message"),
+        [
+            (
+                PATTERN,
+                "The verdict:[MASK]",
+                "has no space before the blank, unlike .*: write the premise with a space",
+            ),
+            ("[MASK]: {text}", PREMISE, "has a space before the blank, unlike .*: write the premise without a space"),
+            (PATTERN, "The verdict.", "has 0 blanks"),
+            (PATTERN, None, "needs a domain_premise"),
+        ],
+    )
+    def test_errors(self, parts, pattern, premise, message):
+        classifier = ClozeClassifier(*parts, PatternVerbalizer(pattern, VERBALIZER))
+        with pytest.raises(ValueError, match=message):
+            classifier.calibrate("pmi", domain_premise=premise)
+        assert classifier.calibration == Calibration()
+        assert classifier.task.calibration is None
+
+
+class TestTemperature:
+    def test_is_found_again_and_calibrates(self, parts):
+        """The labels are drawn from what the model says at a temperature of 4: it is overconfident."""
+        classifier = ClozeClassifier(*parts, labelled(), batch_size=64)
+        words = ["The", "fox", "lazy", "Paris", "404", "year", "jumps", "dog", "Rome", "not"]
+        generator = np.random.default_rng(0)
+        examples = [{"text": " ".join(generator.choice(words, 4))} for _ in range(1000)]
+        probabilities = softmax(classifier.scores(examples) / 4)
+        labels = (probabilities.cumsum(1) > generator.random((len(examples), 1))).argmax(1)
+        answered = [{**example, "label": int(label)} for example, label in zip(examples, labels, strict=True)]
+        predicted = classifier.predict(examples)
+        before = expected_calibration_error(classifier.predict_proba(examples), labels)
+        assert classifier.fit_temperature(answered) == pytest.approx(4, rel=0.15)
+        assert expected_calibration_error(classifier.predict_proba(examples), labels) < before / 4
+        assert classifier.predict(examples) == predicted
+
+    def test_divides_calibrated_scores(self, parts):
+        classifier = ClozeClassifier(*parts, labelled()).calibrate("contextual")
+        scores = classifier.calibrated_scores(EXAMPLES)
+        temperature = classifier.fit_temperature(EXAMPLES)
+        np.testing.assert_allclose(classifier.predict_proba(EXAMPLES), softmax(scores / temperature), atol=1e-6)
+        assert classifier.calibration == Calibration("contextual", temperature=temperature)
+        assert classifier.calibrate("contextual").calibration.temperature == 1.0
+
+
+class TestWhatIsKept:
+    def test_only_calibrating_writes_to_the_tokenizer(self, parts):
+        model, tokenizer = parts
+        classifier = ClozeClassifier(model, tokenizer, labelled())
+        classifier.predict(EXAMPLES)
+        assert tokenizer.cloze is None
+        classifier.calibrate("contextual", content_free=("N/A",))
+        assert tokenizer.cloze["calibration"]["content_free"] == ["N/A"]
+        assert classifier.task.calibration == tokenizer.cloze["calibration"]
+        ClozeClassifier(model, tokenizer, PatternVerbalizer(*CHOICES))
+        assert tokenizer.cloze == classifier.task.to_dict()
+        classifier.calibrate(None)
+        assert tokenizer.cloze == labelled().to_dict()
+
+    @pytest.mark.parametrize("method", ["contextual", "pmi"])
+    def test_a_saved_classifier_gives_the_same_probabilities(self, parts, method, tmp_path):
+        model, tokenizer = parts
+        classifier = ClozeClassifier(model, tokenizer, labelled())
+        classifier.calibrate(method, domain_premise=PREMISE if method == "pmi" else None)
+        classifier.fit_temperature(EXAMPLES)
+        model.save_pretrained(tmp_path)
+        tokenizer.save_pretrained(tmp_path)
+        loaded = ClozeClassifier(
+            GLMForMultipleChoice.from_pretrained(tmp_path), GLMTokenizer.from_pretrained(tmp_path)
+        )
+        assert loaded.calibration == classifier.calibration
+        np.testing.assert_allclose(loaded.predict_proba(EXAMPLES), classifier.predict_proba(EXAMPLES), atol=1e-7)
+
+
+class TestErrors:
+    @pytest.mark.parametrize("model_class", [GLMForConditionalGeneration, GLMForSequenceClassification])
+    def test_other_models(self, parts, model_class):
+        with pytest.raises(
+            ValueError, match=f"The model is a {model_class.__name__}: expected a GLMForMultipleChoice"
+        ):
+            ClozeClassifier(make_model(model_class), parts[1], labelled())
+
+    def test_no_task(self, parts):
+        with pytest.raises(ValueError, match="saved without a cloze task: give task=PatternVerbalizer"):
+            ClozeClassifier(*parts)
+
+    def test_batch_size(self, parts):
+        with pytest.raises(ValueError, match="batch_size=0"):
+            ClozeClassifier(*parts, labelled(), batch_size=0)
+
+    def test_examples(self, parts):
+        classifier = ClozeClassifier(*parts, labelled())
+        with pytest.raises(ValueError, match="examples is one dict: expected a list"):
+            classifier.predict(EXAMPLES[0])
+        with pytest.raises(ValueError, match="Example 1: The pattern asks for a field 'text'"):
+            classifier.predict([EXAMPLES[0], {"premise": "x"}])
+        with pytest.raises(ValueError, match=r"Example 1 has no label \('label'\)"):
+            classifier.score([EXAMPLES[0], {"text": "x"}])
+        with pytest.raises(ValueError, match="Label 'ugly' is none of the task's"):
+            classifier.fit_temperature([{"text": "x", "label": "ugly"}])
+        with pytest.raises(ValueError, match="There are no examples"):
+            classifier.score([])

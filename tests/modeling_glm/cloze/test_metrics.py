@@ -1,0 +1,191 @@
+"""Metrics by hand, and the lines of SuperGLUE's submission files."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from modeling_glm.cloze.metrics import SUBMISSION_FILES, SUBMITTED_LABELS, compute_metrics, write_submission
+from modeling_glm.tokenization.cloze.task import available_tasks, read_task
+
+ENTAILMENT = ["entailment", "not_entailment"]
+MULTIRC = [
+    {"idx": {"passage": passage, "question": question, "answer": answer}, "label": label}
+    for passage, question, answer, label in [
+        (4, 0, 0, "1"),
+        (4, 0, 1, "0"),
+        (4, 1, 0, "1"),
+        (4, 1, 1, "1"),
+        (7, 0, 0, "0"),
+    ]
+]
+
+
+def examples(*labels):
+    return [{"idx": number, "label": label} for number, label in enumerate(labels)]
+
+
+def labels_of(task):
+    """As `task.labels` of its first pattern."""
+    data = read_task(task)
+    return list(data.get("verbalizer") or data["patterns"][0]["verbalizer"])
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("name", available_tasks())
+def test_the_metric_of_every_task_is_known(name):
+    with pytest.raises(ValueError, match="There are no examples"):
+        compute_metrics(read_task(name)["metric"], [], [])
+
+
+@pytest.mark.parametrize("convert", [list, tuple, np.array, torch.tensor])
+def test_accuracy(convert):
+    predictions = convert([0, 1, 1, 1])
+    scores = compute_metrics("accuracy", examples(*"abba"), predictions, labels=["a", "b"])
+    assert scores == {"accuracy": 0.75}
+    assert type(scores["accuracy"]) is float
+    assert compute_metrics("accuracy", examples(0, 1, 1, 0), predictions) == {"accuracy": 0.75}
+    assert compute_metrics("accuracy", examples(False, True, True, True), predictions, ["false", "true"]) == {
+        "accuracy": 1.0
+    }
+
+
+def test_cb_is_a_mean_over_classes():
+    labels = ["entailment", "contradiction", "neutral"]
+    # F1 by class: 4/5, 2/3, 0
+    gold = ["entailment", "entailment", "contradiction", "neutral"]
+    scores = compute_metrics("cb", examples(*gold), [0, 0, 1, 1], labels)
+    assert scores == {"accuracy": 0.75, "f1": pytest.approx((1 + 2 / 3 + 0) / 3)}
+
+
+def test_multirc():
+    # 2 of 3 right answers are found and one is invented; of three questions only the first has no mistake.
+    scores = compute_metrics("multirc", MULTIRC, [1, 0, 1, 0, 1])
+    assert scores == {"f1_a": pytest.approx(2 / 3), "exact_match": pytest.approx(1 / 3), "accuracy": 0.6}
+
+
+def test_multirc_without_any_positive():
+    scores = compute_metrics("multirc", MULTIRC[4:], [0])
+    assert scores == {"f1_a": 0.0, "exact_match": 1.0, "accuracy": 1.0}
+
+
+def test_record_takes_the_nearest_answer():
+    record = [
+        {"candidates": ["the Rosa Pike!", "Arlen"], "answers": ["Rosa  Pike", "Mayor Rosa Pike"]},
+        {"candidates": ["Arlen", "Pike"], "answers": ["Mayor Rosa Pike", "Rosa Pike"]},
+        {"candidates": ["Arlen", "Pike"], "answers": ["Rosa Pike"]},
+    ]
+    scores = compute_metrics("record", record, [0, 1, 0])
+    assert scores == {"f1": pytest.approx((1 + 2 / 3 + 0) / 3), "exact_match": pytest.approx(1 / 3)}
+
+
+def test_wsc_is_true_where_the_first_is_chosen():
+    wsc = [{"truth": truth, "label": 0 if truth == "True" else None} for truth in ("True", "True", "False", "False")]
+    assert compute_metrics("wsc", wsc, [0, 2, 1, 0]) == {"accuracy": 0.5}
+
+
+def test_diagnostic_sets():
+    gold = examples(*(ENTAILMENT[label] for label in (0, 0, 1, 1)))
+    scores = compute_metrics("axb", gold, [0, 1, 1, 1], ENTAILMENT)
+    assert scores == {"matthews_correlation": pytest.approx(1 / 3**0.5), "accuracy": 0.75}
+    assert compute_metrics("axg", gold, [0, 1, 1, 1], ENTAILMENT) == {"accuracy": 0.75}
+    paired = [{**example, "pair_id": number // 2} for number, example in enumerate(gold)]
+    assert compute_metrics("axg", paired, [0, 1, 1, 1], ENTAILMENT) == {"accuracy": 0.75, "gender_parity": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("metric", "rows", "predictions", "labels", "message"),
+    [
+        ("f1", examples(0), [0], None, r"Unknown metric 'f1': there are \['accuracy'"),
+        ("accuracy", [], [], None, r"There are no examples"),
+        ("accuracy", examples(0, 1), [0], None, r"There are 1 predictions for 2 examples"),
+        ("accuracy", examples(0), [0.5], None, r"take the argmax"),
+        ("accuracy", examples(0, None), [0, 0], None, r"Example 1 has no 'label'"),
+        ("accuracy", examples("a"), [0], None, r"Example 0 has the label 'a': give labels="),
+        ("accuracy", examples(True), [0], None, r"Example 0 has the label 'true': give labels="),
+        ("accuracy", examples("c"), [0], ["a", "b"], r"Example 0 has the label 'c': expected one of \['a', 'b'\]"),
+        ("accuracy", examples("a"), [2], ["a", "b"], r"Prediction 2 is none of the 2 classes"),
+        ("accuracy", examples("a"), [-1], ["a", "b"], r"Prediction -1 is none of the 2 classes"),
+        ("record", [{"candidates": ["a"], "answers": ["a"]}], [1], None, r"Prediction 1 is none of the 1 classes"),
+        ("record", [{"candidates": ["a"], "answers": []}], [0], None, r"Example 0 has no 'answers'"),
+        ("wsc", [{"truth": None}], [0], None, r"Example 0 has no 'truth'"),
+    ],
+)
+def test_what_cannot_be_scored(metric, rows, predictions, labels, message):
+    with pytest.raises(ValueError, match=message):
+        compute_metrics(metric, rows, predictions, labels)
+
+
+@pytest.mark.parametrize("task", ["axb", "axg", "boolq", "cb", "rte", "wic"])
+def test_submissions_of_classes(task, tmp_path):
+    labels = labels_of(task)
+    rows = examples(*[None] * len(labels))
+    path = write_submission(task, rows, np.arange(len(labels))[::-1], labels, tmp_path / "submission")
+    assert path == tmp_path / "submission" / SUBMISSION_FILES[task]
+    assert read(path) == [{"idx": number, "label": label} for number, label in enumerate(labels[::-1])]
+    assert set(labels) == SUBMITTED_LABELS[task]
+
+
+def test_submissions_of_choices(tmp_path):
+    path = write_submission("copa", examples(None, None), [1, 0], None, tmp_path)
+    assert path.read_text() == '{"idx": 0, "label": 1}\n{"idx": 1, "label": 0}\n'
+    path = write_submission("wsc", examples(None, None), [0, 2], None, tmp_path)
+    assert path.read_text() == '{"idx": 0, "label": "True"}\n{"idx": 1, "label": "False"}\n'
+    record = [{"idx": {"passage": 3, "question": number}, "candidates": ["Ann", "Zoë"]} for number in (8, 9)]
+    path = write_submission("record", record, [1, 0], [], tmp_path)
+    assert path.read_text(encoding="utf-8") == '{"idx": 8, "label": "Zoë"}\n{"idx": 9, "label": "Ann"}\n'
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["COPA.jsonl", "ReCoRD.jsonl", "WSC.jsonl"]
+
+
+def test_submission_of_multirc(tmp_path):
+    path = write_submission("multirc", MULTIRC, [1, 0, 0, 1, 1], ["0", "1"], tmp_path)
+    assert read(path) == [
+        {
+            "idx": 4,
+            "passage": {
+                "questions": [
+                    {"idx": 0, "answers": [{"idx": 0, "label": 1}, {"idx": 1, "label": 0}]},
+                    {"idx": 1, "answers": [{"idx": 0, "label": 0}, {"idx": 1, "label": 1}]},
+                ]
+            },
+        },
+        {"idx": 7, "passage": {"questions": [{"idx": 0, "answers": [{"idx": 0, "label": 1}]}]}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task", "rows", "predictions", "labels", "message"),
+    [
+        ("mnli", examples(None), [0], None, r"Task 'mnli' is none of SuperGLUE: expected one of \['axb'"),
+        ("rte", [], [], ENTAILMENT, r"There are no examples"),
+        ("rte", examples(None), [0, 1], ENTAILMENT, r"There are 2 predictions for 1 examples"),
+        ("rte", examples(None), [2], ENTAILMENT, r"Prediction 2 is none of the 2 classes"),
+        ("rte", examples(None), [0], None, r"labels=None: expected the names of the classes of 'rte'"),
+        ("boolq", examples(None), [0], ["No", "Yes"], r"labels=\['No', 'Yes'\]: expected .* \['false', 'true'\]"),
+        ("copa", examples(None), [2], None, r"Prediction 2 is none of the 2 classes"),
+        ("copa", [{"idx": -1}, {"idx": -1}], [0, 0], None, r"idx -1 is there 2 times: give the examples of the test"),
+        ("record", [{"idx": {"question": 0}, "candidates": ["a"]}], [1], None, r"Prediction 1 is none of the 1 "),
+    ],
+)
+def test_what_cannot_be_submitted(task, rows, predictions, labels, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        write_submission(task, rows, predictions, labels, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_submission_is_replaced_whole(tmp_path, monkeypatch):
+    path = write_submission("rte", examples(None), [0], ENTAILMENT, tmp_path)
+    before = path.read_text()
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("modeling_glm.cloze.metrics.os.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_submission("rte", examples(None), [1], ENTAILMENT, tmp_path)
+    assert path.read_text() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,98 @@
+"""Prompt tokens that are learned, alone or with the rest of the model."""
+
+import pickle
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, TrainableTokensConfig, get_peft_model
+
+from modeling_glm import DataCollatorForCloze, GLMForMultipleChoice, GLMTokenizer, PatternVerbalizer, add_soft_tokens
+from tests.support.models import make_model
+
+TASK = PatternVerbalizer("{soft:2}{a|shorten}? {soft:1} [MASK].", {"x": "dog", "y": "fox"})
+EXAMPLES = [{"a": "The lazy dog", "label": "x"}, {"a": "The quick fox <|soft0|>", "label": "y"}]
+
+
+@pytest.fixture
+def parts(tokenizer):
+    tokenizer = pickle.loads(pickle.dumps(tokenizer))
+    model = make_model(GLMForMultipleChoice, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
+    return model, tokenizer
+
+
+def test_prompt_tokens_stand_in_the_pattern(parts):
+    model, tokenizer = parts
+    before = model.get_input_embeddings().weight.detach().clone()
+    with pytest.raises(ValueError, match=r"no <\|soft0\|>: call modeling_glm.add_soft_tokens"):
+        TASK.encode(EXAMPLES[0], tokenizer)
+    ids = add_soft_tokens(model, tokenizer, TASK)
+    assert len(set(ids)) == 3
+    weight = model.get_input_embeddings().weight
+    assert weight.shape[0] == model.config.vocab_size == len(tokenizer)
+    torch.testing.assert_close(weight[: len(before)], before)
+    assert all((weight[token_id] == before).all(-1).any() for token_id in ids)
+    assert add_soft_tokens(model, tokenizer, TASK) == ids  # they stay
+    for example in EXAMPLES:
+        (context,) = TASK.encode(example, tokenizer)["input_ids"]
+        assert context[1:3] == ids[:2]
+        blank = context.index(tokenizer.mask_token_id)
+        assert context[blank - 1] == ids[2]
+        assert sum(token in ids for token in context) == 3  # those in an example are letters
+        shortened = TASK.encode(example, tokenizer, max_length=len(context) - 1)["input_ids"][0]
+        assert [token for token in shortened if token in ids] == ids
+
+
+def test_rows_to_spare_are_used(tokenizer):
+    tokenizer = pickle.loads(pickle.dumps(tokenizer))
+    model = make_model(GLMForMultipleChoice, vocab_size=len(tokenizer) + 10, **tokenizer.special_token_ids)
+    add_soft_tokens(model, tokenizer, TASK)
+    assert model.config.vocab_size == len(tokenizer) + 7
+
+
+@pytest.mark.parametrize("rest", ["frozen", "lora", "trained"])
+def test_training(parts, rest, tmp_path):
+    model, tokenizer = parts
+    ids = add_soft_tokens(model, tokenizer, TASK)
+    before = model.get_input_embeddings().weight.detach().clone()
+    batch = DataCollatorForCloze(tokenizer, TASK)(EXAMPLES)
+    base = {name: value.clone() for name, value in model.state_dict().items()}
+    if rest == "frozen":
+        model = get_peft_model(model, TrainableTokensConfig(token_indices=ids, target_modules=["word_embeddings"]))
+        assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 3 * 32
+    elif rest == "lora":
+        config = LoraConfig(
+            target_modules=["query_key_value"], trainable_token_indices={"word_embeddings": ids}, lora_dropout=0.0
+        )
+        model = get_peft_model(model, config)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05)
+    losses = []
+    for _ in range(10):
+        loss = model(**batch).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    if rest == "trained":
+        return
+    model.eval()
+    with torch.no_grad():
+        expected = model(**batch).logits
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    fresh = make_model(GLMForMultipleChoice, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
+    fresh.load_state_dict(base)
+    loaded = PeftModel.from_pretrained(fresh, tmp_path).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(**batch).logits, expected)
+    merged = loaded.merge_and_unload()
+    trained = merged.get_input_embeddings().weight
+    changed = (trained != before).any(-1).nonzero().flatten().tolist()
+    assert changed == sorted(ids)
+    again = GLMTokenizer.from_pretrained(tmp_path)
+    assert TASK.encode(EXAMPLES[0], again) == TASK.encode(EXAMPLES[0], tokenizer)
+
+
+def test_error_without_prompt_tokens(parts):
+    with pytest.raises(ValueError, match="No pattern of the task has prompt tokens"):
+        add_soft_tokens(*parts, PatternVerbalizer("{a} [MASK]", {"x": "x", "y": "y"}))

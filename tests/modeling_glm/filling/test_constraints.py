@@ -1,0 +1,180 @@
+"""Whatever is asked of an answer, it is as asked: for vocabularies of all kinds."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modeling_glm import BlankConstraint, GLMForConditionalGeneration, GLMTokenizer, fill_blanks
+from modeling_glm.filling.automata import ForbiddenWordsAutomaton, RegexAutomaton
+from modeling_glm.tokenization.token_bytes import token_bytes
+from tests.support.models import make_model
+from tests.support.original_files import write_vocabulary
+
+TEXT = "The [MASK] fox jumps over ([MASK])."
+
+
+def model_for(tokenizer: GLMTokenizer) -> GLMForConditionalGeneration:
+    return make_model(GLMForConditionalGeneration, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer) -> GLMForConditionalGeneration:
+    return model_for(tokenizer)
+
+
+@pytest.fixture(scope="module", params=["gpt2", "bert", "chinese"])
+def original(request, tmp_path_factory) -> tuple[GLMForConditionalGeneration, GLMTokenizer]:
+    tokenizer = GLMTokenizer.from_pretrained(write_vocabulary(request.param, tmp_path_factory.mktemp(request.param)))
+    return model_for(tokenizer), tokenizer
+
+
+CLASSES = st.sampled_from(["[a-f]", "[0-9]", "fox", "[aeiou]", "(?:cat|dog)", " ", "x", r"\d", "[A-Z]", "[^a-z ]"])
+COUNTS = st.sampled_from(["", "?", "*", "+", "{2}", "{1,3}"])
+REGEXES = st.lists(st.tuples(CLASSES, COUNTS).map("".join), min_size=1, max_size=4).map("".join)
+
+
+@settings(max_examples=25)
+@given(pattern=REGEXES, num_answers=st.sampled_from([1, 3]), do_sample=st.booleans())
+def test_answers_match_their_regex(model, tokenizer, pattern, num_answers, do_sample):
+    asked = BlankConstraint(regex=pattern)
+    found = fill_blanks(
+        model, tokenizer, TEXT, num_answers, constraints=asked, do_sample=do_sample, max_new_tokens_per_blank=8
+    )
+    # An answer is told without white space around it, which an expression may ask for.
+    strict = re.fullmatch(pattern, " ") is None and " " not in pattern
+    assert found or not strict
+    for filling in found:
+        assert all(re.fullmatch(pattern, answer.text) for answer in filling.answers)
+        assert all(len(answer.token_ids) <= 8 for answer in filling.answers)
+
+
+WORDS = st.text(alphabet="abcdefghij 0123", min_size=1, max_size=8).filter(lambda word: word.strip())
+
+
+@settings(max_examples=20)
+@given(choices=st.lists(WORDS, min_size=1, max_size=6), num_answers=st.sampled_from([1, 3]), exact=st.booleans())
+def test_answers_are_of_their_set(model, tokenizer, choices, num_answers, exact):
+    asked = BlankConstraint(choices=choices)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("modeling_glm.filling.jobs.MAX_EXACT", 512 if exact else 0)
+        found = fill_blanks(model, tokenizer, TEXT, num_answers, constraints=asked)
+    assert found
+    for filling in found:
+        assert {answer.text for answer in filling.answers} <= {choice.strip() for choice in choices}
+
+
+@settings(max_examples=15)
+@given(
+    words=st.lists(st.sampled_from([*"aeiost", "the", "fox", "x1"]), min_size=1, max_size=8), seed=st.integers(0, 9)
+)
+def test_forbidden_words_do_not_occur(model, tokenizer, words, seed):
+    asked = BlankConstraint(forbidden_words=words, min_new_tokens=2)
+    found = fill_blanks(
+        model, tokenizer, TEXT, 4, constraints=asked, do_sample=True, seed=seed, max_new_tokens_per_blank=12
+    )
+    assert found
+    for filling in found:
+        for answer in filling.answers:
+            assert not set(re.findall(r"\w+", answer.text.lower())) & set(words)
+            assert 2 <= len(answer.token_ids) <= 12
+
+
+def test_words_are_forbidden_however_they_are_cut(tokenizer):
+    """And only where they stand by themselves."""
+    rule = ForbiddenWordsAutomaton(tokenizer, ["the"], len(tokenizer))
+    token = {text.decode(): token_id for token_id, text in token_bytes(tokenizer).items() if text.isascii()}
+    letters = tuple(token[letter] for letter in " the")
+    for step, token_id in enumerate(letters):
+        assert rule.allowed(letters[:step], 9)[token_id]  # it may go on: "then" is another word
+        assert rule.may_end(letters[:step])
+    assert not rule.may_end(letters)
+    allowed = rule.allowed(letters, 9)
+    assert not allowed[token[" "]]
+    assert allowed[token["n"]]
+    assert rule.may_end((*letters, token["n"]))
+    assert not rule.may_end(tuple(token[letter] for letter in "The"))
+    assert rule.may_end((token["a"], *letters[1:]))  # "athe"
+
+
+def test_an_expression_leaves_room_for_its_end(tokenizer):
+    """Near the limit only what can still become a match may follow."""
+    rule = RegexAutomaton(tokenizer, "(?:zz)*q", len(tokenizer))
+    token = {text.decode(): token_id for token_id, text in token_bytes(tokenizer).items() if text.isascii()}
+    assert rule.allowed((), 3)[token["z"]]
+    assert not rule.allowed((), 2)[token["z"]]
+    assert rule.allowed((), 1)[token["q"]]
+    assert rule.may_end((token["q"],))
+    assert not rule.allowed((token["q"],), 9).any()
+    assert rule.shortest() == 1
+
+
+ASCII = "The price, in 1987: $12.50 (it's low)!"
+
+
+@pytest.mark.slow
+def test_tokens_stand_for_their_part_of_a_text(original):
+    _, tokenizer = original
+    texts = token_bytes(tokenizer)
+    for text in (ASCII, "naïve café", "中文 文本"):
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        joined = b"".join(texts.get(token_id, b"") for token_id in ids).decode()
+        plain = tokenizer.decode([token_id for token_id in ids if token_id in texts])
+        assert joined.replace(" ", "") == plain.replace(" ", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "asked",
+    [
+        BlankConstraint(regex="[0-9]{4}"),
+        BlankConstraint(regex="[a-z]+( [a-z]+){2}"),
+        BlankConstraint(choices=["The Fox", "a dog's life", "1987"]),
+        BlankConstraint(forbidden_words=["the", "of"], min_new_tokens=1),
+        BlankConstraint(regex="[a-z ]+", forbidden_words=["a", "the"], min_new_tokens=2, max_new_tokens=5),
+    ],
+    ids=str,
+)
+def test_vocabularies_of_the_originals(original, asked):
+    model, tokenizer = original
+    for settings_ in ({}, {"num_answers": 3}, {"num_answers": 3, "do_sample": True}):
+        found = fill_blanks(model, tokenizer, TEXT, constraints=asked, max_new_tokens_per_blank=10, **settings_)
+        assert found
+        assert all(asked.accepts(answer.text) for filling in found for answer in filling.answers)
+
+
+@pytest.mark.parametrize(
+    ("settings_", "message"),
+    [
+        ({"choices": "fox"}, "expected lists of strings"),
+        ({"choices": []}, "choices is empty"),
+        ({"forbidden_words": [""]}, "forbidden_words has an empty word"),
+        ({"min_new_tokens": -1}, "min_new_tokens=-1: expected 0 or more"),
+        ({"min_new_tokens": 5, "max_new_tokens": 3}, "max_new_tokens=3 must be at least 1, and min_new_tokens=5"),
+        ({"max_new_tokens": 0}, "max_new_tokens=0 must be at least 1"),
+        ({"answer": "a", "regex": "a"}, "nothing else can be asked of that blank"),
+        ({"regex": "(a"}, r"regex='\(a' is no regular expression"),
+    ],
+    ids=str,
+)
+def test_what_contradicts_itself_is_refused(settings_, message):
+    with pytest.raises(ValueError, match=message):
+        BlankConstraint(**settings_)
+
+
+def test_an_expression_that_needs_look_around_is_refused(model, tokenizer):
+    with pytest.raises(ValueError, match="Expected the syntax of Rust's regex crate"):
+        fill_blanks(model, tokenizer, TEXT, constraints=BlankConstraint(regex="(?=a)b"))
+
+
+def test_without_outlines_the_way_to_it_is_named(model, tokenizer, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "outlines_core", None)
+    with pytest.raises(ImportError, match=r"pip install 'modeling-glm\[constraints\]'"):
+        fill_blanks(model, tokenizer, TEXT, constraints=BlankConstraint(regex="never seen before"))
+
+
+def test_what_no_beam_can_find_is_said(model, tokenizer, monkeypatch):
+    """A constraint that its automata let through, but not its last check."""
+    monkeypatch.setattr(BlankConstraint, "accepts", lambda self, answer: False)
+    assert fill_blanks(model, tokenizer, TEXT, max_new_tokens_per_blank=3) == []

@@ -1,0 +1,85 @@
+"""Exact scores of given answers: as token by token, alone or among others, in any order of the blanks."""
+
+import pytest
+import torch
+
+from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
+from modeling_glm.filling.scoring import Candidates, score_pieces
+from modeling_glm.layout_glm import compute_position_ids
+from tests.support.models import TOKEN_IDS, make_model, words
+from tests.support.naive_scoring import naive_log_probs
+
+CLS, EOS, MASK, GMASK, SOP, EOP = (
+    TOKEN_IDS[f"{name}_token_id"] for name in ("cls", "eos", "mask", "gmask", "sop", "eop")
+)
+CONTEXT = [CLS, *words(3, seed=1), MASK, *words(2, seed=2), MASK, words(1, seed=3)[0], GMASK, EOS]
+PIECES = [[words(2, seed=4), words(1, seed=5), words(3, seed=6)], [words(1, seed=7), [], words(2, seed=8)]]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)], ids=str)
+@pytest.mark.parametrize("block_positions", [True, False])
+@pytest.mark.parametrize("attn_implementation", ["sdpa", "eager"])
+def test_scores_are_those_of_token_by_token(order, block_positions, attn_implementation):
+    model = make_model(
+        GLMForConditionalGeneration,
+        attn_implementation=attn_implementation,
+        block_position_embeddings=block_positions,
+    )
+    (scores,) = score_pieces(model, [Candidates(context=CONTEXT, order=order, pieces=PIECES)])
+    for found, pieces in zip(scores, PIECES, strict=True):
+        for mine, naive in zip(found, naive_log_probs(model, CONTEXT, order, pieces), strict=True):
+            torch.testing.assert_close(torch.tensor(mine), torch.tensor(naive), atol=1e-5, rtol=1e-5)
+
+
+def test_positions_are_those_of_the_model():
+    """From left to right nothing has to be said: the model finds the same positions in the ids."""
+    model = make_model(GLMForConditionalGeneration)
+    pieces = PIECES[0]
+    ids = torch.tensor([[*CONTEXT, *(token for piece in pieces for token in (SOP, *piece))]])
+    logits = model(ids, position_ids=compute_position_ids(ids, model.config)).logits[0, len(CONTEXT) :].log_softmax(-1)
+    torch.testing.assert_close(model(ids).logits[0, len(CONTEXT) :].log_softmax(-1), logits)
+    targets = [token for piece in pieces for token in (*piece, -1)]
+    expected = [row[[EOP, EOS]].logsumexp(-1) if t < 0 else row[t] for row, t in zip(logits, targets, strict=True)]
+    ((scores,),) = score_pieces(model, [Candidates(context=CONTEXT, order=(0, 1, 2), pieces=[pieces])])
+    found = torch.tensor([score for piece in scores for score in piece])
+    torch.testing.assert_close(found, torch.stack(expected), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+def test_company_changes_nothing(monkeypatch, batch_size):
+    """Texts of other lengths in the batch, and candidates that need several rows."""
+    monkeypatch.setattr("modeling_glm.filling.scoring.MAX_BRANCH_TOKENS", 20)
+    monkeypatch.setattr("modeling_glm.filling.scoring.MAX_LOGIT_ROWS", 5)
+    model = make_model(GLMForConditionalGeneration)
+    short = [CLS, MASK, EOS]
+    texts = [
+        Candidates(context=CONTEXT, order=(0, 1, 2), pieces=PIECES * 3),
+        Candidates(context=short, order=(0,), pieces=[[words(count, seed=count)] for count in range(8)]),
+        Candidates(context=short, order=(0,), pieces=[]),
+    ]
+    found = score_pieces(model, texts, batch_size)
+    assert found[2] == []
+    for text, scores in zip(texts[:2], found, strict=False):
+        for pieces, mine in zip(text.pieces, scores, strict=True):
+            naive = naive_log_probs(model, text.context, text.order, pieces)
+            for one, other in zip(mine, naive, strict=True):
+                torch.testing.assert_close(torch.tensor(one), torch.tensor(other), atol=1e-5, rtol=1e-5)
+
+
+def test_the_same_as_scores_of_choices():
+    """`GLMForMultipleChoice` scores choices without their end, which is a token like any other there."""
+    model = make_model(GLMForConditionalGeneration)
+    chooser = make_model(GLMForMultipleChoice)
+    chooser.load_state_dict(model.state_dict())
+    context, choices = [CLS, *words(3), MASK, EOS], [words(2, seed=1), words(2, seed=2), words(2, seed=3)]
+    logits = chooser(torch.tensor([context]), choice_ids=torch.tensor([choices])).logits[0]
+    candidates = Candidates(context=context, order=(0,), pieces=[[choice] for choice in choices])
+    for found in (score_pieces(model, [candidates]), score_pieces(chooser, [candidates])):
+        sums = torch.tensor([sum(piece[:-1]) for (piece,) in found[0]])
+        torch.testing.assert_close(sums, logits.detach(), atol=1e-5, rtol=1e-5)
+
+
+def test_an_order_that_names_no_blank_is_refused():
+    model = make_model(GLMForConditionalGeneration)
+    with pytest.raises(ValueError, match=r"order=\[0, 0, 1\] must name blanks of the text, 0 to 2, once each"):
+        score_pieces(model, [Candidates(context=CONTEXT, order=(0, 0, 1), pieces=PIECES)])

@@ -1,0 +1,377 @@
+"""`generate` fills all blanks of every row, in every mode of the library, as a naive loop would."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import GenerationConfig
+from transformers.generation.streamers import BaseStreamer
+
+from modeling_glm import GLMForConditionalGeneration
+from tests.support.models import FIRST_WORD, TOKEN_IDS, make_model, pad_rows, words
+
+MASK, SMASK, GMASK = (TOKEN_IDS[f"{name}_token_id"] for name in ("mask", "smask", "gmask"))
+SOP, EOP, EOS, CLS, PAD = (TOKEN_IDS[f"{name}_token_id"] for name in ("sop", "eop", "eos", "cls", "pad"))
+ENDS = {EOP, EOS}
+LIMIT = 6
+
+
+@pytest.fixture(scope="module")
+def model() -> GLMForConditionalGeneration:
+    return ending_model()
+
+
+def ending_model(**kwargs) -> GLMForConditionalGeneration:
+    """A model that ends its pieces every few tokens."""
+    model = make_model(GLMForConditionalGeneration, seed=4, **kwargs)
+    words, norm = model.get_input_embeddings().weight, model.glm.transformer.final_layernorm
+    with torch.no_grad():  # raises the logits of the ends by 3.5 and 2.8
+        norm.bias += 3.5 * words[EOP] / words[EOP].norm() ** 2 + 2.8 * words[EOS] / words[EOS].norm() ** 2
+    return model
+
+
+def prompts() -> list[list[int]]:
+    w = words(40, 1)
+    return [
+        [CLS, *w[:3], MASK, *w[3:5], EOS],
+        [CLS, MASK, w[8], SMASK, *w[9:14], MASK, EOS],
+        [CLS, *w[17:20], GMASK],
+        [CLS, *w[20:27], MASK, *w[27:30], MASK, EOS],
+    ]
+
+
+def fill_naively(model, prompt: list[int], limit: int) -> list[list[int]]:
+    """
+    Piece by piece and token by token, with the whole input at every step and no help from the library. A piece that
+    the limit ends was not read to its last token, which later pieces do not see.
+    """
+    masks = [i for i, token in enumerate(prompt) if token in (MASK, SMASK, GMASK)]
+    ids, row0, row1, seen = list(prompt), list(range(len(prompt))), [0] * len(prompt), [1] * len(prompt)
+    pieces = []
+    for position in masks:
+        ids, row0, row1, seen = [*ids, SOP], [*row0, position], [*row1, 1], [*seen, 1]
+        piece = []
+        while True:
+            with torch.no_grad():
+                logits = model(
+                    torch.tensor([ids]),
+                    attention_mask=torch.tensor([seen]),
+                    position_ids=torch.tensor([[row0, row1]]),
+                ).logits[0, -1]
+            logits[SOP] = -torch.inf
+            token = int(logits.argmax())
+            if token in ENDS:
+                break
+            piece.append(token)
+            ids, row0, row1, seen = [*ids, token], [*row0, position], [*row1, row1[-1] + 1], [*seen, 1]
+            if len(piece) == limit:
+                seen[-1] = 0
+                break
+        pieces.append(piece)
+    return pieces
+
+
+def read_pieces(row: list[int], prompt_length: int) -> list[list[int]]:
+    """The pieces behind a prompt, without their ends and what follows the last."""
+    pieces = []
+    for token in row[prompt_length:]:
+        if token == SOP:
+            pieces.append([])
+        elif token in ENDS:
+            break
+        else:
+            pieces[-1].append(token)
+    return pieces
+
+
+@pytest.fixture(scope="module")
+def expected(model) -> list[list[list[int]]]:
+    pieces = [fill_naively(model, prompt, LIMIT) for prompt in prompts()]
+    lengths = {len(piece) for row in pieces for piece in row}
+    assert LIMIT in lengths
+    assert len(lengths) > 2
+    return pieces
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+@pytest.mark.parametrize("cache", ["dynamic", "static", "none"])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_greedy_equals_a_naive_loop(expected, side, cache, implementation):
+    model = ending_model(attn_implementation=implementation)
+    ids = pad_rows(prompts(), side, PAD)
+    mask = pad_rows([[1] * len(prompt) for prompt in prompts()], side)
+    how = {"use_cache": False} if cache == "none" else {"cache_implementation": cache}
+    outputs = model.generate(
+        ids, attention_mask=mask, max_new_tokens_per_blank=LIMIT, do_sample=False, disable_compile=True, **how
+    )
+    assert [read_pieces(row, ids.shape[1]) for row in outputs.tolist()] == expected
+
+
+@settings(max_examples=15)
+@given(data=st.data())
+def test_any_prompt_equals_a_naive_loop(data, model):
+    word = st.integers(FIRST_WORD, 63)
+    prompt = [
+        CLS,
+        *data.draw(st.lists(st.one_of(word, word, st.sampled_from([MASK, SMASK, GMASK])), max_size=12)),
+        EOS,
+    ]
+    blanks = sum(token in (MASK, SMASK, GMASK) for token in prompt)
+    limit = data.draw(st.integers(1, 5))
+    if blanks == 0:
+        with pytest.raises(ValueError, match="no blank"):
+            model.generate(torch.tensor([prompt]))
+        return
+    outputs = model.generate(torch.tensor([prompt]), max_new_tokens_per_blank=limit)
+    assert read_pieces(outputs[0].tolist(), len(prompt)) == fill_naively(model, prompt, limit)
+
+
+def test_end_of_piece_is_never_fed(model):
+    outputs = model.generate(torch.tensor([prompts()[1]]), max_new_tokens_per_blank=LIMIT)[0].tolist()
+    assert EOP not in outputs[:-1]
+    assert outputs.count(SOP) == 3
+
+
+def test_started_prompts_go_on_beside_fresh_ones(model, expected):
+    prompt = prompts()[1]
+    started = [*prompt, SOP, *expected[1][0], SOP, *expected[1][1][:2]]
+    ids = pad_rows([started, prompts()[0]], "right", PAD)
+    mask = pad_rows([[1] * len(started), [1] * len(prompts()[0])], "right")
+    outputs = model.generate(ids, attention_mask=mask, max_new_tokens_per_blank=LIMIT).tolist()
+    found = [row[row.index(CLS) :] for row in outputs]
+    assert read_pieces(found[0], len(prompt)) == expected[1]
+    assert (
+        read_pieces(list(found[1][: len(prompts()[0])]) + found[1][found[1].index(SOP) :], len(prompts()[0]))
+        == expected[0]
+    )
+
+
+def test_gold_pieces_of_a_training_batch_are_cut_off(model, expected):
+    gold = [[*prompts()[0], SOP, *words(5, 9)], [*prompts()[1], SOP, *words(2, 9), SOP, SOP]]
+    ids = pad_rows(gold, "right", PAD)
+    outputs = model.generate(
+        input_ids=ids,
+        attention_mask=pad_rows([[1] * len(row) for row in gold], "right"),
+        labels=torch.full_like(ids, -100),
+        max_new_tokens_per_blank=LIMIT,
+    )
+    assert [read_pieces(row, ids.shape[1]) for row in outputs.tolist()] == expected[:2]
+
+
+def test_one_beam_is_greedy_and_more_beams_score_no_worse(model):
+    ids = torch.tensor([prompts()[3]])
+    how = {
+        "max_new_tokens_per_blank": 4,
+        "return_dict_in_generate": True,
+        "output_scores": True,
+        "length_penalty": 0.0,
+    }
+    greedy = model.generate(ids, num_beams=1, do_sample=False, **how)
+    beams = model.generate(ids, num_beams=4, num_return_sequences=4, do_sample=False, **how)
+    score = sum(
+        scores.log_softmax(-1)[0, token].item()
+        for scores, token in zip(greedy.logits or greedy.scores, greedy.sequences[0, ids.shape[1] + 1 :], strict=True)
+        if scores.isfinite().sum() > 1
+    )
+    assert beams.sequences_scores[0] >= score - 0.2
+    assert (beams.sequences_scores.diff() <= 0).all()
+    assert len({tuple(row) for row in beams.sequences.tolist()}) == 4
+    for row in beams.sequences.tolist():
+        assert row.count(SOP) == 2
+
+
+def test_beams_of_a_batch_equal_beams_alone(model):
+    ids = pad_rows(prompts(), "left", PAD)
+    mask = pad_rows([[1] * len(prompt) for prompt in prompts()], "left")
+    how = {"num_beams": 3, "max_new_tokens_per_blank": 4, "do_sample": False}
+    together = [read_pieces(row, ids.shape[1]) for row in model.generate(ids, attention_mask=mask, **how).tolist()]
+    for prompt, found in zip(prompts(), together, strict=True):
+        alone = model.generate(torch.tensor([prompt]), **how)[0].tolist()
+        assert read_pieces(alone, len(prompt)) == found
+
+
+def test_sampling_follows_the_distribution(model):
+    """The first token of a piece, drawn many times, against its probabilities; both ends count as one."""
+    prompt = torch.tensor([[*prompts()[3], SOP]])
+    with torch.no_grad():
+        probabilities = model(prompt).logits[0, -1].index_fill(0, torch.tensor([SOP]), -torch.inf).softmax(-1)
+    probabilities[SOP] = probabilities[[EOP, EOS]].sum()
+    probabilities[[EOP, EOS]] = 0
+    torch.manual_seed(0)
+    count = 1500
+    drawn = model.generate(prompt, do_sample=True, top_k=0, num_return_sequences=count, max_new_tokens=1)[:, -1]
+    frequencies = torch.bincount(drawn, minlength=64) / count
+    deviation = (probabilities * (1 - probabilities) / count).sqrt()
+    assert ((frequencies - probabilities).abs() < 5 * deviation + 1e-3).all()
+
+
+def test_sampling_is_reproducible_and_returns_several(model):
+    ids = torch.tensor([prompts()[1]])
+    how = {
+        "do_sample": True,
+        "num_return_sequences": 3,
+        "max_new_tokens_per_blank": 5,
+        "top_p": 0.9,
+        "temperature": 1.3,
+    }
+    torch.manual_seed(1)
+    first = model.generate(ids, **how)
+    torch.manual_seed(1)
+    assert torch.equal(first, model.generate(ids, **how))
+    assert len({tuple(row) for row in first.tolist()}) > 1
+    assert all(row.count(SOP) == 3 for row in first.tolist())
+
+
+@pytest.mark.parametrize("row", range(4))
+def test_prompt_lookup_and_assistants_change_nothing(model, expected, row):
+    ids = torch.tensor([prompts()[row]])
+    how = {"do_sample": False, "max_new_tokens_per_blank": LIMIT}
+    lookup = model.generate(ids, prompt_lookup_num_tokens=3, **how)
+    assistant = make_model(GLMForConditionalGeneration, seed=4, num_hidden_layers=1)
+    assisted = model.generate(ids, assistant_model=assistant, **how)
+    for outputs in (lookup, assisted):
+        assert read_pieces(outputs[0].tolist(), ids.shape[1]) == expected[row]
+
+
+def test_streamer_sees_every_token(model):
+    class Collector(BaseStreamer):
+        def __init__(self):
+            self.tokens, self.ended = [], False
+
+        def put(self, value):
+            self.tokens += value.flatten().tolist()
+
+        def end(self):
+            self.ended = True
+
+    collector = Collector()
+    outputs = model.generate(torch.tensor([prompts()[1]]), streamer=collector, max_new_tokens_per_blank=LIMIT)
+    assert collector.ended
+    assert collector.tokens == outputs[0].tolist()
+
+
+def test_library_settings_combine(model):
+    ids = torch.tensor([prompts()[0]])
+    config = GenerationConfig(max_new_tokens=9, do_sample=False)
+    assert torch.equal(model.generate(ids, config), model.generate(ids, max_new_tokens=9))
+    longest = model.generate(ids, min_new_tokens=12, max_new_tokens=12)
+    assert longest.shape[1] == ids.shape[1] + 1 + 12
+    allowed = [20, 21, EOP]
+    outputs = model.generate(ids, prefix_allowed_tokens_fn=lambda batch, ids: allowed, max_new_tokens_per_blank=5)
+    assert set(outputs[0, ids.shape[1] + 1 :].tolist()) <= set(allowed)
+    config = GenerationConfig(max_new_tokens_per_blank=2)
+    assert model.generate(ids, config).shape[1] <= ids.shape[1] + 1 + 3
+
+
+def test_pieces_that_are_not_to_end(model):
+    ids = torch.tensor([prompts()[0]])
+    outputs = model.generate(ids, eos_token_id=-1, max_new_tokens=8)
+    assert outputs.shape[1] == ids.shape[1] + 1 + 8
+    assert not ENDS - {EOS} & set(outputs[0, ids.shape[1] :].tolist())
+
+
+def test_setting_travels_with_the_model(model, tmp_path):
+    model = ending_model()
+    model.generation_config.max_new_tokens_per_blank = 2
+    model.save_pretrained(tmp_path)
+    loaded = GLMForConditionalGeneration.from_pretrained(tmp_path)
+    assert loaded.generation_config.max_new_tokens_per_blank == 2
+    ids = torch.tensor([prompts()[1]])
+    assert max(map(len, read_pieces(loaded.generate(ids)[0].tolist(), ids.shape[1]))) <= 2
+
+
+def test_default_length_is_bounded(model):
+    never_ending = make_model(GLMForConditionalGeneration, seed=4)
+    words, norm = never_ending.get_input_embeddings().weight, never_ending.glm.transformer.final_layernorm
+    with torch.no_grad():
+        norm.bias -= 99 * (words[EOP] / words[EOP].norm() ** 2 + words[EOS] / words[EOS].norm() ** 2)
+    ids = torch.tensor([prompts()[0]])
+    pieces = read_pieces(never_ending.generate(ids)[0].tolist(), ids.shape[1])
+    assert [len(piece) for piece in pieces] == [47]  # the position table: 48 positions, one for the start
+
+
+@pytest.mark.slow
+def test_compiled_decoding_equals_eager(model, expected):
+    ids = pad_rows(prompts(), "left", PAD)
+    mask = pad_rows([[1] * len(prompt) for prompt in prompts()], "left")
+    compiled = ending_model()
+    compiled.forward = torch.compile(compiled.forward, fullgraph=True)
+    outputs = compiled.generate(
+        ids, attention_mask=mask, max_new_tokens_per_blank=LIMIT, cache_implementation="static", do_sample=False
+    )
+    assert [read_pieces(row, ids.shape[1]) for row in outputs.tolist()] == expected
+
+
+@pytest.mark.parametrize(
+    ("ids", "kwargs", "error", "message"),
+    [
+        ([[CLS, 11, 12, EOS]], {}, ValueError, r"Row 0 .*no blank.*\[gMASK\]"),
+        ([[CLS, MASK, EOS, SOP, 12, SOP]], {}, ValueError, "1 blanks, but 2 pieces"),
+        ([[CLS, MASK, 64]], {}, ValueError, r"64.*0 \.\.\. 63"),
+        ([[CLS, MASK, -3]], {}, ValueError, "-3"),
+        ([[CLS, MASK, *[11] * 60]], {}, ValueError, "62 tokens, but 49 are the limit"),
+        ([[CLS, MASK]], {"position_ids": torch.zeros(1, 2, 2, dtype=torch.long)}, ValueError, "start of piece"),
+        ([[CLS, MASK]], {"max_new_tokens_per_blank": 48}, ValueError, "between 1 and 47"),
+        ([[CLS, MASK]], {"max_new_tokens_per_blank": 0}, ValueError, "between 1 and 47"),
+        ([[CLS, MASK]], {"prefill_chunk_size": 2}, NotImplementedError, "prefill_chunk_size"),
+        ([[CLS, MASK]], {"cache_implementation": "paged"}, NotImplementedError, "continuous batching"),
+    ],
+)
+def test_errors(model, ids, kwargs, error, message):
+    with pytest.raises(error, match=message):
+        model.generate(torch.tensor(ids), **kwargs)
+
+
+def test_errors_without_ids(model):
+    with pytest.raises(ValueError, match="input_ids"):
+        model.generate(inputs_embeds=torch.zeros(1, 3, 32))
+    with pytest.raises(ValueError, match=r"eop_token_id.*special_token_ids"):
+        make_model(GLMForConditionalGeneration, eop_token_id=None).generate(torch.tensor([prompts()[0]]))
+    with pytest.raises(NotImplementedError, match="causal prompt"):
+        model.generate_batch([prompts()[0]])
+
+
+def test_unmasked_padding_is_warned_of(model, caplog):
+    import transformers
+
+    transformers.utils.logging.enable_propagation()
+    try:
+        model.generate(torch.tensor([[*prompts()[0], PAD, PAD]]), max_new_tokens=1)
+    finally:
+        transformers.utils.logging.disable_propagation()
+    assert "attention_mask" in caplog.text
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_beams": 3}, {"do_sample": True}], ids=["greedy", "beams", "sampling"])
+def test_blank_that_is_the_end_of_a_piece_as_well(settings):
+    """GLM-10B-Chinese as trained has one token for both: it fills like a model with two tokens of one embedding."""
+    shared = make_model(GLMForConditionalGeneration, gmask_token_id=TOKEN_IDS["eop_token_id"])
+    apart = make_model(GLMForConditionalGeneration)
+    end, blank = TOKEN_IDS["eop_token_id"], TOKEN_IDS["gmask_token_id"]
+    with torch.no_grad():
+        apart.glm.word_embeddings.weight[blank] = apart.glm.word_embeddings.weight[end]
+    first, second = words(2)
+    found = []
+    for model, mask in ((shared, end), (apart, blank)):
+        torch.manual_seed(0)
+        input_ids = torch.tensor([[2, first, second, mask], [2, first, mask, second]])
+        sequences = model.generate(input_ids, attention_mask=torch.ones_like(input_ids), max_new_tokens=12, **settings)
+        found.append(sequences[:, 4:].tolist())
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"do_sample": True}])
+def test_one_token_may_be_a_blank_and_the_end_of_a_piece(options):
+    """As in GLM-10B-Chinese as it was trained: the same as with two tokens that have one row."""
+    shared, model = ending_model(gmask_token_id=EOP), ending_model()
+    with torch.no_grad():
+        model.get_input_embeddings().weight[GMASK] = model.get_input_embeddings().weight[EOP]
+    separate = pad_rows([[CLS, *words(3, 1), MASK, *words(2, 2), GMASK], [CLS, *words(5, 3), GMASK]], "left")
+    merged = separate.masked_fill(separate == GMASK, EOP)
+    options = {"max_new_tokens_per_blank": LIMIT, "max_new_tokens": 3 * LIMIT, "suppress_tokens": [GMASK], **options}
+    results = []
+    for filler, ids in ((shared, merged), (model, separate)):
+        torch.manual_seed(0)
+        results.append(filler.generate(ids, attention_mask=(ids != PAD).long(), **options))
+    assert torch.equal(results[0][:, separate.shape[1] :], results[1][:, separate.shape[1] :])
+    assert (results[0][:, separate.shape[1] :] == EOP).any()

@@ -1,0 +1,103 @@
+"""The MLP, which computes activations again in the backward pass when it trains on CPUs."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from modeling_glm import GLMForConditionalGeneration
+from modeling_glm.mlp_glm import project_activated
+from tests.support.models import make_model
+
+WIDE, NARROW = 24, 6
+
+
+def make_projection(**how) -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(WIDE, NARROW, **how)
+
+
+def kept_by(projection: nn.Module, states: torch.Tensor) -> list[torch.Tensor]:
+    """What waits for the backward pass, of the size of the activations."""
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+        project_activated(projection, nn.GELU(), states)
+    return [tensor for tensor in kept if tensor.numel() == states.numel()]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("frozen", [(), ("weight",), ("weight", "bias"), ("bias",)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_output_and_gradients_are_those_of_the_plain_layers(bias, frozen, dtype):
+    projection, activation = make_projection(bias=bias, dtype=dtype), nn.GELU(approximate="tanh")
+    for name in frozen:
+        if getattr(projection, name) is not None:
+            getattr(projection, name).requires_grad_(False)
+    plain = copy.deepcopy(projection)
+    states = torch.randn(2, 3, WIDE, dtype=dtype)
+    outer = torch.randn(2, 3, NARROW, dtype=dtype)
+    found = []
+    for layer, project in ((projection, project_activated), (plain, lambda p, act, states: p(act(states)))):
+        given = states.clone().requires_grad_()
+        projected = project(layer, activation, given)
+        (projected * outer).sum().backward()
+        found.append([projected.detach(), given.grad, *(parameter.grad for parameter in layer.parameters())])
+    for ours, expected in zip(*found, strict=True):
+        assert (ours is None) == (expected is None)
+        if ours is not None:
+            torch.testing.assert_close(ours, expected)
+
+
+def test_activations_are_not_kept():
+    states = torch.randn(5, 3, WIDE, requires_grad=True)
+    assert len(kept_by(make_projection(), states)) == 1
+    assert len(kept_by(make_projection().eval(), states)) == 2
+
+
+@pytest.mark.parametrize("how", ["hook", "pre-hook", "patched forward", "class of its own", "other dtype"])
+def test_a_projection_that_somebody_changed_is_called(how):
+    called = []
+
+    class Watched(nn.Linear):
+        def forward(self, states):
+            called.append(states)
+            return super().forward(states)
+
+    projection = make_projection()
+    if how == "hook":
+        projection.register_forward_hook(lambda module, inputs, output: called.append(output))
+    elif how == "pre-hook":
+        projection.register_forward_pre_hook(lambda module, inputs: called.append(inputs))
+    elif how == "patched forward":
+        original = projection.forward
+        projection.forward = lambda states: called.append(states) or original(states)
+    elif how == "class of its own":
+        projection = Watched(WIDE, NARROW)
+    else:
+        projection = projection.to(torch.float64)
+        with pytest.raises(RuntimeError, match="dtype"):
+            project_activated(projection, nn.GELU(), torch.randn(1, WIDE, requires_grad=True))
+        return
+    project_activated(projection, nn.GELU(), torch.randn(1, WIDE, requires_grad=True))
+    assert len(called) == 1
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_a_model_has_the_gradients_of_plain_layers(monkeypatch, checkpointing, autocast):
+    ids = torch.tensor([[2, 11, 3, 12, 6, 13, 14]])
+    labels = torch.tensor([[-100, -100, -100, -100, 13, 14, 7]])
+    found = []
+    for recomputed in (True, False):
+        model = make_model(GLMForConditionalGeneration).train()
+        if checkpointing:
+            # its name in newer versions of Transformers
+            getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
+        if not recomputed:
+            monkeypatch.setattr("modeling_glm.mlp_glm._is_recomputed", lambda *_: False)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            loss = model(ids, labels=labels).loss
+        loss.backward()
+        found.append([loss.detach(), *(parameter.grad for parameter in model.parameters())])
+    torch.testing.assert_close(*found)

@@ -1,0 +1,93 @@
+"""Folders appear whole or not at all."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from modeling_glm.utils.files import whole_folder
+
+
+def write(target, interrupt: BaseException | None = None):
+    with whole_folder(target) as folder:
+        (folder / "a").write_text("new" if interrupt else "old")
+        if interrupt:
+            raise interrupt
+
+
+def test_interrupted_writing_leaves_the_old_folder(tmp_path):
+    target = tmp_path / "model"
+    with pytest.raises(KeyboardInterrupt):
+        write(target, KeyboardInterrupt())
+    assert list(tmp_path.iterdir()) == []
+    write(target)
+    with pytest.raises(KeyboardInterrupt):
+        write(target, KeyboardInterrupt())
+    assert list(tmp_path.iterdir()) == [target]
+    assert (target / "a").read_text() == "old"
+
+
+def test_the_new_folder_takes_the_place_of_the_old(tmp_path):
+    target = tmp_path / "deep" / "model"
+    for name in ("a", "b"):
+        with whole_folder(target) as folder:
+            (folder / name).write_text(name)
+    assert [path.name for path in target.iterdir()] == ["b"]
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_nothing_is_overwritten_against_the_will(tmp_path):
+    target = tmp_path / "model"
+    target.mkdir()
+    with whole_folder(target, overwrite=False) as folder:  # an empty folder may be there
+        (folder / "a").write_text("first")
+    with pytest.raises(FileExistsError, match="model exists already"), whole_folder(target, overwrite=False):
+        pass
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError, match="file exists already"), whole_folder(tmp_path / "file", overwrite=False):
+        pass
+    assert (target / "a").read_text() == "first"
+
+
+def test_what_appears_meanwhile_is_kept(tmp_path):
+    target = tmp_path / "model"
+
+    def write_while_another_does():
+        with whole_folder(target, overwrite=False) as folder:
+            (folder / "a").write_text("ours")
+            write(target)
+
+    with pytest.raises(FileExistsError):
+        write_while_another_does()
+    assert list(tmp_path.iterdir()) == [target]
+    assert (target / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize("moment", [1, 2])
+def test_an_interruption_between_the_old_folder_and_the_new(tmp_path, monkeypatch, moment):
+    target = tmp_path / "model"
+    write(target)
+    rename, calls = Path.rename, []
+
+    def interrupted(self, other):
+        calls.append(self)
+        if len(calls) == moment:
+            raise KeyboardInterrupt
+        return rename(self, other)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(target)
+    assert list(tmp_path.iterdir()) == [target]
+    assert (target / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_permissions_are_the_usual_ones(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        write(tmp_path / "model")
+        (tmp_path / "usual").mkdir()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "model").stat().st_mode == (tmp_path / "usual").stat().st_mode

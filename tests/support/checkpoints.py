@@ -1,0 +1,54 @@
+"""Checkpoints as others write them, for the tests of conversion."""
+
+from collections import OrderedDict
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from modeling_glm import GLMModel
+from modeling_glm.configuration_glm import PRESETS
+from tests.support.models import make_model
+from tests.support.paths import FIXTURES, GOLDEN, GOLDEN_MODELS
+
+CHECKPOINTS = GOLDEN / "checkpoint" if (GOLDEN / "checkpoint").is_dir() else FIXTURES / "checkpoint"
+# The model that they were written from, and its folder on the hub.
+ORIGINAL = GOLDEN_MODELS / "a_gpt2_block"
+CONFIG = ORIGINAL / "config.json"
+# By the number of model-parallel shards.
+SHARDED = {1: "glm-tiny", 2: "glm-tiny_MP2", 4: "glm-tiny_MP4"}
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    return {name: tensor for path in folder.glob("*.safetensors") for name, tensor in load_file(path).items()}
+
+
+def module_of(path: Path) -> dict[str, torch.Tensor]:
+    """Read as the authors' code does: these files are ours."""
+    return torch.load(path, weights_only=False, map_location="cpu")["module"]
+
+
+def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]):
+    """Bit for bit."""
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert found[name].dtype == tensor.dtype, name
+        assert torch.equal(found[name].view(torch.uint8), tensor.contiguous().view(torch.uint8)), name
+
+
+def save_module(path: Path, module: dict[str, torch.Tensor], **extras) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({**extras, "module": OrderedDict(module)}, path)
+    return path
+
+
+def base_weights(**overrides) -> dict[str, torch.Tensor]:
+    return dict(make_model(GLMModel, **overrides).state_dict())
+
+
+def shrink_preset(monkeypatch, name: str) -> dict[str, torch.Tensor]:
+    """Makes a published size narrow and shallow for a test; weights of this size."""
+    monkeypatch.setitem(
+        PRESETS, name, {**PRESETS[name], "num_hidden_layers": 1, "hidden_size": 8, "num_attention_heads": 1}
+    )
+    return base_weights(**PRESETS[name])

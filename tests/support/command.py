@@ -1,0 +1,37 @@
+"""The command `modeling-glm`, run in the process of the test."""
+
+import io
+import signal
+import sys
+from typing import NamedTuple
+
+import pytest
+
+from modeling_glm.cli import main as cli
+
+
+class Result(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """The exit code, and what was printed on standard output and standard error; `given` stands on standard input."""
+
+    def run(*arguments, given: bytes = b"") -> Result:
+        monkeypatch.setattr(sys, "argv", ["modeling-glm", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+        show = cli.warnings.showwarning
+        try:
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            cli.warnings.showwarning = show
+        return Result(ended.value.code, *capsys.readouterr())
+
+    return run

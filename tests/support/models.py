@@ -1,0 +1,65 @@
+"""Small models with asymmetric weights, and texts and ids for them."""
+
+import torch
+
+from modeling_glm import GLMConfig
+
+TOKEN_IDS = {
+    "pad_token_id": 0,
+    "eos_token_id": 1,
+    "cls_token_id": 2,
+    "mask_token_id": 3,
+    "smask_token_id": 4,
+    "gmask_token_id": 5,
+    "sop_token_id": 6,
+    "eop_token_id": 7,
+}
+FIRST_WORD = 10  # ids from here on are words
+
+TEXTS = [
+    "The quick brown fox jumps over the lazy dog and the lazy cat.",
+    "In the year 1987 the number 404 was not found.",
+    "Paris is the capital of France, and Rome is the capital of Italy.",
+] * 20
+
+
+def tiny_config(**overrides) -> GLMConfig:
+    """A model of a few thousand parameters, with all special tokens and without dropout."""
+    settings = {
+        "vocab_size": 64,
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 48,
+        "embedding_dropout": 0.0,
+        "attention_dropout": 0.0,
+        "hidden_dropout": 0.0,
+        **TOKEN_IDS,
+    }
+    return GLMConfig(**{**settings, **overrides})
+
+
+def randomise(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """Draws every parameter, biases and norms included, so that symmetric bugs show and the outputs vary."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            scale = 1.5 / parameter.shape[-1] ** 0.5 if parameter.ndim > 1 and "embeddings" not in name else 0.4
+            centre = 1.0 if "layernorm" in name and name.endswith("weight") else 0.0
+            parameter.copy_(centre + scale * torch.randn(parameter.shape, generator=generator))
+    return model.eval()
+
+
+def make_model(model_class, seed: int = 0, attn_implementation: str = "sdpa", **overrides):
+    return randomise(model_class(tiny_config(attn_implementation=attn_implementation, **overrides)), seed)
+
+
+def words(count: int, seed: int = 0) -> list[int]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(FIRST_WORD, 64, (count,), generator=generator).tolist()
+
+
+def pad_rows(rows: list[list[int]], side: str, value: int = 0) -> torch.Tensor:
+    width = max(map(len, rows))
+    fill = [[value] * (width - len(row)) for row in rows]
+    return torch.tensor([f + row if side == "left" else row + f for row, f in zip(rows, fill, strict=True)])

@@ -1,0 +1,58 @@
+"""The vocabulary files of the originals, laid out as users have them, and the tokenizations that the originals made."""
+
+import json
+import lzma
+from pathlib import Path
+from typing import Any
+
+from tests.support.paths import FIXTURES, GOLDEN
+
+# In a folder of the originals each file has the name on the left.
+VOCABULARIES = {
+    "gpt2": {"vocab.json": "gpt2-vocab.json", "merges.txt": "gpt2-merges.txt"},
+    "bert": {"vocab.txt": "bert-large-uncased-vocab.txt"},
+    "roberta": {"vocab.json": "roberta-vocab.json", "merges.txt": "gpt2-merges.txt"},
+    "chinese": {"cog-pretrain.model": "cog-pretrain.model"},
+}
+
+
+def read_golden(name: str) -> bytes:
+    """A file of the full golden data where it is present, of its compressed copy otherwise."""
+    if (GOLDEN / name).exists():
+        return (GOLDEN / name).read_bytes()
+    return lzma.decompress((FIXTURES / f"{name}.xz").read_bytes())
+
+
+def write_vocabulary(family: str, folder: Path) -> Path:
+    """The vocabulary alone, as the authors' code uses it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, source in VOCABULARIES[family].items():
+        (folder / name).write_bytes(read_golden(f"vocab/{source}"))
+    return folder
+
+
+def write_hub_folder(variant: str, folder: Path) -> Path:
+    """The tokenizer files of a hub repository; "roberta_bracket" is RoBERTa with its special tokens renamed."""
+    family = variant.removesuffix("_bracket")
+    write_vocabulary(family, folder)
+    if variant != family:
+        names = {"<s>": "[CLS]", "<unk>": "[UNK]", "<mask>": "[MASK]"}
+        vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+        renamed = {names.get(token, token): index for token, index in vocabulary.items()}
+        (folder / "vocab.json").write_text(json.dumps(renamed), encoding="utf-8")
+    settings = special_tokens()[variant]
+    for name in ("tokenizer_config.json", "added_tokens.json"):
+        (folder / name).write_text(json.dumps(settings[f"{name}_used"]), encoding="utf-8")
+    return folder
+
+
+def special_tokens() -> dict[str, Any]:
+    """Special tokens and settings by variant; "thudm_..." are those of the authors' code."""
+    path = "tokenizers/special_tokens.json"
+    folder = GOLDEN if (GOLDEN / path).exists() else FIXTURES
+    return json.loads((folder / path).read_text(encoding="utf-8"))
+
+
+def golden_records(family: str) -> list[dict[str, Any]]:
+    lines = read_golden(f"tokenizers/{family}.jsonl").decode().splitlines()
+    return [json.loads(line) for line in lines]

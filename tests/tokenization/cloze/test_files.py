@@ -1,0 +1,60 @@
+"""Examples from files, and what is said of files that cannot be read."""
+
+import pytest
+
+from modeling_glm.tokenization.cloze.files import read_examples
+
+JSON = '{"a": "é \u2028 x", "label": 1}\n\n{"a": "", "label": null}\n'
+EXPECTED = [{"a": "é \u2028 x", "label": 1}, {"a": "", "label": None}]
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json", "X.JSONL"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_json_lines(tmp_path, name, mark):
+    (tmp_path / name).write_text(mark + JSON, encoding="utf-8")
+    assert read_examples(tmp_path / name, ["a", "label"]) == EXPECTED
+
+
+@pytest.mark.parametrize(("name", "delimiter"), [("x.csv", ","), ("x.tsv", "\t")])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_tables(tmp_path, name, delimiter, end):
+    lines = ["a,label", '"one, ""two""",x', '"two', 'lines",y', ""]
+    (tmp_path / name).write_bytes(end.join(lines).replace(",", delimiter).replace(f"one{delimiter}", "one,").encode())
+    read = read_examples(tmp_path / name)
+    assert [example["label"] for example in read] == ["x", "y"]
+    assert read[0]["a"] == 'one, "two"'
+    assert read[1]["a"] == f"two{end}lines"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.txt", b"a", r"ends with '.txt': expected one of .csv, .tsv, .jsonl"),
+        ("x.csv", b"", "has no examples"),
+        ("x.csv", b"a,label\n", "has no examples"),
+        ("x.jsonl", b"\n\n", "has no examples"),
+        ("x.csv", b"b,label\nx,y\n", r"line 2 has no 'a': there are \['b', 'label'\]"),
+        ("x.jsonl", b'{"a": 1, "label": 2}\n{"label": 1}', r"line 2 has no 'a': there are \['label'\]"),
+        ("x.csv", b"a,label,a\n1,2,3\n", r"several columns \['a'\]"),
+        ("x.csv", b"a,label\none, two,x\n", "line 2 has 3 columns, but the first line names 2"),
+        ("x.csv", b'a,label\n"one" two,x\n', "line 2 cannot be read"),
+        ("x.jsonl", b'{"a": 1\n', "line 1 is not JSON"),
+        ("x.jsonl", b"[1]\n", "expected an object"),
+        ("x.csv", b"a,label\ncaf\xe9,x\n", r"not UTF-8: byte 11 \(line 2\) is 0xe9. Save"),
+        (
+            "x.csv",
+            "a,label\né,x\n".encode() + b"\xe9,y\n",
+            r"\(line 3\) is 0xe9. Text before it is UTF-8, so .* mixes",
+        ),
+        ("x.jsonl", '{"a": 1}'.encode("utf-16"), "is UTF-16"),
+    ],
+)
+def test_errors(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_examples(tmp_path / name, ["a", "label"])
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"There is no file .*none\.csv"):
+        read_examples(tmp_path / "none.csv")

@@ -1,0 +1,270 @@
+"""The tasks that come with the package: the originals' patterns filled with an example, and all files of one form."""
+
+import json
+import re
+
+import pytest
+
+from modeling_glm.tokenization.cloze.rows import PREPROCESSORS, example_from_row
+from modeling_glm.tokenization.cloze.superglue import read_superglue
+from modeling_glm.tokenization.cloze.task import PatternVerbalizer, available_tasks, read_task
+from tests.support.original_files import read_golden
+
+GOLDEN = json.loads(read_golden("superglue/patterns.json"))
+ORIGINAL_PATTERNS = [
+    (task, number)
+    for task, entry in GOLDEN.items()
+    for number, pattern in entry["patterns"].items()
+    # All patterns of ReCoRD are the same.
+    if "error" not in pattern and (task != "record" or number == "0")
+]
+OWN_ROWS = {
+    "tnews": {"sentence": "女排三比零获胜", "label": 3, "idx": 0},
+    "afqmc": {"sentence1": "怎么还款？", "sentence2": "如何还款", "label": 1, "idx": 0},
+    "cluewsc": {
+        "text": "小王把伞给了老李，因为他淋湿了。",
+        "target": {"span1_text": "老李", "span2_text": "他", "span1_index": 6, "span2_index": 11},
+        "label": 0,
+        "idx": 0,
+    },
+    "agnews": {"title": "Ferry stops", "text": "The ferry\\nstopped on Monday.", "label": 3},
+    "yahoo": {
+        "question_title": "Why is the sky blue?",
+        "question_content": "",
+        "best_answer": "It scatters\\nlight.",
+        "topic": 1,
+    },
+    "yelp_polarity": {"text": "Warm bread", "label": 1},
+    "yelp_full": {"text": "Warm bread", "label": 2},
+    "mnli": {"premise": "It rained.", "hypothesis": "It was wet.", "label": 0},
+    "race": {
+        "article": "Ann has a cat. It is white.",
+        "question": "The cat is _ .",
+        "options": ["white.", "black.", "grey.", "red."],
+        "answer": "A",
+    },
+}
+YELP = [
+    "It was[MASK]. Warm bread",
+    "Warm bread. All in all, it was[MASK].",
+    "Just[MASK]! Warm bread",
+    "Warm bread In summary, the restaurant is[MASK].",
+]
+OWN_TEXTS = {
+    "tnews": [
+        "这是一条[MASK]新闻：女排三比零获胜",
+        "“女排三比零获胜”，这条新闻的类别是[MASK]。",
+        "以下内容来自[MASK]频道：女排三比零获胜",
+        "新闻标题：女排三比零获胜\n新闻分类：[MASK]",
+    ],
+    "afqmc": [
+        "“怎么还款？”和“如何还款”这两句话的意思[MASK]。",
+        "问题一：怎么还款？\n问题二：如何还款\n这两个问题问的内容[MASK]。",
+        "“怎么还款？”和“如何还款”说的是同一件事吗？回答：[MASK]。",
+        "怎么还款？[MASK]，如何还款",
+    ],
+    "cluewsc": [
+        "小王把伞给了老李，因为*他*淋湿了。上文中的“*他*”指的[MASK]“老李”。",
+        "小王把伞给了老李，因为*他*淋湿了。问题：在上文中，“*他*”指的是“老李”吗？回答：[MASK]。",
+        "小王把伞给了老李，因为*他*淋湿了。有人认为，这里的“*他*”就是“老李”。这种说法[MASK]。",
+    ],
+    "agnews": [
+        "[MASK]: Ferry stops The ferry stopped on Monday.",
+        "[MASK] News: Ferry stops The ferry stopped on Monday.",
+        "Ferry stops ([MASK]) The ferry stopped on Monday.",
+        "Ferry stops The ferry stopped on Monday. ([MASK])",
+        "[ Category:[MASK] ] Ferry stops The ferry stopped on Monday.",
+        "[MASK] - Ferry stops The ferry stopped on Monday.",
+    ],
+    "yahoo": [
+        "[MASK]: Why is the sky blue? It scatters light.",
+        "[MASK] Question: Why is the sky blue? It scatters light.",
+        "Why is the sky blue? ([MASK]) It scatters light.",
+        "Why is the sky blue? It scatters light. ([MASK])",
+        "[ Category:[MASK] ] Why is the sky blue? It scatters light.",
+        "[MASK] - Why is the sky blue? It scatters light.",
+    ],
+    "yelp_polarity": YELP,
+    "yelp_full": YELP,
+    "mnli": ['"It rained" ?[MASK], "It was wet."', "It rained?[MASK], It was wet."] * 2,
+    "race": ["Ann has a cat. It is white. The cat is[MASK] ."],
+}
+
+
+def original_example(task, folder):
+    """The example of the golden data, read as a training set."""
+    (folder / "train.jsonl").write_text(json.dumps(GOLDEN[task]["raw"]))
+    return read_superglue(task, folder, "train")[0]
+
+
+def assert_same_pieces(pieces, original, has_inline):
+    """
+    Every piece is one of the original's or, where it is no field, several in a row: borders between two of its literal
+    texts do not matter.
+    """
+    rest = list(original)
+    for piece in pieces:
+        found = rest.pop(0)
+        if piece.kind == "mask":
+            assert found == {"mask": True}
+        elif piece.kind == "soft":
+            assert found == {"prompt_tokens": piece.count}
+        else:
+            text, parts = found["text"], 1
+            while len(text) < len(piece.text):
+                text, parts = text + rest.pop(0)["text"], parts + 1
+            assert text == piece.text
+            assert piece.shortenable == found["shortenable"]
+            assert parts == 1 or piece.written or has_inline
+            assert parts == 1 or not piece.shortenable
+    assert not rest
+
+
+@pytest.mark.parametrize(("name", "number"), ORIGINAL_PATTERNS)
+def test_patterns_of_the_originals(name, number, tmp_path):
+    original = GOLDEN[name]["patterns"][number]
+    example, task = original_example(name, tmp_path), PatternVerbalizer.from_task(name)
+    pattern = int(number)
+    assert task.fill(example, pattern) == original["filled"].replace("|", "")
+    has_inline = "|inline}" in task.patterns[pattern].text
+    assert_same_pieces(task.parts(example, pattern), original["parts_a"] + original["parts_b"], has_inline)
+    words = task.choices(example, pattern)
+    assert [word for row in words for word in row] == original["get_answers"]
+    if not original["is_multi_token"]:
+        assert words == list(original["verbalize"].values())
+        assert list(task.patterns[pattern].verbalizer) == [str(label) for label in GOLDEN[name]["labels"]]
+
+
+@pytest.mark.parametrize(("name", "number"), [case for case in ORIGINAL_PATTERNS if case[0] != "record"])
+def test_prompt_tokens_of_the_originals(name, number, tmp_path):
+    original = GOLDEN[name]["patterns"][number]["with_9_prompt_tokens"]
+    example, task = original_example(name, tmp_path), PatternVerbalizer.from_task(name, p_tuning=True)
+    has_inline = "|inline}" in task.patterns[int(number)].text
+    assert_same_pieces(task.parts(example, int(number)), original["parts_a"] + original["parts_b"], has_inline)
+    plain = PatternVerbalizer.from_task(name)
+    assert task.choices(example, int(number)) == plain.choices(example, int(number))
+
+
+def test_all_patterns_of_the_originals_are_there():
+    for name in GOLDEN:
+        count = sum(task == name for task, _ in ORIGINAL_PATTERNS)
+        assert len(read_task(name)["patterns"]) == count + (name == "wsc"), name  # which has one of our own
+
+
+def test_available_tasks():
+    assert set(available_tasks()) == {*GOLDEN, "axb", "axg", *OWN_ROWS}
+
+
+@pytest.mark.parametrize("name", [*GOLDEN, "axb", "axg", *OWN_ROWS])
+def test_files_have_one_form(name):
+    data = read_task(name)
+    required = {"name", "metric", "label_field", "patterns"}
+    optional = {"derived", "verbalizer", "choices", "p_tuning", "preprocess", "dataset"}
+    assert required <= set(data) <= required | optional
+    assert data["name"] == name
+    assert data.get("preprocess") is None or data["preprocess"] in PREPROCESSORS
+    dataset = data.get("dataset", {})
+    assert set(dataset) <= {"path", "config", "fields"}
+    assert ("path" in dataset) == (name in OWN_ROWS)
+    texts = [pattern.text for pattern in PatternVerbalizer.from_task(name).patterns]
+    if "p_tuning" in data:
+        assert [re.sub(r"\{soft:\d+\}", "", pattern) for pattern in data["p_tuning"]] == texts
+
+
+@pytest.mark.parametrize("name", ["axb", "axg"])
+def test_diagnostic_sets_are_asked_as_rte(name):
+    changed = {"name": name, "metric": name}
+    assert read_task(name) == {**read_task("rte"), **changed}
+
+
+@pytest.mark.parametrize("name", OWN_ROWS)
+def test_patterns_of_our_own(name):
+    task = PatternVerbalizer.from_task(name)
+    example = example_from_row(read_task(name), OWN_ROWS[name])
+    assert [task.fill(example, number) for number in range(len(task.patterns))] == OWN_TEXTS[name]
+    for number in range(len(task.patterns)):
+        assert len(task.choices(example, number)) > 1
+        assert any(piece.shortenable for piece in task.parts(example, number))
+    if name != "race":
+        assert len(task.labels) > task.label_index(example) >= 0
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "words"),
+    [
+        ("agnews", 0, [" World", " Sports", " Business", " Tech"]),
+        ("agnews", 4, [" World", " Sports", " Business", " Tech"]),
+        ("yelp_polarity", 0, [" bad", " good"]),
+        ("yelp_full", 2, [" terrible", " bad", " okay", " good", " great"]),
+        ("mnli", 1, [" Right", " Maybe", " Wrong"]),
+        ("mnli", 2, [" Yes", " Maybe", " No"]),
+        ("race", 0, [" white", " black", " grey", " red"]),
+        ("cluewsc", 0, ["是", "不是"]),
+        ("afqmc", 3, ["不对", "对"]),
+    ],
+)
+def test_words_of_our_own(name, pattern, words):
+    example = example_from_row(read_task(name), OWN_ROWS[name])
+    assert PatternVerbalizer.from_task(name).choices(example, pattern) == [[word] for word in words]
+
+
+def test_wsc_asks_for_yes_or_no(tmp_path):
+    example, task = original_example("wsc", tmp_path), PatternVerbalizer.from_task("wsc").select([3])
+    assert task.fill(example) == (
+        "Tom gave the umbrella to Leo because *he* was already soaked. Question: In the passage above, does the pronoun "
+        "'*he*' refer to Leo? Answer:[MASK]."
+    )
+    # 0 is what is true, as where the candidates are the choices.
+    assert task.labels == ["True", "False"]
+    assert task.choices(example) == [[" Yes"], [" No"]]
+    assert task.label_index(example) == 0
+    assert task.label_index({**example, "truth": "False", "label": None}) == 1
+
+
+def test_copa_with_an_effect(tmp_path):
+    row = {**GOLDEN["copa"]["raw"], "question": "effect"}
+    (tmp_path / "val.jsonl").write_text(json.dumps(row))
+    (example,) = read_superglue("copa", tmp_path, "val")
+    text = PatternVerbalizer.from_task("copa").fill(example, 1)
+    assert text == "the water was boiling or the stove was cold? The kettle started to whistle, so[MASK]."
+
+
+def test_race_questions_with_and_without_a_gap():
+    row = {**OWN_ROWS["race"], "question": "What is white?"}
+    example = example_from_row(read_task("race"), row)
+    assert PatternVerbalizer.from_task("race").fill(example) == (
+        "Ann has a cat. It is white. Question: What is white? Answer:[MASK]"
+    )
+    assert example["options"] == row["options"]
+    example = example_from_row(read_task("race"), {**row, "question": "__ is white", "answer": "D"})
+    assert (example["before"], example["after"], example["label"]) == ("", " is white", 3)
+    example = example_from_row(read_task("race"), {**row, "answer": ""})
+    assert example["label"] is None
+    with pytest.raises(ValueError, match=r"The answer is 'E': expected one of \['A', 'B', 'C', 'D'\]"):
+        example_from_row(read_task("race"), {**row, "answer": "E"})
+
+
+def test_cluewsc_takes_the_nearest_pronoun():
+    row = {**OWN_ROWS["cluewsc"], "text": "他说：小王把伞给了老李，因为他淋湿了。"}
+    example = example_from_row(read_task("cluewsc"), row)
+    assert example["marked_text"] == "他说：小王把伞给了老李，因为*他*淋湿了。"
+    with pytest.raises(ValueError, match=r"The pronoun '她' is not in the text"):
+        example_from_row(read_task("cluewsc"), {**row, "target": {**row["target"], "span2_text": "她"}})
+
+
+def test_rows_without_a_label_or_a_column():
+    task = read_task("yahoo")
+    assert example_from_row(task, {**OWN_ROWS["yahoo"], "topic": -1})["label"] is None
+    with pytest.raises(ValueError, match=r"Task 'yahoo' reads the columns \['best_answer'\], but the row has"):
+        example_from_row(task, {"topic": 1})
+    with pytest.raises(ValueError, match=r"Task 'race' reads a column 'question', but the row has \['article'\]"):
+        example_from_row(read_task("race"), {"article": "a"})
+    with pytest.raises(ValueError, match=r"Unknown preprocessor 'other' of task None: there are \['agnews'"):
+        example_from_row({"preprocess": "other"}, {"text": "a"})
+
+
+def test_agnews_in_one_column():
+    task, row = PatternVerbalizer.from_task("agnews"), {"text": "Ferry stops", "label": 0}
+    example = example_from_row(read_task("agnews"), row)
+    assert task.fill(example, 2) == " ([MASK]) Ferry stops"
+    assert task.label_index(example) == 0

@@ -1,0 +1,295 @@
+"""Readers of SuperGLUE's files: the examples of the original processors, what is corrected, and every error."""
+
+import json
+
+import pytest
+
+from modeling_glm.tokenization.cloze.superglue import read_superglue
+from tests.support.original_files import read_golden
+
+OFFICIAL_NAMES = {
+    "boolq": "BoolQ",
+    "cb": "CB",
+    "copa": "COPA",
+    "multirc": "MultiRC",
+    "record": "ReCoRD",
+    "rte": "RTE",
+    "wic": "WiC",
+    "wsc": "WSC",
+}
+# The fields that the original examples call by the same name in all tasks.
+TEXTS = {
+    "boolq": ("passage", "question"),
+    "cb": ("premise", "hypothesis"),
+    "copa": ("premise", None),
+    "multirc": ("passage", "question"),
+    "record": ("passage", "query"),
+    "rte": ("premise", "hypothesis"),
+    "wic": ("sentence1", "sentence2"),
+    "wsc": ("text", None),
+}
+RTE_ROW = {"premise": "It rained.", "hypothesis": "It was wet.", "label": "entailment", "idx": 0}
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return json.loads(read_golden("superglue/patterns.json"))
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes rows to a file in a folder of a task."""
+
+    def write_rows(rows, name="train.jsonl", folder="RTE"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        lines = [row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows]
+        (tmp_path / folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return tmp_path
+
+    return write_rows
+
+
+def without(row, name):
+    return {key: value for key, value in row.items() if key != name}
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("task", OFFICIAL_NAMES)
+def test_examples_are_those_of_the_originals(golden, write, task, split):
+    folder = write([golden[task]["raw"]], f"{split}.jsonl", OFFICIAL_NAMES[task])
+    examples = read_superglue(task, folder, split)
+    expected = golden[task]["processed"]["train" if split == "train" else "dev"]
+    assert len(examples) == len(expected)
+    for example, original in zip(examples, expected, strict=True):
+        first, second = TEXTS[task]
+        assert example[first] == original["text_a"]
+        assert second is None or example[second] == original["text_b"]
+        meta = original["meta"]
+        if task == "wsc":
+            assert example["truth"] == original["label"]
+            assert example["label"] == 0
+            assert example["candidates"] == [meta["span1_text"], *meta["candidates"]]
+        elif task == "record":
+            assert example["candidates"] == meta["candidates"]
+            assert example["answers"] == meta["answers"]
+            assert example["candidates"][example["label"]] == "Rosa Pike"
+        else:
+            assert str(example["label"]) == str(original["label"])
+        if isinstance(original["idx"], list):
+            assert list(example["idx"].values()) == original["idx"]
+        elif task == "record":
+            assert example["idx"]["question"] == original["idx"]
+        else:
+            assert example["idx"] == original["idx"]
+        for name in ("choice1", "choice2", "question", "answer", "word"):
+            assert name not in meta or example[name] == meta[name]
+
+
+def test_a_folder_of_the_task_itself(write):
+    folder = write([RTE_ROW])
+    assert read_superglue("rte", folder / "RTE", "train") == read_superglue("rte", folder, "train") == [RTE_ROW]
+
+
+def test_unknown_fields_blank_lines_and_unicode_separators(write):
+    text = "line\u2028separator"
+    folder = write(["\ufeff" + json.dumps({**RTE_ROW, "premise": text, "extra": 1}, ensure_ascii=False), ""])
+    assert read_superglue("rte", folder, "train") == [{**RTE_ROW, "premise": text}]
+
+
+@pytest.mark.parametrize("task", ["boolq", "cb", "copa", "rte", "wic", "wsc"])
+def test_test_sets_have_no_labels(golden, write, task):
+    folder = write([without(golden[task]["raw"], "label")], "test.jsonl", OFFICIAL_NAMES[task])
+    (example,) = read_superglue(task, folder, "test")
+    assert example["label"] is None
+    assert task != "wsc" or example["truth"] is None
+
+
+def test_test_sets_of_nested_tasks_have_no_labels(golden, write):
+    raw = json.loads(json.dumps(golden["multirc"]["raw"]))
+    for answer in raw["passage"]["questions"][0]["answers"]:
+        del answer["label"]
+    examples = read_superglue("multirc", write([raw], "test.jsonl", "MultiRC"), "test")
+    assert [example["label"] for example in examples] == [None, None]
+
+    raw = json.loads(json.dumps(golden["record"]["raw"]))
+    del raw["qas"][0]["answers"]
+    (example,) = read_superglue("record", write([raw], "test.jsonl", "ReCoRD"), "test")
+    assert example["label"] is None
+    assert example["answers"] == []
+    assert example["candidates"] == ["Arlen", "Halden", "Rosa Pike"]
+
+
+def test_multirc_numbers_its_answers(golden, write):
+    examples = read_superglue("multirc", write([golden["multirc"]["raw"]], "val.jsonl", "MultiRC"), "val")
+    assert [example["idx"] for example in examples] == [
+        {"passage": 6, "question": 11, "answer": 0},
+        {"passage": 6, "question": 11, "answer": 1},
+    ]
+
+
+def test_copa_joins_its_choices(golden, write):
+    rows = [{**golden["copa"]["raw"], "question": question} for question in ("cause", "effect")]
+    examples = read_superglue("copa", write(rows, "val.jsonl", "COPA"), "val")
+    assert [example["connective"] for example in examples] == [" because", ", so"]
+
+
+def test_record_has_an_example_for_every_answer(write):
+    text = "Ann met Bo.\n@highlight\nBo saw Cy"
+    entities = [{"start": 0, "end": 2}, {"start": 8, "end": 9}, {"start": 23, "end": 24}, {"start": 30, "end": 31}]
+    answers = [{"start": 8, "end": 9, "text": "Bo"}, {"start": 23, "end": 24, "text": "Bo"}, {"text": "Ann"}]
+    row = {
+        "idx": 1,
+        "passage": {"text": text, "entities": entities},
+        "qas": [{"idx": 5, "query": "@placeholder was glad.", "answers": answers}],
+    }
+    train = read_superglue("record", write([row], folder="ReCoRD"), "train")
+    assert [example["candidates"] for example in train] == [["Ann", "Cy"], ["Bo", "Cy"]]
+    assert [example["idx"] for example in train] == [
+        {"passage": 1, "question": 5, "answer": 0},
+        {"passage": 1, "question": 5, "answer": 1},
+    ]
+    (val,) = read_superglue("record", write([row], "val.jsonl", "ReCoRD"), "val")
+    assert val == {
+        "passage": "Ann met Bo.\n- Bo saw Cy",
+        "query": "@placeholder was glad.",
+        "before": "",
+        "after": " was glad.",
+        "answers": ["Ann", "Bo"],
+        "candidates": ["Ann", "Bo", "Cy"],
+        "idx": {"passage": 1, "question": 5},
+        "label": 0,
+    }
+
+
+def wsc_row(text="Tom fell, as did he.", pronoun="he", index=4, span1="Tom", label=True, idx=0):
+    target = {"span1_text": span1, "span2_text": pronoun, "span1_index": 0, "span2_index": index}
+    return {"text": text, "target": target, "label": label, "idx": idx}
+
+
+@pytest.mark.parametrize(
+    ("text", "pronoun", "index", "marked"),
+    [
+        ("Tom fell  as he ran", "he", 3, "Tom fell as *he* ran"),
+        ("Tom fell as he ran", "he", 2, "Tom fell as *he* ran"),  # one too low
+        ("Tom fell as he ran", "he", 4, "Tom fell as *he* ran"),  # one too high
+        ("Tom fell, as did he.", "he", 4, "Tom fell, as did *he* ."),
+        ("Tom fell, as did he.", "he.", 4, "Tom fell, as did *he* ."),
+        ("Tom fell, as did he.", "he", 3, "Tom fell, as did *he* ."),
+        ("He fell, he said", "he", 1, "He fell, *he* said"),
+        ("Tom said: “he's here”", "he", 2, "Tom said: “ *he* 's here”"),
+        ("Ann saw the hers, her own", "her", 3, "Ann saw the hers, *her* own"),  # not within a word
+        ("he", "he", 0, "*he*"),
+    ],
+)
+def test_wsc_finds_its_pronoun(write, text, pronoun, index, marked):
+    folder = write([wsc_row(text, pronoun, index)], folder="WSC")
+    (example,) = read_superglue("wsc", folder, "train")
+    assert example["marked_text"] == marked
+    assert example["pronoun"] == pronoun.strip(".")
+
+
+@pytest.mark.parametrize(("pronoun", "index"), [("she", 4), ("he", 1), ("he", 400), (".", 4)])
+def test_wsc_without_its_pronoun(write, pronoun, index):
+    with pytest.raises(ValueError, match=r"train.jsonl, line 1: the pronoun .* is neither word"):
+        read_superglue("wsc", write([wsc_row(pronoun=pronoun, index=index)], folder="WSC"), "train")
+
+
+def test_wsc_takes_candidates_from_other_lines(write):
+    rows = [
+        wsc_row(span1="Tom", label=False, idx=0),
+        wsc_row(span1="Leo", label=True, idx=1),
+        wsc_row("Tom fell as he ran", index=3, span1="Tom", label=False, idx=2),
+    ]
+    examples = read_superglue("wsc", write(rows, "val.jsonl", "WSC"), "val")
+    assert [example["candidates"] for example in examples] == [["Tom", "Leo"], ["Leo", "Tom"], ["Tom"]]
+    assert [example["label"] for example in examples] == [None, 0, None]
+    assert [example["truth"] for example in examples] == ["False", "True", "False"]
+
+
+def test_wsc_candidates_are_there_once(write):
+    row = {**wsc_row(), "candidates": [{"text": "Leo"}, {"text": "Tom"}, {"text": "Leo"}]}
+    (example,) = read_superglue("wsc", write([row], folder="WSC"), "train")
+    assert example["candidates"] == ["Tom", "Leo"]
+
+
+def test_diagnostic_sets(tmp_path):
+    broad = {"sentence1": "It rained.", "sentence2": "It was wet.", "label": "not_entailment", "idx": "0", "logic": ""}
+    gender = {**RTE_ROW, "pair_id": 7}
+    (tmp_path / "AX-b").mkdir()
+    (tmp_path / "AX-b" / "AX-b.jsonl").write_text(json.dumps(broad))
+    (tmp_path / "AX-g.jsonl").write_text(json.dumps(gender))
+    assert read_superglue("axb", tmp_path, "test") == [
+        {"premise": "It rained.", "hypothesis": "It was wet.", "idx": "0", "label": "not_entailment"}
+    ]
+    assert read_superglue("axg", tmp_path, "test") == [gender]
+    with pytest.raises(ValueError, match=r"AX-b has no split 'train': expected one of \['test'\]"):
+        read_superglue("axb", tmp_path, "train")
+
+
+def test_unknown_task_and_split(tmp_path):
+    with pytest.raises(ValueError, match=r"Unknown task 'RTE': SuperGLUE has \['axb'"):
+        read_superglue("RTE", tmp_path, "train")
+    with pytest.raises(ValueError, match=r"RTE has no split 'dev': expected one of \['test', 'train', 'val'\]"):
+        read_superglue("rte", tmp_path, "dev")
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere: give the one with RTE's train.jsonl"):
+        read_superglue("rte", tmp_path / "nowhere", "train")
+    with pytest.raises(FileNotFoundError, match=r"neither .*train.jsonl nor .*RTE.train.jsonl"):
+        read_superglue("rte", tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([], r"train.jsonl has no examples"),
+        ([RTE_ROW, "{'premise': 1}"], r"train.jsonl, line 2 is not JSON \(.*\): \"\{'premise'"),
+        (["[1, 2]"], r"train.jsonl, line 1 is '\[1, 2\]': expected an object"),
+        ([RTE_ROW, "", without(RTE_ROW, "hypothesis")], r"line 3: there is no 'hypothesis'"),
+        ([without(RTE_ROW, "idx")], r"line 1: there is no 'idx'"),
+        ([without(RTE_ROW, "label")], r"line 1: there is no 'label'"),
+        (
+            [{**RTE_ROW, "label": "neutral"}],
+            r"line 1: the label is 'neutral': expected one of \['entailment', 'not_ent",
+        ),
+        ([{**RTE_ROW, "label": None}], r"line 1: the label is None"),
+        ([{**RTE_ROW, "premise": 3}], r"line 1: 'premise' is 3: expected a text"),
+    ],
+)
+def test_lines_that_cannot_be_read(write, lines, message):
+    with pytest.raises(ValueError, match=message):
+        read_superglue("rte", write(lines), "train")
+
+
+def test_labels_outside_of_a_test_set_too(write):
+    with pytest.raises(ValueError, match=r"test.jsonl, line 1: the label is 'neutral'"):
+        read_superglue("rte", write([{**RTE_ROW, "label": "neutral"}], "test.jsonl"), "test")
+
+
+def test_not_utf8(tmp_path):
+    (tmp_path / "train.jsonl").write_bytes(b'{"premise": "caf\xe9"}')
+    with pytest.raises(ValueError, match=r"train.jsonl is not UTF-8: byte 16 "):
+        read_superglue("rte", tmp_path, "train")
+
+
+def test_nested_fields_are_named(golden, write):
+    raw = golden["multirc"]["raw"]
+    with pytest.raises(ValueError, match=r"line 1: there is no 'questions'"):
+        read_superglue("multirc", write([{**raw, "passage": {"text": "a"}}], folder="MultiRC"), "train")
+    with pytest.raises(ValueError, match=r"line 1 has not the form of a file of 'multirc'"):
+        read_superglue("multirc", write([{**raw, "passage": "a"}], folder="MultiRC"), "train")
+
+
+def test_values_that_make_no_example(golden, write):
+    copa = {**golden["copa"]["raw"], "question": "why"}
+    with pytest.raises(ValueError, match=r"line 1: 'question' is 'why': expected one of \['cause', 'effect'\]"):
+        read_superglue("copa", write([copa], folder="COPA"), "train")
+    record = json.loads(json.dumps(golden["record"]["raw"]))
+    record["passage"]["entities"].append({"start": 900, "end": 905})
+    with pytest.raises(ValueError, match=r"line 1: an entity is outside of the passage, which has \d+ letters"):
+        read_superglue("record", write([record], folder="ReCoRD"), "train")
+    record["passage"]["entities"].pop()
+    record["qas"][0]["query"] = "Who?"
+    with pytest.raises(ValueError, match=r"line 1: the query 'Who\?' has no @placeholder"):
+        read_superglue("record", write([record], folder="ReCoRD"), "train")

@@ -1,0 +1,1 @@
+"""From classification examples to cloze questions: patterns, tasks, readers, collator."""

@@ -1,0 +1,110 @@
+"""The collator of cloze tasks; that of pretraining is in infilling_collator.py."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..tokenization_glm import GLMTokenizer
+from .encoding import Truncation
+from .task import PatternVerbalizer
+
+LARGE_INTEGER = int(1e20)  # from here on the library's model_max_length says that there is no limit
+
+
+@dataclass
+class DataCollatorForCloze:
+    """
+    Examples of a cloze task to batches for `GLMForMultipleChoice`. With several patterns every example is asked in all of
+    them, and the model averages the answers.
+
+    The task goes into `tokenizer.cloze` as well, so that whatever saves the tokenizer (Trainer, `push_to_hub`) saves the
+    task beside it, in `cloze.json`, where the pipeline finds it.
+
+    Args:
+        tokenizer: A [`GLMTokenizer`].
+        task: The patterns and words.
+        max_length: Longest context in tokens together with the longest choice behind it, as it is fed. None cuts
+            nothing (or at the tokenizer's `model_max_length`, where it has one).
+        truncation: Where tokens are taken from, "longest" or "last"; see [`PatternVerbalizer.encode`].
+        pad_to_multiple_of: Round the length of the contexts up to a multiple.
+
+    Returns, when called with examples (dicts of fields, or what [`PatternVerbalizer.encode`] made of them):
+        int64 tensors `input_ids` and `attention_mask` (batch, seq), `choice_ids` (batch, choices, length), -100 behind
+        the end of a choice and for absent ones, and `labels` (batch,) if the examples have them. Several words for a
+        label make `choice_ids` (batch, labels, words, length); several patterns put a dimension for them behind the
+        first of all but the labels.
+
+    Raises:
+        ValueError: if only some of the examples have labels, and what [`PatternVerbalizer.encode`] raises, with the number
+            of the example in the batch.
+    """
+
+    tokenizer: GLMTokenizer
+    task: PatternVerbalizer
+    max_length: int | None = None
+    truncation: Truncation = "longest"
+    pad_to_multiple_of: int | None = None
+
+    def __post_init__(self):
+        self.task.labels  # noqa: B018  # raises where the patterns do not go together
+        self.tokenizer.cloze = self.task.to_dict()
+        if self.max_length is None and self.tokenizer.model_max_length < LARGE_INTEGER:
+            self.max_length = self.tokenizer.model_max_length
+
+    def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        encoded = [self._encode(number, feature) for number, feature in enumerate(features)]
+        contexts = [context for row in encoded for context in row["input_ids"]]
+        padded = self.tokenizer.pad(
+            {"input_ids": contexts}, pad_to_multiple_of=self.pad_to_multiple_of, return_tensors="pt"
+        )
+        batch = {
+            "input_ids": padded["input_ids"],
+            "attention_mask": padded["attention_mask"],
+            "choice_ids": _pad_nested([row["choice_ids"] for row in encoded]),
+        }
+        if batch["choice_ids"].shape[3] == 1:
+            batch["choice_ids"] = batch["choice_ids"].squeeze(3)
+        patterns = len(self.task.patterns)
+        if patterns == 1:
+            batch["choice_ids"] = batch["choice_ids"].squeeze(1)
+        else:
+            for name in ("input_ids", "attention_mask"):
+                batch[name] = batch[name].view(len(encoded), patterns, -1)
+        labelled = sum("labels" in row for row in encoded)
+        if labelled not in (0, len(encoded)):
+            raise ValueError(
+                f"{labelled} of {len(encoded)} examples have a label ({self.task.label_field!r}): give all or none."
+            )
+        if labelled:
+            batch["labels"] = torch.tensor([int(row["labels"]) for row in encoded])
+        return batch
+
+    def _encode(self, number: int, feature: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "choice_ids" in feature:
+            return feature
+        try:
+            return self.task.encode(feature, self.tokenizer, self.max_length, self.truncation)
+        except ValueError as error:
+            raise ValueError(f"Example {number} of the batch: {error}") from error
+
+
+def _pad_nested(lists: Sequence[Any]) -> torch.Tensor:
+    """A tensor of nested lists of different lengths, -100 where there is nothing."""
+    shape: list[int] = []
+    level: list[Any] = [lists]
+    while level and not isinstance(level[0], int):
+        shape.append(max(len(entry) for entry in level))
+        level = [inner for entry in level for inner in entry]
+    padded = torch.full(shape, -100)
+
+    def write(target: torch.Tensor, entry: Any):
+        if target.ndim == 1:
+            target[: len(entry)] = torch.tensor(entry)
+        else:
+            for row, inner in zip(target, entry, strict=False):
+                write(row, inner)
+
+    write(padded, lists)
+    return padded

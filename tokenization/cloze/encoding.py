@@ -1,0 +1,111 @@
+"""The ids of cloze questions: contexts cut to length, words, prompt tokens."""
+
+import warnings
+from typing import Literal
+
+from transformers import PreTrainedTokenizerBase
+
+from .syntax import BLANKS, Piece
+
+SOFT_TOKEN = "<|soft{}|>"  # prompt tokens that are learned, numbered from 0
+Truncation = Literal["longest", "last"]
+
+
+def encode_context(
+    pieces: list[Piece],
+    tokenizer: PreTrainedTokenizerBase,
+    room: int | None,
+    truncation: Truncation,
+    pattern: str,
+) -> list[int]:
+    """The ids of a filled pattern, with what opens and closes a text, in at most `room` tokens."""
+    encoded, soft = [], 0
+    for piece in pieces:
+        if piece.kind == "text":
+            encoded.append(_tokenize(tokenizer, [piece.text], split_special_tokens=not piece.written)[0])
+        elif piece.kind == "mask":
+            encoded.append([_blank_id(tokenizer, piece.text)])
+        else:
+            encoded.append([_soft_id(tokenizer, soft + index) for index in range(piece.count)])
+            soft += piece.count
+    continues = pieces[-1].kind == "mask" and pieces[-1].text == "[gMASK]"
+    closing = [] if continues else [tokenizer.eos_token_id]
+    if room is not None:
+        excess = sum(map(len, encoded)) + 1 + len(closing) - room
+        _shorten(encoded, [piece.shortenable for piece in pieces], excess, truncation, pattern)
+    return [tokenizer.cls_token_id, *(token for ids in encoded for token in ids), *closing]
+
+
+def encode_words(
+    words: list[list[str]], tokenizer: PreTrainedTokenizerBase, end_of_piece: bool
+) -> list[list[list[int]]]:
+    """The ids of the words of every label, each with the end of the piece behind it if that is to be scored."""
+    flat = iter(_tokenize(tokenizer, [word for row in words for word in row], split_special_tokens=True))
+    encoded = [[next(flat) for _ in row] for row in words]
+    for row, ids in zip(words, encoded, strict=True):
+        for word, tokens in zip(row, ids, strict=True):
+            if not tokens:
+                raise ValueError(f"The word {word!r} has no tokens: nothing can be scored.")
+    end = [_token_id(tokenizer, str(tokenizer.eop_token))] if end_of_piece else []
+    return [[tokens + end for tokens in ids] for ids in encoded]
+
+
+def warn_of_twins(labels: list[str], words: list[list[str]], encoded: list[list[list[int]]]):
+    seen: dict[tuple[int, ...], tuple[str, str]] = {}
+    for label, row, ids in zip(labels, words, encoded, strict=True):
+        for word, tokens in zip(row, ids, strict=True):
+            other, its_word = seen.setdefault(tuple(tokens), (label, word))
+            if other != label:
+                warnings.warn(
+                    f"Labels {other!r} ({its_word!r}) and {label!r} ({word!r}) have the same tokens {tokens}: they "
+                    "always get the same score.",
+                    stacklevel=5,
+                )
+
+
+def _tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str], split_special_tokens: bool) -> list[list[int]]:
+    """Ids without special tokens around them; white space alone has none, as in the originals."""
+    ids = tokenizer(texts, add_special_tokens=False, split_special_tokens=split_special_tokens)["input_ids"]
+    return [row if text.strip() else [] for text, row in zip(texts, ids, strict=True)]
+
+
+def _token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
+    token_id = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(token_id, int)
+    return token_id
+
+
+def _blank_id(tokenizer: PreTrainedTokenizerBase, blank: str) -> int:
+    token = getattr(tokenizer, BLANKS[blank], None)
+    if token is None:
+        raise ValueError(f"The pattern has a {blank}, but the vocabulary has no such token: use [MASK].")
+    return _token_id(tokenizer, str(token))
+
+
+def _soft_id(tokenizer: PreTrainedTokenizerBase, index: int) -> int:
+    token = SOFT_TOKEN.format(index)
+    if token not in tokenizer.get_added_vocab():
+        raise ValueError(
+            f"The pattern has prompt tokens, but the vocabulary has no {token}: call modeling_glm.add_soft_tokens(model, "
+            "tokenizer, task) first."
+        )
+    return _token_id(tokenizer, token)
+
+
+def _shorten(encoded: list[list[int]], shortenable: list[bool], excess: int, truncation: Truncation, pattern: str):
+    """Takes `excess` tokens off the ends of the pieces that may be shortened."""
+    if truncation not in ("longest", "last"):
+        raise ValueError(f"truncation={truncation!r}: expected 'longest' or 'last'.")
+    candidates = [index for index, may in enumerate(shortenable) if may]
+    available = sum(len(encoded[index]) for index in candidates)
+    if excess > available:
+        raise ValueError(
+            f"An example does not fit: pattern {pattern!r} leaves {available} tokens that may be taken away, but "
+            f"{excess} are too many. Raise max_length, or mark further fields with |shorten."
+        )
+    for _ in range(excess):
+        if truncation == "last":
+            index = max(index for index in candidates if encoded[index])
+        else:
+            index = max(candidates, key=lambda index: (len(encoded[index]), index))
+        encoded[index].pop()

@@ -1,0 +1,1 @@
+"""From token ids to pretraining batches: corrupt spans, lay out samples, pack rows."""
