@@ -7,7 +7,7 @@ All benchmarks in one run.
     python -m benchmarks run --suite gpu
 
 It measures the limits of the machine, then the work against peers that take turns with it, prints a table, and writes
-JSON, a picture and the tables of docs/performance.md. Suites that were not run keep their lines there.
+JSON, a picture and the tables of docs/results/performance.md. Suites that were not run keep their lines there.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def write(args: argparse.Namespace, settings: Settings, saved: Path, lines: list
     report.draw(saved.with_suffix(".png"), everything)
     if not args.quick and args.output is None:
         tables = report.make_tables(settings.limits, everything)
-        report.renew_page(ROOT / "docs" / "performance.md", args.suite, tables)
+        report.renew_page(ROOT / "docs" / "results" / "performance.md", args.suite, tables)
 
 
 if __name__ == "__main__":

@@ -39,9 +39,9 @@ def test_set_up_commands_exist():
         "docs/checkpoints.md",
         "docs/cloze.md",
         "docs/filling.md",
-        "docs/performance.md",
+        "docs/results/performance.md",
         "docs/pretraining.md",
-        "docs/results.md",
+        "docs/results/ablation.md",
         "examples/glm-tiny/README.md",
     ],
 )
