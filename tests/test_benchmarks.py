@@ -142,7 +142,9 @@ def test_the_page_is_renewed_between_its_marks(tmp_path):
 
 def test_the_page_has_the_figures_of_the_raw_results():
     limits, lines, _ = report.read_json(ROOT / "docs" / "results" / "performance_cpu.json")
-    assert report.make_tables(limits, lines) in (ROOT / "docs" / "results" / "performance.md").read_text(encoding="utf-8")
+    assert report.make_tables(limits, lines) in (ROOT / "docs" / "results" / "performance.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_run_that_is_stopped_leaves_what_it_found(tmp_path, monkeypatch):
