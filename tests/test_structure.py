@@ -1,90 +1,40 @@
-"""The house: rooms of a size one can read, and imports that point one way (docs/how_it_works.md has the floor plan)."""
+"""Rooms of a size one can read, imports that point one way, names that say what a thing is."""
 
 import ast
 import configparser
+import itertools
 from collections import defaultdict
-from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.structure import (
+    ENTRANCES,
+    MAY_IMPORT,
+    MODULES,
+    UPLOADED,
+    count_files,
+    floors,
+    read_graph,
+    room_of,
+)
 
-UPLOADED = {
-    "attention_glm",
-    "cache_glm",
-    "choices_glm",
-    "configuration_glm",
-    "generation_glm",
-    "layout_glm",
-    "mlp_glm",
-    "modeling_glm",
-}
-# Beside the uploaded files, the root of the package holds these three.
-ENTRANCES = {"__init__", "__main__", "registration"}
 MOST_MODULES = 14
-
-# What each room may import. "core" is the model that travels to the hub. A room that is missing here is an error.
-MAY_IMPORT = {
-    "core": set(),
-    "tokenization": set(),
-    "utils": {"core", "tokenization"},
-    "hub": {"core", "tokenization", "utils"},
-    "cloze": {"core", "tokenization", "utils"},
-    "filling": {"core", "tokenization", "utils", "cloze"},  # choose takes a Calibration
-    "inspection": {"core", "tokenization", "utils", "filling"},
-    "pretraining": {"core", "tokenization", "utils", "hub", "inspection"},
-    "checkpoints": {"core", "tokenization", "utils", "hub"},
-    "cli": {"core", "tokenization", "utils", "hub", "cloze", "filling", "inspection", "pretraining", "checkpoints"},
-}
-MAY_IMPORT["entrances"] = set(MAY_IMPORT)
-
-
-def modules() -> dict[str, Path]:
-    """Every module of the installed package by its name there."""
-    found = {}
-    for folder, package in (("modeling_glm", "modeling_glm"), ("tokenization", "modeling_glm.tokenization")):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            parts = path.relative_to(ROOT / folder).with_suffix("").parts
-            found[".".join((package, *parts)).removesuffix(".__init__")] = path
-    return found
-
-
-MODULES = modules()
-
-
-def room_of(module: str) -> str:
-    """`modeling_glm.filling.fill` -> "filling", `modeling_glm.layout_glm` -> "core"."""
-    parts = module.split(".")
-    if len(parts) == 1 or parts[1] in ENTRANCES:
-        return "entrances"
-    return "core" if parts[1].endswith("_glm") else parts[1]
-
-
-def imports_of(module: str) -> Iterator[str]:
-    """The modules of the package that a module imports, at any depth of its code."""
-    path = MODULES[module]
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in MODULES)
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            source = ".".join([*above, *filter(None, [node.module])])
-            for alias in node.names:
-                target = f"{source}.{alias.name}"
-                if target in MODULES or source in MODULES:
-                    yield target if target in MODULES else source
-
-
-GRAPH = {module: set(imports_of(module)) for module in MODULES}
+GRAPH = read_graph()
+CODE = [
+    path
+    for folder in ("modeling_glm", "tokenization", "examples", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+]
 
 
 def test_graph_is_read():
     assert "modeling_glm.layout_glm" in GRAPH["modeling_glm.modeling_glm"]
     assert "modeling_glm.tokenization" in GRAPH["modeling_glm.filling.fill"]
-    assert "modeling_glm.hub.push" in GRAPH["modeling_glm.registration"]
+    assert floors()[-1] == ["entrances"]
+    assert "core" in floors()[0]
 
 
 def test_imports_point_one_way():
@@ -94,7 +44,7 @@ def test_imports_point_one_way():
         for target in targets
         if room_of(target) not in {room_of(module), *MAY_IMPORT[room_of(module)]}
     ]
-    assert not wrong, wrong
+    assert not wrong
 
 
 def test_rooms_have_no_circle():
@@ -123,14 +73,49 @@ def test_uploaded_files_import_only_siblings():
 
 
 def test_rooms_are_small():
-    count = defaultdict(list)
-    for folder in ("modeling_glm", "tokenization", "benchmarks", "examples"):
-        for path in (ROOT / folder).rglob("*.py"):
-            count[path.parent.relative_to(ROOT).as_posix()].append(path.stem)
-    root = set(count.pop("modeling_glm"))
-    assert root <= UPLOADED | ENTRANCES
-    crowded = {folder: sorted(names) for folder, names in count.items() if len(names) > MOST_MODULES}
+    root = {path.stem for path in (ROOT / "modeling_glm").glob("*.py")}
+    assert root == UPLOADED | ENTRANCES
+    folders = {folder: number for folder, number in count_files().items() if not folder.startswith("tests")}
+    del folders["modeling_glm"]
+    crowded = {folder: number for folder, number in folders.items() if number > MOST_MODULES}
     assert not crowded
+
+
+def test_names_of_files_differ_in_more_than_a_plural_or_a_prefix():
+    by_folder = defaultdict(list)
+    for path in CODE:
+        if not path.stem.startswith("_"):
+            by_folder[path.parent].append(path.stem)
+    alike = [
+        f"{folder.relative_to(ROOT)}: {short} and {long}"
+        for folder, names in by_folder.items()
+        for short, long in itertools.permutations(names, 2)
+        if long == f"{short}s" or long.startswith(f"{short}_") or long.endswith(f"_{short}")
+    ]
+    assert not alike
+
+
+def test_names_of_classes_are_unique():
+    found = defaultdict(list)
+    for path in CODE:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                found[node.name].append(path.relative_to(ROOT).as_posix())
+    twice = {name: places for name, places in found.items() if len(places) > 1}
+    assert not twice
+
+
+def expected_test(path: Path) -> Path:
+    return ROOT / "tests" / path.relative_to(ROOT).parent / f"test_{path.stem}.py"
+
+
+def test_every_module_has_a_test_of_its_name():
+    missing = [
+        str(expected_test(path).relative_to(ROOT))
+        for path in MODULES.values()
+        if not path.stem.startswith("__") and not expected_test(path).is_file()
+    ]
+    assert not missing
 
 
 def test_setup_lists_every_package():
