@@ -41,12 +41,13 @@ from transformers.optimization import get_cosine_with_min_lr_schedule_with_warmu
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 from baselines import MASK, Blank, make_blanks
-from common import answer_blanks, has_fast_bf16
 from corpus import FAMILIES as CORPUS_FAMILIES
 from corpus import build_splits
 
 from modeling_glm import DataCollatorForBlankInfilling, GLMConfig, GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.layout_glm import number_texts
+from modeling_glm.utils.inference import answer_blanks
+from modeling_glm.utils.precision import has_fast_bf16
 
 MAX_LENGTH, PACKED_LENGTH, HEAD_SIZE, EVAL_BATCH = 256, 128, 32, 64
 ANSWER_LENGTH = 24  # tokens of an answer at most

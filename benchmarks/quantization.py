@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
+from modeling_glm.utils.inference import answer_blanks
 
 from .decoding import Decoder
 from .filling import EMBEDDED
@@ -72,7 +73,6 @@ def quality_lines(count: int) -> list[Line]:
     if str(ROOT / "examples") not in sys.path:
         sys.path.insert(0, str(ROOT / "examples"))
     from baselines import make_blanks
-    from common import answer_blanks
     from corpus import build_splits
     from held_out import blank_loss
 

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import torch
 from baselines import MASK
-from common import answer_blanks, has_fast_bf16, plot_losses
 from corpus import build_splits
 from held_out import error_ratio, measure_held_out
 from transformers import (
@@ -33,6 +32,9 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from modeling_glm.utils.files import whole_folder  # importing the package makes the Auto classes know GLM
+from modeling_glm.utils.inference import answer_blanks
+from modeling_glm.utils.plots import plot_losses
+from modeling_glm.utils.precision import has_fast_bf16
 
 HERE = Path(__file__).parent
 EMBEDDED = HERE / "glm-tiny"

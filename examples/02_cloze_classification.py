@@ -21,7 +21,7 @@ takes) and the confusion matrix. All arguments of Transformers' TrainingArgument
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,7 +30,8 @@ import torch
 from cloze_sources import ClozeData, load_embedded, load_files, load_published
 from cloze_tasks import EMBEDDED_TASKS, majority_baseline, tfidf_baseline
 from cloze_training import ModelSettings, Outcome, build_model, evaluate, train
-from common import plot_confusion, plot_losses
+from matplotlib.figure import Figure
+from sklearn.metrics import ConfusionMatrixDisplay
 from transformers import HfArgumentParser, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
@@ -39,6 +40,7 @@ from modeling_glm.cloze.calibration import read_fields
 from modeling_glm.cloze.metrics import SUBMISSION_FILES, compute_metrics, write_submission
 from modeling_glm.tokenization.cloze.task import available_tasks
 from modeling_glm.utils.files import whole_folder
+from modeling_glm.utils.plots import plot_losses
 
 HERE = Path(__file__).parent
 EMBEDDED = HERE / "glm-tiny"
@@ -221,6 +223,24 @@ def write_results(folder: Path, data: ClozeData, outcome: Outcome):
     gold = [data.task.label_index(example) for example in data.test]
     if labels and None not in gold:
         plot_confusion(gold, outcome.probabilities.argmax(1), labels, folder / "confusion.png", data.name)
+
+
+def plot_confusion(gold: Sequence[int], predicted: Sequence[int], labels: Sequence[str], path: Path, title: str):
+    """Draw a confusion matrix into a PNG file: numbers of examples, the true class in rows, the predicted one in columns."""
+    size = 3 + 0.6 * len(labels)
+    figure = Figure(figsize=(size + 1, size), layout="constrained")
+    axes = figure.subplots()
+    ConfusionMatrixDisplay.from_predictions(
+        gold,
+        predicted,
+        labels=range(len(labels)),
+        display_labels=labels,
+        xticks_rotation=45 if len(labels) > 2 else 0,
+        cmap="Blues",
+        ax=axes,
+    )
+    axes.set_title(title)
+    figure.savefig(path, dpi=120)
 
 
 def print_table(results: dict[str, dict]):

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from cloze_sources import ClozeData
-from common import last_whole_checkpoint
 from peft import LoraConfig, TrainableTokensConfig, get_peft_model
 from transformers import (
     AutoConfig,
@@ -169,3 +168,9 @@ def _require_same_run(path: Path, data: ClozeData, settings: ModelSettings, argu
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+
+
+def last_whole_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that was written to its end."""
+    steps = [int(path.parent.name.split("-")[-1]) for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return str(folder / f"checkpoint-{max(steps)}") if steps else None

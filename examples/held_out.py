@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import torch
 from baselines import MASK, Blank, evaluate_baselines, make_blanks
-from common import answer_blanks
 from corpus import build_splits
+
+from modeling_glm.utils.inference import answer_blanks
 
 
 @dataclass(frozen=True, kw_only=True)

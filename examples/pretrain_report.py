@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from common import plot_losses
 from held_out import Row, error_ratio, measure_held_out
 from pretrain_arguments import EMBEDDED_CORPUS, Arguments, PretrainingArguments
 from pretrain_settings import SUMMARY
@@ -20,6 +19,7 @@ from transformers import TrainerCallback
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.hub.card import write_model_card
 from modeling_glm.utils.files import whole_folder, write_whole
+from modeling_glm.utils.plots import plot_losses
 
 # Settings of Trainer that belong into the summary of a run.
 TRAINER_SETTINGS = (

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 import yaml
-from common import has_fast_bf16
 from pretrain_arguments import HERE, Arguments, PretrainingArguments
 from pretrain_documents import Corpus
 from pretrain_mixture import Phase
 from transformers import HfArgumentParser
 
 from modeling_glm.utils.files import is_free
+from modeling_glm.utils.precision import has_fast_bf16
 
 RECIPES = HERE / "recipes"
 SUMMARY = "training.json"

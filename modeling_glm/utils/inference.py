@@ -1,10 +1,13 @@
 """Using a model without changing it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+
+from ..modeling_glm import GLMForConditionalGeneration
+from ..tokenization import GLMTokenizer
 
 
 @contextmanager
@@ -28,3 +31,37 @@ def is_a(model: Any, class_name: str) -> bool:
 def unwrap(model: Any) -> Any:
     """The model that PEFT has wrapped, or the model itself."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def answer_blanks(
+    model: GLMForConditionalGeneration,
+    tokenizer: GLMTokenizer,
+    texts: Sequence[str],
+    batch_size: int = 64,
+    **generate_kwargs: Any,
+) -> list[list[str]]:
+    """
+    Fill the blanks of texts greedily and return only the answers.
+
+    `fill_blanks` does the same with probabilities and offsets; this is the fast way for measurements.
+
+    Args:
+        model: The model that fills them.
+        tokenizer: Its tokenizer.
+        texts: Texts with one or more blanks each.
+        batch_size: Number of texts in a forward pass. Texts of similar length share a batch.
+        generate_kwargs: Further arguments of `generate`.
+
+    Returns:
+        For every text the answer of each blank, without white space around it.
+    """
+    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+    answers: list[list[str]] = [[] for _ in texts]
+    with evaluation_mode(model):
+        for start in range(0, len(order), batch_size):
+            chunk = order[start : start + batch_size]
+            inputs = tokenizer([texts[index] for index in chunk], return_tensors="pt", padding=True).to(model.device)
+            filled = tokenizer.decode_blanks(model.generate(**inputs, do_sample=False, **generate_kwargs))
+            for index, row in zip(chunk, filled, strict=True):
+                answers[index] = row
+    return answers
