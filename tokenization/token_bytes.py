@@ -1,54 +1,73 @@
-"""What every token of a vocabulary stands for in a text."""
+"""The bytes that each token of a vocabulary adds to a text."""
 
 import functools
 import json
 import re
 
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
 from .tokenization_glm import GLMTokenizer
 
+# Byte-level vocabularies write each byte as one printable character: "Ġ" is the byte of a space.
+BYTES = {character: byte for byte, character in bytes_to_unicode().items()}
 BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
 
 
 def token_bytes(tokenizer: GLMTokenizer) -> dict[int, bytes]:
     """
-    The bytes (UTF-8) that each token adds to a text, the space before a word among them. Special tokens, the one
-    for what is unknown, and tokens that add nothing are left out.
+    Map every token id to the UTF-8 bytes that its token adds to a text, including the space before a word.
+
+    Special tokens, the token for unknown text and tokens that add nothing are left out.
+
+        "Ġcapital" (byte-level)  " capital" (▁capital)  -> b" capital"
+        "##ing"    (WordPiece)                           -> b"ing"
+        "<0x0A>"   (byte fallback)                       -> b"\\n"
 
     Raises:
-        ValueError: for a vocabulary that is neither byte-level, nor WordPiece, nor one of pieces with ▁ for a space.
+        ValueError: If the vocabulary is neither byte-level, nor WordPiece, nor of whole words, nor of pieces with ▁ for a
+            space.
     """
-    return _token_bytes(tokenizer, len(tokenizer))  # tokens may be added
+    return _token_bytes(tokenizer, len(tokenizer))
 
 
 @functools.lru_cache(maxsize=8)
 def _token_bytes(tokenizer: GLMTokenizer, size: int) -> dict[int, bytes]:
+    """Cache the result by the number of tokens as well, because a user may add tokens."""
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
-    kind = (backend["decoder"] or {}).get("type")
     model = backend["model"]
-    special = {*tokenizer.all_special_ids, model.get("unk_id"), tokenizer.get_vocab().get(model.get("unk_token"))}
-    texts = {}
-    for token, token_id in tokenizer.get_vocab().items():
-        if token_id in special:
-            continue
-        if kind == "ByteLevel":
-            text = bytes(BYTES[character] for character in token) if set(token) <= BYTES.keys() else token.encode()
-        elif kind == "WordPiece":
-            text = (token[2:] if token.startswith("##") else f" {token}").encode()
-        elif kind in ("Metaspace", "Sequence"):
-            byte = BYTE_TOKEN.fullmatch(token)
-            text = bytes([int(byte[1], 16)]) if byte else token.replace("▁", " ").encode()
-        else:
-            raise ValueError(f"The vocabulary has a decoder of type {kind}: what its tokens stand for is not known.")
-        if text:
-            texts[token_id] = text
-    return texts
+    decoder = (backend["decoder"] or {}).get("type")
+    if "ByteLevel" in json.dumps([backend["pre_tokenizer"], backend["decoder"]]):
+        read = _read_byte_level
+    elif decoder == "WordPiece":
+        read = _read_word_piece
+    elif decoder in ("Metaspace", "Sequence"):
+        read = _read_sentence_piece
+    elif decoder is None:  # the backend joins the tokens with spaces
+        read = _read_word
+    else:
+        raise ValueError(f"The vocabulary has a decoder of type {decoder}: the text of its tokens is not known.")
+    vocabulary = tokenizer.get_vocab()
+    skipped = {*tokenizer.all_special_ids, model.get("unk_id"), vocabulary.get(model.get("unk_token"))}
+    texts = {token_id: read(token) for token, token_id in vocabulary.items() if token_id not in skipped}
+    return {token_id: text for token_id, text in texts.items() if text}
 
 
-def _characters_of_bytes() -> dict[str, int]:
-    """The characters that byte-level vocabularies write for bytes: printable ones for themselves, the rest from 256 on."""
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {**{chr(byte): byte for byte in printable}, **{chr(256 + n): byte for n, byte in enumerate(others)}}
+def _read_byte_level(token: str) -> bytes:
+    # A token that a user added is plain text.
+    return bytes(BYTES[character] for character in token) if set(token) <= BYTES.keys() else token.encode()
 
 
-BYTES = _characters_of_bytes()
+def _read_word_piece(token: str) -> bytes:
+    return (token[2:] if token.startswith("##") else f" {token}").encode()
+
+
+def _read_sentence_piece(token: str) -> bytes:
+    byte = BYTE_TOKEN.fullmatch(token)
+    return bytes([int(byte[1], 16)]) if byte else token.replace("▁", " ").encode()
+
+
+def _read_word(token: str) -> bytes:
+    return f" {token}".encode()
+
+
+__all__ = ["token_bytes"]

@@ -1,5 +1,6 @@
-"""The tokenizer of GLM: one class on the `tokenizers` backend, whatever the vocabulary."""
+"""The tokenizer of GLM: one class on the `tokenizers` backend for every vocabulary."""
 
+import copy
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,14 +11,14 @@ from typing import Any
 import torch
 from tokenizers import AddedToken, Encoding, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import BatchEncoding, PreTrainedTokenizerFast
-from transformers.utils import PaddingStrategy
+from transformers.utils import PaddingStrategy, TensorType
 
 from .original_vocabularies import VOCABULARY_FILES, build_from_original_files
 
-# The task of a classifier (a `PatternVerbalizer`), kept beside its vocabulary.
+# Beside the vocabulary, this file holds the cloze task that the tokenizer carries (a `PatternVerbalizer` as a dict).
 CLOZE_FILE = "cloze.json"
 
-# Without these no GLM can work: a vocabulary that lacks one gets it.
+# GLM needs these tokens: a vocabulary without one of them gets it.
 NEEDED_TOKENS = {
     "eos_token": "<|endoftext|>",
     "cls_token": "[CLS]",
@@ -25,7 +26,7 @@ NEEDED_TOKENS = {
     "sop_token": "<|startofpiece|>",
     "eop_token": "<|endofpiece|>",
 }
-# These are used where the vocabulary has them.
+# GLM uses these tokens if the vocabulary has them.
 OPTIONAL_TOKENS = {
     "pad_token": "[PAD]",
     "sep_token": "[SEP]",
@@ -34,11 +35,11 @@ OPTIONAL_TOKENS = {
     "gmask_token": "[gMASK]",
     "dblock_token": "[dBLOCK]",
 }
-# A blank swallows the white space before it, which is part of the answer: "is [MASK]" + " hot" -> "is hot".
+# A mask token takes the white space on its left with it, because the answer brings its own: "is [MASK]" + " hot" -> "is hot".
 MASK_TOKENS = ("mask_token", "smask_token", "gmask_token")
 GLM_TOKENS = ("sop_token", "eop_token", "smask_token", "gmask_token", "dblock_token")
 
-# What the originals' tokenizer_config.json says of their slow classes.
+# Settings in the originals' tokenizer_config.json that only concern their slow classes.
 ORIGINAL_SETTINGS = (
     *("add_prefix_space", "auto_map", "backend", "do_basic_tokenize", "do_lower_case", "errors", "never_split"),
     *(
@@ -50,10 +51,10 @@ ORIGINAL_SETTINGS = (
     ),
 )
 
-# As GPT-2 splits words, but every digit on its own: numbers are then read and written by place value.
+# GPT-2's pattern, except that every digit stands alone: the model then reads and writes numbers by place value.
 WORD_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
-# What the library returns of an encoding, by the names that it returns it under.
+# How to read each field of a `BatchEncoding` from an encoding of the backend.
 ENCODING_FIELDS: dict[str, Callable[[Encoding], Any]] = {
     "input_ids": lambda encoding: encoding.ids,
     "token_type_ids": lambda encoding: encoding.type_ids,
@@ -66,21 +67,31 @@ ENCODING_FIELDS: dict[str, Callable[[Encoding], Any]] = {
 
 class GLMTokenizer(PreTrainedTokenizerFast):
     """
-    Tokenizer of GLM on any vocabulary of the `tokenizers` library: `GLMTokenizer(tokenizer_file="tokenizer.json")`,
-    `GLMTokenizer.from_pretrained(folder)`, or a new one by [`GLMTokenizer.train_from_iterator`].
+    Turn texts with blanks into ids, and generated ids into answers.
 
-    `from_pretrained` also reads the vocabulary files of the originals (`vocab.json` with `merges.txt`, `vocab.txt`,
-    `cog-pretrain.model`), and gives texts the ids that they had in training; `shared_gmask=True` is for GLM-10B-Chinese
-    as the authors trained it, where `[gMASK]` and the end of a piece are one token. `save_pretrained` then writes one
+    The vocabulary can be any of the `tokenizers` library. Use `GLMTokenizer.from_pretrained(folder)`,
+    `GLMTokenizer(tokenizer_file="tokenizer.json")`, or train a new one with `GLMTokenizer.train_from_iterator`.
+
+    `from_pretrained` also reads the vocabulary files of the original checkpoints (`vocab.json` with `merges.txt`,
+    `vocab.txt`, or `cog-pretrain.model`). Texts get the ids that they had in pretraining. For GLM-10B-Chinese as its
+    authors trained it, where `[gMASK]` also ends a piece, pass `shared_gmask=True`. `save_pretrained` always writes one
     `tokenizer.json`.
 
     A text becomes `[CLS] text <eos>`, a pair `[CLS] text [SEP] pair <eos>` (paper section 2.1). A text that ends with
-    `[gMASK]` is to be continued, so no `<eos>` follows.
+    `[gMASK]` gets no `<eos>`, because the model continues it.
 
-    Beside the usual special tokens there are, each with its `_id`: `sop_token` and `eop_token`, which start and end the
-    piece that fills a blank, `smask_token` and `gmask_token`, the blanks for sentences and for a long continuation,
-    and `dblock_token`, which stands in for tokens in pretraining. The last three, like `pad_token`, `sep_token` and
-    `unk_token`, are None where the vocabulary has no such token.
+    Besides the usual special tokens there are five more, each with its `_id`:
+
+    - `sop_token` and `eop_token` start and end a piece, the text that fills a blank.
+    - `smask_token` and `gmask_token` are the blanks for a sentence and for a long continuation.
+    - `dblock_token` replaces tokens in pretraining.
+
+    The last three, `pad_token`, `sep_token` and `unk_token` are None if the vocabulary has no such token.
+
+    Attributes:
+        cloze: The cloze task that this tokenizer carries, as the dict of a `PatternVerbalizer`, or None. It is saved to
+            `cloze.json` with the vocabulary, and copies and pickles keep it. Use `with_cloze` to get a tokenizer with
+            another task: nothing in this package writes into a tokenizer that you own.
 
     Example:
 
@@ -96,14 +107,14 @@ class GLMTokenizer(PreTrainedTokenizerFast):
 
     @classmethod
     def convert_to_native_format(cls, **kwargs: Any) -> dict[str, Any]:
-        """What `__init__` takes, from what `from_pretrained` found: the vocabulary is in `tokenizer.json` or original."""
+        """Turn the files and settings that `from_pretrained` found into arguments of `__init__`."""
         kwargs.pop("trust_remote_code", None)
         files = {name: kwargs.pop(name, None) for name in VOCABULARY_FILES}
         shared_gmask = kwargs.pop("shared_gmask", False)
         if kwargs.get("tokenizer_file") is not None:
             return kwargs
-        # The settings of the slow tokenizers name tokens otherwise than training did; only their ids and further tokens
-        # count.
+        # The settings of the slow classes give tokens other names than pretraining did. Only their ids and the user's
+        # own tokens matter.
         added = {str(token): index for index, token in kwargs.pop("added_tokens_decoder", {}).items()}
         special = [str(token) for token in kwargs.pop("extra_special_tokens", None) or ()]
         backend, tokens = build_from_original_files(
@@ -120,7 +131,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             if token not in map(str, tokens.values()) and backend.token_to_id(token) is not None
         ]
         return {
-            "truncation_side": "left",  # as theirs: what is to be continued stands at the end
+            "truncation_side": "left",  # as in the originals: the model continues the end of a text
             **kept,
             **tokens,
             "extra_special_tokens": further,
@@ -161,23 +172,25 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         cls, texts: Iterable[str] | Iterator[str], vocab_size: int, show_progress: bool = False, **kwargs: Any
     ) -> "GLMTokenizer":
         """
-        A tokenizer with a new byte-level BPE vocabulary, in which every text can be written and every digit is a token.
+        Train a tokenizer with a new byte-level BPE vocabulary.
+
+        The vocabulary can encode every text, and every digit is a token.
 
         Args:
-            texts: The texts to count in.
-            vocab_size: Number of tokens, at least 267: the 256 bytes and all 11 special tokens of GLM.
+            texts: The texts to learn from.
+            vocab_size: Number of tokens, at least 267: the 256 bytes and the 11 special tokens of GLM.
             show_progress: Whether to draw a progress bar.
             kwargs: Passed on to the tokenizer.
 
         Raises:
-            ValueError: if `vocab_size` is too small.
+            ValueError: If `vocab_size` is too small.
         """
         alphabet = pre_tokenizers.ByteLevel.alphabet()
         tokens = {"pad_token": OPTIONAL_TOKENS["pad_token"], **NEEDED_TOKENS, **OPTIONAL_TOKENS}
         if vocab_size < len(alphabet) + len(tokens):
             raise ValueError(
-                f"vocab_size={vocab_size} is too small: the bytes take {len(alphabet)} tokens and the special tokens "
-                f"{len(tokens)}, so give at least {len(alphabet) + len(tokens)}."
+                f"vocab_size={vocab_size} is too small: the bytes need {len(alphabet)} tokens and the special tokens "
+                f"{len(tokens)}. Use at least {len(alphabet) + len(tokens)}."
             )
         backend = Tokenizer(models.BPE())
         backend.pre_tokenizer = pre_tokenizers.Sequence(
@@ -198,6 +211,20 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         backend.train_from_iterator(texts, trainer)
         return cls(tokenizer_object=backend, **kwargs)
 
+    def with_cloze(self, task: Mapping[str, Any] | None) -> "GLMTokenizer":
+        """
+        Return a copy of this tokenizer that carries another cloze task.
+
+        Args:
+            task: The dict of a `PatternVerbalizer`, or None for no task. It is copied as well.
+
+        Returns:
+            A tokenizer that shares nothing with this one.
+        """
+        tokenizer = copy.deepcopy(self)
+        tokenizer.cloze = None if task is None else copy.deepcopy(dict(task))
+        return tokenizer
+
     def _save_pretrained(
         self, save_directory: str, file_names: tuple[str, ...], *args: Any, **kwargs: Any
     ) -> tuple[str, ...]:
@@ -210,17 +237,18 @@ class GLMTokenizer(PreTrainedTokenizerFast):
 
     @property
     def mask_token_ids(self) -> list[int]:
-        """Ids of the blanks that the vocabulary has."""
+        """The ids of the mask tokens that the vocabulary has."""
         return [i for i in (self.mask_token_id, self.smask_token_id, self.gmask_token_id) if i is not None]
 
     @property
     def special_token_ids(self) -> dict[str, int]:
-        """The ids that a model must know, by their names in `GLMConfig`: `config.update(tokenizer.special_token_ids)`."""
+        """The ids that a model needs, named as in `GLMConfig`: `config.update(tokenizer.special_token_ids)`."""
         names = ("pad_token", "eos_token", "cls_token", *MASK_TOKENS, "sop_token", "eop_token")
         ids = {f"{name}_id": getattr(self, f"{name}_id") for name in names}
         return {name: token_id for name, token_id in ids.items() if token_id is not None}
 
     def update_post_processor(self):
+        """Tell the backend which special tokens surround a text and a pair of texts."""
         names = {name: getattr(self, name) for name in ("cls_token", "sep_token", "eos_token")}
         names["sep_token"] = names["sep_token"] or names["eos_token"]
         self._tokenizer.post_processor = processors.TemplateProcessing(
@@ -235,49 +263,57 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         text_pair: Any = None,
         add_special_tokens: bool = True,
         padding_strategy: PaddingStrategy = PaddingStrategy.DO_NOT_PAD,
+        *,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
+        return_tensors: str | TensorType | None = None,
         **kwargs: Any,
     ) -> BatchEncoding:
         encode = super()._encode_plus
         if not add_special_tokens or self.gmask_token is None or not self._ends_with_gmask(text, text_pair):
-            return encode(text, text_pair, add_special_tokens, padding_strategy, **kwargs)
+            return encode(
+                text,
+                text_pair,
+                add_special_tokens,
+                padding_strategy,
+                pad_to_multiple_of=pad_to_multiple_of,
+                padding_side=padding_side,
+                return_tensors=return_tensors,
+                **kwargs,
+            )
 
-        # Encode without padding, take the <eos> behind a final [gMASK] away, then pad.
-        return_tensors, multiple, side = (
-            kwargs.pop(name, None) for name in ("return_tensors", "pad_to_multiple_of", "padding_side")
-        )
-        single = not isinstance(text, list | tuple) or (kwargs.get("is_split_into_words") and isinstance(text[0], str))
-        batch = encode(
-            [text] if single else text,
-            None if text_pair is None else [text_pair] if single else text_pair,
-            add_special_tokens,
-            **kwargs,
-        )
-        encodings = batch.encodings
-        for encoding in encodings:
+        # The backend would pad before the <eos> behind a final [gMASK] can go. So encode without padding, drop that
+        # <eos>, and pad afterwards.
+        words = kwargs.get("is_split_into_words")
+        single = not isinstance(text, list | tuple) or (words and isinstance(text[0], str))
+        texts, pairs = ([text], text_pair and [text_pair]) if single else (text, text_pair)
+        batch = encode(texts, pairs, add_special_tokens, **kwargs)
+        for encoding in batch.encodings:
             if encoding.ids[-2:] == [self.gmask_token_id, self.eos_token_id]:
                 encoding.truncate(len(encoding) - 1)
         if padding_strategy != PaddingStrategy.DO_NOT_PAD:
             least = kwargs.get("max_length") if padding_strategy == PaddingStrategy.MAX_LENGTH else None
-            length = max(least or 0, *map(len, encodings))
-            if multiple:
-                length = -(-length // multiple) * multiple
-            for encoding in encodings:
-                encoding.pad(
-                    length,
-                    direction=side or self.padding_side,
-                    pad_id=self.pad_token_id,
-                    pad_token=self.pad_token,
-                )
+            self._pad_encodings(batch.encodings, least or 0, pad_to_multiple_of or 1, padding_side)
+        # Fields without a reader (overflow_to_sample_mapping) say nothing about single tokens.
         data = {
-            name: [read(encoding) for encoding in encodings] if (read := ENCODING_FIELDS.get(name)) else values
+            name: [read(encoding) for encoding in batch.encodings] if (read := ENCODING_FIELDS.get(name)) else values
             for name, values in batch.items()
         }
         if single and return_tensors is None and not kwargs.get("return_overflowing_tokens"):
             data = {name: values[0] for name, values in data.items()}
-        return BatchEncoding(data, encodings, tensor_type=return_tensors)
+        return BatchEncoding(data, batch.encodings, tensor_type=return_tensors)
+
+    def _pad_encodings(self, encodings: Sequence[Encoding], least: int, multiple: int, side: str | None):
+        """Pad encodings in place to one length: that of the longest, at least `least`, and a multiple of `multiple`."""
+        length = max(least, *map(len, encodings))
+        length = -(-length // multiple) * multiple  # 9 for a multiple of 4 -> 12
+        for encoding in encodings:
+            encoding.pad(
+                length, direction=side or self.padding_side, pad_id=self.pad_token_id, pad_token=self.pad_token
+            )
 
     def _ends_with_gmask(self, text: Any, text_pair: Any) -> bool:
-        """Whether one of the texts may end with [gMASK], however they are nested."""
+        """Tell whether any of the texts may end with [gMASK]. Texts may be nested in lists."""
         last = text if text_pair is None else text_pair
         if isinstance(last, str):
             return last.rstrip().endswith(self.gmask_token)
@@ -285,14 +321,14 @@ class GLMTokenizer(PreTrainedTokenizerFast):
 
     def decode_blanks(self, sequences: torch.Tensor | Sequence[Sequence[int]]) -> list[list[str]]:
         """
-        Reads the answers out of what `generate` returned.
+        Read the answers from the ids that `generate` returned.
 
         Args:
-            sequences: (rows, seq) ids, each row a prompt and the pieces behind it, or the pieces alone.
+            sequences: (rows, seq) int64 ids. Each row is a prompt and the pieces behind it, or only the pieces.
 
         Returns:
-            For every row the answer of every blank from left to right, without white space around it; an empty string
-            for a blank that was not reached.
+            For every row the answer of every blank, from left to right, without white space around it. A blank that the
+            model did not reach has an empty string.
         """
         rows = sequences.tolist() if isinstance(sequences, torch.Tensor) else sequences
         return [self._decode_row(list(row)) for row in rows]
@@ -310,19 +346,19 @@ class GLMTokenizer(PreTrainedTokenizerFast):
 
     @property
     def end_token_ids(self) -> set[int]:
-        """Ids behind which an answer does not go on: the end of a piece, the end of a text, and padding."""
+        """The ids that end an answer: the end of a piece, the end of a text, and padding."""
         return {self.eop_token_id, self.eos_token_id, self.pad_token_id}
 
     def fill(self, text: str, answers: Sequence[str]) -> str:
         """
-        The text with its blanks filled, from left to right.
+        Fill the blanks of a text, from left to right.
 
         Args:
             text: A text with mask tokens.
-            answers: As many answers.
+            answers: One answer for each blank.
 
         Raises:
-            ValueError: if there are not as many answers as blanks.
+            ValueError: If the number of answers is not the number of blanks.
 
         Example:
 
@@ -335,13 +371,15 @@ class GLMTokenizer(PreTrainedTokenizerFast):
 
     def fill_with_offsets(self, text: str, answers: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
         """
-        As `fill`, and where the answers stand. Where an answer is empty, the white space before its blank goes.
+        Fill the blanks of a text, and say where the answers stand.
+
+        An empty answer also removes the white space before its blank.
 
         Returns:
-            The filled text, and for every answer the characters of it where the answer begins and ends.
+            The filled text, and for every answer the positions of its first character and behind its last one.
 
         Raises:
-            ValueError: if there are not as many answers as blanks.
+            ValueError: If the number of answers is not the number of blanks.
         """
         filled, *parts = self.split_at_blanks(text)
         if len(parts) != len(answers):
@@ -354,7 +392,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         return filled, offsets
 
     def fill_some(self, text: str, answers: Mapping[int, str]) -> str:
-        """The text with some blanks filled: `answers` has an answer by the number of its blank, counted from 0."""
+        """Fill some blanks of a text. `answers` maps the number of a blank, counted from 0, to its answer."""
         masks = re.findall(self._blank_pattern, text)
         return self.fill(text, [answers.get(number, mask) for number, mask in enumerate(masks)])
 
@@ -363,7 +401,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         return "|".join(map(re.escape, self.convert_ids_to_tokens(self.mask_token_ids)))
 
     def split_at_blanks(self, text: str) -> list[str]:
-        """What stands before, between and behind the blanks of a text: one part more than it has blanks."""
+        """Split a text at its blanks. The result has one part more than the text has blanks."""
         return re.split(self._blank_pattern, text)
 
     def build_inputs_for_generation(
@@ -374,22 +412,22 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         padding: bool = False,
     ) -> BatchEncoding:
         """
-        Opens the first blank of every text for `generate`, or writes targets behind the texts for training.
+        Open the first blank of every text for `generate`, or append targets to the texts for training.
 
         Args:
-            inputs: What the tokenizer returned for texts with blanks, as tensors: `input_ids` (batch, seq) and
+            inputs: The output of the tokenizer for texts with blanks, as int64 tensors: `input_ids` (batch, seq) and
                 `attention_mask`.
-            max_gen_length: Longest target in tokens, its end included; longer ones are cut. Without targets it has no
-                effect: `generate` grows pieces as far as it is asked to.
-            targets: One target for every text (the first blank), or a list of them for its blanks from left to right.
-            padding: Whether to pad the targets to `max_gen_length` rather than to the longest.
+            max_gen_length: Longest target in tokens, including its end. Longer ones are cut. It has no effect without
+                targets: the arguments of `generate` then limit the pieces.
+            targets: One target for every text (for its first blank), or a list with one target for each of its blanks.
+            padding: Whether to pad the targets to `max_gen_length` instead of the longest target.
 
         Returns:
-            int64 tensors `input_ids` and `attention_mask` (batch, longer seq), and with targets `labels` of the same
-            shape, aligned with the inputs, -100 where nothing is to be learned.
+            int64 tensors `input_ids` and `attention_mask` (batch, longer seq). With targets also `labels` of the same
+            shape, aligned with the inputs, -100 where there is no label.
 
         Raises:
-            ValueError: if a text has fewer blanks than targets, or none at all.
+            ValueError: If a text has fewer blanks than targets, or no blank.
         """
         input_ids, attention_mask = self._tensors(inputs)
         if targets is None:
@@ -429,20 +467,20 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         self, inputs: BatchEncoding, choices: Sequence[Sequence[str]], max_length: int | None = None
     ) -> BatchEncoding:
         """
-        Adds the choices for the blank of every text, as `GLMForMultipleChoice` takes them.
+        Add the choices for the blank of every text, as inputs of `GLMForMultipleChoice`.
 
         Args:
-            inputs: What the tokenizer returned for texts with a blank, as tensors.
-            choices: For every text its choices; their number may differ. A choice is encoded as it stands: for
-                vocabularies that write the space before a word into its token, begin it with the space.
-            max_length: Longest choice in tokens; longer ones are cut.
+            inputs: The output of the tokenizer for texts with a blank, as tensors.
+            choices: The choices of every text. Their number may differ. A choice is encoded as it stands: start it with
+                a space if the vocabulary keeps the space before a word in its token.
+            max_length: Longest choice in tokens. Longer ones are cut.
 
         Returns:
             int64 tensors `input_ids`, `attention_mask` (batch, seq) and `choice_ids` (batch, choices, length), -100
             behind the end of a choice and for absent choices.
 
         Raises:
-            ValueError: for a text without a blank or without choices, and for an empty choice.
+            ValueError: For a text without a blank or without choices, and for an empty choice.
         """
         input_ids, attention_mask = self._tensors(inputs)
         if len(choices) != len(input_ids):
@@ -481,8 +519,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         for row, (found, needed) in enumerate(zip(blanks, numbers, strict=True)):
             if found < max(needed, 1):
                 raise ValueError(
-                    f"Text {row} has {found} blanks, but {max(needed, 1)} are to be filled: put a mask token "
-                    f"({self.mask_token}) where each belongs."
+                    f"Text {row} has {found} blanks, but {max(needed, 1)} are to be filled: write a mask token "
+                    f"({self.mask_token}) for each of them."
                 )
 
 

@@ -1,4 +1,8 @@
-"""The tokenizer: layouts by hand, round trips, saving, and what it builds for the models."""
+"""The tokenizer: layouts by hand, round trips, saving, copies, and inputs that it builds for models."""
+
+import copy
+import json
+import pickle
 
 import pytest
 import torch
@@ -107,6 +111,37 @@ def test_saved_and_loaded(tokenizer, load, tmp_path):
         assert loaded(text).input_ids == tokenizer(text).input_ids
     assert loaded.special_token_ids == tokenizer.special_token_ids
     assert (loaded.dblock_token, loaded.eop_token_id) == (tokenizer.dblock_token, tokenizer.eop_token_id)
+
+
+TASK = {"patterns": ["{text} [MASK]"], "verbalizer": {"good": ["great"]}}
+
+
+def test_a_task_goes_into_a_copy(tokenizer, tmp_path):
+    carrier = tokenizer.with_cloze(TASK)
+    assert carrier.cloze == TASK
+    assert carrier.cloze is not TASK
+    assert tokenizer.cloze is None
+    assert carrier.with_cloze(None).cloze is None
+    carrier.add_tokens(["<new>"])
+    assert "<new>" not in tokenizer.get_vocab()
+    tokenizer.save_pretrained(tmp_path / "plain")
+    assert not (tmp_path / "plain" / "cloze.json").exists()
+
+
+@pytest.mark.parametrize("load", [GLMTokenizer.from_pretrained, AutoTokenizer.from_pretrained])
+def test_a_task_is_saved_and_loaded(tokenizer, load, tmp_path):
+    tokenizer.with_cloze(TASK).save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "cloze.json").read_text()) == TASK
+    loaded = load(tmp_path)
+    assert loaded.cloze == TASK
+    assert loaded.with_cloze(None)("the [MASK]").input_ids == tokenizer("the [MASK]").input_ids
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
+def test_copies_and_pickles_keep_the_task(tokenizer, duplicate):
+    duplicated = duplicate(tokenizer.with_cloze(TASK))
+    assert duplicated.cloze == TASK
+    assert duplicated("the lazy [gMASK]").input_ids == tokenizer("the lazy [gMASK]").input_ids
 
 
 def test_tokenizer_json_alone_is_enough(tokenizer, tmp_path):

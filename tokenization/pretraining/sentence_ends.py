@@ -1,17 +1,15 @@
 """Where sentences end, in ids of any vocabulary."""
 
-import json
 import re
 
 import numpy as np
-from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from ..token_bytes import token_bytes
 from ..tokenization_glm import GLMTokenizer
 
 # With what sentences end in the originals (paper section 2.2 says "full sentences" only).
 SENTENCE_ENDS = ".?!;:。？！；：…\n"
-LINE_BREAK_TOKEN = "<n>"  # what SentencePiece vocabularies of the originals write for a new line
-BYTE_TOKEN = re.compile("<0x([0-9A-F]{2})>")
+LINE_BREAK = b"<n>"  # what SentencePiece vocabularies of the originals write for a new line
 
 
 class SentenceEnds:
@@ -32,11 +30,8 @@ class SentenceEnds:
     def __init__(self, tokenizer: GLMTokenizer):
         # A special token stands for a byte that no text holds, so that characters are never joined across it.
         self._bytes = [b"\0"] * (max(tokenizer.get_vocab().values()) + 1)
-        special = set(tokenizer.all_special_ids)
-        to_bytes = _byte_reader(tokenizer)
-        for token, token_id in tokenizer.get_vocab().items():
-            if token_id not in special:
-                self._bytes[token_id] = to_bytes(token)
+        for token_id, text in token_bytes(tokenizer).items():
+            self._bytes[token_id] = b"\n" if text == LINE_BREAK else text
         texts = [data.decode("utf-8", errors="replace") for data in self._bytes]
         self._whole = np.array([any(end in text for end in SENTENCE_ENDS) for text in texts])
         self._partial = np.array([text.encode() != data for text, data in zip(texts, self._bytes, strict=True)])
@@ -67,21 +62,3 @@ class SentenceEnds:
 
 
 _ENCODED_ENDS = re.compile("|".join(re.escape(end.encode().decode("latin-1")) for end in SENTENCE_ENDS))
-
-
-def _byte_reader(tokenizer: GLMTokenizer):
-    """A function from the string of a token to the bytes it stands for."""
-    backend = json.loads(tokenizer.backend_tokenizer.to_str())
-    if "ByteLevel" in json.dumps([backend["pre_tokenizer"], backend["decoder"]]):
-        alphabet = {character: byte for byte, character in bytes_to_unicode().items()}
-        return lambda token: (
-            bytes(alphabet[c] for c in token) if all(c in alphabet for c in token) else token.encode("utf-8")
-        )
-
-    def read(token: str) -> bytes:
-        if token == LINE_BREAK_TOKEN:
-            return b"\n"
-        byte = BYTE_TOKEN.fullmatch(token)
-        return bytes([int(byte[1], 16)]) if byte else token.encode("utf-8")
-
-    return read

@@ -110,20 +110,6 @@ def test_an_expression_leaves_room_for_its_end(tokenizer):
     assert rule.shortest() == 1
 
 
-ASCII = "The price, in 1987: $12.50 (it's low)!"
-
-
-@pytest.mark.slow
-def test_tokens_stand_for_their_part_of_a_text(original):
-    _, tokenizer = original
-    texts = token_bytes(tokenizer)
-    for text in (ASCII, "naïve café", "中文 文本"):
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        joined = b"".join(texts.get(token_id, b"") for token_id in ids).decode()
-        plain = tokenizer.decode([token_id for token_id in ids if token_id in texts])
-        assert joined.replace(" ", "") == plain.replace(" ", "")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "asked",
