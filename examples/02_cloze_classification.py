@@ -36,9 +36,8 @@ from transformers import HfArgumentParser, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
 from modeling_glm import ClozeClassifier, PatternVerbalizer
-from modeling_glm.cloze.calibration import read_fields
 from modeling_glm.cloze.metrics import SUBMISSION_FILES, compute_metrics, write_submission
-from modeling_glm.tokenization.cloze.task import available_tasks
+from modeling_glm.tokenization.cloze.published import available_tasks
 from modeling_glm.utils.files import whole_folder
 from modeling_glm.utils.plots import plot_losses
 
@@ -154,7 +153,7 @@ def run(settings: ModelSettings, data: ClozeData, training: TrainingArguments, r
     outcome = evaluate(model, tokenizer, data, settings)
     with whole_folder(Path(str(training.output_dir)) / "model") as folder:
         model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        outcome.task.attach(tokenizer).save_pretrained(folder)
         if len(log) > 1:
             plot_losses(log, folder / "loss.png", f"Fine-tuning on {data.name}", per="example")
         write_results(folder, data, outcome)
@@ -185,7 +184,7 @@ def run_zero_shot(
 
 def baselines(data: ClozeData) -> dict[str, dict]:
     """What needs no language model: the most frequent label, and a linear classifier of words."""
-    fields, label_field = sorted(read_fields(data.task) - set(data.task.derived)), data.task.patterns[0].label_field
+    fields, label_field = sorted(data.task.fields - set(data.task.derived)), data.task.patterns[0].label_field
     predicted = {
         "majority": majority_baseline(data.train, data.test, label_field),
         "TF-IDF + logistic regression": tfidf_baseline(data.train, data.test, fields, label_field),

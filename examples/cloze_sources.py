@@ -10,12 +10,11 @@ from typing import Any
 from cloze_tasks import EMBEDDED_TASKS, few_shot
 
 from modeling_glm import PatternVerbalizer
-from modeling_glm.cloze.calibration import read_fields
 from modeling_glm.cloze.metrics import SUBMISSION_FILES
 from modeling_glm.tokenization.cloze.files import DELIMITERS, JSON_LINES, read_examples
+from modeling_glm.tokenization.cloze.published import read_task
 from modeling_glm.tokenization.cloze.rows import example_from_row
 from modeling_glm.tokenization.cloze.superglue import read_superglue
-from modeling_glm.tokenization.cloze.task import read_task
 
 Examples = list[dict[str, Any]]
 # What files and datasets call the part that results are reported on, the likeliest first.
@@ -80,7 +79,7 @@ def load_files(
     task: PatternVerbalizer, train: str | None, validation: str | None, test: str, unlabelled: str | None
 ) -> ClozeData:
     """Examples of your own; a tenth of those to train on is held out where there is no file for validation."""
-    columns = sorted(read_fields(task))
+    columns = sorted(task.fields)
     labelled = [*columns, task.label_field]
     to_train = read_examples(train, labelled) if train else []
     if validation:

@@ -21,7 +21,13 @@ from transformers import (
     set_seed,
 )
 
-from modeling_glm import ClozeClassifier, DataCollatorForCloze, add_soft_tokens, expected_calibration_error
+from modeling_glm import (
+    ClozeClassifier,
+    DataCollatorForCloze,
+    PatternVerbalizer,
+    add_soft_tokens,
+    expected_calibration_error,
+)
 from modeling_glm.cloze.metrics import compute_metrics
 
 
@@ -46,6 +52,7 @@ class Outcome:
     metrics: dict[str, float]
     probabilities: np.ndarray
     unlabelled: np.ndarray
+    task: PatternVerbalizer
 
 
 def build_model(settings: ModelSettings, data: ClozeData, random_weights: bool, seed: int):
@@ -99,7 +106,7 @@ def train(
         data_collator=DataCollatorForCloze(tokenizer, data.task, max_length=settings.max_length),
         train_dataset=data.train,
         eval_dataset=[example for example in data.validation if example.get(label_field) is not None] or None,
-        processing_class=tokenizer,
+        processing_class=data.task.attach(tokenizer),
         # The numbers of choices may differ between batches, and Trainer pads scores with -100, which a choice may have.
         preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
         compute_metrics=lambda output: {"accuracy": float((output.predictions == output.label_ids).mean())},
@@ -134,7 +141,7 @@ def evaluate(model: PreTrainedModel, tokenizer, data: ClozeData, settings: Model
             metrics["temperature"] = classifier.calibration.temperature
             probabilities = classifier.predict_proba(data.test)
             metrics["ece_calibrated"] = expected_calibration_error(probabilities[known], right)
-    return Outcome(metrics, probabilities, classifier.predict_proba(data.unlabelled))
+    return Outcome(metrics, probabilities, classifier.predict_proba(data.unlabelled), classifier.task)
 
 
 def _fit_temperature(classifier: ClozeClassifier, validation: list[dict[str, Any]]) -> bool:

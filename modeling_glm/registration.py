@@ -14,7 +14,7 @@ from transformers import (
 from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.trainer import DEFAULT_CALLBACKS
 
-from .cloze.pipeline import TASK, ClozeClassificationPipeline
+from .cloze.pipeline import CLOZE_TASK, ClozeClassificationPipeline
 from .configuration_glm import GLMConfig
 from .filling.pipeline import INFILLING_TASK, BlankInfillingPipeline
 from .filling.text_generation import SharedTextGenerationPipeline
@@ -63,7 +63,7 @@ def register():
         AutoTokenizer.register(SharedGlmConfig, tokenizer_class, exist_ok=True)
 
     for task, pipeline_class, model_classes in (
-        (TASK, ClozeClassificationPipeline, AutoModelForMultipleChoice),
+        (CLOZE_TASK, ClozeClassificationPipeline, AutoModelForMultipleChoice),
         (INFILLING_TASK, BlankInfillingPipeline, AutoModelForSeq2SeqLM),
     ):
         if task not in PIPELINE_REGISTRY.get_supported_tasks():

@@ -1,7 +1,5 @@
 """Fixtures that all tests share."""
 
-from functools import cache
-
 import pytest
 import torch
 from hypothesis import settings
@@ -16,20 +14,8 @@ settings.load_profile("deterministic")
 
 @pytest.fixture(scope="session")
 def tokenizer() -> GLMTokenizer:
-    """A small vocabulary; tests that change more of it than its task take a copy."""
-    return _train_tokenizer()
-
-
-@cache
-def _train_tokenizer() -> GLMTokenizer:
+    """A small vocabulary; tests that change it take a copy."""
     return GLMTokenizer.train_from_iterator(TEXTS, 400)
-
-
-@pytest.fixture(autouse=True)
-def _no_task_left():
-    """Collators leave their task in the tokenizer: the next test finds none."""
-    yield
-    _train_tokenizer().cloze = None
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,8 @@
 """
-Probabilities that can be trusted: corrections of the scores of classes, and how well probabilities fit the truth.
+Turn the scores of classes or choices into probabilities that can be trusted, and measure how far they can be.
 
-Nothing here needs a model: see `cloze_classifier` for that. Scores are logarithms of probabilities up to a constant, -inf
-for a class that an example does not have.
+Everything here works on arrays and needs no model. A score is a log-probability up to a constant per row. The score -inf
+marks a class that an example does not have.
 """
 
 import math
@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from ..tokenization import PatternVerbalizer
-from ..tokenization.cloze.syntax import Field, parse, parse_pattern, space_before_blank
+from ..tokenization.cloze.syntax import BLANKS
 
 CalibrationMethod = Literal["contextual", "pmi"]
 CONTENT_FREE = ("N/A", "[MASK]", "")
@@ -26,20 +25,23 @@ LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.01, 100.0
 @dataclass(frozen=True)
 class Calibration:
     """
-    How the scores of a cloze task become probabilities. It is saved with the task: see [`ClozeClassifier.calibrate`].
+    Describe how scores become probabilities.
+
+    `ClozeClassifier.calibrate` uses it for tasks, `choose` for choices without a task. The value never changes, and it is
+    saved with the task.
 
     Args:
-        method: "contextual" takes away what the model answers to texts that say nothing (Zhao et al. 2021, "Calibrate
-            Before Use"), "pmi" what it answers to a domain premise, which leaves the pointwise mutual information of
-            text and answer (Holtzman et al. 2021, "Surface Form Competition"). None takes the scores as they are.
-        content_free: The texts that say nothing, for "contextual". They stand in fields, so a "[MASK]" among them is
-            tokenized as the letters that it is written with, and is no second blank.
-        domain_premise: For "pmi", a pattern with one blank: `"The topic is [MASK]."`.
-        temperature: What the corrected scores are divided by (Guo et al. 2017); see [`fit_temperature`].
+        method: "contextual" subtracts what the model answers to texts without content (Zhao et al. 2021, "Calibrate
+            Before Use"). "pmi" subtracts what it answers to a domain premise; the pointwise mutual information of text
+            and answer remains (Holtzman et al. 2021, "Surface Form Competition"). None leaves the scores as they are.
+        content_free: Texts without content, for "contextual". They replace fields, where a "[MASK]" is plain text and
+            no second blank.
+        domain_premise: A pattern with one blank, for "pmi": `"The topic is [MASK]."`.
+        temperature: The corrected scores are divided by it (Guo et al. 2017); see `fit_temperature`.
 
     Raises:
-        ValueError: for an unknown method, "contextual" without texts, "pmi" without a domain premise, and a temperature
-            that is not above 0.
+        ValueError: If the method is unknown, if "contextual" has no texts or "pmi" no domain premise, or if the
+            temperature is not above 0.
     """
 
     method: CalibrationMethod | None = None
@@ -53,9 +55,7 @@ class Calibration:
         if self.method not in (None, "contextual", "pmi"):
             raise ValueError(f"Calibration method {self.method!r}: expected 'contextual', 'pmi' or None.")
         if self.method == "contextual" and not texts:
-            raise ValueError(
-                "content_free is empty: contextual calibration needs texts that say nothing, as ('N/A',)."
-            )
+            raise ValueError("content_free is empty: contextual calibration needs texts without content, as ('N/A',).")
         if self.method == "pmi" and self.domain_premise is None:
             raise ValueError(
                 "Calibration by 'pmi' needs a domain_premise: a pattern with one blank, such as 'The topic is [MASK].'."
@@ -63,13 +63,114 @@ class Calibration:
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"temperature={self.temperature!r}: expected a number above 0.")
 
+    def reference_texts(self, blank: str = "[MASK]") -> list[str]:
+        """
+        List the texts to score the choices behind, where there is no task. `probabilities` takes the scores.
+
+        Args:
+            blank: The mask token.
+
+        Returns:
+            Texts with one blank each: for "contextual" one per text without content, for "pmi" the domain premise, for
+            None no text. A text without content that holds a blank itself is left out.
+
+        Raises:
+            ValueError: If all texts without content hold a blank.
+
+        Example:
+
+        ```python
+        >>> Calibration("contextual").reference_texts()
+        ['N/A [MASK]', '[MASK]']
+        ```
+        """
+        if self.method == "pmi":
+            return [str(self.domain_premise)]
+        if self.method is None:
+            return []
+        texts = [
+            f"{text} {blank}".lstrip()
+            for text in self.content_free
+            if not any(mask in text for mask in (*BLANKS, blank))
+        ]
+        if not texts:
+            raise ValueError(f"content_free={self.content_free!r}: every text without content holds a blank.")
+        return texts
+
+    def bias(self, references: ArrayLike) -> np.ndarray:
+        """
+        Compute what to add to scores.
+
+        Args:
+            references: Scores of the choices behind the reference texts, (texts, choices), -inf for absent choices.
+
+        Returns:
+            (choices,) float64; 0 for absent choices, and everywhere if the method is None.
+
+        Raises:
+            ValueError: If `references` is no table, has NaN, +inf or a row of absent choices, or, for "pmi", if it has
+                several rows.
+        """
+        table = _table(references, "references")
+        if self.method == "contextual":
+            return contextual_bias(table)
+        if self.method is None:
+            return np.zeros(table.shape[1])
+        if len(table) != 1:
+            raise ValueError(f"references has shape {table.shape}: expected one row, for the domain premise.")
+        return np.where(np.isneginf(table[0]), 0.0, -table[0])
+
+    def probabilities(self, scores: ArrayLike, references: ArrayLike | None = None) -> np.ndarray:
+        """
+        Correct scores, divide them by the temperature and normalize them.
+
+        Args:
+            scores: (rows, choices) log-probabilities, -inf for absent choices.
+            references: Scores of the same choices behind the `reference_texts`: (texts, choices) for all rows, or
+                (rows, texts, choices) if every row has its own choices. Not needed if the method is None.
+
+        Returns:
+            (rows, choices) float64: rows sum to 1, absent choices have 0.
+
+        Raises:
+            ValueError: If the method needs `references` and there are none, if shapes do not fit, or if scores are NaN or
+                +inf.
+
+        Example:
+
+        ```python
+        >>> Calibration("contextual").probabilities(np.log([[0.6, 0.4]]), np.log([[0.75, 0.25]])).round(3)
+        array([[0.333, 0.667]])
+        ```
+        """
+        table = _table(scores, "scores")
+        if self.method is not None:
+            if references is None:
+                raise ValueError(
+                    f"Calibration by {self.method!r} needs references: scores behind the reference texts."
+                )
+            tables = np.asarray(references, dtype=np.float64)
+            if tables.ndim == 2:
+                tables = tables[None]
+            if tables.ndim != 3 or len(tables) not in (1, len(table)) or tables.shape[2] != table.shape[1]:
+                raise ValueError(
+                    f"references has shape {np.shape(references)}, scores {table.shape}: expected (texts, choices) or "
+                    "(rows, texts, choices)."
+                )
+            table = table + np.stack([self.bias(rows) for rows in tables])
+        return self.normalize(table)
+
+    def normalize(self, corrected: ArrayLike) -> np.ndarray:
+        """Turn corrected scores (..., choices) into float64 probabilities: softmax(corrected / temperature)."""
+        return (torch.from_numpy(np.asarray(corrected)).double() / self.temperature).softmax(-1).numpy()
+
     def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it; [`from_dict`] reads it."""
+        """Return the values as JSON can hold them; `from_dict` reads them."""
         return {**asdict(self), "content_free": list(self.content_free)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any] | None) -> "Calibration":
-        """What [`to_dict`] wrote; None is no calibration. Raises a `ValueError` for keys that it does not know."""
+        """Read what `to_dict` wrote; None means no calibration. Raises a `ValueError` for unknown keys."""
         known = [field.name for field in fields(cls)]
         if unknown := sorted(set(data or {}) - set(known)):
             raise ValueError(f"Unknown keys {unknown} of a calibration: expected {known}.")
@@ -78,27 +179,28 @@ class Calibration:
 
 def fit_temperature(scores: ArrayLike, labels: ArrayLike) -> float:
     """
-    The temperature T that makes softmax(scores / T) fit the labels of a validation split best: of least mean negative
-    log-likelihood, which is convex in 1 / T (Guo et al. 2017, section 4.2).
+    Find the temperature T for which softmax(scores / T) fits the labels of a validation split best.
+
+    It minimizes the mean negative log-likelihood, which is convex in 1 / T (Guo et al. 2017, section 4.2).
 
     Args:
         scores: (examples, classes), -inf for absent classes.
         labels: (examples,) right classes.
 
     Returns:
-        A number from 0.01 to 100; 1.0 where no temperature changes anything. There is a warning if it is one of the
-        bounds: all examples are right, so that nothing holds the temperature up, or scores are no better than chance.
+        A number from 0.01 to 100; 1.0 if no temperature changes anything. A warning comes with the two bounds: with 0.01
+        all examples are right, so the loss has no minimum; with 100 the scores are no better than chance.
 
     Raises:
-        ValueError: for no examples, shapes that do not fit, scores that are NaN or +inf, and labels that are none of the
-            classes or absent.
+        ValueError: If there are no examples, shapes do not fit, scores are NaN or +inf, or a label is absent or none of
+            the classes.
     """
     values, right = _check(scores, labels, "scores")
     table = torch.from_numpy(values)
     gaps = table - table.gather(1, torch.from_numpy(right)[:, None])  # (examples, classes), 0 for the right class
 
     def slope(temperature: float) -> float:
-        """The derivative of the loss with respect to 1 / T, which grows with 1 / T."""
+        """Compute the derivative of the loss with respect to 1 / T, which grows with 1 / T."""
         weights = (gaps / temperature).softmax(1)
         return float((weights * gaps.masked_fill(weights == 0, 0.0)).sum(1).mean())
 
@@ -110,11 +212,11 @@ def fit_temperature(scores: ArrayLike, labels: ArrayLike) -> float:
         cause = "all examples are right" if bound == low else "the scores are no better than chance"
         warnings.warn(
             f"The temperature that fits {len(right)} examples best is out of bounds, so {bound} is taken: {cause}. Give "
-            "more examples, which the model has not been trained on, or leave the temperature at 1.",
+            "more examples that the model was not trained on, or leave the temperature at 1.",
             stacklevel=2,
         )
         return bound
-    for _ in range(60):  # halves the interval of log T
+    for _ in range(60):  # each step halves the interval of log T
         middle = math.sqrt(low * high)
         low, high = (middle, high) if slope(middle) > 0 else (low, middle)
     return math.sqrt(low * high)
@@ -122,8 +224,10 @@ def fit_temperature(scores: ArrayLike, labels: ArrayLike) -> float:
 
 def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> float:
     """
-    By how much confidence and accuracy differ: examples are put into bins of equal width by the probability of the
-    predicted class, and the differences are averaged over the examples (Guo et al. 2017, equation 3).
+    Measure by how much confidence and accuracy differ.
+
+    Examples go into bins of equal width by the probability of the predicted class. The result is the mean over all
+    examples of the difference within their bin (Guo et al. 2017, equation 3).
 
     Args:
         probabilities: (examples, classes), 0 for absent classes.
@@ -134,8 +238,8 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins
         A number from 0 (calibrated) to 1.
 
     Raises:
-        ValueError: for no examples, shapes that do not fit, rows that do not sum to 1, labels that are none of the
-            classes, and less than one bin.
+        ValueError: If there are no examples, shapes do not fit, rows do not sum to 1, a label is none of the classes, or
+            `bins` is below 1.
     """
     values, right = _check(probabilities, labels, "probabilities", absent_allowed=True)
     if bins < 1:
@@ -152,8 +256,9 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins
 
 def contextual_bias(scores: ArrayLike) -> np.ndarray:
     """
-    The bias that makes the answer to a text without content uniform: minus the logarithm of the probabilities that it
-    gets, averaged over several such texts (Zhao et al. 2021, section 5).
+    Compute the bias that makes the answer to a text without content uniform.
+
+    It is minus the logarithm of the probabilities that such texts get, averaged over them (Zhao et al. 2021, section 5).
 
     Args:
         scores: (texts, classes), -inf for absent classes.
@@ -162,38 +267,11 @@ def contextual_bias(scores: ArrayLike) -> np.ndarray:
         (classes,) float64, to be added to scores; 0 for absent classes.
 
     Raises:
-        ValueError: for a table without texts or with a row of nothing but absent classes, and for NaN or +inf.
+        ValueError: If there are no texts, a row has only absent classes, or a score is NaN or +inf.
     """
     values = _table(scores, "scores")
     mean = torch.from_numpy(values).log_softmax(1).logsumexp(0).numpy() - math.log(len(values))
     return np.where(np.isneginf(mean), 0.0, -mean)
-
-
-def read_fields(task: PatternVerbalizer) -> set[str]:
-    """Names of the fields of an example that a task reads, through derived fields too."""
-    names = set().union(*(pattern.fields for pattern in task.patterns))
-    for name, template in reversed(task.derived.items()):
-        if name in names:
-            names = names - {name} | {element.name for element in parse(template) if isinstance(element, Field)}
-    return names
-
-
-def ask_instead(task: PatternVerbalizer, premise: str) -> PatternVerbalizer:
-    """The task with a domain premise in place of every pattern. For errors see [`ClozeClassifier.calibrate`]."""
-    space = space_before_blank(parse_pattern(premise))
-    for pattern in task.patterns:
-        if space_before_blank(parse_pattern(pattern.text)) != space:
-            raise ValueError(
-                f"The domain premise {premise!r} has {'a' if space else 'no'} space before the blank, unlike pattern "
-                f"{pattern.text!r}, so the words would be other tokens: write the premise "
-                f"{'without' if space else 'with'} a space before the blank. Patterns that differ in this among "
-                "themselves cannot share a premise: take some of them with task.select."
-            )
-    data = task.to_dict()
-    data["patterns"] = [
-        {**(entry if isinstance(entry, dict) else {}), "pattern": premise} for entry in data["patterns"]
-    ]
-    return PatternVerbalizer.from_dict(data)
 
 
 def _table(values: ArrayLike, name: str) -> np.ndarray:
@@ -213,7 +291,7 @@ def _table(values: ArrayLike, name: str) -> np.ndarray:
 def _check(
     values: ArrayLike, labels: ArrayLike, name: str, absent_allowed: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The table as float64 (examples, classes) and the labels as int64 (examples,)."""
+    """Return the table as float64 (examples, classes) and the labels as int64 (examples,)."""
     table = _table(values, name)
     right = np.asarray(labels)
     if right.shape != table.shape[:1] or not np.issubdtype(right.dtype, np.integer):

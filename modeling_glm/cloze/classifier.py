@@ -1,32 +1,20 @@
-"""A cloze task and a model as a classifier, with the method names of scikit-learn."""
+"""Classify with a cloze task and a model, with the method names of scikit-learn."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import torch
 from transformers import PreTrainedModel
 
-from ..modeling_glm import GLMForMultipleChoice
-from ..tokenization import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
-from ..utils.inference import evaluation_mode, is_a, unwrap
-from .calibration import (
-    CONTENT_FREE,
-    Calibration,
-    CalibrationMethod,
-    ask_instead,
-    contextual_bias,
-    fit_temperature,
-    read_fields,
-)
-
-Example = Mapping[str, Any]
+from ..tokenization import GLMTokenizer, PatternVerbalizer
+from .calibration import CONTENT_FREE, Calibration, CalibrationMethod, fit_temperature
+from .references import Example, References
+from .scorer import ChoiceScorer, Encoded
 
 
 class ClozeClassifier:
     """
-    Classifies by filling a blank: the label whose words the model expects there is the answer.
+    Classify by filling a blank: the answer is the label whose words the model expects there.
 
     Example:
 
@@ -37,24 +25,25 @@ class ClozeClassifier:
     ['bad', 'good']
     >>> classifier.fit_temperature(validation_split)
     1.37
-    >>> tokenizer.save_pretrained(folder)  # and with it the task and its calibration
+    >>> classifier.task.attach(tokenizer).save_pretrained(folder)  # saves the task and its calibration too
     ```
 
     Args:
-        model: A [`GLMForMultipleChoice`], on whatever device; it is used in evaluation mode, whatever mode it is in.
-        tokenizer: A [`GLMTokenizer`].
-        task: The patterns and words. None takes those that the tokenizer was saved with.
-        max_length: Longest context in tokens together with the longest choice behind it; fields marked `|shorten` are
-            cut where it is longer. None is what the model's position table and the tokenizer's `model_max_length` allow.
+        model: A `GLMForMultipleChoice` on any device. It runs in eval mode and then returns to its own mode.
+        tokenizer: A `GLMTokenizer`; it does not change.
+        task: The patterns and words. None means the task that the tokenizer carries; see `PatternVerbalizer.attach`.
+        calibration: How scores become probabilities. None means the calibration that was saved with the task.
+        max_length: Most tokens of a context together with the longest choice behind it; fields marked `|shorten` are cut
+            to fit. None means all that the model's position table and the tokenizer's `model_max_length` allow.
         batch_size: Number of examples of a forward pass. Examples of similar length go together.
 
     Attributes:
-        task: The task.
-        calibration: The [`Calibration`], at first that of the task. [`calibrate`] and [`fit_temperature`] keep it with
-            the task, setting it here does not.
+        task: The task with the current calibration. `calibrate` and `fit_temperature` set a new one; the task that was
+            given does not change.
 
     Raises:
-        ValueError: for a model of another class, no task, and patterns that do not go together.
+        ValueError: For a model of another class, a missing task, patterns that do not go together, and a domain premise
+            that does not fit them.
     """
 
     def __init__(
@@ -63,190 +52,165 @@ class ClozeClassifier:
         tokenizer: GLMTokenizer,
         task: PatternVerbalizer | None = None,
         *,
+        calibration: Calibration | None = None,
         max_length: int | None = None,
         batch_size: int = 32,
     ):
-        check_model(model)
         if task is None:
             if tokenizer.cloze is None:
                 raise ValueError(
                     "The tokenizer was saved without a cloze task: give task=PatternVerbalizer(patterns, verbalizer)."
                 )
             task = PatternVerbalizer.from_dict(tokenizer.cloze)
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size}: expected at least 1.")
+        self._scorer = ChoiceScorer(model, tokenizer, task, max_length=max_length, batch_size=batch_size)
         self.model = model
         self.tokenizer = tokenizer
         self.task = task
-        self.batch_size = batch_size
-        saved = tokenizer.cloze
-        self._collate = DataCollatorForCloze(tokenizer, task)
-        tokenizer.cloze = saved  # asking is no reason to save the task
-        longest = self.model.config.max_position_embeddings
-        self.max_length = min(longest, self._collate.max_length or longest) if max_length is None else max_length
-        self.calibration = Calibration.from_dict(task.calibration)
+        self._set(References.of(Calibration.from_dict(task.calibration) if calibration is None else calibration, task))
 
     @property
     def calibration(self) -> Calibration:
-        return self._calibration
+        """The current calibration, an immutable value; `calibrate` and `fit_temperature` set another one."""
+        return self._references.calibration
 
-    @calibration.setter
-    def calibration(self, calibration: Calibration):
-        self._premise = None
-        if calibration.method == "pmi":
-            self._premise = ask_instead(self.task, str(calibration.domain_premise))
-        self._calibration = calibration
-        self._per_example = calibration.method is not None and (
-            any(pattern.choices is not None for pattern in self.task.patterns)
-            or (self._premise is not None and bool(read_fields(self._premise)))
-        )
-        self._shared_bias: np.ndarray | None = None
+    @property
+    def max_length(self) -> int:
+        """Most tokens of a context together with the longest choice behind it."""
+        return self._scorer.max_length
+
+    @property
+    def batch_size(self) -> int:
+        """Number of examples of a forward pass."""
+        return self._scorer.batch_size
 
     def calibrate(
         self,
-        method: CalibrationMethod | None,
+        method: Calibration | CalibrationMethod | None,
         *,
         content_free: tuple[str, ...] = CONTENT_FREE,
         domain_premise: str | None = None,
     ) -> "ClozeClassifier":
         """
-        Has all that follows corrected for what the model answers anyway; see [`Calibration`]. The correction is kept
-        with the task, and saved with the tokenizer. The temperature goes back to 1: fit it afterwards.
+        Correct all further results for what the model answers whatever the text says; see `Calibration`.
 
-        What is taken away is measured once, at the first use: call this again if the model was trained further. Where
-        the choices come from the examples, or the domain premise has fields, it is measured for every example.
+        The correction is measured once, at its first use: call this again if you train the model further. If choices come
+        from the examples, or if the domain premise has fields, it is measured for every example. A method name resets the
+        temperature to 1, so fit it afterwards.
 
         Args:
-            method: "contextual", "pmi", or None to undo.
-            content_free: For "contextual", texts that stand in for every field.
-            domain_premise: For "pmi", a pattern with one blank. There is a space before the blank if, and only if, it is
-                so in the patterns of the task: the words must be the same tokens.
+            method: "contextual", "pmi", None to undo, or a whole `Calibration`.
+            content_free: For "contextual", texts that replace every field.
+            domain_premise: For "pmi", a pattern with one blank. It has a space before the blank if, and only if, the
+                patterns of the task have one: the words must have the same tokens.
 
         Returns:
             The classifier itself.
 
         Raises:
-            ValueError: for what [`Calibration`] refuses, a domain premise without a blank, and one whose space before
-                the blank is not that of the patterns.
+            ValueError: For all that `Calibration` refuses, a domain premise without exactly one blank, and one whose space
+                before the blank differs from the patterns.
         """
-        self.calibration = Calibration(method, content_free, domain_premise)
-        self._keep_calibration()
+        calibration = method if isinstance(method, Calibration) else Calibration(method, content_free, domain_premise)
+        self._set(References.of(calibration, self.task))
         return self
 
     def fit_temperature(self, examples: Iterable[Example]) -> float:
         """
-        Sets and returns the temperature with which the probabilities of labelled examples fit best; it is kept with the
-        task. No prediction changes. Raises a `ValueError` for an example without a label.
+        Set and return the temperature for which the probabilities fit labelled examples best.
+
+        No prediction changes. Raises a `ValueError` for an example without a label.
         """
         listed = _listed(examples)
         temperature = fit_temperature(self.calibrated_scores(listed), self._labels(listed))
-        self._calibration = dataclasses.replace(self.calibration, temperature=temperature)
-        self._keep_calibration()
+        calibration = dataclasses.replace(self.calibration, temperature=temperature)
+        self._set(dataclasses.replace(self._references, calibration=calibration))
         return temperature
 
-    def _keep_calibration(self):
-        self.task.calibration = None if self.calibration == Calibration() else self.calibration.to_dict()
-        self.tokenizer.cloze = self.task.to_dict()
+    def _set(self, references: References):
+        self._references = references
+        calibration = None if references.calibration == Calibration() else references.calibration.to_dict()
+        if calibration != self.task.calibration:
+            self.task = self.task.with_calibration(calibration)
 
     def scores(self, examples: Iterable[Example]) -> np.ndarray:
         """
-        What the model says, as it is: (examples, classes) fp32, the log-probability of every class, -inf for one that an
-        example does not have. Labels of the examples are not read.
+        Compute the log-probability of every class, without calibration. Labels of the examples are not read.
+
+        Returns:
+            (examples, classes) fp32, -inf for a class that an example does not have.
         """
-        return self._score([self._encode(example, number) for number, example in enumerate(_listed(examples))])
+        encoded = [self._scorer.encode(self.task, example, number) for number, example in enumerate(_listed(examples))]
+        return self._scorer.score(encoded, len(self.task.labels))
 
     def calibrated_scores(self, examples: Iterable[Example]) -> np.ndarray:
-        """As [`scores`], corrected by the method of the calibration, and not divided by its temperature."""
+        """Compute `scores`, corrected by the method of the calibration and not divided by its temperature."""
         return self.score_encoded([self.encode(example, number) for number, example in enumerate(_listed(examples))])
 
     def predict_proba(self, examples: Iterable[Example]) -> np.ndarray:
         """
-        Calibrated probabilities, (examples, classes) float64: rows sum to 1, with 0 for a class that an example does not
-        have. Their argmax is the number of the class, as metrics take it.
+        Compute calibrated probabilities.
+
+        Returns:
+            (examples, classes) float64: rows sum to 1, with 0 for a class that an example does not have. Their argmax is
+            the number of the class, as metrics take it.
         """
         return self.to_probabilities(self.calibrated_scores(examples))
 
     def predict(self, examples: Iterable[Example]) -> list[str]:
-        """The label of every example; where these have choices of their own, the text of the chosen one."""
+        """Return the label of every example, or the text of the chosen one of its own choices."""
         listed = _listed(examples)
         chosen = self.calibrated_scores(listed).argmax(1)
         return [self.names(example)[number] for example, number in zip(listed, chosen, strict=True)]
 
     def score(self, examples: Iterable[Example]) -> float:
-        """The share of labelled examples that are right. For other metrics see `task_metrics.compute_metrics`."""
+        """Compute the accuracy on labelled examples. `modeling_glm.cloze.metrics` has other metrics."""
         listed = _listed(examples)
         return float((self.calibrated_scores(listed).argmax(1) == self._labels(listed)).mean())
 
     def to_probabilities(self, calibrated_scores: np.ndarray) -> np.ndarray:
-        return (torch.from_numpy(calibrated_scores).double() / self.calibration.temperature).softmax(-1).numpy()
+        """Turn calibrated scores (examples, classes) into float64 probabilities with the temperature."""
+        return self.calibration.normalize(calibrated_scores)
 
     def names(self, example: Example) -> list[str]:
-        """The labels in the order of the classes, or the texts of the example's choices."""
+        """Return the labels in the order of the classes, or the texts of the example's choices."""
         return self.task.labels or [words[0].strip() for words in self.task.choices(example)]
 
-    def encode(self, example: Example, number: int | None = None) -> dict[str, Any]:
+    def encode(self, example: Example, number: int | None = None) -> Encoded:
         """
-        The ids of an example and, as "references", of what its scores are compared with, where that depends on it.
-        `number` is what a `ValueError` calls the example.
+        Compute the ids of an example and, as "references", of the questions that the calibration asks about it.
+
+        Args:
+            example: Its fields.
+            number: How a `ValueError` calls the example.
         """
-        references = self._references(example) if self._per_example else []
+        references = self._references
+        questions = references.questions(example) if references.per_example else []
         return {
-            **self._encode(example, number),
-            "references": [self._encode(reference, number, task) for task, reference in references],
+            **self._scorer.encode(self.task, example, number),
+            "references": [self._scorer.encode(references.task, question, number) for question in questions],
         }
 
-    def score_encoded(self, encoded: Sequence[dict[str, Any]], batch_size: int | None = None) -> np.ndarray:
-        """The [`calibrated_scores`] of what [`encode`] gave, in batches of another size if one is given."""
-        scores = self._score(encoded, batch_size)
+    def score_encoded(self, encoded: Sequence[Encoded], batch_size: int | None = None) -> np.ndarray:
+        """
+        Compute the `calibrated_scores` of what `encode` returned.
+
+        Args:
+            encoded: The encoded examples.
+            batch_size: Another number of examples of a forward pass.
+        """
+        scores = self._scorer.score(encoded, len(self.task.labels), batch_size)
         if self.calibration.method is None or not encoded:
             return scores
-        if self._per_example:
-            rows = [reference for example in encoded for reference in example["references"]]
-            tables = self._score(rows, batch_size).reshape(len(encoded), -1, scores.shape[1])
-            return (scores + np.stack([self._bias(table) for table in tables])).astype(np.float32)
-        if self._shared_bias is None:
-            references = self._references(dict.fromkeys(read_fields(self.task), ""))
-            self._shared_bias = self._bias(self._score([self._encode(row, None, task) for task, row in references]))
-        return (scores + self._shared_bias).astype(np.float32)
-
-    def _references(self, example: Example) -> list[tuple[PatternVerbalizer, Example]]:
-        if self._premise is not None:
-            return [(self._premise, example)]
-        return [(self.task, self.task.content_free(example, text)) for text in self.calibration.content_free]
-
-    def _bias(self, scores: np.ndarray) -> np.ndarray:
-        """What to add, (classes,), by the scores (texts, classes) of the references; 0 for absent classes."""
-        if self.calibration.method == "contextual":
-            return contextual_bias(scores)
-        return np.where(np.isneginf(scores[0]), 0.0, -scores[0])
-
-    def _encode(
-        self, example: Example, number: int | None, task: PatternVerbalizer | None = None
-    ) -> dict[str, list[Any]]:
-        task = task or self.task
-        # Labels do not matter here, and in test sets they are none of the task's: -1.
-        hidden = {pattern.label_field for pattern in task.patterns} - read_fields(task)
-        shown = {name: value for name, value in example.items() if name not in hidden}
-        try:
-            encoded = task.encode(shown, self.tokenizer, self.max_length)
-        except ValueError as error:
-            if number is None:
-                raise
-            raise ValueError(f"Example {number}: {error}") from error
-        return {"input_ids": encoded["input_ids"], "choice_ids": encoded["choice_ids"]}
-
-    def _score(self, encoded: Sequence[dict[str, Any]], batch_size: int | None = None) -> np.ndarray:
-        classes = max((len(row["choice_ids"][0]) for row in encoded), default=len(self.task.labels))
-        scores = np.full((len(encoded), classes), -np.inf, dtype=np.float32)
-        order = sorted(range(len(encoded)), key=lambda number: _size(encoded[number]), reverse=True)
-        batch_size = batch_size or self.batch_size
-        with evaluation_mode(self.model):
-            for start in range(0, len(order), batch_size):
-                numbers = order[start : start + batch_size]
-                batch = self._collate([encoded[number] for number in numbers])
-                logits = self.model(**{name: tensor.to(self.model.device) for name, tensor in batch.items()}).logits
-                scores[numbers, : logits.shape[1]] = logits.float().cpu().numpy()
-        return scores
+        if self._references.per_example:
+            rows = [question for example in encoded for question in example["references"]]
+            # (examples, questions, classes)
+            tables = self._scorer.score(rows, 0, batch_size).reshape(len(encoded), -1, scores.shape[1])
+            return (scores + np.stack([self.calibration.bias(table) for table in tables])).astype(np.float32)
+        if self._references.bias is None:
+            questions = self._references.questions(dict.fromkeys(self.task.fields, ""))
+            asked = [self._scorer.encode(self._references.task, question) for question in questions]
+            self._references = self._references.measured(self._scorer.score(asked, scores.shape[1]))
+        return (scores + self._references.bias).astype(np.float32)
 
     def _labels(self, examples: list[Example]) -> np.ndarray:
         if not examples:
@@ -258,27 +222,12 @@ class ClozeClassifier:
         return np.array(labels)
 
 
-def check_model(model: Any):
-    """Raises a `ValueError` for a model that scores no choices. PEFT's wrappers and code from the hub are fine."""
-    if not is_a(model, GLMForMultipleChoice.__name__):
-        raise ValueError(
-            f"The model is a {type(unwrap(model)).__name__}: expected a GLMForMultipleChoice. It has the weights of a "
-            "GLMForConditionalGeneration, so GLMForMultipleChoice.from_pretrained(folder) loads the same folders."
-        )
-
-
 def _listed(examples: Iterable[Example]) -> list[Example]:
     if isinstance(examples, str | Mapping):
         raise ValueError(
             f"examples is one {type(examples).__name__}: expected a list of dicts with the task's fields."
         )
     return list(examples)
-
-
-def _size(encoded: dict[str, Any]) -> int:
-    """Roughly what an example costs: its longest context and all of its choices."""
-    choices = (len(word) for words in encoded["choice_ids"][0] for word in words)
-    return max(map(len, encoded["input_ids"])) + sum(choices)
 
 
 __all__ = ["ClozeClassifier"]

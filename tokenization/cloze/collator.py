@@ -1,4 +1,4 @@
-"""The collator of cloze tasks; that of pretraining is in infilling_collator.py."""
+"""Collate examples of cloze tasks into batches."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,35 +10,35 @@ from ..tokenization_glm import GLMTokenizer
 from .encoding import Truncation
 from .task import PatternVerbalizer
 
-LARGE_INTEGER = int(1e20)  # from here on the library's model_max_length says that there is no limit
+LARGE_INTEGER = int(1e20)  # the library's model_max_length is larger if there is no limit
 
 
 @dataclass
 class DataCollatorForCloze:
     """
-    Examples of a cloze task to batches for `GLMForMultipleChoice`. With several patterns every example is asked in all of
-    them, and the model averages the answers.
+    Collate examples of a cloze task into batches for `GLMForMultipleChoice`.
 
-    The task goes into `tokenizer.cloze` as well, so that whatever saves the tokenizer (Trainer, `push_to_hub`) saves the
-    task beside it, in `cloze.json`, where the pipeline finds it.
+    With several patterns every example is asked in all of them, and the model averages the answers. The tokenizer does
+    not change; give `task.attach(tokenizer)` to `Trainer(processing_class=...)` to save the task with the model.
 
     Args:
-        tokenizer: A [`GLMTokenizer`].
+        tokenizer: A `GLMTokenizer`.
         task: The patterns and words.
-        max_length: Longest context in tokens together with the longest choice behind it, as it is fed. None cuts
-            nothing (or at the tokenizer's `model_max_length`, where it has one).
-        truncation: Where tokens are taken from, "longest" or "last"; see [`PatternVerbalizer.encode`].
+        max_length: Most tokens of a context together with the longest choice behind it. None means the tokenizer's
+            `model_max_length`, or no limit if it has none.
+        truncation: Where tokens are removed, "longest" or "last"; see `PatternVerbalizer.encode`.
         pad_to_multiple_of: Round the length of the contexts up to a multiple.
 
-    Returns, when called with examples (dicts of fields, or what [`PatternVerbalizer.encode`] made of them):
-        int64 tensors `input_ids` and `attention_mask` (batch, seq), `choice_ids` (batch, choices, length), -100 behind
-        the end of a choice and for absent ones, and `labels` (batch,) if the examples have them. Several words for a
-        label make `choice_ids` (batch, labels, words, length); several patterns put a dimension for them behind the
-        first of all but the labels.
+    Returns:
+        Called with examples (dicts of fields, or what `PatternVerbalizer.encode` returned), int64 tensors: `input_ids`
+        and `attention_mask` (batch, seq), `choice_ids` (batch, choices, length), -100 behind the end of a choice and for
+        absent ones, and `labels` (batch,) if the examples have them. If labels have several words, `choice_ids` is
+        (batch, labels, words, length). With several patterns all but the labels have a dimension for them behind the
+        first.
 
     Raises:
-        ValueError: if only some of the examples have labels, and what [`PatternVerbalizer.encode`] raises, with the number
-            of the example in the batch.
+        ValueError: If only some of the examples have labels, and for all that `PatternVerbalizer.encode` refuses, with the
+            number of the example in the batch.
     """
 
     tokenizer: GLMTokenizer
@@ -48,8 +48,7 @@ class DataCollatorForCloze:
     pad_to_multiple_of: int | None = None
 
     def __post_init__(self):
-        self.task.labels  # noqa: B018  # raises where the patterns do not go together
-        self.tokenizer.cloze = self.task.to_dict()
+        self.task.labels  # noqa: B018  # raises if the patterns do not go together
         if self.max_length is None and self.tokenizer.model_max_length < LARGE_INTEGER:
             self.max_length = self.tokenizer.model_max_length
 
@@ -91,7 +90,7 @@ class DataCollatorForCloze:
 
 
 def _pad_nested(lists: Sequence[Any]) -> torch.Tensor:
-    """A tensor of nested lists of different lengths, -100 where there is nothing."""
+    """Make a tensor of nested lists of different lengths: `[[[1, 2], [3]]] -> [[[1, 2], [3, -100]]]`."""
     shape: list[int] = []
     level: list[Any] = [lists]
     while level and not isinstance(level[0], int):
@@ -108,3 +107,6 @@ def _pad_nested(lists: Sequence[Any]) -> torch.Tensor:
 
     write(padded, lists)
     return padded
+
+
+__all__ = ["DataCollatorForCloze"]

@@ -1,45 +1,55 @@
-"""The ids of cloze questions: contexts cut to length, words, prompt tokens."""
+"""Compute the ids of cloze questions: contexts cut to length, words, prompt tokens."""
 
 import warnings
 from typing import Literal
 
 from transformers import PreTrainedTokenizerBase
 
-from .syntax import BLANKS, Piece
+from .syntax import BLANKS, Segment
 
 SOFT_TOKEN = "<|soft{}|>"  # prompt tokens that are learned, numbered from 0
 Truncation = Literal["longest", "last"]
 
 
 def encode_context(
-    pieces: list[Piece],
+    segments: list[Segment],
     tokenizer: PreTrainedTokenizerBase,
     room: int | None,
     truncation: Truncation,
     pattern: str,
 ) -> list[int]:
-    """The ids of a filled pattern, with what opens and closes a text, in at most `room` tokens."""
+    """
+    Return the ids of a filled pattern, with the tokens that open and close a text.
+
+    Args:
+        segments: The filled pattern.
+        tokenizer: A `GLMTokenizer`.
+        room: Most tokens that the context may have, or None for no limit.
+        truncation: Where tokens are removed if there are more; see `shorten`.
+        pattern: The pattern, for error messages.
+    """
     encoded, soft = [], 0
-    for piece in pieces:
-        if piece.kind == "text":
-            encoded.append(_tokenize(tokenizer, [piece.text], split_special_tokens=not piece.written)[0])
-        elif piece.kind == "mask":
-            encoded.append([_blank_id(tokenizer, piece.text)])
+    for segment in segments:
+        if segment.kind == "text":
+            encoded.append(_tokenize(tokenizer, [segment.text], split_special_tokens=not segment.written)[0])
+        elif segment.kind == "mask":
+            encoded.append([_blank_id(tokenizer, segment.text)])
         else:
-            encoded.append([_soft_id(tokenizer, soft + index) for index in range(piece.count)])
-            soft += piece.count
-    continues = pieces[-1].kind == "mask" and pieces[-1].text == "[gMASK]"
+            encoded.append([_soft_id(tokenizer, soft + index) for index in range(segment.count)])
+            soft += segment.count
+    # A text that ends with [gMASK] continues there: it has no end.
+    continues = segments[-1].kind == "mask" and segments[-1].text == "[gMASK]"
     closing = [] if continues else [tokenizer.eos_token_id]
     if room is not None:
         excess = sum(map(len, encoded)) + 1 + len(closing) - room
-        _shorten(encoded, [piece.shortenable for piece in pieces], excess, truncation, pattern)
+        shorten(encoded, [segment.shortenable for segment in segments], excess, truncation, pattern)
     return [tokenizer.cls_token_id, *(token for ids in encoded for token in ids), *closing]
 
 
 def encode_words(
     words: list[list[str]], tokenizer: PreTrainedTokenizerBase, end_of_piece: bool
 ) -> list[list[list[int]]]:
-    """The ids of the words of every label, each with the end of the piece behind it if that is to be scored."""
+    """Return the ids of the words of every label; `end_of_piece` appends the end of the piece, so that it is scored."""
     flat = iter(_tokenize(tokenizer, [word for row in words for word in row], split_special_tokens=True))
     encoded = [[next(flat) for _ in row] for row in words]
     for row, ids in zip(words, encoded, strict=True):
@@ -51,6 +61,7 @@ def encode_words(
 
 
 def warn_of_twins(labels: list[str], words: list[list[str]], encoded: list[list[list[int]]]):
+    """Warn if words of two labels have the same tokens."""
     seen: dict[tuple[int, ...], tuple[str, str]] = {}
     for label, row, ids in zip(labels, words, encoded, strict=True):
         for word, tokens in zip(row, ids, strict=True):
@@ -63,8 +74,40 @@ def warn_of_twins(labels: list[str], words: list[list[str]], encoded: list[list[
                 )
 
 
+def shorten(encoded: list[list[int]], shortenable: list[bool], excess: int, truncation: Truncation, pattern: str):
+    """
+    Remove tokens one by one from the ends of the segments that may be shortened, in place.
+
+    Args:
+        encoded: The ids of every segment.
+        shortenable: Which segments may be shortened.
+        excess: Number of tokens to remove; nothing happens if it is not above 0.
+        truncation: "longest" removes from the longest of them, the later one if two are equal. "last" removes from the
+            last one that has tokens.
+        pattern: The pattern, for error messages.
+
+    Raises:
+        ValueError: If the segments have too few tokens, and for another `truncation`.
+    """
+    if truncation not in ("longest", "last"):
+        raise ValueError(f"truncation={truncation!r}: expected 'longest' or 'last'.")
+    candidates = [index for index, may in enumerate(shortenable) if may]
+    available = sum(len(encoded[index]) for index in candidates)
+    if excess > available:
+        raise ValueError(
+            f"An example does not fit: pattern {pattern!r} leaves {available} tokens that may be removed, but "
+            f"{excess} are too many. Raise max_length, or mark further fields with |shorten."
+        )
+    for _ in range(excess):
+        if truncation == "last":
+            index = max(index for index in candidates if encoded[index])
+        else:
+            index = max(candidates, key=lambda index: (len(encoded[index]), index))
+        encoded[index].pop()
+
+
 def _tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str], split_special_tokens: bool) -> list[list[int]]:
-    """Ids without special tokens around them; white space alone has none, as in the originals."""
+    """Return ids without special tokens around them; a text of white space has none, as in the originals."""
     ids = tokenizer(texts, add_special_tokens=False, split_special_tokens=split_special_tokens)["input_ids"]
     return [row if text.strip() else [] for text, row in zip(texts, ids, strict=True)]
 
@@ -90,22 +133,3 @@ def _soft_id(tokenizer: PreTrainedTokenizerBase, index: int) -> int:
             "tokenizer, task) first."
         )
     return _token_id(tokenizer, token)
-
-
-def _shorten(encoded: list[list[int]], shortenable: list[bool], excess: int, truncation: Truncation, pattern: str):
-    """Takes `excess` tokens off the ends of the pieces that may be shortened."""
-    if truncation not in ("longest", "last"):
-        raise ValueError(f"truncation={truncation!r}: expected 'longest' or 'last'.")
-    candidates = [index for index, may in enumerate(shortenable) if may]
-    available = sum(len(encoded[index]) for index in candidates)
-    if excess > available:
-        raise ValueError(
-            f"An example does not fit: pattern {pattern!r} leaves {available} tokens that may be taken away, but "
-            f"{excess} are too many. Raise max_length, or mark further fields with |shorten."
-        )
-    for _ in range(excess):
-        if truncation == "last":
-            index = max(index for index in candidates if encoded[index])
-        else:
-            index = max(candidates, key=lambda index: (len(encoded[index]), index))
-        encoded[index].pop()

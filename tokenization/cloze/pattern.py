@@ -1,17 +1,38 @@
-"""One cloze pattern with its words: what a task asks, before anything is tokenized."""
+"""Describe one cloze pattern with its words, before anything is tokenized."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .syntax import Element, Field, Soft, fill_template, parse, parse_pattern, space_before_blank
+from .syntax import (
+    Element,
+    FieldElement,
+    SoftElement,
+    field_names,
+    fill_template,
+    parse,
+    parse_pattern,
+    space_before_blank,
+)
 
 Words = str | Sequence[str]
 
 
 @dataclass(frozen=True)
 class ClozePattern:
-    """One way to ask: a pattern, and the words of every label or else where the example names its choices."""
+    """
+    One way to ask: a pattern with the words of every label, or with the templates of an example's own choices.
+
+    Args:
+        text: The pattern.
+        verbalizer: For every label its words.
+        choices: Instead of a verbalizer: one field that holds a list of choices, or one template per choice.
+        label_field: Field with the right label.
+
+    Raises:
+        ValueError: If the pattern is not well formed or has not exactly one blank, unless there is either a verbalizer or
+            choices, for fewer than two labels, a label without words, and choices without a field.
+    """
 
     text: str
     verbalizer: Mapping[str, tuple[str, ...]] | None = None
@@ -28,7 +49,7 @@ class ClozePattern:
             )
         if self.verbalizer is None:
             for choice in self.choices or ():
-                if not any(isinstance(element, Field) for element in parse(choice)):
+                if not field_names(parse(choice)):
                     raise ValueError(f"{choice!r} is no choice of an example: write its field in braces.")
             return
         if len(self.verbalizer) < 2:
@@ -38,17 +59,22 @@ class ClozePattern:
                 raise ValueError(f"Label {label!r} has the words {list(words)}: expected at least one, none empty.")
 
     @property
+    def choice_fields(self) -> set[str]:
+        """Names of the fields that the choices read."""
+        return set().union(*(field_names(parse(choice)) for choice in self.choices or ()))
+
+    @property
     def fields(self) -> set[str]:
         """Names of the fields that the pattern and its choices read."""
-        elements = [*self.elements, *(element for choice in self.choices or () for element in parse(choice))]
-        return {element.name for element in elements if isinstance(element, Field)}
+        return field_names(self.elements) | self.choice_fields
 
     @property
     def soft_tokens(self) -> int:
-        return sum(element.count for element in self.elements if isinstance(element, Soft))
+        """Number of prompt tokens in the pattern."""
+        return sum(element.count for element in self.elements if isinstance(element, SoftElement))
 
     def words(self, example: Mapping[str, Any]) -> list[list[str]]:
-        """For every label or choice its words, as they are tokenized."""
+        """Return the words of every label or choice, as they are tokenized: `[[" great", " good"], [" bad"]]`."""
         if self.verbalizer is not None:
             found = [list(words) for words in self.verbalizer.values()]
         else:
@@ -57,22 +83,24 @@ class ClozePattern:
         return [[f" {word}" if space and not word.startswith(" ") else word for word in words] for words in found]
 
     def read_choices(self, example: Mapping[str, Any]) -> list[str]:
+        """Return the example's own choices. Raises a `ValueError` if it has none."""
         assert self.choices is not None
         if len(self.choices) > 1:
             return [fill_template(choice, example) for choice in self.choices]
-        (field,) = (element for element in parse(self.choices[0]) if isinstance(element, Field))
-        found = field.read_list(example)
+        (holder,) = (element for element in parse(self.choices[0]) if isinstance(element, FieldElement))
+        found = holder.read_list(example)
         if not found:
-            raise ValueError(f"Field {field.name!r} holds no choices: {dict(example)!r}.")
+            raise ValueError(f"Field {holder.name!r} holds no choices: {dict(example)!r}.")
         return found
 
 
 def as_tuple(words: Words) -> tuple[str, ...]:
+    """Return words as a tuple; a string is one word."""
     return (words,) if isinstance(words, str) else tuple(words)
 
 
 def plain(words: Mapping[str, tuple[str, ...]] | tuple[str, ...]) -> Any:
-    """Tuples of one as a string, of several as a list."""
+    """Undo `as_tuple` for JSON: a tuple of one becomes a string, a longer one a list."""
     if isinstance(words, Mapping):
         return {label: plain(row) for label, row in words.items()}
     return words[0] if len(words) == 1 else list(words)

@@ -51,9 +51,9 @@ def read_superglue(task: str, data_dir: str | os.PathLike, split: str) -> list[E
         ValueError: for an unknown task or split, an empty file, and a line that cannot be read: it is named.
         FileNotFoundError: if there is no such folder or file.
     """
-    if task not in _TASKS:
-        raise ValueError(f"Unknown task {task!r}: SuperGLUE has {sorted(_TASKS)}.")
-    layout = _TASKS[task]
+    if task not in _FILES:
+        raise ValueError(f"Unknown task {task!r}: SuperGLUE has {sorted(_FILES)}.")
+    layout = _FILES[task]
     if split not in layout.files:
         raise ValueError(f"{layout.folder} has no split {split!r}: expected one of {sorted(layout.files)}.")
     path = _find(Path(data_dir), layout, split)
@@ -74,7 +74,7 @@ def read_superglue(task: str, data_dir: str | os.PathLike, split: str) -> list[E
     return _add_candidates(examples) if task == "wsc" else examples
 
 
-def _find(folder: Path, layout: "_Task", split: str) -> Path:
+def _find(folder: Path, layout: "TaskFiles", split: str) -> Path:
     name = layout.files[split]
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}: give the one with {layout.folder}'s {name}.")
@@ -241,7 +241,7 @@ _SPLITS = {"train": "train.jsonl", "val": "val.jsonl", "test": "test.jsonl"}
 
 
 @dataclass(frozen=True)
-class _Task:
+class TaskFiles:
     """Where the files of a task are, and what makes examples of a line."""
 
     folder: str
@@ -249,16 +249,16 @@ class _Task:
     files: Mapping[str, str]
 
 
-_TASKS = {
-    "boolq": _Task("BoolQ", _plain("passage", "question", labels=("false", "true")), _SPLITS),
-    "cb": _Task("CB", _plain("premise", "hypothesis", labels=("entailment", "contradiction", "neutral")), _SPLITS),
-    "copa": _Task("COPA", _read_copa, _SPLITS),
-    "multirc": _Task("MultiRC", _read_multirc, _SPLITS),
-    "record": _Task("ReCoRD", _read_record, _SPLITS),
-    "rte": _Task("RTE", _plain("premise", "hypothesis", labels=ENTAILMENT), _SPLITS),
-    "wic": _Task("WiC", _plain("sentence1", "sentence2", "word", labels=("false", "true")), _SPLITS),
-    "wsc": _Task("WSC", _read_wsc, _SPLITS),
-    "axb": _Task(
+_FILES = {
+    "boolq": TaskFiles("BoolQ", _plain("passage", "question", labels=("false", "true")), _SPLITS),
+    "cb": TaskFiles("CB", _plain("premise", "hypothesis", labels=("entailment", "contradiction", "neutral")), _SPLITS),
+    "copa": TaskFiles("COPA", _read_copa, _SPLITS),
+    "multirc": TaskFiles("MultiRC", _read_multirc, _SPLITS),
+    "record": TaskFiles("ReCoRD", _read_record, _SPLITS),
+    "rte": TaskFiles("RTE", _plain("premise", "hypothesis", labels=ENTAILMENT), _SPLITS),
+    "wic": TaskFiles("WiC", _plain("sentence1", "sentence2", "word", labels=("false", "true")), _SPLITS),
+    "wsc": TaskFiles("WSC", _read_wsc, _SPLITS),
+    "axb": TaskFiles(
         "AX-b",
         _plain(
             "sentence1",
@@ -268,7 +268,7 @@ _TASKS = {
         ),
         {"test": "AX-b.jsonl"},
     ),
-    "axg": _Task("AX-g", _read_axg, {"test": "AX-g.jsonl"}),
+    "axg": TaskFiles("AX-g", _read_axg, {"test": "AX-g.jsonl"}),
 }
 
 __all__ = ["read_superglue"]

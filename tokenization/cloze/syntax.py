@@ -1,14 +1,14 @@
 """
-Cloze patterns as readable strings: `"{premise|shorten}? [MASK], {hypothesis|shorten}"`.
+Parse cloze patterns: `"{premise|shorten}? [MASK], {hypothesis|shorten}"`.
 
-- `{name}` is a field of the example. Filters stand behind it and work from left to right: `{question|bare|shorten}`.
-- `[MASK]`, `[sMASK]` or `[gMASK]` is the blank, of which there is one. White space before it belongs to the word that
+- `{name}` is a field of the example. Filters follow it and apply from left to right: `{question|bare|shorten}`.
+- `[MASK]`, `[sMASK]` or `[gMASK]` is the blank; a pattern has exactly one. White space before it belongs to the word that
   fills it, as everywhere in GLM.
 - `{soft:3}` stands for three prompt tokens that are learned (P-tuning).
 - `{{` and `}}` are braces.
 
-A field is a piece that is tokenized on its own, together with the one space before it; so its tokens do not depend on
-what surrounds it, and shortening takes from it alone. The text between fields is a piece too.
+Every field is tokenized on its own, together with the one space before it. So its tokens do not depend on the text around
+it, and shortening removes tokens of the field only. The text between fields is tokenized on its own too.
 """
 
 import re
@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# The blanks by what a pattern calls them, and the attribute of the tokenizer that has the token.
+# The blank as patterns write it -> the attribute of the tokenizer that has the token.
 BLANKS = {"[MASK]": "mask_token", "[sMASK]": "smask_token", "[gMASK]": "gmask_token"}
-# Punctuation that may end a sentence or a phrase, in Latin and in Chinese texts.
+# What may end a sentence or a phrase, in Latin and in Chinese texts.
 PUNCTUATION = string.punctuation + "。，、；：？！…“”‘’（）《》【】"
 
 FILTERS: dict[str, Callable[[str], str]] = {
@@ -27,9 +27,9 @@ FILTERS: dict[str, Callable[[str], str]] = {
     "lower_first": lambda text: text[:1].lower() + text[1:],
     "strip": str.rstrip,
 }
-# What a field is to its pattern, rather than a change of its text.
+# Written like filters, but they change how the field is tokenized, not its text.
 ROLES = {
-    "shorten": "tokens may be taken off its end where a text is too long",
+    "shorten": "tokens may be removed from its end if a text is too long",
     "inline": "tokenized together with the text around it",
 }
 
@@ -39,7 +39,7 @@ _NAME = re.compile(r"[^\W\d]\w*")
 
 
 @dataclass(frozen=True)
-class Field:
+class FieldElement:
     """A field of the example in a pattern."""
 
     name: str
@@ -48,11 +48,11 @@ class Field:
     inline: bool = False
 
     def read(self, example: Mapping[str, Any]) -> str:
-        """The text of the field. Raises a `ValueError` where the example has none."""
+        """Return the filtered text of the field. Raises a `ValueError` if the example has none."""
         return self._filter(self._value(example))
 
     def read_list(self, example: Mapping[str, Any]) -> list[str]:
-        """The texts of a field that holds a list, as one that holds the choices does."""
+        """Return the filtered texts of a field that holds a list of choices. Raises a `ValueError` for anything else."""
         values = self._value(example)
         if isinstance(values, str | Mapping) or not hasattr(values, "__iter__"):
             raise ValueError(f"Field {self.name!r} is {values!r}: expected a list of choices.")
@@ -75,27 +75,34 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Blank:
-    """The mask token: `token` is what the pattern calls it."""
+class BlankElement:
+    """The blank of a pattern; `token` is its name there, such as "[MASK]"."""
 
     token: str
 
 
 @dataclass(frozen=True)
-class Soft:
+class SoftElement:
     """Prompt tokens that are learned."""
 
     count: int
 
 
-Element = str | Field | Blank | Soft
+Element = str | FieldElement | BlankElement | SoftElement
 
 
 @dataclass(frozen=True)
-class Piece:
+class Segment:
     """
-    A part of a filled pattern: a "text", the "mask", or "soft" prompt tokens. `written` tells text that the author of
-    the pattern wrote, in which special tokens count, from text of the example, in which they are letters like others.
+    A part of a filled pattern that is tokenized on its own.
+
+    Args:
+        kind: "text", "mask" or "soft" (prompt tokens).
+        text: The text, or the name of the blank.
+        shortenable: Whether tokens may be removed from its end.
+        count: Number of prompt tokens.
+        written: Whether the author of the pattern wrote the text. Special tokens count in such a text; in a text of the
+            example they are ordinary characters.
     """
 
     kind: str
@@ -107,11 +114,18 @@ class Piece:
 
 def parse(pattern: str) -> list[Element]:
     """
-    The elements of a pattern in order; a `str` is literal text.
+    Split a pattern into its elements; a `str` is literal text.
 
     Raises:
-        ValueError: for braces that do not match, what is no field, filter or `{soft:n}`, and fields that are both
-            `inline` and `shorten`.
+        ValueError: If braces do not match, if braces hold no field, filter or `{soft:n}`, or if a field is both `inline`
+            and `shorten`.
+
+    Example:
+
+    ```python
+    >>> parse("{a|bare}: [MASK]")
+    [FieldElement(name='a', filters=('bare',), shorten=False, inline=False), ': ', BlankElement(token='[MASK]')]
+    ```
     """
     elements: list[Element] = []
     end = 0
@@ -122,11 +136,11 @@ def parse(pattern: str) -> list[Element]:
         if found in ("{{", "}}"):
             elements.append(found[0])
         elif found in BLANKS:
-            elements.append(Blank(found))
+            elements.append(BlankElement(found))
         elif match.group(1) is None:
-            raise ValueError(f"Pattern {pattern!r} has a single {found!r}: double it if a brace is meant.")
+            raise ValueError(f"Pattern {pattern!r} has a single {found!r}: double it to write a brace.")
         elif soft := _SOFT.fullmatch(match.group(1)):
-            elements.append(Soft(int(soft.group(1))))
+            elements.append(SoftElement(int(soft.group(1))))
         else:
             elements.append(_parse_field(match.group(1), pattern))
     elements.append(pattern[end:])
@@ -134,60 +148,74 @@ def parse(pattern: str) -> list[Element]:
 
 
 def parse_pattern(pattern: str) -> list[Element]:
-    """As [`parse`], for a pattern of a cloze question: it has one blank. Raises a `ValueError` otherwise."""
+    """Parse the pattern of a cloze question. Raises a `ValueError` as `parse`, and unless it has exactly one blank."""
     elements = parse(pattern)
-    blanks = sum(isinstance(element, Blank) for element in elements)
+    blanks = sum(isinstance(element, BlankElement) for element in elements)
     if blanks != 1:
         raise ValueError(f"Pattern {pattern!r} has {blanks} blanks: expected exactly one of {', '.join(BLANKS)}.")
     return elements
 
 
-def fill_pieces(elements: list[Element], example: Mapping[str, Any]) -> list[Piece]:
-    """The pieces of a pattern for one example; pieces without text are left out."""
-    pieces: list[Piece] = []
+def field_names(elements: list[Element]) -> set[str]:
+    """Return the names of the fields among elements."""
+    return {element.name for element in elements if isinstance(element, FieldElement)}
+
+
+def fill_segments(elements: list[Element], example: Mapping[str, Any]) -> list[Segment]:
+    """
+    Fill a pattern with an example. Segments without text are left out.
+
+    Example:
+
+    ```python
+    >>> [segment.text for segment in fill_segments(parse("So {a}? [MASK]."), {"a": "it rains"})]
+    ['So', ' it rains', '?', '[MASK]', '.']
+    ```
+    """
+    segments: list[Segment] = []
     text, written = "", True
 
     def flush():
         nonlocal text, written
         if text:
-            pieces.append(Piece("text", text, written=written))
+            segments.append(Segment("text", text, written=written))
         text, written = "", True
 
     for element in elements:
         if isinstance(element, str):
             text += element
-        elif isinstance(element, Field) and element.inline:
+        elif isinstance(element, FieldElement) and element.inline:
             text, written = text + element.read(example), False
-        elif isinstance(element, Field):
+        elif isinstance(element, FieldElement):
             space = " " if text.endswith(" ") else ""
             text = text.removesuffix(" ")
             flush()
-            pieces.append(Piece("text", space + element.read(example), shortenable=element.shorten, written=False))
-        elif isinstance(element, Blank):
+            segments.append(Segment("text", space + element.read(example), shortenable=element.shorten, written=False))
+        elif isinstance(element, BlankElement):
             text = text.rstrip()
             flush()
-            pieces.append(Piece("mask", element.token))
+            segments.append(Segment("mask", element.token))
         else:
             flush()
-            pieces.append(Piece("soft", count=element.count))
+            segments.append(Segment("soft", count=element.count))
     flush()
-    return [piece for piece in pieces if piece.kind != "text" or piece.text]
+    return [segment for segment in segments if segment.kind != "text" or segment.text]
 
 
 def space_before_blank(elements: list[Element]) -> bool:
-    """Whether a word that fills the blank begins with a space."""
+    """Return whether a word that fills the blank begins with a space."""
     for previous, element in zip(["", *elements], elements, strict=False):
-        if isinstance(element, Blank):
+        if isinstance(element, BlankElement):
             return isinstance(previous, str) and previous != previous.rstrip()
     return False
 
 
 def fill_template(template: str, example: Mapping[str, Any]) -> str:
-    """A text made of fields and literal text."""
-    return "".join(piece.text for piece in fill_pieces(parse(template), example))
+    """Fill a text that consists of fields and literal text."""
+    return "".join(segment.text for segment in fill_segments(parse(template), example))
 
 
-def _parse_field(text: str, pattern: str) -> Field:
+def _parse_field(text: str, pattern: str) -> FieldElement:
     name, *filters = (part.strip() for part in text.split("|"))
     if not _NAME.fullmatch(name):
         raise ValueError(
@@ -195,11 +223,12 @@ def _parse_field(text: str, pattern: str) -> Field:
         )
     if unknown := [filter_ for filter_ in filters if filter_ not in FILTERS and filter_ not in ROLES]:
         raise ValueError(
-            f"Unknown filter {unknown[0]!r} in {{{text}}} of pattern {pattern!r}: there are {sorted({*FILTERS, *ROLES})}."
+            f"Unknown filter {unknown[0]!r} in {{{text}}} of pattern {pattern!r}: expected one of "
+            f"{sorted({*FILTERS, *ROLES})}."
         )
     if set(ROLES) <= set(filters):
         raise ValueError(f"{{{text}}} in pattern {pattern!r} cannot be inline and shortened: choose one.")
-    return Field(
+    return FieldElement(
         name,
         tuple(filter_ for filter_ in filters if filter_ in FILTERS),
         shorten="shorten" in filters,
@@ -208,6 +237,7 @@ def _parse_field(text: str, pattern: str) -> Field:
 
 
 def _join_literals(elements: list[Element]) -> Iterator[Element]:
+    """Join literal texts that follow each other: `["a", "{", "b", field] -> ["a{b", field]`."""
     literal = ""
     for element in elements:
         if isinstance(element, str):

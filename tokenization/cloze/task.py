@@ -1,28 +1,30 @@
-"""Cloze questions: classification as filling a blank (paper section 2.3; Schick and Schütze 2021)."""
+"""Ask cloze questions: classification as filling a blank (paper section 2.3; Schick and Schütze 2021)."""
 
 import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
-from ..tokenization_glm import CLOZE_FILE
+from ..tokenization_glm import CLOZE_FILE, GLMTokenizer
 from .encoding import Truncation, encode_context, encode_words, warn_of_twins
 from .pattern import ClozePattern, Words, as_tuple, plain
-from .syntax import Blank, Field, Piece, Soft, fill_pieces, fill_template, parse
+from .published import read_task, with_prompt_tokens
+from .syntax import BlankElement, Segment, SoftElement, field_names, fill_segments, fill_template, parse
 
 
 class PatternVerbalizer:
     """
-    A classification task as cloze questions: patterns turn an example (a dict of fields) into a text with one blank, and
-    a verbalizer names the words of every label; the label whose words fill the blank best is the answer (paper
-    section 2.3; "pattern-verbalizer pair" of Schick and Schütze 2021). How patterns are written is told in
-    `pattern_syntax`: fields in braces, `|shorten` for those that may be cut, `[MASK]` for the blank.
+    Ask a classification task as cloze questions.
+
+    A pattern turns an example (a dict of fields) into a text with one blank. A verbalizer names the words of every label.
+    The label whose words fill the blank best is the answer (paper section 2.3; "pattern-verbalizer pair" of Schick and
+    Schütze 2021). In patterns, fields stand in braces, `|shorten` marks those that may be cut, and `[MASK]` is the blank;
+    `modeling_glm.tokenization.cloze.syntax` describes all of the syntax.
 
     Example:
 
@@ -36,24 +38,23 @@ class PatternVerbalizer:
     ```
 
     Args:
-        patterns: One pattern or several, whose answers are averaged: strings, or dicts with "pattern" and a "verbalizer",
-            "choices" or "label_field" of its own.
-        verbalizer: For every label one word or several; they may have several tokens. A label's probability is the sum
-            of those of its words. The order of the labels is the order of the classes.
-        choices: In place of a verbalizer, where every example has its own choices: a field that holds a list,
-            `"{options}"`, or one template each, `["{choice1}", "{choice2}"]`.
-        derived: Further fields, as templates of others; they may be shortened as a whole.
-        label_field: Field with the right label: its name, or its number (a bool is "true" or "false", whatever the case).
-            Where examples have choices, the number of the right one or its text.
-        metric: What the task is measured by; see `modeling_glm.cloze.metrics`.
+        patterns: One pattern or several, whose answers are averaged: strings, or dicts with a "pattern" and a
+            "verbalizer", "choices" or "label_field" of its own.
+        verbalizer: For every label one word or several; a word may have several tokens. The probability of a label is the
+            sum over its words. The order of the labels is the order of the classes.
+        choices: Instead of a verbalizer, if every example has its own choices: a field that holds a list,
+            `"{options}"`, or one template per choice, `["{choice1}", "{choice2}"]`.
+        derived: Further fields, as templates of others; each may be shortened as a whole.
+        label_field: Field with the right label: its name or its number. A bool is "true" or "false" in any case. If
+            examples have choices, it is the number or the text of the right one.
+        metric: Metric of the task; see `modeling_glm.cloze.metrics`.
         name: Name of the task.
-        end_of_piece: Whether a word must be followed by the end of the piece to count, as in the originals' scores of
-            words of several tokens.
-        calibration: What [`~modeling_glm.Calibration`] has found, kept with the task.
+        end_of_piece: Whether the end of the piece is scored behind every word. The originals do so for words of several
+            tokens.
+        calibration: A `Calibration` as a dict, saved with the task.
 
     Raises:
-        ValueError: for a pattern without a blank or with two, patterns of different labels, a label without words, and
-            what `pattern_syntax` refuses.
+        ValueError: For a pattern without exactly one blank, a label without words, and malformed patterns.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class PatternVerbalizer:
             raise ValueError("Give either a verbalizer or choices: the labels are the same for all examples or not.")
         self.derived = dict(derived or {})
         for template in self.derived.values():
-            if any(isinstance(element, Blank | Soft) for element in parse(template)):
+            if any(isinstance(element, BlankElement | SoftElement) for element in parse(template)):
                 raise ValueError(f"The derived field {template!r} has a blank: only patterns have one.")
         self.label_field = label_field
         self.metric = metric
@@ -104,14 +105,19 @@ class PatternVerbalizer:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_encoded_words": {}}  # a cache, which copies and workers build anew
+        return {**self.__dict__, "_encoded_words": {}}  # a cache that copies and workers rebuild
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r}, patterns={[pattern.text for pattern in self.patterns]!r})"
 
     @property
     def labels(self) -> list[str]:
-        """The labels in the order of the classes; none where the choices come from the example."""
+        """
+        The labels in the order of the classes; empty if the choices come from the example.
+
+        Raises:
+            ValueError: If the patterns have different labels.
+        """
         verbalizers = [pattern.verbalizer for pattern in self.patterns]
         found = {tuple(verbalizer) if verbalizer is not None else () for verbalizer in verbalizers}
         if len(found) > 1:
@@ -122,32 +128,70 @@ class PatternVerbalizer:
         return list(found.pop())
 
     @property
+    def fields(self) -> set[str]:
+        """Names of the fields of an example that the task reads; a derived field counts as the fields of its template."""
+        names = set().union(*(pattern.fields for pattern in self.patterns))
+        for name, template in reversed(self.derived.items()):
+            if name in names:
+                names = names - {name} | field_names(parse(template))
+        return names
+
+    @property
     def soft_tokens(self) -> int:
         """The largest number of prompt tokens in a pattern."""
         return max(pattern.soft_tokens for pattern in self.patterns)
 
     def select(self, patterns: Sequence[int]) -> "PatternVerbalizer":
-        """The same task with some of its patterns, by their numbers."""
+        """Return the task with some of its patterns, by their numbers, and without a calibration."""
         if not patterns or not set(patterns) <= set(range(len(self.patterns))):
             raise ValueError(f"patterns={list(patterns)}: the task has the patterns 0 ... {len(self.patterns) - 1}.")
-        selected = {**self.to_dict(), "calibration": None}  # which was fitted for all of them
+        selected = {**self.to_dict(), "calibration": None}  # it was fitted for all patterns
         selected["patterns"] = [selected["patterns"][index] for index in patterns]
         return self.from_dict(selected)
 
-    def parts(self, example: Mapping[str, Any], pattern: int = 0) -> list[Piece]:
-        """The pieces of a pattern for one example."""
-        return fill_pieces(self.patterns[pattern].elements, self._with_derived(example))
+    def with_calibration(self, calibration: Mapping[str, Any] | None) -> "PatternVerbalizer":
+        """Return the task with another calibration (a `Calibration` as a dict), or with none."""
+        return self.from_dict({**self.to_dict(), "calibration": calibration})
+
+    def attach(self, tokenizer: GLMTokenizer) -> GLMTokenizer:
+        """
+        Return a copy of a tokenizer that carries the task.
+
+        Every way to save the copy writes the task to `cloze.json` beside the vocabulary: `save_pretrained`, `push_to_hub`
+        and `Trainer(processing_class=...)`. `ClozeClassifier` and `pipeline("cloze-classification")` read it there. The
+        tokenizer itself does not change. Add prompt tokens (`add_soft_tokens`) before.
+
+        Args:
+            tokenizer: A `GLMTokenizer`.
+
+        Raises:
+            ValueError: If the tokenizer is of another class, which would not save the task.
+
+        Example:
+
+        ```python
+        >>> task.attach(tokenizer).save_pretrained(folder)
+        >>> trainer = Trainer(model, arguments, processing_class=task.attach(tokenizer))
+        ```
+        """
+        if not hasattr(tokenizer, "with_cloze"):
+            raise ValueError(f"A {type(tokenizer).__name__} cannot carry a task: expected a GLMTokenizer.")
+        return tokenizer.with_cloze(self.to_dict())
+
+    def parts(self, example: Mapping[str, Any], pattern: int = 0) -> list[Segment]:
+        """Return the segments of a pattern for one example."""
+        return fill_segments(self.patterns[pattern].elements, self._with_derived(example))
 
     def fill(self, example: Mapping[str, Any], pattern: int = 0) -> str:
-        """The text with its blank, of which `encode` gives the ids. Prompt tokens that are learned do not show."""
-        return "".join(piece.text for piece in self.parts(example, pattern))
+        """Return the text with its blank that `encode` tokenizes. Prompt tokens that are learned do not show."""
+        return "".join(segment.text for segment in self.parts(example, pattern))
 
     def choices(self, example: Mapping[str, Any], pattern: int = 0) -> list[list[str]]:
-        """For every label (or choice of the example) its words, with the space that they begin with."""
+        """Return the words of every label (or choice of the example), with the space that they begin with."""
         return self.patterns[pattern].words(self._with_derived(example))
 
     def label_index(self, example: Mapping[str, Any], pattern: int = 0) -> int | None:
-        """The class of an example, None where its label is missing. Raises a `ValueError` for a label outside the task."""
+        """Return the class of an example, None without a label. Raises a `ValueError` for a label outside the task."""
         chosen = self.patterns[pattern]
         label = example.get(chosen.label_field)
         if label is None:
@@ -169,17 +213,10 @@ class PatternVerbalizer:
         )
 
     def content_free(self, example: Mapping[str, Any], text: str) -> dict[str, Any]:
-        """The example with `text` in place of every field that a pattern reads, and its own choices."""
+        """Return the example with `text` in every field that a pattern reads; its own choices stay."""
         example = self._with_derived(example)
         for pattern in self.patterns:
-            read = {element.name for element in pattern.elements if isinstance(element, Field)}
-            kept = {
-                element.name
-                for choice in pattern.choices or ()
-                for element in parse(choice)
-                if isinstance(element, Field)
-            }
-            example.update(dict.fromkeys(read - kept, text))
+            example.update(dict.fromkeys(field_names(pattern.elements) - pattern.choice_fields, text))
         return example
 
     def encode(
@@ -190,33 +227,33 @@ class PatternVerbalizer:
         truncation: Truncation = "longest",
     ) -> dict[str, Any]:
         """
-        The ids of an example under every pattern.
+        Compute the ids of an example under every pattern.
 
         Args:
             example: Its fields.
-            tokenizer: A [`GLMTokenizer`].
-            max_length: Longest context in tokens together with the longest choice behind it, as it is fed.
-            truncation: Where tokens are taken from if that is exceeded, one by one from the end of a field marked
-                `|shorten`: "longest" takes from the longest of them, "last" from the last that has any, as the originals
-                do within a part of their patterns. The blank, the words and all else stay.
+            tokenizer: A `GLMTokenizer`.
+            max_length: Most tokens of a context together with the longest choice behind it.
+            truncation: Where tokens are removed, one by one, from the ends of fields marked `|shorten`: "longest" removes
+                from the longest of them, "last" from the last that has any, as the originals do within a part of their
+                patterns. The blank, the words and all other text stay.
 
         Returns:
             `input_ids` (patterns, context) and `choice_ids` (patterns, choices, words, tokens), lists of different
-            lengths, and `labels`, the class, where the example has a label.
+            lengths, and `labels`, the class, if the example has a label.
 
         Raises:
-            ValueError: for a field that is missing, a label outside the task, a word without tokens, an example that
-                does not fit `max_length`, and prompt tokens that the vocabulary lacks.
+            ValueError: For a missing field, a label outside the task, a word without tokens, an example that does not fit
+                `max_length`, and prompt tokens that the vocabulary lacks.
         """
-        self.labels  # noqa: B018  # the patterns must go together
+        self.labels  # noqa: B018  # raises if the patterns do not go together
         example = self._with_derived(example)
         contexts, choices = [], []
         for number, pattern in enumerate(self.patterns):
             words = self._encode_words(number, example, tokenizer)
             longest = max(len(ids) for row in words for ids in row)
             room = None if max_length is None else max_length - longest
-            pieces = fill_pieces(pattern.elements, example)
-            contexts.append(encode_context(pieces, tokenizer, room, truncation, pattern.text))
+            segments = fill_segments(pattern.elements, example)
+            contexts.append(encode_context(segments, tokenizer, room, truncation, pattern.text))
             choices.append(words)
         encoded: dict[str, Any] = {"input_ids": contexts, "choice_ids": choices}
         if (label := self.label_index(example)) is not None:
@@ -245,15 +282,15 @@ class PatternVerbalizer:
         return encoded
 
     def to_dict(self) -> dict[str, Any]:
-        """All that makes the task, as JSON can hold it; [`from_dict`] reads it."""
+        """Return the whole task as JSON can hold it; `from_dict` reads it."""
         shared = self.patterns[0]
         data: dict[str, Any] = {"name": self.name, "metric": self.metric, "label_field": self.label_field}
         if self.derived:
-            data["derived"] = self.derived
+            data["derived"] = dict(self.derived)
         if self.end_of_piece:
             data["end_of_piece"] = True
         if self.calibration:
-            data["calibration"] = self.calibration
+            data["calibration"] = dict(self.calibration)
         for key in ("verbalizer", "choices"):
             if getattr(shared, key) is not None:
                 data[key] = plain(getattr(shared, key))
@@ -270,14 +307,14 @@ class PatternVerbalizer:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "PatternVerbalizer":
-        """The task that [`to_dict`] wrote."""
+        """Read what `to_dict` wrote. Raises a `ValueError` without 'patterns'."""
         known = {"name", "metric", "label_field", "derived", "end_of_piece", "calibration", "verbalizer", "choices"}
         if "patterns" not in data:
             raise ValueError(f"No 'patterns' among {sorted(data)}: this is no cloze task.")
         return cls(data["patterns"], **{key: value for key, value in data.items() if key in known})
 
     def save_pretrained(self, save_directory: str | os.PathLike) -> Path:
-        """Writes the task to `cloze.json` in a folder, as `from_pretrained` and the pipeline find it."""
+        """Write the task to `cloze.json` in a folder, where `from_pretrained` and the pipeline find it."""
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".json", encoding="utf-8", delete=False) as file:
@@ -290,8 +327,14 @@ class PatternVerbalizer:
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any) -> "PatternVerbalizer":
         """
-        Reads `cloze.json` from a folder or a repository of the hub; `kwargs` are those of the library's `from_pretrained`
-        (`revision`, `token`, ...). Raises an `OSError` where there is none.
+        Read `cloze.json` from a folder or a repository of the hub.
+
+        Args:
+            pretrained_model_name_or_path: The folder or the repository.
+            kwargs: As for the library's `from_pretrained` (`revision`, `token`, ...).
+
+        Raises:
+            OSError: If there is no such file.
         """
         path = cached_file(str(pretrained_model_name_or_path), CLOZE_FILE, **kwargs)
         return cls.from_dict(json.loads(Path(str(path)).read_text(encoding="utf-8")))
@@ -299,37 +342,17 @@ class PatternVerbalizer:
     @classmethod
     def from_task(cls, name: str, p_tuning: bool = False) -> "PatternVerbalizer":
         """
-        One of the tasks of the originals: SuperGLUE, and several of CLUE and others.
+        Return one of the tasks of the originals: SuperGLUE, and several of CLUE and others.
 
         Args:
-            name: See [`available_tasks`].
+            name: See `available_tasks`.
             p_tuning: Whether the patterns have prompt tokens to be learned, where the originals had them.
 
         Raises:
-            ValueError: for an unknown name, and for a task without places for prompt tokens.
+            ValueError: For an unknown name, and for a task without places for prompt tokens.
         """
         data = read_task(name)
-        if p_tuning:
-            if not data.get("p_tuning"):
-                raise ValueError(f"The originals have no prompt tokens for {name!r}: write {{soft:3}} into a pattern.")
-            entries = [entry if isinstance(entry, dict) else {"pattern": entry} for entry in data["patterns"]]
-            data["patterns"] = [
-                {**entry, "pattern": text} for entry, text in zip(entries, data["p_tuning"], strict=False)
-            ]
-        return cls.from_dict(data)
+        return cls.from_dict(with_prompt_tokens(data) if p_tuning else data)
 
 
-def available_tasks() -> list[str]:
-    """Names of the tasks that come with the package."""
-    folder = files(__package__) / "tasks"
-    return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
-
-
-def read_task(name: str) -> dict[str, Any]:
-    """The data of a task that comes with the package. Raises a `ValueError` for an unknown name."""
-    if name not in available_tasks():
-        raise ValueError(f"Unknown task {name!r}: there are {available_tasks()}. Or give a pattern and a verbalizer.")
-    return json.loads((files(__package__) / "tasks" / f"{name}.json").read_text(encoding="utf-8"))
-
-
-__all__ = ["PatternVerbalizer", "available_tasks", "read_task"]
+__all__ = ["PatternVerbalizer"]

@@ -88,6 +88,60 @@ def test_bias_makes_a_text_without_content_uniform():
     np.testing.assert_allclose(found, [[1 / 3, 1 / 3, 0, 1 / 3]], rtol=1e-12)
 
 
+class TestChoicesWithoutATask:
+    SCORES = np.log([[0.6, 0.4, 0.5], [0.2, 0.8, 1.0]])
+    REFERENCES = np.log([[0.2, 0.8, 1.0], [0.6, 0.4, 1.0]])  # normalized: (0.1, 0.4, 0.5) and (0.3, 0.2, 0.5)
+
+    @pytest.mark.parametrize(
+        ("calibration", "texts"),
+        [
+            (Calibration(), []),
+            (Calibration("contextual"), ["N/A [MASK]", "[MASK]"]),
+            (Calibration("contextual", ("So so.",)), ["So so. [MASK]"]),
+            (Calibration("pmi", domain_premise="The topic is [MASK]."), ["The topic is [MASK]."]),
+        ],
+    )
+    def test_reference_texts(self, calibration, texts):
+        assert calibration.reference_texts() == texts
+        assert all(text.count("[MASK]") == 1 for text in texts)
+
+    def test_contextual_by_hand(self):
+        found = Calibration("contextual").probabilities(self.SCORES, self.REFERENCES)
+        weights = np.array([[0.6, 0.4, 0.5], [0.2, 0.8, 1.0]]) / [0.2, 0.3, 0.5]  # the means of the references
+        np.testing.assert_allclose(found, weights / weights.sum(1, keepdims=True))
+
+    def test_pmi_and_temperature_by_hand(self):
+        found = Calibration("pmi", domain_premise="x", temperature=2.0).probabilities(self.SCORES, self.REFERENCES[:1])
+        weights = np.sqrt(np.array([[3.0, 0.5, 0.5], [1.0, 1.0, 1.0]]))
+        np.testing.assert_allclose(found, weights / weights.sum(1, keepdims=True))
+
+    def test_every_row_has_choices_of_its_own(self):
+        calibration = Calibration("contextual", temperature=0.7)
+        scores = np.where([[True, True, False], [True, True, True]], self.SCORES, -np.inf)
+        references = np.stack([self.REFERENCES[::-1] * 2, self.REFERENCES])
+        references[0, :, 2] = -np.inf
+        found = calibration.probabilities(scores, references)
+        first = calibration.probabilities(scores[:1, :2], references[0, :, :2])
+        np.testing.assert_allclose(found[0], [*first[0], 0.0])
+        np.testing.assert_allclose(found[1:], calibration.probabilities(scores[1:], references[1]))
+        np.testing.assert_allclose(found.sum(1), 1)
+
+    def test_without_a_method(self):
+        np.testing.assert_allclose(Calibration().probabilities(self.SCORES), softmax(self.SCORES))
+        np.testing.assert_array_equal(Calibration().bias(self.SCORES), np.zeros(3))
+
+    def test_errors(self):
+        calibration = Calibration("contextual")
+        with pytest.raises(ValueError, match="needs references"):
+            calibration.probabilities(self.SCORES)
+        with pytest.raises(ValueError, match=r"references has shape \(2, 2\), scores \(2, 3\)"):
+            calibration.probabilities(self.SCORES, self.REFERENCES[:, :2])
+        with pytest.raises(ValueError, match="expected one row, for the domain premise"):
+            Calibration("pmi", domain_premise="x").bias(self.REFERENCES)
+        with pytest.raises(ValueError, match="every text without content holds a blank"):
+            Calibration("contextual", ("[MASK]",)).reference_texts()
+
+
 @pytest.mark.parametrize(
     "calibration",
     [

@@ -1,6 +1,7 @@
 """Cloze tasks as classifiers: scores against one forward per choice, calibration against its definition, what is saved."""
 
 import pickle
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from modeling_glm import (
     PatternVerbalizer,
     expected_calibration_error,
 )
-from modeling_glm.cloze.calibration import read_fields
 from tests.support.models import make_model
 
 PATTERN = "{text|shorten} It was [MASK]."
@@ -194,7 +194,7 @@ class TestContextualCalibration:
         for _ in range(2):
             classifier.predict([{"a": "Paris", "b": "Rome"}])
         assert rows == [1, 2, 1]
-        assert read_fields(task) == {"a", "b"}
+        assert task.fields == {"a", "b"}
         # The derived field is replaced as a whole.
         np.testing.assert_allclose(
             classifier.calibrate("contextual", content_free=("N/A",)).predict_proba(
@@ -299,18 +299,41 @@ class TestTemperature:
 
 
 class TestWhatIsKept:
-    def test_only_calibrating_writes_to_the_tokenizer(self, parts):
+    def test_nothing_is_written_to_what_was_given(self, parts):
         model, tokenizer = parts
-        classifier = ClozeClassifier(model, tokenizer, labelled())
-        classifier.predict(EXAMPLES)
-        assert tokenizer.cloze is None
+        task = labelled()
+        classifier, other = (ClozeClassifier(model, tokenizer, task) for _ in range(2))
+        before = other.predict_proba(EXAMPLES)
         classifier.calibrate("contextual", content_free=("N/A",))
-        assert tokenizer.cloze["calibration"]["content_free"] == ["N/A"]
-        assert classifier.task.calibration == tokenizer.cloze["calibration"]
-        ClozeClassifier(model, tokenizer, PatternVerbalizer(*CHOICES))
-        assert tokenizer.cloze == classifier.task.to_dict()
+        classifier.fit_temperature(EXAMPLES)
+        assert tokenizer.cloze is None
+        assert task.to_dict() == labelled().to_dict()
+        assert other.task is task
+        assert other.calibration == Calibration()
+        np.testing.assert_array_equal(other.predict_proba(EXAMPLES), before)
+        assert classifier.task.calibration == classifier.calibration.to_dict()
+        assert classifier.task.calibration["content_free"] == ["N/A"]
         classifier.calibrate(None)
-        assert tokenizer.cloze == labelled().to_dict()
+        assert classifier.task.to_dict() == labelled().to_dict()
+
+    def test_calibration_is_one_value(self, parts):
+        classifier = ClozeClassifier(*parts, labelled())
+        for calibration in (
+            Calibration("contextual", ("N/A",), temperature=2.0),
+            Calibration("pmi", domain_premise=PREMISE),
+            Calibration(),
+        ):
+            expected = ClozeClassifier(*parts, labelled(), calibration=calibration)
+            classifier.calibrate(calibration)
+            assert classifier.calibration is calibration
+            np.testing.assert_array_equal(classifier.predict_proba(EXAMPLES), expected.predict_proba(EXAMPLES))
+            copied = pickle.loads(pickle.dumps(classifier))
+            assert copied.calibration == calibration
+            np.testing.assert_array_equal(copied.predict_proba(EXAMPLES), expected.predict_proba(EXAMPLES))
+        with pytest.raises(AttributeError):
+            classifier.calibration = Calibration()
+        with pytest.raises(FrozenInstanceError):
+            classifier.calibration.temperature = 2.0
 
     @pytest.mark.parametrize("method", ["contextual", "pmi"])
     def test_a_saved_classifier_gives_the_same_probabilities(self, parts, method, tmp_path):
@@ -319,7 +342,7 @@ class TestWhatIsKept:
         classifier.calibrate(method, domain_premise=PREMISE if method == "pmi" else None)
         classifier.fit_temperature(EXAMPLES)
         model.save_pretrained(tmp_path)
-        tokenizer.save_pretrained(tmp_path)
+        classifier.task.attach(tokenizer).save_pretrained(tmp_path)
         loaded = ClozeClassifier(
             GLMForMultipleChoice.from_pretrained(tmp_path), GLMTokenizer.from_pretrained(tmp_path)
         )

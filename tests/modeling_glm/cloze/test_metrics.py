@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from modeling_glm.cloze.metrics import SUBMISSION_FILES, SUBMITTED_LABELS, compute_metrics, write_submission
-from modeling_glm.tokenization.cloze.task import available_tasks, read_task
+from modeling_glm.tokenization.cloze.published import available_tasks, read_task
 
 ENTAILMENT = ["entailment", "not_entailment"]
 MULTIRC = [

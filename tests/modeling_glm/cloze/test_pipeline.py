@@ -17,7 +17,7 @@ from modeling_glm import (
     PatternVerbalizer,
 )
 from modeling_glm.registration import register
-from tests.support.models import make_model
+from tests.support.models import make_model, randomise
 
 TASK = PatternVerbalizer(
     "{text|shorten} It was [MASK].", {"good": ["lazy", "quick fox"], "bad": "capital", "odd": "dog"}
@@ -43,15 +43,13 @@ def parts(tokenizer):
 
 def make(parts, task: PatternVerbalizer | None = None, **settings) -> ClozeClassificationPipeline:
     model, tokenizer = parts
-    tokenizer = pickle.loads(pickle.dumps(tokenizer))
-    tokenizer.cloze = task and task.to_dict()
+    if task is not None:
+        tokenizer = task.attach(tokenizer)
     return pipeline("cloze-classification", model=model, tokenizer=tokenizer, device="cpu", **settings)
 
 
 def expected(parts, task: PatternVerbalizer, examples, calibration: Calibration | None = None) -> np.ndarray:
-    classifier = ClozeClassifier(*parts, task)
-    classifier.calibration = calibration or Calibration()
-    return classifier.predict_proba(examples)
+    return ClozeClassifier(*parts, task, calibration=calibration or Calibration()).predict_proba(examples)
 
 
 def table(answers: list[list[dict]], labels: list[str]) -> np.ndarray:
@@ -69,9 +67,8 @@ class TestOwnTask:
         language_model = make_model(GLMForConditionalGeneration, **model.config.to_diff_dict())
         language_model.load_state_dict(model.state_dict())
         language_model.save_pretrained(tmp_path)
-        tokenizer = pickle.loads(pickle.dumps(tokenizer))
-        ClozeClassifier(model, tokenizer, PatternVerbalizer.from_dict(TASK.to_dict())).calibrate("contextual")
-        tokenizer.save_pretrained(tmp_path)
+        classifier = ClozeClassifier(model, tokenizer, TASK).calibrate("contextual")
+        classifier.task.attach(tokenizer).save_pretrained(tmp_path)
         loaded = pipeline("cloze-classification", model=str(tmp_path), device="cpu")
         assert type(loaded) is ClozeClassificationPipeline
         assert type(loaded.model) is GLMForMultipleChoice
@@ -151,12 +148,35 @@ class TestBatches:
             lambda module, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True
         )
         classifier(TEXTS * 10)
-        assert rows == [40, 10]
-        rows.clear()
-        for _ in range(3):  # what the calibration needs is measured once
-            classifier(TEXTS[0], calibration="contextual")
         hook.remove()
+        assert rows == [40, 10]
+
+    def test_own_calibration_is_measured_once(self, parts):
+        classifier = make(parts, TASK, calibration="contextual")
+        rows = []
+        hook = classifier.model.register_forward_pre_hook(
+            lambda module, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True
+        )
+        for top_k in (1, None, 2):
+            classifier(TEXTS[0], top_k=top_k)
         assert rows == [1, 3, 1, 1]
+        rows.clear()
+        for _ in range(2):
+            classifier(TEXTS[0], temperature=2.0)  # another question
+        hook.remove()
+        assert rows == [1, 3, 1, 3]
+
+    def test_calls_leave_nothing_behind(self, parts):
+        """A call measures its calibration with the model as it is, whatever the call before asked."""
+        model, tokenizer = parts
+        changed = make_model(GLMForMultipleChoice, **model.config.to_diff_dict())
+        classifier = make((changed, tokenizer))
+        asked = {"candidate_labels": LABELS, "calibration": "contextual"}
+        kept = {**vars(classifier), "call_count": 1}  # the library counts calls
+        classifier(TEXTS[0], **asked)
+        assert vars(classifier) == kept
+        randomise(changed, seed=1)
+        assert classifier(TEXTS[0], **asked) == make((changed, tokenizer))(TEXTS[0], **asked)
 
     def test_choices_are_called_by_their_texts(self, parts):
         found = make(parts, CHOICES)(QUESTIONS, batch_size=3, top_k=None)
@@ -295,15 +315,15 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({}, "There is no task, the tokenizer has none: give pattern= and words"),
+            ({}, "There is no task: the tokenizer carries none. Give pattern= and words"),
             ({"pattern": "{text} It was."}, "has no words: give verbalizer= or candidate_labels="),
             ({"pattern": "{text} It was.", "candidate_labels": LABELS}, "has 0 blanks"),
             ({"pattern": "{text} [MASK] [MASK]", "candidate_labels": LABELS}, "has 2 blanks"),
             ({"pattern": "{a} [MASK]", "verbalizer": {"x": "x", "y": "y"}, "candidate_labels": LABELS}, "Give either verb"),
             ({"pattern": "{text} [MASK]", "hypothesis_template": "{}"}, "Give either pattern= or hypothesis_template="),
             ({"pattern": TASK, "candidate_labels": LABELS}, "a task with words of its own"),
-            ({"verbalizer": {"x": "x", "y": "y"}}, "verbalizer= says nothing without pattern="),
-            ({"hypothesis_template": "It is {}."}, "hypothesis_template= says nothing without candidate_labels="),
+            ({"verbalizer": {"x": "x", "y": "y"}}, "verbalizer= needs pattern=: give both"),
+            ({"hypothesis_template": "It is {}."}, "hypothesis_template= needs candidate_labels=: give both"),
             ({"candidate_labels": []}, r"candidate_labels=\[\] is empty"),
             ({"candidate_labels": " , "}, "is empty: expected at least two labels"),
             ({"candidate_labels": ["x", "x"]}, "has a label twice"),

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
+from modeling_glm.tokenization.cloze.published import available_tasks, read_task
 from modeling_glm.tokenization.cloze.rows import PREPROCESSORS, example_from_row
 from modeling_glm.tokenization.cloze.superglue import read_superglue
-from modeling_glm.tokenization.cloze.task import PatternVerbalizer, available_tasks, read_task
+from modeling_glm.tokenization.cloze.task import PatternVerbalizer
 from tests.support.original_files import read_golden
 
 GOLDEN = json.loads(read_golden("superglue/patterns.json"))

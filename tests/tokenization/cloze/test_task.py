@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from modeling_glm import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
-from modeling_glm.tokenization.cloze.encoding import _shorten
-from modeling_glm.tokenization.cloze.syntax import Field, Soft, parse
+from modeling_glm.tokenization.cloze.encoding import shorten
+from modeling_glm.tokenization.cloze.syntax import FieldElement, SoftElement, parse
 
 NLI = PatternVerbalizer(
     "{premise|shorten}? [MASK], {hypothesis|bare|shorten}", {"yes": "true", "no": ["false", "not true"]}
@@ -28,7 +28,7 @@ def ids_of(tokenizer: GLMTokenizer, text: str) -> list[int]:
 
 def test_elements_of_a_pattern():
     elements = parse("{{a}} {soft:2}{word|bare|lower_first|inline} b")
-    assert elements == ["{a} ", Soft(2), Field("word", ("bare", "lower_first"), inline=True), " b"]
+    assert elements == ["{a} ", SoftElement(2), FieldElement("word", ("bare", "lower_first"), inline=True), " b"]
 
 
 @pytest.mark.parametrize(
@@ -145,9 +145,9 @@ def test_shortening(pieces, excess, truncation):
     encoded = [list(range(length)) for length in lengths]
     if excess > sum(length for length, allowed in pieces if allowed):
         with pytest.raises(ValueError, match=f"{excess} are too many"):
-            _shorten(encoded, may, excess, truncation, "p")
+            shorten(encoded, may, excess, truncation, "p")
         return
-    _shorten(encoded, may, excess, truncation, "p")
+    shorten(encoded, may, excess, truncation, "p")
     assert [len(ids) for ids in encoded] == naive_shortening(lengths, may, excess, truncation)
     assert all(ids == list(range(len(ids))) for ids in encoded)  # the beginnings stay
 
@@ -279,12 +279,14 @@ def test_saved_and_loaded(tmp_path, tokenizer):
         PatternVerbalizer.from_pretrained(tmp_path)
 
 
-def test_a_tokenizer_carries_the_task_of_its_collator(tmp_path, tokenizer):
-    tokenizer = pickle.loads(pickle.dumps(tokenizer))
+def test_a_tokenizer_carries_the_task_that_is_attached(tmp_path, tokenizer):
+    carrier = FULL.attach(tokenizer)
+    assert tokenizer.cloze is None
+    assert type(carrier) is type(tokenizer)
+    assert carrier("The dog [MASK].").input_ids == tokenizer("The dog [MASK].").input_ids
     tokenizer.save_pretrained(tmp_path / "before")
     assert not (tmp_path / "before" / "cloze.json").exists()
-    DataCollatorForCloze(tokenizer, FULL)
-    saved = tokenizer.save_pretrained(tmp_path / "after")
+    saved = carrier.save_pretrained(tmp_path / "after")
     assert any(str(path).endswith("cloze.json") for path in saved)
     loaded = AutoTokenizer.from_pretrained(tmp_path / "after")
     assert PatternVerbalizer.from_dict(loaded.cloze).to_dict() == FULL.to_dict()

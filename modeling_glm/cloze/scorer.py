@@ -1,0 +1,109 @@
+"""Score the choices of cloze questions with a model, in batches of similar length."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from ..modeling_glm import GLMForMultipleChoice
+from ..tokenization import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
+from ..utils.inference import evaluation_mode, is_a, unwrap
+
+Encoded = dict[str, Any]
+
+
+class ChoiceScorer:
+    """
+    Score the choices of encoded examples.
+
+    Args:
+        model: A `GLMForMultipleChoice` on any device. It runs in eval mode and then returns to its own mode.
+        tokenizer: A `GLMTokenizer`.
+        task: The patterns and words.
+        max_length: Most tokens of a context together with the longest choice behind it. None means all that the model's
+            position table and the tokenizer's `model_max_length` allow.
+        batch_size: Number of examples of a forward pass.
+
+    Raises:
+        ValueError: For a model of another class, patterns that do not go together, and a `batch_size` below 1.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: GLMTokenizer,
+        task: PatternVerbalizer,
+        *,
+        max_length: int | None = None,
+        batch_size: int = 32,
+    ):
+        check_model(model)
+        if batch_size < 1:
+            raise ValueError(f"batch_size={batch_size}: expected at least 1.")
+        self.model = model
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        self.collate = DataCollatorForCloze(tokenizer, task)
+        longest = model.config.max_position_embeddings
+        self.max_length = min(longest, self.collate.max_length or longest) if max_length is None else max_length
+
+    def encode(self, task: PatternVerbalizer, example: Mapping[str, Any], number: int | None = None) -> Encoded:
+        """
+        Compute the ids of an example, without its label.
+
+        Args:
+            task: The patterns and words to ask with.
+            example: Its fields.
+            number: How a `ValueError` calls the example.
+        """
+        # Labels are not needed here, and in test sets they may be -1, which is none of the task's.
+        hidden = {pattern.label_field for pattern in task.patterns} - task.fields
+        shown = {name: value for name, value in example.items() if name not in hidden}
+        try:
+            encoded = task.encode(shown, self.tokenizer, self.max_length)
+        except ValueError as error:
+            if number is None:
+                raise
+            raise ValueError(f"Example {number}: {error}") from error
+        return {"input_ids": encoded["input_ids"], "choice_ids": encoded["choice_ids"]}
+
+    def score(self, encoded: Sequence[Encoded], classes: int, batch_size: int | None = None) -> np.ndarray:
+        """
+        Compute the log-probability of every choice.
+
+        Args:
+            encoded: What `encode` returned.
+            classes: Number of columns if there are no examples.
+            batch_size: Another number of examples of a forward pass.
+
+        Returns:
+            (examples, classes) fp32, -inf for a choice that an example does not have.
+        """
+        classes = max((len(row["choice_ids"][0]) for row in encoded), default=classes)
+        scores = np.full((len(encoded), classes), -np.inf, dtype=np.float32)
+        order = sorted(range(len(encoded)), key=lambda number: _cost(encoded[number]), reverse=True)
+        batch_size = batch_size or self.batch_size
+        with evaluation_mode(self.model):
+            for start in range(0, len(order), batch_size):
+                numbers = order[start : start + batch_size]
+                batch = self.collate([encoded[number] for number in numbers])
+                logits = self.model(**{name: tensor.to(self.model.device) for name, tensor in batch.items()}).logits
+                scores[numbers, : logits.shape[1]] = logits.float().cpu().numpy()
+        return scores
+
+
+def check_model(model: torch.nn.Module):
+    """Raise a `ValueError` for a model that scores no choices. PEFT's wrappers and code from the hub are accepted."""
+    if not is_a(model, GLMForMultipleChoice.__name__):
+        raise ValueError(
+            f"The model is a {type(unwrap(model)).__name__}: expected a GLMForMultipleChoice. It has the weights of a "
+            "GLMForConditionalGeneration, so GLMForMultipleChoice.from_pretrained(folder) loads the same folders."
+        )
+
+
+def _cost(encoded: Encoded) -> int:
+    """Estimate the number of tokens of an example: its longest context and all of its choices."""
+    choices = (len(word) for words in encoded["choice_ids"][0] for word in words)
+    return max(map(len, encoded["input_ids"])) + sum(choices)
