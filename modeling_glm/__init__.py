@@ -10,6 +10,7 @@ from .cloze.classifier import ClozeClassifier
 from .cloze.pipeline import ClozeClassificationPipeline
 from .cloze.soft_prompts import add_soft_tokens
 from .configuration_glm import GLMConfig
+from .filling.choose import Choice, choose
 from .filling.constraints import BlankConstraint
 from .filling.fill import fill_blanks
 from .filling.pipeline import BlankInfillingPipeline
@@ -42,6 +43,7 @@ __all__ = [
     "BlankIteratorStreamer",
     "BlankStreamer",
     "Calibration",
+    "Choice",
     "ClozeClassificationPipeline",
     "ClozeClassifier",
     "Conversion",
@@ -61,6 +63,7 @@ __all__ = [
     "PatternVerbalizer",
     "StreamedAnswer",
     "add_soft_tokens",
+    "choose",
     "compute_attention_layout",
     "convert_checkpoint",
     "expected_calibration_error",

@@ -1,6 +1,7 @@
 """What `generate` needs to fill blanks: all of every row, from left to right, whatever their number and length."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -127,6 +128,8 @@ class GLMGenerationMixin(GenerationMixin):
             position_ids: (batch, 2, seq) as the originals' tokenizers build them. Then one piece is decoded at the
                 positions given, and blanks are not looked for; every row must hold its start of piece, and end without
                 padding. `generation_attention_mask` (batch, 1, seq, seq) is used with them.
+            score_observers (sequence of `LogitsProcessor`, *optional*): Called at every step with the model's own scores,
+                before any processor changes them.
             labels: Ignored, but marks the batch as one of training: its gold Part B is cut off before filling.
 
         Raises:
@@ -213,6 +216,7 @@ class GLMGenerationMixin(GenerationMixin):
         generation_position_ids: torch.Tensor | None = None,
         generation_attention_mask: torch.Tensor | None = None,
         piece_limit: int | None = None,
+        score_observers: Sequence[LogitsProcessor] = (),  # for the processors alone
         **kwargs: Any,
     ) -> dict[str, Any]:
         length = input_ids.shape[1]
@@ -292,17 +296,20 @@ class GLMGenerationMixin(GenerationMixin):
     ) -> LogitsProcessorList:
         processors = super()._get_logits_processor(generation_config, *args, model_kwargs=model_kwargs, **kwargs)
         model_kwargs = model_kwargs or {}
+        observers = model_kwargs.get("score_observers") or ()
         if model_kwargs.get("generation_position_ids") is not None:
-            return processors
+            return LogitsProcessorList([*observers, *processors])
         merge = bool(generation_config.do_sample or generation_config.num_beams > 1)
         ends = self._end_token_ids(generation_config.eos_token_id)
-        # First, so that all others see the scores that count; the limit last, so that none of them undoes it.
-        processors.insert(0, NextBlankLogitsProcessor(self.config, ends, merge))
         limit = self._piece_limit(model_kwargs.get("piece_limit"))
-        processors.append(MaxPieceLengthLogitsProcessor(self.config, limit))
-        # Before even that what only looks at the scores of the model.
-        processors.sort(key=lambda processor: not getattr(processor, "reads_model_scores", False))
-        return processors
+        return LogitsProcessorList(
+            [
+                *observers,
+                NextBlankLogitsProcessor(self.config, ends, merge),  # so that the library's see the scores that count
+                *processors,
+                MaxPieceLengthLogitsProcessor(self.config, limit),  # last, so that nothing undoes it
+            ]
+        )
 
     def _end_token_ids(self, chosen: int | list[int] | None) -> list[int]:
         return end_token_ids(self.config, chosen)

@@ -1,86 +1,99 @@
-"""Filling blanks in the order of the model's confidence, not from left to right."""
+"""Fill blanks in the order of the model's confidence instead of from left to right."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
 
-import torch
-from torch.nn import functional as F
 from transformers import LogitsProcessorList
 
 from ..generation_glm import end_token_ids
-from .constraints import BlankConstraintLogitsProcessor
-from .jobs import Job, pad_left
-from .scoring import Candidates, score_pieces
+from ..modeling_glm import GLMForConditionalGeneration
+from .jobs import Job
+from .piece_layout import PieceLayout, pad_layouts
+from .processors import BlankConstraintLogitsProcessor
+from .results import ScoredCandidate
+from .scoring import Candidates, score_candidates
+from .settings import FillingSettings
 
-Piece = list[int]
+Piece = tuple[int, ...]
 
 
-def fill_confident_first(model: Any, jobs: Sequence[Job], generate_kwargs: dict[str, Any]) -> list[Candidates]:
+@dataclass
+class _State:
+    """Hold what was kept for a text so far: blanks in the order in which they were filled, and their pieces."""
+
+    job: Job
+    order: list[int] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
+
+    def open_blanks(self) -> list[int]:
+        return [blank for blank in range(len(self.job.blanks)) if blank not in self.order]
+
+    def candidates(self, *added: tuple[int, Piece]) -> Candidates:
+        """Build the candidate of the kept pieces and of further ones behind them."""
+        return Candidates(
+            context=self.job.context,
+            order=[*self.order, *(blank for blank, _ in added)],
+            pieces=[[*self.pieces, *(piece for _, piece in added)]],
+        )
+
+
+def fill_confident_first(
+    model: GLMForConditionalGeneration, jobs: Sequence[Job], settings: FillingSettings
+) -> list[list[ScoredCandidate]]:
     """
-    Fills every text in rounds. In each round every open blank is filled greedily as the next one; the answer with the
-    best log-probability per token is kept, and stands in sight of those that come after it. A piece keeps the positions
-    of its blank, so that the model reads what it reads in pretraining, where the pieces are shuffled (paper section 2.1).
+    Fill every text in rounds.
+
+    In each round the model fills every open blank greedily as the next one. The answer with the best log-probability per
+    token is kept, and the others are filled again behind it. A piece keeps the positions of its blank, so the model
+    reads what it reads in pretraining, where the pieces are shuffled (paper section 2.1).
 
     Returns:
-        For every text its pieces in the order in which they were kept.
+        For every text one candidate, with its blanks in the order in which they were kept.
     """
-    orders: list[list[int]] = [[] for _ in jobs]
-    kept: list[list[Piece]] = [[] for _ in jobs]
-    while asked := [
-        (text, blank) for text, job in enumerate(jobs) for blank in range(len(job.blanks)) if blank not in orders[text]
-    ]:
-        pieces = _fill_next(model, jobs, orders, kept, asked, generate_kwargs)
-        tried = [
-            Candidates(context=jobs[text].context, order=[*orders[text], blank], pieces=[[*kept[text], piece]])
-            for (text, blank), piece in zip(asked, pieces, strict=True)
+    states = [_State(job) for job in jobs]
+    while asked := [(state, blank) for state in states for blank in state.open_blanks()]:
+        pieces = _fill_next(model, asked, settings)
+        tried = [state.candidates((blank, piece)) for (state, blank), piece in zip(asked, pieces, strict=True)]
+        # One row for each try, as in the greedy search: batch_size limits the texts.
+        means = [
+            sum(last.log_probs) / len(last.log_probs)
+            for (candidate,) in score_candidates(model, tried, len(tried))
+            for last in [candidate.pieces[-1]]
         ]
-        means = [sum(scores[-1]) / len(scores[-1]) for (scores,) in score_pieces(model, tried, len(tried))]
-        for text in dict.fromkeys(text for text, _ in asked):
-            best = max((n for n, (other, _) in enumerate(asked) if other == text), key=means.__getitem__)
-            orders[text].append(asked[best][1])
-            kept[text].append(pieces[best])
-    return [
-        Candidates(context=job.context, order=order, pieces=[pieces])
-        for job, order, pieces in zip(jobs, orders, kept, strict=True)
-    ]
+        for state in states:
+            rows = [row for row, (other, _) in enumerate(asked) if other is state]
+            if rows:
+                best = max(rows, key=means.__getitem__)
+                state.order.append(asked[best][1])
+                state.pieces.append(pieces[best])
+    return score_candidates(model, [state.candidates() for state in states], settings.batch_size)
 
 
 def _fill_next(
-    model: Any,
-    jobs: Sequence[Job],
-    orders: Sequence[list[int]],
-    kept: Sequence[list[Piece]],
-    asked: Sequence[tuple[int, int]],
-    generate_kwargs: dict[str, Any],
+    model: GLMForConditionalGeneration, asked: Sequence[tuple[_State, int]], settings: FillingSettings
 ) -> list[Piece]:
-    """The greedy piece of every open blank, behind the pieces that were kept for its text."""
+    """Fill each open blank greedily, behind the pieces that were kept for its text."""
     ends = end_token_ids(model.config)
-    rows = [_lay_out(jobs[text].context, [*orders[text], blank], kept[text], model.config) for text, blank in asked]
-    input_ids, attention_mask = pad_left(model, [ids for ids, _ in rows])
-    width = input_ids.shape[1]
-    position_ids = torch.stack([F.pad(positions, (width - positions.shape[1], 0)) for _, positions in rows])
-    rules = [[jobs[text].rules[blank]] for text, blank in asked]
+    inputs = pad_layouts([_lay_out(model, state, blank) for state, blank in asked], model._padding_id(), model.device)
+    rules = [[state.job.rules[blank]] for state, blank in asked]
     sequences = model.generate(
-        input_ids,
-        attention_mask=attention_mask,
-        position_ids=position_ids.to(model.device),
+        inputs.input_ids,
+        attention_mask=inputs.attention_mask,
+        position_ids=inputs.position_ids,
         logits_processor=LogitsProcessorList([BlankConstraintLogitsProcessor(model.config, ends, rules)]),
         max_new_tokens=max(rule.longest for (rule,) in rules) + 1,
         eos_token_id=ends,
-        **generate_kwargs,
+        do_sample=False,
+        num_beams=1,
+        **settings.generate_kwargs,
     )
-    new = sequences[:, width:].tolist()
-    return [ids[: next(place for place, token_id in enumerate(ids) if token_id in ends)] for ids in new]
+    new = sequences[:, inputs.input_ids.shape[1] :].tolist()
+    return [tuple(ids[: next(place for place, token_id in enumerate(ids) if token_id in ends)]) for ids in new]
 
 
-def _lay_out(
-    context: Sequence[int], order: Sequence[int], pieces: Sequence[Piece], config: Any
-) -> tuple[list[int], torch.Tensor]:
-    """The ids of a text, its pieces and the start of the next, and their positions (2, seq)."""
-    blanks = [place for place, token_id in enumerate(context) if token_id in config.mask_token_ids]
-    ids, row0, row1 = list(context), list(range(len(context))), [0] * len(context)
-    for blank, piece in zip(order, [*pieces, []], strict=True):
-        ids += [config.sop_token_id, *piece]
-        row0 += [blanks[blank]] * (len(piece) + 1)
-        row1 += range(1, len(piece) + 2)
-    return ids, torch.tensor([row0, row1])
+def _lay_out(model: GLMForConditionalGeneration, state: _State, blank: int) -> PieceLayout:
+    """Lay out a text, the pieces kept for it, and the start of the piece for `blank`."""
+    layout = PieceLayout(state.job.context, model.config)
+    for filled, piece in zip([*state.order, blank], [*state.pieces, ()], strict=True):
+        layout.append(filled, [layout.sop_token_id, *piece])
+    return layout

@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 import torch
-from transformers import LogitsProcessor
 
-from ..configuration_glm import GLMConfig
 from ..tokenization import GLMTokenizer
 from .automata import (
     AnswerAutomaton,
@@ -142,38 +140,3 @@ class BlankRules:
     def may_end(self, prefix: Prefix) -> bool:
         """Whether the answer may end here."""
         return all(automaton.may_end(prefix) for automaton in self._automata)
-
-
-class BlankConstraintLogitsProcessor(LogitsProcessor):
-    """
-    Leaves every answer what the rules of its blank allow, and all else no probability. In beams, whose scores are
-    log-probabilities, nothing is given back to what is left: they find what is most likely for the model itself.
-
-    Args:
-        config: Gives the ids of the start and of the end of a piece.
-        end_token_ids: What ends the last piece.
-        rules: For every text the rules of its blanks in the order in which they are filled, or of the running one alone.
-            Rows of beams or samples of a text stand together.
-    """
-
-    def __init__(self, config: GLMConfig, end_token_ids: list[int], rules: Sequence[Sequence[BlankRules]]):
-        self.sop_token_id = config.sop_token_id
-        self.end_token_ids = end_token_ids
-        self.rules = rules
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        allowed = torch.zeros(scores.shape, dtype=torch.bool)
-        rows_of_text = input_ids.shape[0] // len(self.rules)
-        for row, ids in enumerate(input_ids.tolist()):
-            rules = self.rules[row // rows_of_text]
-            starts = [place for place, token_id in enumerate(ids) if token_id == self.sop_token_id]
-            piece = tuple(ids[starts[-1] + 1 :])
-            if any(token_id in self.end_token_ids for token_id in piece):  # what stands behind the end is padding
-                allowed[row] = True
-                continue
-            rule = rules[min(len(starts), len(rules)) - 1]
-            allowed[row] = rule.allowed(piece)
-            ends = self.end_token_ids if len(starts) >= len(rules) else [self.sop_token_id]
-            # Where nothing can follow the answer ends, right or wrong: what is wrong is thrown away afterwards.
-            allowed[row, ends] = rule.may_end(piece) or not bool(allowed[row].any())
-        return scores.masked_fill(~allowed.to(scores.device), -torch.inf)

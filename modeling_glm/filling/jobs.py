@@ -1,31 +1,31 @@
-"""Texts on their way to being filled: with what the answers may be, and in batches."""
+"""Prepare texts for filling: apply given answers, attach constraints, make batches."""
 
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-import torch
-
+from ..configuration_glm import GLMConfig
 from ..tokenization import GLMTokenizer
 from .automata import Automata
 from .constraints import BlankConstraint, BlankRules
+from .settings import FillingSettings, longest_possible_answer
 
-# Closed sets with at most so many combinations are ranked exactly, larger ones searched by beams.
+# Closed sets with at most this many combinations are all scored. Larger ones are searched with beams.
 MAX_EXACT = 512
-Constraints = BlankConstraint | Sequence[BlankConstraint | None] | Sequence[Sequence[BlankConstraint | None] | None]
+OfText = Sequence[BlankConstraint | None]
+Constraints = BlankConstraint | OfText | Sequence[OfText | BlankConstraint | None]
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """
-    A text on its way to being filled.
+    Hold a text with what a search must know about it.
 
     Attributes:
-        number: Its place among the texts.
-        text: As it was given.
-        given: The answers of blanks that were given, by the number of the blank.
+        number: The place of the text in the caller's list.
+        text: The text as the caller wrote it.
+        given: The given answers, by the number of the blank.
         blanks: The numbers of the other blanks, which the model fills.
         context: The ids of the text with the given answers in it.
         rules: What the answers of `blanks` may be.
@@ -36,66 +36,61 @@ class Job:
     given: dict[int, str]
     blanks: list[int]
     context: list[int]
-    rules: list[BlankRules] = field(default_factory=list)
+    rules: list[BlankRules]
 
     @property
     def is_closed(self) -> bool:
-        """Whether the fillings can be listed: few combinations of closed sets."""
+        """Whether the closed sets of the blanks have few enough combinations to score all of them."""
         return math.prod(math.inf if rule.choices is None else len(rule.choices) for rule in self.rules) <= MAX_EXACT
 
     def is_generated(self, do_sample: bool) -> bool:
-        """Whether answers have to be searched or drawn, not only listed and scored."""
+        """Whether answers are searched or drawn, and not only listed and scored."""
         return bool(self.blanks) and (do_sample or not self.is_closed)
 
 
-def spread_constraints(
-    constraints: Constraints | None, numbers_of_blanks: Sequence[int], single: bool
-) -> list[list[BlankConstraint]]:
+def prepare_jobs(
+    tokenizer: GLMTokenizer,
+    config: GLMConfig,
+    texts: Sequence[str],
+    constraints: Sequence[Sequence[BlankConstraint]],
+    settings: FillingSettings,
+) -> list[Job]:
     """
-    Gives every blank of every text its constraint.
+    Prepare all texts.
+
+    Args:
+        tokenizer: The tokenizer of the model.
+        config: The config of the model.
+        texts: The texts.
+        constraints: For every text the constraint of each of its blanks; see `spread_constraints`.
+        settings: The settings of the search.
 
     Raises:
-        ValueError: if there are not as many as blanks or texts.
+        ValueError: If a text is longer than the position table, if a given answer has blanks of its own, or if no answer
+            can fulfil a constraint.
     """
-    free = BlankConstraint()
-    if constraints is None or isinstance(constraints, BlankConstraint):
-        return [[constraints or free] * number for number in numbers_of_blanks]
-    of_texts: list[Any] = list(constraints)
-    if all(entry is None or isinstance(entry, BlankConstraint) for entry in of_texts):
-        of_texts = [of_texts] * len(numbers_of_blanks)  # the same for every text
-    elif single:
-        raise ValueError(
-            "constraints holds lists, but there is one text: expected a constraint or None for every blank."
-        )
-    if len(of_texts) != len(numbers_of_blanks):
-        raise ValueError(f"constraints has {len(of_texts)} lists, but there are {len(numbers_of_blanks)} texts.")
-    rows = []
-    for number, (row, blanks) in enumerate(zip(of_texts, numbers_of_blanks, strict=True)):
-        row = [None] * blanks if row is None else [row] * blanks if isinstance(row, BlankConstraint) else list(row)
-        if len(row) != blanks:
-            raise ValueError(
-                f"Text {number} has {blanks} blanks, but {len(row)} constraints: give None for a free one."
-            )
-        rows.append([entry or free for entry in row])
-    return rows
+    automata = Automata(tokenizer, config.vocab_size)
+    limit = settings.longest_answer(config)
+    return [
+        _prepare(tokenizer, config, automata, number, text, of_text, limit)
+        for number, (text, of_text) in enumerate(zip(texts, constraints, strict=True))
+    ]
 
 
-def prepare_job(
+def _prepare(
     tokenizer: GLMTokenizer,
-    config: Any,
+    config: GLMConfig,
     automata: Automata,
     number: int,
     text: str,
     constraints: Sequence[BlankConstraint],
     limit: int,
-    longest: int,
 ) -> Job:
     given = {blank: wanted.answer for blank, wanted in enumerate(constraints) if wanted.answer is not None}
     blanks = [blank for blank in range(len(constraints)) if blank not in given]
-    asked = tokenizer.fill_some(text, given)
-    context = list(tokenizer(asked)["input_ids"])
-    masks = config.mask_token_ids
-    if sum(token_id in masks for token_id in context) != len(blanks):
+    prompt = tokenizer.fill_some(text, given)
+    context = list(tokenizer(prompt)["input_ids"])
+    if sum(token_id in config.mask_token_ids for token_id in context) != len(blanks):
         raise ValueError(f"The answers given for text {number}, {given}, have blanks of their own.")
     if len(context) > config.max_context_length:
         raise ValueError(
@@ -105,13 +100,55 @@ def prepare_job(
     rules = []
     for place, blank in enumerate(blanks):
         wanted = constraints[blank]
-        most = longest if wanted.choices is not None or wanted.max_new_tokens is not None else limit
-        rules.append(BlankRules(wanted, automata, asked, place, most))
+        has_own_limit = wanted.choices is not None or wanted.max_new_tokens is not None
+        longest = longest_possible_answer(config) if has_own_limit else limit
+        rules.append(BlankRules(wanted, automata, prompt, place, longest))
     return Job(number=number, text=text, given=given, blanks=blanks, context=context, rules=rules)
 
 
+def spread_constraints(
+    constraints: Constraints | None, numbers_of_blanks: Sequence[int], single: bool
+) -> list[list[BlankConstraint]]:
+    """
+    Give every blank of every text its constraint.
+
+    Args:
+        constraints: One constraint for all blanks, a list for the blanks of each text, or a list of such lists.
+        numbers_of_blanks: The number of blanks of every text.
+        single: Whether the caller gave a single text and not a list.
+
+    Raises:
+        ValueError: If the number of constraints is not that of the blanks or texts.
+    """
+    free = BlankConstraint()
+    if constraints is None or isinstance(constraints, BlankConstraint):
+        return [[constraints or free] * number for number in numbers_of_blanks]
+    of_texts = list(constraints)
+    if all(entry is None or isinstance(entry, BlankConstraint) for entry in of_texts):
+        of_texts = [of_texts] * len(numbers_of_blanks)  # type: ignore[list-item]  # the same for every text
+    elif single:
+        raise ValueError(
+            "constraints holds lists, but there is one text: expected a constraint or None for every blank."
+        )
+    if len(of_texts) != len(numbers_of_blanks):
+        raise ValueError(f"constraints has {len(of_texts)} lists, but there are {len(numbers_of_blanks)} texts.")
+    rows = []
+    for number, (entry, blanks) in enumerate(zip(of_texts, numbers_of_blanks, strict=True)):
+        row = [entry] * blanks if entry is None or isinstance(entry, BlankConstraint) else list(entry)
+        if len(row) != blanks:
+            raise ValueError(
+                f"Text {number} has {blanks} blanks, but {len(row)} constraints: give None for a free one."
+            )
+        rows.append([constraint or free for constraint in row])
+    return rows
+
+
 def make_batches(jobs: Sequence[Job], batch_size: int) -> list[list[Job]]:
-    """Texts of similar length together, apart by whether there is anything to fill, and whether it can be listed."""
+    """
+    Put texts of similar length together.
+
+    All texts of a batch have something to fill or none has, and all are closed or none is: one search does for a batch.
+    """
 
     def kind(job: Job) -> tuple[bool, bool]:
         return bool(job.blanks), job.is_closed
@@ -119,11 +156,3 @@ def make_batches(jobs: Sequence[Job], batch_size: int) -> list[list[Job]]:
     ordered = sorted(jobs, key=lambda job: (kind(job), len(job.blanks), len(job.context)))
     groups = [list(group) for _, group in itertools.groupby(ordered, key=kind)]
     return [group[start : start + batch_size] for group in groups for start in range(0, len(group), batch_size)]
-
-
-def pad_left(model: Any, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(batch, seq) ids on the model's device, and which of them are no padding."""
-    width = max(map(len, rows))
-    ids = torch.tensor([[model._padding_id()] * (width - len(row)) + list(row) for row in rows], device=model.device)
-    real = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=model.device)
-    return ids, real

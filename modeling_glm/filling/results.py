@@ -1,7 +1,8 @@
-"""What a text with filled blanks is: its answers, where they stand, and how likely the model finds them."""
+"""Describe filled texts: their answers, where these stand, and how likely the model finds them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..tokenization import GLMTokenizer
 
@@ -9,15 +10,15 @@ from ..tokenization import GLMTokenizer
 @dataclass(frozen=True, kw_only=True)
 class BlankAnswer:
     """
-    The answer of one blank.
+    Hold the answer of one blank.
 
     Attributes:
         text: The answer, without white space around it.
-        start, end: Where it stands in the filled text, in characters.
-        token_ids: Its tokens, without the end of the piece.
-        token_log_probs: Natural logarithms of the probabilities of its tokens, and last that the piece ends behind
-            them; each given the text and all that was filled before. Empty for an answer that was given.
-        given: Whether the caller set it, so that the model only read it.
+        start, end: The place of the answer in the filled text, in characters.
+        token_ids: The tokens of the answer, without the end of the piece.
+        token_log_probs: The natural logarithm of the probability of every token and, last, of the end of the piece. The
+            model reads the text and all that was filled before. Empty for a given answer.
+        given: Whether the caller gave the answer, so that the model only read it.
     """
 
     text: str
@@ -29,19 +30,19 @@ class BlankAnswer:
 
     @property
     def log_prob(self) -> float:
-        """Log-probability of the whole answer, its end included; 0 for one that was given."""
+        """The log-probability of the whole answer with its end, 0 for a given answer."""
         return sum(self.token_log_probs)
 
     @property
     def score(self) -> float:
-        """Log-probability per token, the end counted as one: answers of different lengths compare by it."""
+        """The log-probability per token, where the end counts as one. It compares answers of different lengths."""
         return self.log_prob / max(1, len(self.token_log_probs))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filling:
     """
-    A text whose blanks are all filled.
+    Hold a text whose blanks are all filled.
 
     Attributes:
         text: The filled text.
@@ -53,17 +54,54 @@ class Filling:
 
     @property
     def log_prob(self) -> float:
-        """Joint log-probability of all answers (paper equation 1), those that were given taken for granted."""
+        """The joint log-probability of all answers (paper equation 1), under the condition of the given ones."""
         return sum(answer.log_prob for answer in self.answers)
 
     @property
     def score(self) -> float:
-        """Joint log-probability per token, the end of every answer counted as one."""
-        return self.log_prob / max(1, sum(len(answer.token_log_probs) for answer in self.answers))
+        """The joint log-probability per token, where the end of every answer counts as one."""
+        return self.log_prob / max(1, self.num_scores)
+
+    @property
+    def num_scores(self) -> int:
+        """The number of scored tokens, with the end of every answer."""
+        return sum(len(answer.token_log_probs) for answer in self.answers)
+
+
+class ScoredPiece(NamedTuple):
+    """
+    Hold a piece with the log-probabilities that the model gives it.
+
+    Attributes:
+        token_ids: The tokens of the piece, without start and end.
+        log_probs: The natural logarithm of the probability of every token and, last, of the end of the piece. The last
+            one is missing where the end is not scored.
+    """
+
+    token_ids: tuple[int, ...]
+    log_probs: tuple[float, ...]
+
+    @property
+    def log_prob(self) -> float:
+        """The log-probability of the whole piece."""
+        return sum(self.log_probs)
+
+
+class ScoredCandidate(NamedTuple):
+    """
+    Hold the scored pieces of one way to fill a text.
+
+    Attributes:
+        order: The blanks, numbered from 0, in the order in which the model fills them.
+        pieces: The piece of every blank in that order.
+    """
+
+    order: tuple[int, ...]
+    pieces: tuple[ScoredPiece, ...]
 
 
 def with_space(before: str, answer: str) -> str:
-    """An answer with the space that it begins with where one ends the text before its blank."""
+    """Put a space in front of an answer where the text before its blank ends with white space."""
     return f" {answer}" if answer and before[-1:].isspace() and not answer[:1].isspace() else answer
 
 
@@ -71,8 +109,15 @@ def encode_answers(
     tokenizer: GLMTokenizer, text: str, answers: Sequence[str], blank: int | None = None
 ) -> list[list[int]]:
     """
-    The tokens of the answers of a text's blanks, or of several answers for one of them. An answer begins with the space
-    that stands before its blank, as it does in pretraining, where the mask took the place of both.
+    Encode answers without special tokens.
+
+    An answer begins with the space that stands before its blank. In pretraining too, the mask takes the place of both.
+
+    Args:
+        tokenizer: The tokenizer of the model.
+        text: A text with blanks.
+        answers: One answer for every blank, or several answers for the blank with the number `blank`.
+        blank: The number of a blank, from 0.
     """
     parts = tokenizer.split_at_blanks(text)[:-1]
     before = parts if blank is None else [parts[blank]] * len(answers)
@@ -81,35 +126,37 @@ def encode_answers(
 
 
 def build_filling(
-    tokenizer: GLMTokenizer,
-    text: str,
-    answers: Sequence[str],
-    pieces: Mapping[int, Sequence[int]],
-    scores: Mapping[int, Sequence[float]],
+    tokenizer: GLMTokenizer, text: str, answers: Sequence[str], pieces: Mapping[int, ScoredPiece]
 ) -> Filling:
     """
-    A filling of a text from the answers of its blanks and, by the number of the blank, the tokens and their
-    log-probabilities. Blanks without tokens were given.
+    Build a filling from the answers of all blanks.
+
+    Args:
+        tokenizer: The tokenizer of the model.
+        text: A text with blanks.
+        answers: The answer of every blank.
+        pieces: The scored piece of every blank that the model filled, by the number of the blank. The other answers were
+            given.
     """
     filled, offsets = tokenizer.fill_with_offsets(text, answers)
-    return Filling(
-        text=filled,
-        answers=tuple(
+    built = []
+    for blank, (answer, (start, end)) in enumerate(zip(answers, offsets, strict=True)):
+        piece = pieces.get(blank, ScoredPiece((), ()))
+        built.append(
             BlankAnswer(
                 text=answer,
                 start=start,
                 end=end,
-                token_ids=tuple(pieces.get(blank, ())),
-                token_log_probs=tuple(scores.get(blank, ())),
+                token_ids=piece.token_ids,
+                token_log_probs=piece.log_probs,
                 given=blank not in pieces,
             )
-            for blank, (answer, (start, end)) in enumerate(zip(answers, offsets, strict=True))
-        ),
-    )
+        )
+    return Filling(text=filled, answers=tuple(built))
 
 
 def check_blanks(tokenizer: GLMTokenizer, texts: Sequence[str]) -> list[int]:
-    """How many blanks each text has. Raises a ValueError for a text without one."""
+    """Count the blanks of every text. Raises a `ValueError` for a text without one."""
     counts = [len(tokenizer.split_at_blanks(text)) - 1 for text in texts]
     for number, (text, count) in enumerate(zip(texts, counts, strict=True)):
         if count == 0:

@@ -1,31 +1,40 @@
-"""Exact log-probabilities of given answers, many for one text in one forward pass."""
+"""Score given answers exactly, many for one text in one forward pass."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import NamedTuple, cast
 
 import torch
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel
 
+from ..configuration_glm import GLMConfig
 from ..generation_glm import end_token_ids
+from ..modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, GLMModel
 from ..tokenization import GLMTokenizer
 from ..utils.inference import evaluation_mode
-from .results import Filling, build_filling, check_blanks, encode_answers
+from .piece_layout import PieceLayout, pad_layouts
+from .results import Filling, ScoredCandidate, ScoredPiece, build_filling, check_blanks, encode_answers
 
-# Of a row with all candidates of a text, behind the text, and of the logits that are there at a time.
+# The most tokens behind a text in one row; a text with more candidates takes several rows.
 MAX_BRANCH_TOKENS = 512
+# The most rows of logits in memory at a time.
 MAX_LOGIT_ROWS = 1024
+
+ScoringModel = GLMForConditionalGeneration | GLMForMultipleChoice
 Pieces = Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidates:
     """
-    A text and sets of pieces for its blanks.
+    Hold a text and the candidates for its blanks.
 
     Attributes:
         context: The ids of the text.
-        order: The blanks that are filled, numbered from 0, in the order in which they are.
-        pieces: Sets of pieces: for every blank in that order its tokens, without start and end.
+        order: The blanks to fill, numbered from 0, in the order in which the model fills them.
+        pieces: The candidates. Each has one piece for every blank in `order`: tokens without start and end.
     """
 
     context: Sequence[int]
@@ -33,61 +42,97 @@ class Candidates:
     pieces: Sequence[Pieces]
 
 
-def score_pieces(model: Any, texts: Sequence[Candidates], batch_size: int = 32) -> list[list[list[tuple[float, ...]]]]:
-    """
-    The log-probability of every token and of every end, for all candidates of all texts.
+class _Chunk(NamedTuple):
+    """Candidates of one text that fit into one row."""
 
-    A text is read once for all its candidates: each of them is a branch behind it that sees the text and itself (as
-    choices are in `GLMForMultipleChoice`).
+    text: int  # the number of the text
+    first: int  # the number of the first candidate
+    candidates: Candidates
+
+    @property
+    def length(self) -> int:
+        return len(self.candidates.context) + sum(map(_count_tokens, self.candidates.pieces))
+
+
+class _Query(NamedTuple):
+    """A token to score: where it is predicted, and its id. The target -1 stands for the end of a piece."""
+
+    column: int
+    target: int
+
+
+def score_candidates(
+    model: ScoringModel,
+    texts: Sequence[Candidates],
+    batch_size: int = 32,
+    *,
+    score_ends: bool = True,
+    progress: bool = False,
+) -> list[list[ScoredCandidate]]:
+    """
+    Score all candidates of all texts, token by token.
+
+    The model reads a text once for all its candidates. Each candidate is a branch behind the text that sees the text and
+    itself, as the choices of `GLMForMultipleChoice` do.
 
     Args:
         model: A model with a projection to the vocabulary.
         texts: The texts with their candidates.
-        batch_size: Texts of a forward pass.
+        batch_size: The number of rows in a forward pass.
+        score_ends: Whether to score the end of a candidate's last piece. Without it that end is not predicted, so the
+            last token is not fed and a candidate of one token costs nothing behind the text.
+        progress: Whether to show a progress bar.
 
     Returns:
-        For every text, candidate and piece the natural logarithms of the probabilities of its tokens and, last, of its
-        end, which the end of a piece and the end of a text share.
+        For every text its scored candidates, in the order given. All tokens that end a piece or a text count as one end.
 
     Raises:
-        ValueError: for an order that names a blank which the text has not, and inputs beyond the position table.
+        ValueError: If an order names a blank twice or one that the text does not have, or if a text or a piece is longer
+            than the position table.
     """
-    chunks = sorted(_chunks(texts), key=lambda chunk: len(chunk[2].context) + sum(map(_fed, chunk[2].pieces)))
-    scores: list[list[list[tuple[float, ...]]]] = [[[] for _ in text.pieces] for text in texts]
-    for start in range(0, len(chunks), batch_size):
+    chunks = sorted(_split_into_chunks(texts), key=lambda chunk: chunk.length)
+    scored = [[ScoredCandidate((), ()) for _ in text.pieces] for text in texts]
+    for start in tqdm(range(0, len(chunks), batch_size), disable=not progress, desc="scoring"):
         batch = chunks[start : start + batch_size]
-        found = _score_rows(model, [candidates for *_, candidates in batch])
-        for (number, first, _), rows in zip(batch, found, strict=True):
-            scores[number][first : first + len(rows)] = rows
-    return scores
+        rows = _score_rows(model, [chunk.candidates for chunk in batch], score_ends)
+        for chunk, candidates in zip(batch, rows, strict=True):
+            scored[chunk.text][chunk.first : chunk.first + len(candidates)] = candidates
+    return scored
 
 
 def score_fillings(
-    model: Any, tokenizer: GLMTokenizer, text: str, fillings: Sequence[str | Sequence[str]], *, batch_size: int = 32
+    model: PreTrainedModel,
+    tokenizer: GLMTokenizer,
+    text: str,
+    fillings: Sequence[str | Sequence[str]],
+    *,
+    batch_size: int = 32,
 ) -> list[Filling]:
     """
-    How likely the model finds given answers for the blanks of a text: exactly, and all of them in one pass.
+    Score given answers for the blanks of a text: exactly, and all of them in one forward pass.
 
     Example:
 
     ```python
     >>> fillings = score_fillings(model, tokenizer, "The [MASK] runs [MASK].", [["dog", "home"], ["cat", "away"]])
     >>> [filling.log_prob for filling in fillings]
+    [-7.31, -9.04]
     ```
 
     Args:
-        model: A [`GLMForConditionalGeneration`] or [`GLMForMultipleChoice`].
-        tokenizer: Its tokenizer.
+        model: A `GLMForConditionalGeneration` or `GLMForMultipleChoice`.
+        tokenizer: The tokenizer of the model.
         text: A text with blanks.
-        fillings: Sets of answers, one answer for every blank; for a text with one blank also plain strings.
-        batch_size: Rows of a forward pass; a text with very many answers takes several rows.
+        fillings: The fillings to score. Each has one answer for every blank; for a text with one blank it may be a plain
+            string.
+        batch_size: The number of rows in a forward pass. A text with very many answers takes several rows.
 
     Returns:
-        A [`Filling`] for each of them, in the order given. Its `log_prob` is the sum over the tokens of all answers and
-        their ends, of what the model gives each after the text and all before it (paper equation 1).
+        A `Filling` for each entry of `fillings`, in the order given. Its `log_prob` sums over the tokens of all answers
+        and their ends. The model reads the text and all answers before a token (paper equation 1).
 
     Raises:
-        ValueError: for a text without a blank, and another number of answers than of blanks.
+        ValueError: If the text has no blank, or an entry does not have one answer for every blank.
     """
     (num_blanks,) = check_blanks(tokenizer, [text])
     answers = [[filling] if isinstance(filling, str) else list(filling) for filling in fillings]
@@ -98,106 +143,111 @@ def score_fillings(
             )
     if not answers:
         return []
-    pieces = [encode_answers(tokenizer, text, row) for row in answers]
-    context = tokenizer(text)["input_ids"]
-    candidates = Candidates(context=context, order=range(num_blanks), pieces=pieces)
+    candidates = Candidates(
+        context=tokenizer(text)["input_ids"],
+        order=range(num_blanks),
+        pieces=[encode_answers(tokenizer, text, row) for row in answers],
+    )
     with evaluation_mode(model):
-        (scores,) = score_pieces(model, [candidates], batch_size)
+        (scored,) = score_candidates(cast(ScoringModel, model), [candidates], batch_size)
     return [
-        build_filling(tokenizer, text, row, dict(enumerate(ids)), dict(enumerate(log_probs)))
-        for row, ids, log_probs in zip(answers, pieces, scores, strict=True)
+        build_filling(tokenizer, text, row, dict(enumerate(candidate.pieces)))
+        for row, candidate in zip(answers, scored, strict=True)
     ]
 
 
-def _chunks(texts: Sequence[Candidates]) -> Iterator[tuple[int, int, Candidates]]:
-    """Parts of the candidates of a text that fit into a row: number of the text, first candidate, the part."""
+def _split_into_chunks(texts: Sequence[Candidates]) -> Iterator[_Chunk]:
     for number, text in enumerate(texts):
-        if not text.order:  # nothing to score
+        if not text.order or not text.pieces:  # nothing to score
             continue
         first, width = 0, 0
         for index, pieces in enumerate(text.pieces):
-            added = _fed(pieces)
+            added = _count_tokens(pieces)
             if index > first and width + added > MAX_BRANCH_TOKENS:
-                yield number, first, _cut(text, first, index)
+                yield _Chunk(number, first, _cut(text, first, index))
                 first, width = index, 0
             width += added
-        if text.pieces:
-            yield number, first, _cut(text, first, len(text.pieces))
+        yield _Chunk(number, first, _cut(text, first, len(text.pieces)))
 
 
 def _cut(text: Candidates, first: int, stop: int) -> Candidates:
     return Candidates(context=text.context, order=text.order, pieces=text.pieces[first:stop])
 
 
-def _fed(pieces: Pieces) -> int:
-    """How many tokens a candidate has, the starts of its pieces included."""
+def _count_tokens(pieces: Pieces) -> int:
+    """Count the tokens of a candidate, with the starts of its pieces."""
     return sum(map(len, pieces)) + len(pieces)
 
 
-def _score_rows(model: Any, rows: Sequence[Candidates]) -> list[list[list[tuple[float, ...]]]]:
-    config = model.config
-    layouts = [_lay_out(row, config) for row in rows]
-    length = max(len(ids) for ids, *_ in layouts)
-    device = model.device
-    ids, row0, row1, branch, real = (torch.zeros(len(rows), length, dtype=torch.long) for _ in range(5))
-    for number, (layout_ids, layout_row0, layout_row1, layout_branch, _) in enumerate(layouts):
-        filled = slice(0, len(layout_ids))
-        ids[number, filled] = torch.tensor(layout_ids)
-        row0[number, filled] = torch.tensor(layout_row0)
-        row1[number, filled] = torch.tensor(layout_row1)
-        branch[number, filled] = torch.tensor(layout_branch)
-        real[number, filled] = 1
-    hidden_states = model.glm(
-        ids.to(device),
-        attention_mask=real.to(device),
-        position_ids=torch.stack((row0, row1), dim=1).to(device),
-        branch=branch.to(device),
+def _score_rows(model: ScoringModel, rows: Sequence[Candidates], score_ends: bool) -> list[list[ScoredCandidate]]:
+    layouts, queries = zip(*(_lay_out(row, model.config, score_ends) for row in rows), strict=True)
+    inputs = pad_layouts(layouts, 0, model.device)  # the id does not matter: it is masked
+    glm: GLMModel = model.glm
+    hidden_states = glm(
+        inputs.input_ids,
+        attention_mask=inputs.attention_mask,
+        position_ids=inputs.position_ids,
+        branch=inputs.branch,
         use_cache=False,
     ).last_hidden_state
-    # Where a token or an end is predicted, by its row and column, and what: an end where the target is -1.
-    wanted = [(number, *query) for number, layout in enumerate(layouts) for query in layout[4]]
+    width = inputs.input_ids.shape[1]
+    # Columns count from the start of a layout, which stands behind the padding.
+    wanted = [
+        (number * width + width - len(layout.ids) + query.column, query.target)
+        for number, (layout, of_row) in enumerate(zip(layouts, queries, strict=True))
+        for query in of_row
+    ]
+    found = iter(_look_up(model, hidden_states.flatten(0, 1), wanted))
+    return [[_take(row.order, pieces, found, score_ends) for pieces in row.pieces] for row in rows]
+
+
+def _look_up(model: ScoringModel, hidden_states: torch.Tensor, wanted: Sequence[tuple[int, int]]) -> list[float]:
+    """Find the log-probability of every target (-1 for an end) at its place among the hidden states (places, hidden)."""
+    ends = end_token_ids(model.config)
     found: list[float] = []
     for start in range(0, len(wanted), MAX_LOGIT_ROWS):
-        part = torch.tensor(wanted[start : start + MAX_LOGIT_ROWS], device=device)
-        # Candidates share the first start of piece: what stands in one place is projected once.
-        places, index = torch.unique(part[:, 0] * length + part[:, 1], return_inverse=True)
-        scores = model._predict(hidden_states.flatten(0, 1)[places]).float().log_softmax(-1)
-        ends = scores[:, end_token_ids(config)].logsumexp(-1)
-        targets = part[:, 2]
-        found += torch.where(targets < 0, ends[index], scores[index, targets.clamp(min=0)]).tolist()
-    flat = iter(found)
-    return [
-        [[tuple(next(flat) for _ in range(len(piece) + 1)) for piece in pieces] for pieces in row.pieces]
-        for row in rows
-    ]
+        part = torch.tensor(wanted[start : start + MAX_LOGIT_ROWS], device=hidden_states.device)
+        # Candidates share the first start of piece, so a place may be wanted many times: project it once.
+        #     places wanted [7 7 9] -> places [7 9], index [0 0 1]
+        places, index = torch.unique(part[:, 0], return_inverse=True)
+        scores = model._predict(hidden_states[places]).float().log_softmax(-1)
+        of_ends = scores[:, ends].logsumexp(-1)
+        targets = part[:, 1]
+        found += torch.where(targets < 0, of_ends[index], scores[index, targets.clamp(min=0)]).tolist()
+    return found
 
 
-def _lay_out(row: Candidates, config: Any) -> tuple[list[int], list[int], list[int], list[int], list[tuple[int, int]]]:
+def _take(order: Sequence[int], pieces: Pieces, found: Iterator[float], score_ends: bool) -> ScoredCandidate:
+    """Read the scores of one candidate, which come in the order of its queries."""
+    scored = []
+    for place, piece in enumerate(pieces):
+        has_end = score_ends or place < len(pieces) - 1
+        log_probs = tuple(next(found) for _ in range(len(piece) + has_end))
+        scored.append(ScoredPiece(tuple(piece), log_probs))
+    return ScoredCandidate(tuple(order), tuple(scored))
+
+
+def _lay_out(row: Candidates, config: GLMConfig, score_ends: bool) -> tuple[PieceLayout, list[_Query]]:
     """
-    Ids, both rows of positions and branches of a text and its candidates, and what is predicted where. The first start
-    of piece stands in branch 0, which all branches see:
+    Lay out a text and its candidates, and say what is predicted where. The first start of piece stands in branch 0,
+    which all branches see:
 
         ids     [CLS] a M b M <eos> S | x  S z | y  S z
         branch     0  0 0 0 0   0   0 | 1  1 1 | 2  2 2
     """
-    masks = config.mask_token_ids
-    blanks = [place for place, token_id in enumerate(row.context) if token_id in masks]
-    if len(set(row.order)) < len(row.order) or not set(row.order) <= set(range(len(blanks))):
-        raise ValueError(f"order={list(row.order)} must name blanks of the text, 0 to {len(blanks) - 1}, once each.")
-    start = len(row.context)
-    ids = [*row.context, config.sop_token_id]
-    row0 = [*range(start), blanks[row.order[0]]]
-    row1, branch = [*([0] * start), 1], [0] * (start + 1)
-    queries: list[tuple[int, int]] = []
-    for number, pieces in enumerate(row.pieces, start=1):
-        before = start
-        for place, piece in enumerate(pieces):
-            fed = list(piece) if place == 0 else [config.sop_token_id, *piece]
-            columns = range(len(ids), len(ids) + len(fed))
-            predicting = [before, *columns] if place == 0 else list(columns)
-            queries += zip(predicting, [*piece, -1], strict=True)
-            ids += fed
-            row0 += [blanks[row.order[place]]] * len(fed)
-            row1 += range(2 if place == 0 else 1, len(piece) + 2)
-            branch += [number] * len(fed)
-    return ids, row0, row1, branch, queries
+    layout = PieceLayout(row.context, config)
+    order, num_blanks = list(row.order), len(layout.blanks)
+    if len(set(order)) < len(order) or not set(order) <= set(range(num_blanks)):
+        raise ValueError(f"order={order} must name blanks of the text, 0 to {num_blanks - 1}, once each.")
+    (shared_start,) = layout.append(order[0], [layout.sop_token_id])
+    queries: list[_Query] = []
+    for branch, pieces in enumerate(row.pieces, start=1):
+        for place, (blank, piece) in enumerate(zip(order, pieces, strict=True)):
+            has_end = score_ends or place < len(pieces) - 1
+            fed = list(piece if has_end else piece[:-1])
+            if place == 0:
+                columns = chain([shared_start], layout.append(blank, fed, first=2, branch=branch))
+            else:
+                columns = chain(layout.append(blank, [layout.sop_token_id, *fed], branch=branch))
+            queries += map(_Query, columns, [*piece, -1] if has_end else piece)
+    return layout, queries

@@ -1,125 +1,153 @@
-"""How `generate` is asked for the answers of a batch of texts, and its ids read."""
+"""Find answers from left to right: by scoring closed sets, with beams, or greedily and by draws."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional as F
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from ..configuration_glm import GLMConfig
 from ..generation_glm import end_token_ids
-from .constraints import BlankConstraintLogitsProcessor
-from .jobs import Job, pad_left
-from .row_sampling import SampleByRowLogitsProcessor
-from .score_recording import ScoreRecorder
+from ..modeling_glm import GLMForConditionalGeneration
+from .jobs import Job
+from .piece_layout import PieceLayout, pad_layouts
+from .processors import BlankConstraintLogitsProcessor, SampleByRowLogitsProcessor, ScoreRecorder
+from .results import ScoredCandidate, ScoredPiece
+from .scoring import Candidates, Pieces, score_candidates
+from .settings import FillingSettings
 
-# Below so many rows a step costs the same whatever their number.
+# With fewer rows, a step costs the same for any number of them.
 FEW_ROWS = 4
 
 
-@dataclass(kw_only=True)
-class Answers:
-    """
-    What was found for the blanks of a text, from left to right.
+class _Limits(NamedTuple):
+    """Limits for `generate`."""
 
-    Attributes:
-        pieces: The tokens of every answer, without start and end.
-        log_probs: For every answer the natural logarithms of the probabilities of its tokens and, last, of its end; None
-            where they have still to be found.
-    """
-
-    pieces: list[list[int]]
-    log_probs: list[tuple[float, ...]] | None
+    eos_token_id: list[int]
+    max_new_tokens: int
+    max_new_tokens_per_blank: int
 
 
 @dataclass(kw_only=True)
 class _Row:
-    """A row of a batch: the ids behind its text, from the first start of piece on, and log-probabilities of all but it."""
+    """A row of a batch: its new ids from the first start of piece on, and the log-probabilities of all but that one."""
 
     job: Job
     ids: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
 
+    def read(self, config: GLMConfig) -> tuple[ScoredPiece, ...] | None:
+        """
+        Split the row into pieces. Returns None if a piece is missing or the last one has no end.
 
-def search_answers(
-    model: Any,
-    jobs: Sequence[Job],
-    warpers: Sequence[LogitsProcessor],
-    sampler: SampleByRowLogitsProcessor | None,
-    generate_kwargs: dict[str, Any],
-) -> list[list[Answers]]:
+            ids        S  x  y  S  z  E      -> pieces     [x y] [z]
+            log_probs     1  2  3  4  5                    [1 2 3] [4 5]
+        """
+        ends = end_token_ids(config)
+        pieces: list[ScoredPiece] = []
+        start = 1
+        for place, token_id in enumerate(self.ids[1:], start=1):
+            if token_id not in ends and token_id != config.sop_token_id:
+                continue
+            pieces.append(ScoredPiece(tuple(self.ids[start:place]), tuple(self.log_probs[start - 1 : place])))
+            start = place + 1
+            if token_id in ends:
+                return tuple(pieces) if len(pieces) == len(self.job.blanks) else None
+        return None
+
+
+def score_closed_sets(
+    model: GLMForConditionalGeneration, jobs: Sequence[Job], settings: FillingSettings
+) -> list[list[ScoredCandidate]]:
     """
-    What greedy search, draws or beams find for the blanks of texts.
-
-    Args:
-        model: A [`GLMForConditionalGeneration`].
-        jobs: The texts.
-        warpers, sampler: Change the scores, and draw the tokens, where answers are drawn.
-        generate_kwargs: Arguments of `generate`: num_beams, num_return_sequences and what the caller wants beyond them.
+    Score all combinations of the closed sets of every text.
 
     Returns:
-        For every text what was found, whole or not at all; beams leave the log-probabilities open.
+        For every text one candidate for each combination.
     """
-    settings = dict(generate_kwargs)
-    samples = settings.pop("num_return_sequences")
-    rows = [_Row(job=job) for job in jobs for _ in range(samples)]
-    if settings["num_beams"] > 1:
-        _run_beams(model, jobs, rows, settings)
-    else:
-        _run_rows(model, rows, warpers, sampler, settings)
+    products = [itertools.product(*((rule.choices or {}).values() for rule in job.rules)) for job in jobs]
+    texts = [_as_candidates(job, list(product)) for job, product in zip(jobs, products, strict=True)]
+    return score_candidates(model, texts, settings.batch_size)
+
+
+def search_with_beams(
+    model: GLMForConditionalGeneration, jobs: Sequence[Job], settings: FillingSettings
+) -> list[list[ScoredCandidate]]:
+    """
+    Find the best joint answers of every text with beams.
+
+    Returns:
+        For every text its candidates: at most `settings.beams`, fewer where beams did not end.
+    """
+    inputs = pad_layouts([PieceLayout(job.context, model.config) for job in jobs], model._padding_id(), model.device)
     ends = end_token_ids(model.config)
-    found = [_read(row, model.config.sop_token_id, ends) for row in rows]
-    per_text = [found[start : start + samples] for start in range(0, len(rows), samples)]
-    return [[answers for answers in of_text if answers is not None] for of_text in per_text]
-
-
-def _run_beams(model: Any, jobs: Sequence[Job], rows: Sequence[_Row], settings: dict[str, Any]):
-    input_ids, attention_mask = pad_left(model, [job.context for job in jobs])
-    constraint = BlankConstraintLogitsProcessor(model.config, end_token_ids(model.config), [job.rules for job in jobs])
+    constraint = BlankConstraintLogitsProcessor(model.config, ends, [job.rules for job in jobs])
     sequences = model.generate(
-        input_ids,
-        attention_mask=attention_mask,
+        inputs.input_ids,
+        attention_mask=inputs.attention_mask,
         logits_processor=LogitsProcessorList([constraint]),
-        num_return_sequences=len(rows) // len(jobs),
-        **_limits(model, jobs),
-        **settings,
+        num_beams=settings.beams,
+        num_return_sequences=settings.beams,
+        length_penalty=settings.length_penalty,
+        do_sample=False,
+        **_find_limits(model.config, jobs)._asdict(),
+        **settings.generate_kwargs,
     )
-    for row, ids in zip(rows, sequences[:, input_ids.shape[1] :].tolist(), strict=True):
+    rows = [_Row(job=job) for job in jobs for _ in range(settings.beams)]
+    for row, ids in zip(rows, sequences[:, inputs.input_ids.shape[1] :].tolist(), strict=True):
         row.ids = ids
+    return _collect(model, jobs, rows, settings)
 
 
-def _run_rows(
-    model: Any,
-    rows: Sequence[_Row],
-    warpers: Sequence[LogitsProcessor],
-    sampler: SampleByRowLogitsProcessor | None,
-    settings: dict[str, Any],
-):
+def decode_rows(
+    model: GLMForConditionalGeneration, jobs: Sequence[Job], settings: FillingSettings
+) -> list[list[ScoredCandidate]]:
     """
-    Fills rows that do not know of each other. Whenever a quarter of them are filled, `generate` goes on with the others
-    alone, from their part of the cache: filled rows cost as much as others.
+    Find the greedy answer of every text, or draw several.
+
+    When a quarter of the rows are filled, `generate` is called again with the others and their part of the cache, because
+    filled rows cost as much as others.
+
+    Returns:
+        For every text its candidates: the greedy one, or one for each draw. Rows without an end are left out.
     """
     config, ends = model.config, end_token_ids(model.config)
-    shrinks = _may_shrink(model, settings)
-    input_ids, attention_mask = pad_left(model, [row.job.context for row in rows])
-    start, active = input_ids.shape[1], list(rows)
+    samples = settings.num_answers if settings.do_sample else 1
+    rows = [_Row(job=job) for job in jobs for _ in range(samples)]
+    sampler = None
+    if settings.do_sample:
+        numbers = [(settings.first_number + job.number, sample) for job in jobs for sample in range(samples)]
+        sampler = SampleByRowLogitsProcessor(settings.seed, numbers)
+    layouts = [PieceLayout(row.job.context, config) for row in rows]
+    input_ids, attention_mask, *_ = pad_layouts(layouts, model._padding_id(), model.device)
+    start, active = input_ids.shape[1], rows
     resumed: dict[str, Any] = {}
     while active:
-        recorder = ScoreRecorder(config.sop_token_id, ends)
+        recorder = ScoreRecorder(layouts[0].sop_token_id, ends)
         constraint = BlankConstraintLogitsProcessor(config, ends, [row.job.rules for row in active])
-        limits = _limits(model, [row.job for row in active])
-        limits["max_new_tokens"] -= max(0, input_ids.shape[1] - start - 1)
-        criteria = [SomeFilled(ends)] if shrinks and len(active) > FEW_ROWS else []
+        processors = [constraint, *settings.warpers(), *([sampler] if sampler else [])]
+        limits = _find_limits(config, [row.job for row in active])
+        generated = max(0, input_ids.shape[1] - start - 1)
+        stops_early = _may_shrink(model, settings) and len(active) > FEW_ROWS
+        if stops_early:
+            resumed["stopping_criteria"] = StoppingCriteriaList([SomeFilled(ends)])
+        else:
+            resumed.pop("stopping_criteria", None)
         output = model.generate(
             input_ids,
             attention_mask=attention_mask,
-            logits_processor=LogitsProcessorList([recorder, constraint, *warpers, *([sampler] if sampler else [])]),
+            score_observers=[recorder],
+            logits_processor=LogitsProcessorList(processors),
+            # Draws are made by the processors, so `generate` must not shape them again.
+            **({"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0} if sampler else {"do_sample": False}),
+            num_beams=1,
             return_dict_in_generate=True,
-            **({"stopping_criteria": StoppingCriteriaList(criteria)} if criteria else {}),
-            **limits,
+            **limits._replace(max_new_tokens=limits.max_new_tokens - generated)._asdict(),
             **resumed,
-            **settings,
+            **settings.generate_kwargs,
         )
         sequences = output.sequences
         recorded = recorder.read(sequences)
@@ -127,8 +155,8 @@ def _run_rows(
             row.ids = ids
             row.log_probs += [] if recorded is None else recorded[number].tolist()
         left = [n for n, row in enumerate(active) if not any(token_id in ends for token_id in row.ids)]
-        if not criteria or not left:
-            return
+        if not stops_early or not left:
+            break
         index = torch.tensor(left, device=sequences.device)
         active = [active[n] for n in left]
         if sampler:
@@ -137,10 +165,11 @@ def _run_rows(
         resumed = {"past_key_values": output.past_key_values}
         input_ids = sequences[index]
         attention_mask = F.pad(attention_mask[index], (0, input_ids.shape[1] - attention_mask.shape[1]), value=1)
+    return _collect(model, jobs, rows, settings)
 
 
 class SomeFilled(StoppingCriteria):
-    """Stops when a quarter of the rows have come to their end."""
+    """Stop when a quarter of the rows have ended."""
 
     def __init__(self, end_token_ids: list[int]):
         self.end_token_ids = end_token_ids
@@ -152,34 +181,44 @@ class SomeFilled(StoppingCriteria):
         return (4 * self._filled.sum() >= len(ended)).expand(len(ended))
 
 
-def _may_shrink(model: Any, settings: dict[str, Any]) -> bool:
-    """Whether rows can be taken out: not where the caller asks `generate` for more, such as another kind of cache."""
-    own = {"num_beams", "do_sample", "temperature", "top_k", "top_p"}
-    return set(settings) <= own and model.generation_config.cache_implementation is None
+def _may_shrink(model: GLMForConditionalGeneration, settings: FillingSettings) -> bool:
+    """Whether rows may leave the batch. They may not with further arguments of `generate`, such as another cache."""
+    return not settings.generate_kwargs and model.generation_config.cache_implementation is None
 
 
-def _limits(model: Any, jobs: Sequence[Job]) -> dict[str, Any]:
+def _find_limits(config: GLMConfig, jobs: Sequence[Job]) -> _Limits:
     longest = max(rule.longest for job in jobs for rule in job.rules) + 1
-    return {
-        "eos_token_id": end_token_ids(model.config),
-        "max_new_tokens": max(len(job.blanks) for job in jobs) * longest,
-        "max_new_tokens_per_blank": longest,
-    }
+    return _Limits(
+        eos_token_id=end_token_ids(config),
+        max_new_tokens=max(len(job.blanks) for job in jobs) * longest,
+        max_new_tokens_per_blank=longest,
+    )
 
 
-def _read(row: _Row, sop_token_id: int, ends: list[int]) -> Answers | None:
-    """The answers of a row, or None where the last one has no end or some are missing."""
-    pieces: list[list[int]] = []
-    log_probs: list[tuple[float, ...]] = []
-    start = 1
-    for place, token_id in enumerate(row.ids[1:], start=1):
-        if token_id not in ends and token_id != sop_token_id:
-            continue
-        pieces.append(row.ids[start:place])
-        log_probs.append(tuple(row.log_probs[start - 1 : place]))
-        start = place + 1
-        if token_id in ends:
-            scored = len(row.log_probs) >= place
-            whole = len(pieces) == len(row.job.blanks)
-            return Answers(pieces=pieces, log_probs=log_probs if scored else None) if whole else None
-    return None
+def _as_candidates(job: Job, pieces: Sequence[Pieces]) -> Candidates:
+    return Candidates(context=job.context, order=range(len(job.blanks)), pieces=pieces)
+
+
+def _collect(
+    model: GLMForConditionalGeneration, jobs: Sequence[Job], rows: Sequence[_Row], settings: FillingSettings
+) -> list[list[ScoredCandidate]]:
+    """Read the candidates of every text from its rows, which stand together. Score them if the search did not."""
+    pieces = [row.read(model.config) for row in rows]
+    per_text = len(rows) // len(jobs)
+    found = [
+        [ScoredCandidate(tuple(range(len(job.blanks))), whole) for whole in pieces[start : start + per_text] if whole]
+        for job, start in zip(jobs, range(0, len(rows), per_text), strict=True)
+    ]
+    complete = all(
+        len(piece.log_probs) == len(piece.token_ids) + 1
+        for of_text in found
+        for candidate in of_text
+        for piece in candidate.pieces
+    )
+    if complete:
+        return found
+    texts = [
+        _as_candidates(job, [[piece.token_ids for piece in candidate.pieces] for candidate in of_text])
+        for job, of_text in zip(jobs, found, strict=True)
+    ]
+    return score_candidates(model, texts, settings.batch_size)

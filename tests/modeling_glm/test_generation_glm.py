@@ -9,6 +9,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from modeling_glm import GLMForConditionalGeneration
 from tests.support.models import FIRST_WORD, TOKEN_IDS, make_model, pad_rows, words
+from tests.support.naive_filling import fill_naively
 
 MASK, SMASK, GMASK = (TOKEN_IDS[f"{name}_token_id"] for name in ("mask", "smask", "gmask"))
 SOP, EOP, EOS, CLS, PAD = (TOKEN_IDS[f"{name}_token_id"] for name in ("sop", "eop", "eos", "cls", "pad"))
@@ -38,37 +39,6 @@ def prompts() -> list[list[int]]:
         [CLS, *w[17:20], GMASK],
         [CLS, *w[20:27], MASK, *w[27:30], MASK, EOS],
     ]
-
-
-def fill_naively(model, prompt: list[int], limit: int) -> list[list[int]]:
-    """
-    Piece by piece and token by token, with the whole input at every step and no help from the library. A piece that
-    the limit ends was not read to its last token, which later pieces do not see.
-    """
-    masks = [i for i, token in enumerate(prompt) if token in (MASK, SMASK, GMASK)]
-    ids, row0, row1, seen = list(prompt), list(range(len(prompt))), [0] * len(prompt), [1] * len(prompt)
-    pieces = []
-    for position in masks:
-        ids, row0, row1, seen = [*ids, SOP], [*row0, position], [*row1, 1], [*seen, 1]
-        piece = []
-        while True:
-            with torch.no_grad():
-                logits = model(
-                    torch.tensor([ids]),
-                    attention_mask=torch.tensor([seen]),
-                    position_ids=torch.tensor([[row0, row1]]),
-                ).logits[0, -1]
-            logits[SOP] = -torch.inf
-            token = int(logits.argmax())
-            if token in ENDS:
-                break
-            piece.append(token)
-            ids, row0, row1, seen = [*ids, token], [*row0, position], [*row1, row1[-1] + 1], [*seen, 1]
-            if len(piece) == limit:
-                seen[-1] = 0
-                break
-        pieces.append(piece)
-    return pieces
 
 
 def read_pieces(row: list[int], prompt_length: int) -> list[list[int]]:

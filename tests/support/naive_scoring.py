@@ -23,3 +23,15 @@ def naive_log_probs(model, context, order, pieces) -> list[list[float]]:
                 ids, row0, row1 = [*ids, target], [*row0, blanks[blank]], [*row1, step + 2]
         found.append(scores)
     return found
+
+
+def naive_choice_scores(model, tokenizer, text: str, choices: list[str]) -> list[float]:
+    """Score every choice for the blank of a text alone, without the end of the piece."""
+    before = tokenizer.split_at_blanks(text)[0]
+    scores = []
+    for choice in choices:
+        spaced = f" {choice}" if before.endswith(" ") and not choice.startswith(" ") else choice
+        piece = tokenizer(spaced, add_special_tokens=False)["input_ids"]
+        (found,) = naive_log_probs(model, tokenizer(text)["input_ids"], [0], [piece])
+        scores.append(sum(found[:-1]))
+    return scores

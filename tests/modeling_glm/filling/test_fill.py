@@ -8,10 +8,7 @@ import pytest
 import torch
 
 from modeling_glm import BlankConstraint, GLMForConditionalGeneration, fill_blanks, score_fillings
-from modeling_glm.filling.automata import Automata
-from modeling_glm.filling.confident_first import fill_confident_first
-from modeling_glm.filling.jobs import prepare_job
-from modeling_glm.filling.scoring import Candidates, score_pieces
+from modeling_glm.filling.scoring import Candidates, score_candidates
 from tests.support.models import make_model
 from tests.support.naive_scoring import naive_log_probs
 
@@ -157,7 +154,7 @@ def test_the_best_of_all_is_found(model, tokenizer):
     ]
     assert len(pieces) > 50
     candidates = Candidates(context=tokenizer(text)["input_ids"], order=[0], pieces=[[piece] for piece in pieces])
-    scores = [sum(piece) for (piece,) in score_pieces(model, [candidates])[0]]
+    scores = [candidate.pieces[0].log_prob for candidate in score_candidates(model, [candidates])[0]]
     best: dict[str, float] = {}
     for piece, score in zip(pieces, scores, strict=True):
         word = tokenizer.decode(piece).strip()
@@ -204,7 +201,9 @@ def watch_batches(model):
 
 @pytest.mark.parametrize("search", [{}, {"num_answers": 3, "do_sample": True}], ids=str)
 def test_filled_rows_leave_the_batch_and_nothing_is_read_again(model, tokenizer, monkeypatch, search):
-    monkeypatch.setattr("modeling_glm.filling.fill.score_pieces", lambda *args: pytest.fail("All was read again."))
+    monkeypatch.setattr(
+        "modeling_glm.filling.search.score_candidates", lambda *args: pytest.fail("All was read again.")
+    )
     texts = ["[MASK] is the capital of Italy."] * 5 + [" ".join(["[MASK] fox"] * 4)] * 3
     sizes, hook = watch_batches(model)
     try:
@@ -231,41 +230,6 @@ def test_tokens_of_a_draft_are_scored_as_all_others(model, tokenizer):
     (expected,), (drafted,) = fill(model, tokenizer, text), fill(model, tokenizer, text, prompt_lookup_num_tokens=3)
     assert drafted.text == expected.text
     assert drafted.log_prob == pytest.approx(expected.log_prob, abs=1e-4)
-
-
-def test_confident_first_is_the_naive_loop(model, tokenizer):
-    text = TEXTS[1]
-    free = [BlankConstraint()] * 3
-    job = prepare_job(tokenizer, model.config, Automata(tokenizer, model.config.vocab_size), 0, text, free, 6, 6)
-    (found,) = fill_confident_first(model, [job], {})
-    ends = [model.config.eop_token_id, model.config.eos_token_id]
-    special = [i for i in tokenizer.all_special_ids if i not in ends]
-    context, order, kept = tokenizer(text)["input_ids"], [], []
-    blanks = [n for n, i in enumerate(context) if i in model.config.mask_token_ids]
-    while len(order) < 3:
-        tried = {}
-        for blank in set(range(3)) - set(order):
-            piece: list[int] = []
-            while True:
-                ids, row0, row1 = list(context), list(range(len(context))), [0] * len(context)
-                for number, tokens in zip([*order, blank], [*kept, piece], strict=True):
-                    ids += [model.config.sop_token_id, *tokens]
-                    row0 += [blanks[number]] * (len(tokens) + 1)
-                    row1 += range(1, len(tokens) + 2)
-                with torch.no_grad():
-                    logits = model(torch.tensor([ids]), position_ids=torch.tensor([[row0, row1]])).logits[0, -1]
-                logits[special] = -torch.inf
-                token = int(logits.argmax())
-                if len(piece) == 6 or token in ends:
-                    break
-                piece.append(token)
-            scores = naive_log_probs(model, context, [*order, blank], [*kept, piece])[-1]
-            tried[blank] = (sum(scores) / len(scores), piece)
-        best = max(tried, key=lambda blank: tried[blank][0])
-        order.append(best)
-        kept.append(tried[best][1])
-    assert list(found.order) == order
-    assert found.pieces == [kept]
 
 
 def test_given_answers_are_read_and_not_scored(model, tokenizer):

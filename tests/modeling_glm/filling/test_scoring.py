@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
-from modeling_glm.filling.scoring import Candidates, score_pieces
+from modeling_glm.filling.results import ScoredCandidate
+from modeling_glm.filling.scoring import Candidates, score_candidates
 from modeling_glm.layout_glm import compute_position_ids
 from tests.support.models import TOKEN_IDS, make_model, words
 from tests.support.naive_scoring import naive_log_probs
@@ -16,6 +17,10 @@ CONTEXT = [CLS, *words(3, seed=1), MASK, *words(2, seed=2), MASK, words(1, seed=
 PIECES = [[words(2, seed=4), words(1, seed=5), words(3, seed=6)], [words(1, seed=7), [], words(2, seed=8)]]
 
 
+def log_probs(candidate: ScoredCandidate) -> list[tuple[float, ...]]:
+    return [piece.log_probs for piece in candidate.pieces]
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)], ids=str)
 @pytest.mark.parametrize("block_positions", [True, False])
 @pytest.mark.parametrize("attn_implementation", ["sdpa", "eager"])
@@ -25,9 +30,9 @@ def test_scores_are_those_of_token_by_token(order, block_positions, attn_impleme
         attn_implementation=attn_implementation,
         block_position_embeddings=block_positions,
     )
-    (scores,) = score_pieces(model, [Candidates(context=CONTEXT, order=order, pieces=PIECES)])
+    (scores,) = score_candidates(model, [Candidates(context=CONTEXT, order=order, pieces=PIECES)])
     for found, pieces in zip(scores, PIECES, strict=True):
-        for mine, naive in zip(found, naive_log_probs(model, CONTEXT, order, pieces), strict=True):
+        for mine, naive in zip(log_probs(found), naive_log_probs(model, CONTEXT, order, pieces), strict=True):
             torch.testing.assert_close(torch.tensor(mine), torch.tensor(naive), atol=1e-5, rtol=1e-5)
 
 
@@ -40,9 +45,9 @@ def test_positions_are_those_of_the_model():
     torch.testing.assert_close(model(ids).logits[0, len(CONTEXT) :].log_softmax(-1), logits)
     targets = [token for piece in pieces for token in (*piece, -1)]
     expected = [row[[EOP, EOS]].logsumexp(-1) if t < 0 else row[t] for row, t in zip(logits, targets, strict=True)]
-    ((scores,),) = score_pieces(model, [Candidates(context=CONTEXT, order=(0, 1, 2), pieces=[pieces])])
-    found = torch.tensor([score for piece in scores for score in piece])
-    torch.testing.assert_close(found, torch.stack(expected), atol=1e-5, rtol=1e-5)
+    ((found,),) = score_candidates(model, [Candidates(context=CONTEXT, order=(0, 1, 2), pieces=[pieces])])
+    scores = torch.tensor([score for piece in log_probs(found) for score in piece])
+    torch.testing.assert_close(scores, torch.stack(expected), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 32])
@@ -57,12 +62,12 @@ def test_company_changes_nothing(monkeypatch, batch_size):
         Candidates(context=short, order=(0,), pieces=[[words(count, seed=count)] for count in range(8)]),
         Candidates(context=short, order=(0,), pieces=[]),
     ]
-    found = score_pieces(model, texts, batch_size)
+    found = score_candidates(model, texts, batch_size)
     assert found[2] == []
     for text, scores in zip(texts[:2], found, strict=False):
         for pieces, mine in zip(text.pieces, scores, strict=True):
             naive = naive_log_probs(model, text.context, text.order, pieces)
-            for one, other in zip(mine, naive, strict=True):
+            for one, other in zip(log_probs(mine), naive, strict=True):
                 torch.testing.assert_close(torch.tensor(one), torch.tensor(other), atol=1e-5, rtol=1e-5)
 
 
@@ -74,12 +79,24 @@ def test_the_same_as_scores_of_choices():
     context, choices = [CLS, *words(3), MASK, EOS], [words(2, seed=1), words(2, seed=2), words(2, seed=3)]
     logits = chooser(torch.tensor([context]), choice_ids=torch.tensor([choices])).logits[0]
     candidates = Candidates(context=context, order=(0,), pieces=[[choice] for choice in choices])
-    for found in (score_pieces(model, [candidates]), score_pieces(chooser, [candidates])):
-        sums = torch.tensor([sum(piece[:-1]) for (piece,) in found[0]])
+    for found in (score_candidates(model, [candidates]), score_candidates(chooser, [candidates])):
+        sums = torch.tensor([sum(candidate.pieces[0].log_probs[:-1]) for candidate in found[0]])
         torch.testing.assert_close(sums, logits.detach(), atol=1e-5, rtol=1e-5)
+
+
+def test_without_ends_only_the_last_one_is_left_out():
+    model = make_model(GLMForConditionalGeneration)
+    texts = [Candidates(context=CONTEXT, order=(2, 0, 1), pieces=PIECES)]
+    (whole,), (without,) = score_candidates(model, texts), score_candidates(model, texts, score_ends=False)
+    for one, other in zip(whole, without, strict=True):
+        *before, last = log_probs(one)
+        expected = [*before, last[:-1]]
+        assert [len(scores) for scores in log_probs(other)] == [len(scores) for scores in expected]
+        for mine, scores in zip(log_probs(other), expected, strict=True):
+            assert list(mine) == pytest.approx(list(scores), abs=1e-5)
 
 
 def test_an_order_that_names_no_blank_is_refused():
     model = make_model(GLMForConditionalGeneration)
     with pytest.raises(ValueError, match=r"order=\[0, 0, 1\] must name blanks of the text, 0 to 2, once each"):
-        score_pieces(model, [Candidates(context=CONTEXT, order=(0, 0, 1), pieces=PIECES)])
+        score_candidates(model, [Candidates(context=CONTEXT, order=(0, 0, 1), pieces=PIECES)])

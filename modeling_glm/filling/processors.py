@@ -1,0 +1,148 @@
+"""Change or record the scores of `generate`: constraints, draws and log-probabilities."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import LogitsProcessor, MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+from ..configuration_glm import GLMConfig
+from .constraints import BlankRules
+
+
+class BlankConstraintLogitsProcessor(LogitsProcessor):
+    """
+    Allow only the tokens that the rules of the running blank allow.
+
+    Beam scores are log-probabilities and are not normalized again afterwards, so beams find the answers that the model
+    itself finds most likely.
+
+    Args:
+        config: Gives the id of the start of a piece.
+        end_token_ids: The tokens that end the last piece.
+        rules: For every text the rules of its blanks in the order in which they are filled, or only those of the running
+            blank. The rows of a text (beams, draws) stand together.
+    """
+
+    def __init__(self, config: GLMConfig, end_token_ids: list[int], rules: Sequence[Sequence[BlankRules]]):
+        self.sop_token_id = config.sop_token_id
+        self.end_token_ids = end_token_ids
+        self.rules = rules
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        allowed = torch.zeros(scores.shape, dtype=torch.bool)
+        rows_of_text = input_ids.shape[0] // len(self.rules)
+        for row, ids in enumerate(input_ids.tolist()):
+            rules = self.rules[row // rows_of_text]
+            starts = [place for place, token_id in enumerate(ids) if token_id == self.sop_token_id]
+            piece = tuple(ids[starts[-1] + 1 :])
+            if any(token_id in self.end_token_ids for token_id in piece):  # all that follows the end is padding
+                allowed[row] = True
+                continue
+            rule = rules[min(len(starts), len(rules)) - 1]
+            allowed[row] = rule.allowed(piece)
+            ends = self.end_token_ids if len(starts) >= len(rules) else [self.sop_token_id]
+            # If nothing can follow, the answer ends here, right or wrong. `BlankRules.read` rejects wrong ones later.
+            allowed[row, ends] = rule.may_end(piece) or not bool(allowed[row].any())
+        return scores.masked_fill(~allowed.to(scores.device), -torch.inf)
+
+
+class SampleByRowLogitsProcessor(LogitsProcessor):
+    """
+    Draw the next token of every row and leave no other token to `generate`.
+
+    A draw depends only on the seed, the number of the text, the number of the sample and the step. So it does not depend
+    on batching.
+
+    Args:
+        seed: The seed of all draws.
+        rows: For every row of the batch the number of its text and of its sample.
+    """
+
+    def __init__(self, seed: int, rows: Sequence[tuple[int, int]]):
+        # SeedSequence mixes the numbers: generators with neighbouring seeds draw similar numbers.
+        seeds = [np.random.SeedSequence((seed, *row)) for row in rows]
+        self._generators = [torch.Generator().manual_seed(int(s.generate_state(1, np.uint64)[0] >> 1)) for s in seeds]
+
+    def select(self, rows: Sequence[int]):
+        """Keep only some of the rows."""
+        self._generators = [self._generators[row] for row in rows]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        noise = torch.stack([torch.empty(scores.shape[1]).exponential_(generator=g) for g in self._generators])
+        # The argmax of scores + Gumbel noise is a draw from the softmax of the scores.
+        drawn = (scores.float() - noise.to(scores.device).log()).argmax(-1, keepdim=True)
+        return torch.full_like(scores, -torch.inf).scatter(1, drawn, 0.0)
+
+
+class ScoreRecorder(LogitsProcessor):
+    """
+    Record the log-probability of every token that greedy search or sampling takes, so that no second pass is needed.
+
+    It must see the scores before any processor changes them: hand it to `generate(score_observers=[recorder])`. All
+    tokens that end a piece share one probability: its end, the end of a text, and the start of the next piece, which is
+    fed in their place.
+
+    Args:
+        sop_token_id: The start of a piece.
+        end_token_ids: The tokens that end a piece.
+    """
+
+    def __init__(self, sop_token_id: int, end_token_ids: list[int]):
+        self._ends = [*end_token_ids, sop_token_id]
+        self._end_token_ids = end_token_ids
+        self._columns: list[torch.Tensor] = []
+        self._scores: torch.Tensor | None = None
+        self._length = 0
+        self._in_order = True
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if self._scores is not None:
+            # Assisted decoding scores drafts that it may reject, and then goes back.
+            self._in_order &= input_ids.shape[1] == self._length + 1 and len(scores) == len(self._scores)
+        if self._in_order:
+            self._take(input_ids[:, -1])
+            self._scores, self._length = scores, input_ids.shape[1]
+        return scores
+
+    def _take(self, tokens: torch.Tensor):
+        """Look up the tokens that were taken in the scores of the step before."""
+        if self._scores is None:
+            return
+        scores = self._scores.float()
+        ends = scores[:, self._end_token_ids].logsumexp(-1)
+        is_end = torch.isin(tokens, torch.tensor(self._ends, device=tokens.device))
+        taken = torch.where(is_end, ends, scores.gather(1, tokens[:, None])[:, 0])
+        self._columns.append(taken - scores.logsumexp(-1))
+
+    def read(self, sequences: torch.Tensor) -> torch.Tensor | None:
+        """
+        Read the recorded log-probabilities.
+
+        Args:
+            sequences: (batch, seq) int64, the ids that `generate` returned.
+
+        Returns:
+            (batch, new) fp32 natural logarithms for the last columns of the sequences. Values behind the end of a row
+            have no meaning. None if tokens were not taken one after the other, as in assisted decoding.
+        """
+        if not self._in_order or self._scores is None or sequences.shape[1] != self._length + 1:
+            return None
+        self._take(sequences[:, -1])
+        return torch.stack(self._columns, dim=1)
+
+
+def sampling_warpers(
+    temperature: float, top_k: int | None, top_p: float | None, min_p: float | None
+) -> list[LogitsProcessor]:
+    """Build the library's warpers in the library's order. They raise a `ValueError` for values out of range."""
+    warpers: list[LogitsProcessor] = []
+    if temperature != 1.0:
+        warpers.append(TemperatureLogitsWarper(temperature))
+    if top_k is not None:
+        warpers.append(TopKLogitsWarper(top_k))
+    if top_p is not None:
+        warpers.append(TopPLogitsWarper(top_p))
+    if min_p is not None:
+        warpers.append(MinPLogitsWarper(min_p))
+    return warpers

@@ -1,0 +1,51 @@
+"""Filling in the order of the model's confidence, against a naive loop."""
+
+import pytest
+
+from modeling_glm import BlankConstraint, GLMForConditionalGeneration, fill_blanks
+from modeling_glm.filling.confident_first import fill_confident_first
+from modeling_glm.filling.jobs import prepare_jobs
+from modeling_glm.filling.settings import FillingSettings
+from tests.support.models import make_model
+from tests.support.naive_filling import fill_naively_by_confidence
+from tests.support.naive_scoring import naive_log_probs
+
+TEXTS = [
+    "Paris is the capital of [MASK], and Rome is the [MASK] of [MASK], in the year 1987, when the fox was found.",
+    "The [MASK] fox jumps over the [MASK].",
+    "The number [gMASK]",
+]
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer) -> GLMForConditionalGeneration:
+    return make_model(GLMForConditionalGeneration, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
+
+
+def test_it_fills_as_the_naive_loop(model, tokenizer):
+    """Texts with different numbers of blanks go together."""
+    settings = FillingSettings(order="confident-first", max_new_tokens_per_blank=6)
+    constraints = [[BlankConstraint()] * text.count("MASK") for text in TEXTS]
+    jobs = prepare_jobs(tokenizer, model.config, TEXTS, constraints, settings)
+    found = fill_confident_first(model, jobs, settings)
+    ends = {model.config.eop_token_id, model.config.eos_token_id}
+    special = tuple(i for i in tokenizer.all_special_ids if i not in ends)
+    orders = set()
+    for text, (candidate,) in zip(TEXTS, found, strict=True):
+        context = tokenizer(text)["input_ids"]
+        order, pieces = zip(*fill_naively_by_confidence(model, context, 6, special), strict=True)
+        orders.add(order)
+        assert candidate.order == order
+        assert [list(piece.token_ids) for piece in candidate.pieces] == list(pieces)
+        for piece, scores in zip(candidate.pieces, naive_log_probs(model, context, order, pieces), strict=True):
+            assert list(piece.log_probs) == pytest.approx(scores, abs=1e-4)
+    assert any(list(order) != sorted(order) for order in orders)  # else the order would be left to right
+
+
+def test_constraints_are_those_of_each_blank(model, tokenizer):
+    constraints = [None, BlankConstraint(choices=["fox", "dog"]), BlankConstraint(regex="[0-9]{2}")]
+    settings = {"order": "confident-first", "max_new_tokens_per_blank": 6}
+    (filling,) = fill_blanks(model, tokenizer, TEXTS[0], constraints=constraints, **settings)
+    assert filling.answers[1].text in ("fox", "dog")
+    assert filling.answers[2].text.isdigit()
+    assert len(filling.answers[2].text) == 2
