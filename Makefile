@@ -1,15 +1,18 @@
-# Everything works on a fresh machine with Python 3.11 or newer: each target sets up .venv where it is missing.
+# Everything works on a fresh machine with Python 3.11 or newer: each target installs what it needs into .venv.
 PYTHON ?= python3
 MODEL ?=
 SPACE ?= runs/space
 LOWEST = transformers==5.10.1
-.PHONY: demo app space test test-lowest lint tiny card clean
+# Test processes side by side. Each uses one thread: two processes with two threads each would slow each other down.
+WORKERS ?= 2
+PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS)
+.PHONY: demo app space test test-lowest lint docs tiny card clean
 
-demo: .venv/ready
+demo: .venv/demo
 	.venv/bin/python examples/01_quickstart.py $(if $(MODEL),--model $(MODEL))
 
 # The page on which blanks are filled.
-app: .venv/ready
+app: .venv/app
 	.venv/bin/python examples/app.py --open $(if $(MODEL),--model $(MODEL))
 
 # The same page as a Space of the hub: a folder to upload, with the package in it.
@@ -21,36 +24,42 @@ space:
 	cp -r tokenization '$(SPACE)/modeling_glm'
 	find '$(SPACE)' -name __pycache__ -prune -exec rm -r {} +
 
-test: .venv/ready
-	.venv/bin/python -m pytest
+test: .venv/test
+	$(call PYTEST,.venv)
 
-# The tests on the lowest version of Transformers that the package claims, and what goes with it.
-test-lowest: .venv-lowest/ready
-	.venv-lowest/bin/python -m pytest -p no:cacheprovider -m "not slow" tests/modeling_glm tests/tokenization tests/test_readme.py
+# The quick tests on the lowest supported Transformers.
+test-lowest: .venv-lowest/test
+	$(call PYTEST,.venv-lowest) -p no:cacheprovider -m "not slow" tests/modeling_glm tests/tokenization tests/test_readme.py
 
-lint: .venv/ready
+lint: .venv/test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-# Makes examples/glm-tiny anew: about 75 minutes on 2 CPU cores; goes on where it was stopped.
-tiny: .venv/ready
+# Trains examples/glm-tiny again: about 75 minutes on 2 CPU cores. Run it again to resume.
+tiny: .venv/examples
 	.venv/bin/python examples/03_pretrain.py --export examples/glm-tiny --export_dtype bfloat16
 
-# Writes MODEL_CARD.md anew: its text is in modeling_glm/hub/project_card.py, its figures follow from the presets.
-card: .venv/ready
+# The documentation as a site: build/docs/index.html. Warnings are errors.
+docs: .venv/docs
+	.venv/bin/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo 'Open build/docs/index.html'
+
+# Writes MODEL_CARD.md: its text is in modeling_glm/hub/project_card.py, its numbers follow from the presets.
+card: .venv/demo
 	.venv/bin/python -m modeling_glm.hub.project_card MODEL_CARD.md
 
-.venv/ready: requirements.txt setup.cfg pyproject.toml
-	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check --constraint requirements.txt --editable '.[test]'
-	touch .venv/ready
+# One stage for each job: the demo needs half of what the tests need.
+.venv/%: requirements.txt setup.cfg pyproject.toml
+	PYTHON=$(PYTHON) .ci/install .venv $* --constraint requirements.txt
+	touch $@
 
-.venv-lowest/ready: requirements.txt setup.cfg pyproject.toml
-	$(PYTHON) -m venv .venv-lowest
-	grep -vE '^(transformers|huggingface_hub|tokenizers)=' requirements.txt > .venv-lowest/constraints.txt
-	.venv-lowest/bin/pip install --quiet --disable-pip-version-check --constraint .venv-lowest/constraints.txt '$(LOWEST)' --editable '.[test]'
-	touch .venv-lowest/ready
+# The lowest supported Transformers chooses its own tokenizers and huggingface_hub.
+.venv-lowest/test: requirements.txt setup.cfg pyproject.toml
+	mkdir -p build
+	grep -vE '^(transformers|huggingface_hub|tokenizers)=' requirements.txt > build/lowest.txt
+	PYTHON=$(PYTHON) .ci/install .venv-lowest test --constraint build/lowest.txt '$(LOWEST)'
+	touch $@
 
 clean:
-	rm -rf .venv .venv-lowest runs
+	rm -rf .venv .venv-lowest build runs
