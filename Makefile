@@ -51,15 +51,15 @@ card: .venv/demo
 
 # One stage for each job: the demo needs half of what the tests need.
 .venv/%: requirements.txt setup.cfg pyproject.toml
-	PYTHON=$(PYTHON) .ci/install .venv $* --constraint requirements.txt
-	touch $@
+	@PYTHON=$(PYTHON) .ci/install .venv $* --constraint requirements.txt
+	@touch $@
 
 # The lowest supported Transformers chooses its own tokenizers and huggingface_hub.
 .venv-lowest/test: requirements.txt setup.cfg pyproject.toml
-	mkdir -p build
-	grep -vE '^(transformers|huggingface_hub|tokenizers)=' requirements.txt > build/lowest.txt
-	PYTHON=$(PYTHON) .ci/install .venv-lowest test --constraint build/lowest.txt '$(LOWEST)'
-	touch $@
+	@mkdir -p build
+	@grep -vE '^(transformers|huggingface_hub|tokenizers)=' requirements.txt > build/lowest.txt
+	@PYTHON=$(PYTHON) .ci/install .venv-lowest test --constraint build/lowest.txt '$(LOWEST)'
+	@touch $@
 
 clean:
 	rm -rf .venv .venv-lowest build runs
