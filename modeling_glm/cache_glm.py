@@ -1,16 +1,22 @@
-"""A cache that does not copy itself at every step."""
+"""A cache for `generate` that grows in place."""
 
 import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
-# Room is made for so many tokens at a time.
+# Room is allocated for this many tokens at a time.
 ROOM = 64
 
 
 class GrowingLayer(DynamicLayer):
     """
-    Writes new keys and values behind the old ones, into room that was made before; the library's layer copies all of them
-    for every token. What it returns are views of that room, so their last two dimensions alone are contiguous.
+    Write new keys and values behind the old ones, into room that is allocated in advance.
+
+    The library's layer copies all keys and values for every new token. Here `keys` and `values` are views of the room:
+
+        room    k0 k1 k2 k3  .  .  .  .      (batch, heads, room, head_dim)
+        keys    k0 k1 k2 k3                  (batch, heads, seq, head_dim)
+
+    So only their last two dimensions are contiguous.
     """
 
     _key_room: torch.Tensor | None = None
@@ -35,7 +41,17 @@ class GrowingLayer(DynamicLayer):
 def _append(
     room: torch.Tensor | None, held: torch.Tensor | None, new: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The room with the new states in it, and all states as a view of it: (batch, heads, seq, head size)."""
+    """
+    Append states, and move to a larger room if they do not fit.
+
+    Args:
+        room: (batch, heads, room, head_dim), or None before the first call.
+        held: (batch, heads, seq, head_dim), what is held so far.
+        new: (batch, heads, added, head_dim).
+
+    Returns:
+        The room, and all states as a view of it.
+    """
     assert held is not None
     length = held.shape[-2] if held.numel() else 0
     total = length + new.shape[-2]
@@ -43,12 +59,13 @@ def _append(
         room is not None
         and total <= room.shape[-2]
         and room.shape[:2] == new.shape[:2]
-        # Rows that were chosen or repeated are tensors of their own.
+        # Selecting or repeating rows makes `held` a tensor of its own; cropping leaves it a view of the room.
         and (not length or (held.data_ptr(), held.stride()) == (room.data_ptr(), room.stride()))
+        # A tensor made in inference mode cannot be written outside it.
         and room.is_inference() == torch.is_inference_mode_enabled()
     )
     if not fits:
-        size = (*new.shape[:-2], -(-total // ROOM) * ROOM, new.shape[-1])
+        size = (*new.shape[:-2], -(-total // ROOM) * ROOM, new.shape[-1])  # total rounded up to a multiple of ROOM
         room = torch.empty(size, dtype=new.dtype, device=new.device)
         if length:
             room[..., :length, :] = held
@@ -58,7 +75,7 @@ def _append(
 
 
 def let_grow(cache: Cache) -> Cache:
-    """Has the plain layers of an empty cache grow in place."""
+    """Replace the plain layers of an empty `DynamicCache` by layers that grow in place. Other caches stay as they are."""
     if type(cache) is DynamicCache and not cache.offloading:
         for number, layer in enumerate(cache.layers):
             if type(layer) is DynamicLayer and not layer.is_initialized:

@@ -1,101 +1,334 @@
 """
-From the scores of choices to classes and a loss (cloze classification, paper section 2.3).
+Score choices for a blank: how the inputs are laid out, and how scores become classes and a loss (cloze classification,
+paper section 2.3).
 
 Shapes: P patterns of one question, C classes (labels, or choices of the example), W words for each of them.
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional as F
 
 from .configuration_glm import GLMConfig
+from .layout_glm import (
+    compute_position_ids,
+    find_blanks,
+    is_readable,
+    piece_numbers,
+    real_tokens,
+    require_everywhere,
+)
 
 
-def flatten_choices(
+class ChoiceShape(NamedTuple):
+    """The sizes behind the flat rows and choices of `ChoiceInputs`: (batch, P, C, W)."""
+
+    batch: int
+    patterns: int
+    classes: int
+    words: int
+
+
+class ChoiceInputs(NamedTuple):
+    """
+    The inputs of `GLMForMultipleChoice` in one form: every pattern is a row, and every word a choice of its row.
+
+    Attributes:
+        input_ids: (rows, seq) contexts; where `choice_ids` is None, each with one choice behind its start of piece.
+        attention_mask: (rows, seq), 0 for padding, or None.
+        position_ids: (rows, 2, seq), or None.
+        choice_ids: (rows, choices, length), -100 behind the end of a choice; None where the rows hold the choices.
+        shape: How rows and choices become (batch, P, C, W).
+    """
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor | None
+    position_ids: torch.Tensor | None
+    choice_ids: torch.Tensor | None
+    shape: ChoiceShape
+
+
+class ChoiceBranches(NamedTuple):
+    """
+    Contexts and, behind each, its choices side by side: inputs of `GLMModel`.
+
+    Attributes:
+        input_ids: (rows, seq + 1 + choices * (length - 1)).
+        attention_mask: The same shape, True for real tokens.
+        position_ids: (rows, 2, ...).
+        branch: The same shape as `input_ids`: 0 for the context and the start of piece, k for choice k.
+    """
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    position_ids: torch.Tensor
+    branch: torch.Tensor
+
+
+class ChoiceRows(NamedTuple):
+    """
+    What belongs to rows that hold a choice each.
+
+    Attributes:
+        attention_mask: (rows, seq) bool, True for real tokens, and for all of an absent choice.
+        targets: (rows, seq - 1), the token that must follow, -100 where none must.
+    """
+
+    attention_mask: torch.Tensor
+    targets: torch.Tensor
+
+
+class WordScores(NamedTuple):
+    """
+    Attributes:
+        token_counts: (batch, P, C, W) tokens of every word, 0 for an absent one.
+        log_probs: (batch, P, C, W) log-probability of every word, 0 for an absent one.
+    """
+
+    token_counts: torch.Tensor
+    log_probs: torch.Tensor
+
+
+def read_choices(
     input_ids: torch.Tensor,
     attention_mask: torch.Tensor | None,
     position_ids: torch.Tensor | None,
     choice_ids: torch.Tensor | None,
-) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None, torch.Tensor, tuple[int, int, int, int]]:
+) -> ChoiceInputs:
     """
-    Brings all forms of the input of `GLMForMultipleChoice` to one: every pattern is a row, every word a choice.
+    Bring the accepted forms of input to one.
 
-    Returns:
-        `input_ids` and `attention_mask` (batch * P, seq), `position_ids` (batch * P, 2, seq), `choice_ids`
-        (batch * P, C * W, length), and (batch, P, C, W).
+        input_ids               choice_ids
+        (batch, seq)            (batch, choices, length)
+        (batch, seq)            (batch, labels, words, length)
+        (batch, patterns, seq)  (batch, patterns, choices, length)
+        (batch, patterns, seq)  (batch, patterns, labels, words, length)
+        (batch, choices, seq)   None
 
     Raises:
-        ValueError: for shapes that do not fit together.
+        ValueError: if the shapes do not fit together.
     """
-    batch_dimensions = input_ids.shape[:-1]
-    if (
-        choice_ids is None
-        or input_ids.ndim not in (2, 3)
-        or choice_ids.ndim - input_ids.ndim not in (1, 2)
-        or choice_ids.shape[: len(batch_dimensions)] != batch_dimensions
-    ):
-        shape = None if choice_ids is None else tuple(choice_ids.shape)
-        leading = "batch, patterns" if input_ids.ndim == 3 else "batch"
-        raise ValueError(
-            f"choice_ids has shape {shape}, input_ids {tuple(input_ids.shape)}: expected ({leading}, choices, length) or "
-            f"({leading}, labels, words, length) with ({leading}) = {tuple(batch_dimensions)}, -100 behind the end of a "
-            "choice; or give input_ids of shape (batch, choices, seq) alone."
+    leading = input_ids.shape[:-1]
+    _check_shapes(input_ids, attention_mask, choice_ids)
+    if choice_ids is None:
+        shape = ChoiceShape(batch=leading[0], patterns=1, classes=leading[1], words=1)
+    else:
+        if choice_ids.ndim == input_ids.ndim + 1:
+            choice_ids = choice_ids.unsqueeze(-2)  # every choice is a class of one word
+        classes, words, length = choice_ids.shape[-3:]
+        shape = ChoiceShape(leading[0], 1 if len(leading) == 1 else leading[1], classes, words)
+        choice_ids = choice_ids.reshape(-1, classes * words, length)
+    return ChoiceInputs(
+        input_ids=input_ids.reshape(-1, input_ids.shape[-1]),
+        attention_mask=None if attention_mask is None else attention_mask.reshape(-1, input_ids.shape[-1]),
+        position_ids=None if position_ids is None else position_ids.reshape(-1, *position_ids.shape[-2:]),
+        choice_ids=choice_ids,
+        shape=shape,
+    )
+
+
+def _check_shapes(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, choice_ids: torch.Tensor | None):
+    leading = input_ids.shape[:-1]
+    has_patterns = input_ids.ndim == 3
+    if choice_ids is None:
+        fits = has_patterns
+    elif has_patterns and choice_ids.ndim == 3:
+        raise ValueError("input_ids of shape (batch, choices, seq) holds the choices itself: give no choice_ids.")
+    else:
+        fits = (
+            input_ids.ndim in (2, 3)
+            and choice_ids.ndim - input_ids.ndim in (1, 2)
+            and choice_ids.shape[: len(leading)] == leading
         )
-    batch_size = input_ids.shape[0]
-    patterns = input_ids.shape[1] if input_ids.ndim == 3 else 1
-    if choice_ids.ndim - input_ids.ndim == 1:
-        choice_ids = choice_ids.unsqueeze(-2)
-    classes, words, length = choice_ids.shape[-3:]
+    if not fits:
+        found = None if choice_ids is None else tuple(choice_ids.shape)
+        names = "batch, patterns" if has_patterns else "batch"
+        raise ValueError(
+            f"choice_ids has shape {found}, input_ids {tuple(input_ids.shape)}: expected ({names}, choices, length) or "
+            f"({names}, labels, words, length) with ({names}) = {tuple(leading)}, -100 behind the end of a choice; or "
+            "give input_ids of shape (batch, choices, seq) alone."
+        )
     if attention_mask is not None and attention_mask.shape != input_ids.shape:
         raise ValueError(
             f"attention_mask has shape {tuple(attention_mask.shape)}: expected that of input_ids, "
             f"{tuple(input_ids.shape)}."
         )
-    return (
-        input_ids.reshape(batch_size * patterns, -1),
-        None if attention_mask is None else attention_mask.reshape(batch_size * patterns, -1),
-        None if position_ids is None else position_ids.reshape(batch_size * patterns, *position_ids.shape[-2:]),
-        choice_ids.reshape(batch_size * patterns, classes * words, length),
-        (batch_size, patterns, classes, words),
+
+
+def lay_out_branches(choices: ChoiceInputs, config: GLMConfig) -> ChoiceBranches:
+    """
+    Put the choices of every row side by side behind its context.
+
+    A choice c1 ... cn is fed as <sop> c1 ... c(n-1), and must predict c1 ... cn. The start of piece S is the same for
+    all choices, so it stands once behind the context, in branch 0, which every branch sees. With the choices
+    [x y z] and [u v] for the blank M:
+
+        ids     [CLS] a  M  b <eos> S  x  y  u  -
+        branch    0   0  0  0   0   0  1  1  2  2
+        row 0     0   1  2  3   4   2  2  2  2  2
+        row 1     0   0  0  0   0   1  2  3  2  3
+
+    Raises:
+        ValueError: if a row has no choice, or no blank that is not filled yet.
+    """
+    input_ids, choice_ids = choices.input_ids, choices.choice_ids
+    assert choice_ids is not None
+    assert config.sop_token_id is not None
+    rows, count, length = choice_ids.shape
+    present = choice_ids != -100
+    require_everywhere(present.flatten(1).any(-1), "choice_ids has a row without a single choice.")
+    positions = choices.position_ids
+    if positions is None:
+        positions = compute_position_ids(input_ids, config, choices.attention_mask)
+
+    start = choice_ids.new_full((rows, 1), config.sop_token_id)
+    fed = torch.cat((start, choice_ids[..., :-1].clamp(min=0).flatten(1)), dim=1)
+    row0 = _next_blank(input_ids, positions, config).expand_as(fed)
+    within = torch.arange(2, length + 1, device=fed.device).repeat(count)  # [2 3 2 3]
+    row1 = torch.cat((start.new_ones(1), within)).expand_as(fed)
+    number = torch.arange(1, count + 1, device=fed.device).repeat_interleave(length - 1)  # [1 1 2 2]
+    branch = torch.cat((start.new_zeros(1), number)).expand_as(fed)
+    # The last token of a choice is only a target, so a fed token is real where its successor is present.
+    real = torch.cat((torch.ones_like(start, dtype=torch.bool), present[..., 1:].flatten(1)), dim=1)
+    return ChoiceBranches(
+        input_ids=torch.cat((input_ids, fed), dim=1),
+        attention_mask=torch.cat((real_tokens(input_ids, choices.attention_mask), real), dim=1),
+        position_ids=torch.cat((positions, torch.stack((row0, row1), dim=1)), dim=2),
+        branch=torch.cat((torch.zeros_like(input_ids), branch), dim=1),
     )
 
 
-def class_scores(token_counts: torch.Tensor, scores: torch.Tensor, length_penalty: float) -> torch.Tensor:
+def _next_blank(input_ids: torch.Tensor, position_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:
+    """Find the position of the first blank that no piece fills yet: (rows, 1)."""
+    blanks = find_blanks(input_ids, config)
+    filled = piece_numbers(input_ids, config)[:, -1:]
+    is_next = blanks & (blanks.cumsum(-1) == filled + 1)
+    require_everywhere(
+        is_next.any(-1),
+        "a context has no blank left to score choices for: put one of the mask tokens "
+        f"(ids {config.mask_token_ids}) into every text.",
+    )
+    return position_ids[:, 0].gather(1, is_next.int().argmax(-1, keepdim=True))
+
+
+def lay_out_rows(choices: ChoiceInputs, config: GLMConfig) -> ChoiceRows:
     """
-    Scores of classes out of log-probabilities of words: a class is as likely as its words together, and the
-    log-probabilities of several patterns are averaged (as PET does: Schick and Schütze 2021, section 3.2).
+    Find the targets of rows that hold a context and, behind a start of piece, their choice.
+
+    The next token of the same piece is the target: of the start of piece the first token of the choice, of the last
+    token none. A row of padding is an absent choice; it is left unmasked, because a query must see something.
+
+    Raises:
+        ValueError: if a row has no choice.
+    """
+    ids = choices.input_ids
+    real = real_tokens(ids, choices.attention_mask)
+    absent = ~real.any(-1)
+    piece = piece_numbers(ids, config, real)
+    following = (piece[:, 1:] == piece[:, :-1]) & (piece[:, 1:] > 0) & real[:, 1:] & real[:, :-1]
+    require_everywhere(
+        following.any(-1) | absent,
+        "a row of input_ids (batch, choices, seq) holds no choice: each must be a context, the start of piece "
+        f"(id {config.sop_token_id}) and the tokens of the choice. Or give the contexts as (batch, seq) and choice_ids.",
+    )
+    return ChoiceRows(attention_mask=real | absent[:, None], targets=torch.where(following, ids[:, 1:], -100))
+
+
+def score_first_and_later(
+    project: Callable[[torch.Tensor], torch.Tensor], hidden_states: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Score what follows the first hidden state and the later ones of every row.
+
+    One matmul gives both, because for few tokens its cost is reading the weight.
 
     Args:
-        token_counts: (batch, P, C, W) tokens of every word, 0 for an absent one.
-        scores: (batch, P, C, W) log-probability of every word, 0 for an absent one.
-        length_penalty: The power of its length that a word's score is divided by.
+        project: The projection of (..., hidden) to (..., vocabulary).
+        hidden_states: (rows, 1 + seq, hidden).
+        targets: (rows, seq) tokens that follow the later ones, -100 for none.
+
+    Returns:
+        (rows, vocabulary) log-probabilities behind the first, and (rows, seq) those of the targets, 0 for none; in fp32.
+    """
+    first, later = hidden_states[:, 0], hidden_states[:, 1:]
+    if torch.compiler.is_compiling():
+        return project(first).float().log_softmax(-1), score_tokens(project, later, targets)
+    wanted = targets != -100
+    logits = project(torch.cat((first, later[wanted]))).float()
+    scores = -F.cross_entropy(logits[len(first) :], targets[wanted], reduction="none")
+    return logits[: len(first)].log_softmax(-1), scores.new_zeros(targets.shape).masked_scatter(wanted, scores)
+
+
+def score_tokens(
+    project: Callable[[torch.Tensor], torch.Tensor], hidden_states: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    """
+    Compute the log-probability in fp32 of every target, 0 where it is -100.
+
+    Args:
+        project: The projection of (..., hidden) to (..., vocabulary).
+        hidden_states: (rows, seq, hidden).
+        targets: (rows, seq) tokens that follow, -100 for none.
+
+    Returns:
+        (rows, seq).
+    """
+    if torch.compiler.is_compiling():  # a compiled graph needs fixed shapes and projects all tokens
+        logits = project(hidden_states).float().transpose(1, 2)
+        return -F.cross_entropy(logits, targets, ignore_index=-100, reduction="none")
+    wanted = targets != -100
+    scores = -F.cross_entropy(project(hidden_states[wanted]).float(), targets[wanted], reduction="none")
+    return scores.new_zeros(targets.shape).masked_scatter(wanted, scores)
+
+
+def class_scores(words: WordScores, length_penalty: float) -> torch.Tensor:
+    """
+    Turn log-probabilities of words into scores of classes. The probability of a class is the sum of those of its words.
+    The log-probabilities of several patterns are averaged, as PET does (Schick and Schütze 2021, section 3.2).
+
+    Args:
+        words: Token counts and log-probabilities, both (batch, P, C, W).
+        length_penalty: The score of a word is divided by its number of tokens to the power of this.
 
     Returns:
         (batch, C), -inf for an absent class.
     """
-    present = token_counts > 0
+    present, scores = words.token_counts > 0, words.log_probs
     if length_penalty != 0.0:
-        scores = scores / token_counts.clamp(min=1).to(scores.dtype) ** length_penalty
+        scores = scores / words.token_counts.clamp(min=1).to(scores.dtype) ** length_penalty
     if scores.shape[-1] == 1:
         scores = scores.squeeze(-1)
-    else:  # large and finite, so that the gradient of an absent class is 0 and not NaN
+    else:  # large and finite, because -inf would make the gradient of an absent class NaN instead of 0
         scores = scores.masked_fill(~present, torch.finfo(scores.dtype).min / 2).logsumexp(-1)
     scores = scores.masked_fill(~present.any(-1), -math.inf)
     return scores.squeeze(1) if scores.shape[1] == 1 else scores.log_softmax(-1).mean(1)
+
+
+def require_present_labels(logits: torch.Tensor, labels: torch.Tensor):
+    """Raise a `ValueError` for a label (batch,) that names no class of logits (batch, C), or an absent one."""
+    known = (labels >= 0) & (labels < logits.shape[1])
+    chosen = logits.gather(1, labels.clamp(0, logits.shape[1] - 1).view(-1, 1))
+    message = f"labels={labels.tolist()} names an absent choice." if is_readable(labels) else ""
+    require_everywhere(known.view(-1, 1) & (chosen > -math.inf), message)
 
 
 def choice_loss(
     logits: torch.Tensor, log_probabilities: torch.Tensor, labels: torch.Tensor, config: GLMConfig
 ) -> torch.Tensor:
     """
-    Mean loss over the examples, as the config chooses: cross entropy over the classes, or the hinge loss with margin 1
-    summed over the wrong ones; and `choice_fill_weight` times the loss of filling the blank with the right words.
+    Compute the mean loss over the examples.
+
+    The config chooses cross entropy over the classes, or the hinge loss with margin 1 summed over the wrong classes. It
+    adds `choice_fill_weight` times the loss of filling the blank with the right words.
 
     Args:
         logits: (batch, C) scores of the classes, -inf for absent ones.
         log_probabilities: (batch, C), the same without length penalty.
-        labels: (batch,) right classes.
+        labels: (batch,) int64, the right classes.
+        config: Gives `choice_loss` and `choice_fill_weight`.
     """
     right = labels.view(-1, 1)
     if config.choice_loss == "hinge":

@@ -8,11 +8,10 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.utils import cached_file
 
-# Keys that only the originals' config.json has: by them it is told from the config of Transformers' own GLM-4,
-# which shares the model type "glm".
+# Only the originals' config.json has these keys. Transformers' own GLM-4 shares the model type "glm", but not them.
 ORIGINAL_KEYS = ("max_sequence_length", "block_position_encoding", "num_layers")
 
-# Options of the originals' training framework: no meaning for the weights.
+# Options of the originals' training framework, which do not affect the weights.
 IGNORED_ORIGINAL_KEYS = (
     "auto_map",
     "checkpoint_activations",
@@ -26,6 +25,9 @@ IGNORED_ORIGINAL_KEYS = (
     "spell_length",
     "transformers_version",
 )
+
+# What a caller may say about a repository on the hub. It holds for config.json and the files beside it alike.
+HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 CHOICE_LOSSES = ("cross_entropy", "hinge")
 
@@ -107,47 +109,49 @@ PRESETS: dict[str, dict[str, int]] = {
 @strict
 class GLMConfig(PreTrainedConfig):
     r"""
-    Configuration of a [`GLMModel`]. The defaults are those of GLM-Large (335 million parameters), without the ids of
-    a vocabulary; [`GLMConfig.from_preset`] gives the published sizes complete.
+    Configuration of a `GLMModel`. The defaults are those of GLM-Large (335 million parameters), without the ids of a
+    vocabulary. `GLMConfig.from_preset` gives the published sizes with their ids.
 
-    The names of the originals (`num_layers`, `max_sequence_length`, `embedding_dropout_prob`,
-    `attention_dropout_prob`, `output_dropout_prob`, `block_position_encoding`) are accepted as well.
+    The originals' names are accepted as well: `num_layers`, `max_sequence_length`, `embedding_dropout_prob`,
+    `attention_dropout_prob`, `output_dropout_prob`, `block_position_encoding`.
 
     Args:
         vocab_size (`int`): Rows of the word embedding, padding rows included.
         hidden_size (`int`): Width of the hidden states; a multiple of `num_attention_heads`.
-        num_hidden_layers (`int`): Number of blocks.
-        num_attention_heads (`int`): Attention heads per block.
-        intermediate_size (`int`, *optional*): Width of the MLP; 4 times the hidden size if not given.
+        num_hidden_layers (`int`): Number of layers.
+        num_attention_heads (`int`): Attention heads of a layer.
+        intermediate_size (`int`, *optional*): Width of the MLP. The default is 4 times the hidden size.
         max_position_embeddings (`int`): The highest position P in either row of the 2D positions (paper section 2.1.2).
-            Both tables have P + 1 rows; without block positions the one table has P.
+            Both tables have P + 1 rows. Without block positions the one table has P rows.
         block_position_embeddings (`bool`): Whether the second row of positions (within a piece) has a table.
-        hidden_act (`str`): Activation of the MLP. The published weights were trained with the tanh form of GELU.
+        hidden_act (`str`): Activation function of the MLP. The published weights were trained with the tanh form of
+            GELU.
         embedding_dropout (`float`): Dropout on the sum of the embeddings.
-        attention_dropout (`float`): Dropout on the attention probabilities.
+        attention_dropout (`float`): Dropout on the attention weights.
         hidden_dropout (`float`): Dropout on the outputs of attention and MLP.
-        classifier_dropout (`float`, *optional*): Dropout in the classification heads; `hidden_dropout` if not given.
-        choice_loss (`str`): What trains [`GLMForMultipleChoice`]: "cross_entropy" over the scores of the choices, or
-            "hinge", which asks for a margin of 1 nat to every wrong one.
-        choice_fill_weight (`float`): Weight of a second loss of it, that of filling the blank with the right choice.
-        choice_length_penalty (`float`): The power of its length in tokens that the score of a choice is divided by: 0
-            for the log-probability, 1 for its mean over the tokens.
-        initializer_range (`float`): Standard deviation of the initial weights. The projections back into the residual
-            stream take this divided by sqrt(2 * num_hidden_layers).
+        classifier_dropout (`float`, *optional*): Dropout in the classification heads. The default is `hidden_dropout`.
+        choice_loss (`str`): The loss of `GLMForMultipleChoice`: "cross_entropy" over the scores of the choices, or
+            "hinge" with a margin of 1 nat to every wrong choice.
+        choice_fill_weight (`float`): Weight of a second loss of `GLMForMultipleChoice`: that of filling the blank with
+            the right choice.
+        choice_length_penalty (`float`): The score of a choice is divided by its number of tokens to the power of this:
+            0 for the log-probability, 1 for its mean over the tokens.
+        initializer_range (`float`): Standard deviation of the initial weights. For the projections back into the
+            residual stream it is divided by sqrt(2 * num_hidden_layers).
         layer_norm_eps (`float`): Epsilon of the layer norms.
-        attention_scale (`float`): Kept from the originals, where it guards fp16 scores against overflow without
-            changing the softmax. The attention functions here need no such guard and do not read it.
-        use_cache (`bool`): Whether to return the keys and values of the blocks.
-        tie_word_embeddings (`bool`): Whether the output projection is the word embedding.
-        pad_token_id, eos_token_id, cls_token_id (`int`, *optional*): Ids of the padding, the end of text and the
+        attention_scale (`float`): Kept from the originals and not used. There it guards fp16 scores against overflow
+            without changing the softmax; the attention functions here need no such guard.
+        use_cache (`bool`): Whether to return the keys and values of the layers.
+        tie_word_embeddings (`bool`): Whether the projection to the vocabulary is the word embedding.
+        pad_token_id, eos_token_id, cls_token_id (`int`, *optional*): Ids of the padding, of the end of text and of the
             token that opens every text.
-        bos_token_id (`int`, *optional*): Not used by GLM; some functions of the library look for it.
-        mask_token_id, smask_token_id, gmask_token_id (`int`, *optional*): Ids of the three blanks: `[MASK]` (short
+        bos_token_id (`int`, *optional*): Not used by GLM. Some functions of the library look for it.
+        mask_token_id, smask_token_id, gmask_token_id (`int`, *optional*): Ids of the three mask tokens: `[MASK]` (short
             span), `[sMASK]` (sentences), `[gMASK]` (long continuation). None where the vocabulary has no such token.
         sop_token_id, eop_token_id (`int`, *optional*): Ids that start and end the piece that fills a blank.
 
     Raises:
-        ValueError: where the sizes do not fit together, or on reading the config of Transformers' GLM-4.
+        ValueError: if the sizes do not fit together, or the dict is the config of Transformers' GLM-4.
 
     Example:
 
@@ -159,7 +163,7 @@ class GLMConfig(PreTrainedConfig):
     """
 
     model_type = "glm_infilling"
-    tokenizer_class = "GLMTokenizer"  # what AutoTokenizer takes where no tokenizer_config.json says it
+    tokenizer_class = "GLMTokenizer"  # for AutoTokenizer, where there is no tokenizer_config.json
     keys_to_ignore_at_inference = ["past_key_values"]
     attribute_map = {
         "num_layers": "num_hidden_layers",
@@ -169,7 +173,7 @@ class GLMConfig(PreTrainedConfig):
         "attention_dropout_prob": "attention_dropout",
         "output_dropout_prob": "hidden_dropout",
     }
-    # The fused projection is [q; k; v] by thirds, which no style shards head by head: its output is gathered.
+    # The fused projection is [q; k; v] by thirds. No style of the library shards it head by head, so it is gathered.
     base_model_tp_plan = {
         "word_embeddings": "embedding_rowwise",
         "transformer.layers.*.attention.query_key_value": "colwise_gather_output",
@@ -238,22 +242,26 @@ class GLMConfig(PreTrainedConfig):
 
     @property
     def mask_token_ids(self) -> list[int]:
-        """Ids of the blanks that the vocabulary has."""
+        """The ids of the mask tokens that the vocabulary has."""
         return [i for i in (self.mask_token_id, self.smask_token_id, self.gmask_token_id) if i is not None]
 
     @property
     def max_context_length(self) -> int:
-        """Longest Part A in tokens: one for every row of the position table."""
+        """The longest Part A in tokens: one for every row of the position table."""
         return self.max_position_embeddings + int(self.block_position_embeddings)
 
     @property
     def max_piece_length(self) -> int:
-        """Longest piece of Part B in tokens, its start token included (row 1 counts from 1)."""
+        """The longest piece of Part B in tokens, its start token included (row 1 counts from 1)."""
         return self.max_position_embeddings
 
     def require_token_ids(self, *names: str, purpose: str) -> None:
         """
-        Raises a `ValueError` that names the missing ones unless every id in `names` is set.
+        Raise a `ValueError` unless every id is set.
+
+        Args:
+            names: Fields of this config, such as "sop_token_id".
+            purpose: What needs them, for the message.
         """
         missing = [name for name in names if getattr(self, name) is None]
         if missing:
@@ -265,7 +273,7 @@ class GLMConfig(PreTrainedConfig):
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> "GLMConfig":
         """
-        Configuration of a published checkpoint.
+        Make the configuration of a published checkpoint.
 
         Args:
             name: Name of the hub repository with or without "glm-", such as "glm-large", "2b" or "10b-chinese".
@@ -281,20 +289,47 @@ class GLMConfig(PreTrainedConfig):
 
     @classmethod
     def get_config_dict(cls, pretrained_model_name_or_path, **kwargs):
+        """
+        Read config.json as the library does. In an original folder, also read the ids of the special tokens from the
+        vocabulary files beside it, because an original config.json does not have them.
+        """
+        hub_options = {name: kwargs[name] for name in HUB_OPTIONS if kwargs.get(name) is not None}
         config_dict, kwargs = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        if cls.is_original(config_dict):
+            config_dict = cls.add_special_token_ids(config_dict, pretrained_model_name_or_path, **hub_options)
         return cls._convert_original(config_dict, pretrained_model_name_or_path), kwargs
 
     @classmethod
     def from_dict(cls, config_dict, **kwargs):
+        """Make a config from a dict as the library does. The dict may be that of an original config.json."""
         return super().from_dict(cls._convert_original(config_dict, kwargs.get("name_or_path")), **kwargs)
 
     @staticmethod
     def is_original(config_dict: dict[str, Any]) -> bool:
-        """Whether this is the config of an original GLM folder, rather than Transformers' GLM-4 or our own."""
+        """Return whether this is the config of an original GLM folder, not that of Transformers' GLM-4 or our own."""
         return config_dict.get("model_type") == "glm" and any(key in config_dict for key in ORIGINAL_KEYS)
+
+    @staticmethod
+    def add_special_token_ids(
+        config_dict: dict[str, Any], source: str | os.PathLike, **hub_options: Any
+    ) -> dict[str, Any]:
+        """
+        Complete the config of an original folder with the ids of its special tokens.
+
+        Args:
+            config_dict: The content of config.json. Ids that it has stay.
+            source: The folder, its config.json or the hub repository, where the vocabulary files are.
+            hub_options: For a repository: `revision`, `token`, `cache_dir` and the like.
+
+        Returns:
+            A new dict.
+        """
+        found = _read_special_token_ids(source, hub_options)
+        return {**config_dict, **{name: i for name, i in found.items() if config_dict.get(name) is None}}
 
     @classmethod
     def _convert_original(cls, config_dict: dict[str, Any], source: str | os.PathLike | None) -> dict[str, Any]:
+        """Rename the keys of an original config. Others are returned as they are; GLM-4 is refused."""
         if config_dict.get("model_type") != "glm":
             return config_dict
         if not cls.is_original(config_dict):
@@ -303,16 +338,16 @@ class GLMConfig(PreTrainedConfig):
                 "GLM-4, another architecture. Load it with transformers.AutoModelForCausalLM; the classes of "
                 "modeling_glm read GLM (2022) with autoregressive blank infilling."
             )
-        converted = {key: value for key, value in config_dict.items() if key not in IGNORED_ORIGINAL_KEYS}
-        converted = {cls.attribute_map.get(key, key): value for key, value in converted.items()}
-        converted["model_type"] = cls.model_type
-        found = _read_special_token_ids(source) if source is not None else {}
-        return {**{key: value for key, value in found.items() if converted.get(key) is None}, **converted}
+        kept = {key: value for key, value in config_dict.items() if key not in IGNORED_ORIGINAL_KEYS}
+        return {
+            **{cls.attribute_map.get(key, key): value for key, value in kept.items()},
+            "model_type": cls.model_type,
+        }
 
 
-def _read_special_token_ids(source: str | os.PathLike) -> dict[str, int]:
-    """The ids that the tokenizer files beside an original config.json give to the special tokens."""
-    settings = _read_json(source, "tokenizer_config.json")
+def _read_special_token_ids(source: str | os.PathLike, hub_options: dict[str, Any]) -> dict[str, int]:
+    """Read the ids that the tokenizer files of an original folder give to the special tokens."""
+    settings = _read_json(source, "tokenizer_config.json", hub_options)
     names = dict(SPECIAL_TOKENS)
     for key in ("pad_token", "eos_token", "cls_token", "mask_token"):
         token = settings.get(key)
@@ -320,30 +355,33 @@ def _read_special_token_ids(source: str | os.PathLike) -> dict[str, int]:
             names[f"{key}_id"] = token["content"] if isinstance(token, dict) else token
     if "eos_token_id" not in names and "pad_token_id" in names:  # the BERT family ends a text with [PAD]
         names["eos_token_id"] = names["pad_token_id"]
-    vocabulary = {**_read_vocabulary(source), **_read_json(source, "added_tokens.json")}
+    vocabulary = _read_vocabulary(source, hub_options)
+    vocabulary.update(_read_json(source, "added_tokens.json", hub_options))
     return {name: vocabulary[token] for name, token in names.items() if token in vocabulary}
 
 
-def _read_vocabulary(source: str | os.PathLike) -> dict[str, int]:
-    if path := _find_file(source, "vocab.txt"):
+def _read_vocabulary(source: str | os.PathLike, hub_options: dict[str, Any]) -> dict[str, int]:
+    if path := _find_file(source, "vocab.txt", hub_options):
         with open(path, encoding="utf-8") as file:
             return {line.rstrip("\n"): index for index, line in enumerate(file)}
-    return _read_json(source, "vocab.json")
+    return _read_json(source, "vocab.json", hub_options)
 
 
-def _read_json(source: str | os.PathLike, name: str) -> dict[str, Any]:
-    if path := _find_file(source, name):
+def _read_json(source: str | os.PathLike, name: str, hub_options: dict[str, Any]) -> dict[str, Any]:
+    if path := _find_file(source, name, hub_options):
         with open(path, encoding="utf-8") as file:
             return json.load(file)
     return {}
 
 
-def _find_file(source: str | os.PathLike, name: str) -> str | None:
+def _find_file(source: str | os.PathLike, name: str, hub_options: dict[str, Any]) -> str | None:
+    """Find a file of a folder or a repository; None if there is none."""
     if os.path.isfile(source):
         source = os.path.dirname(source) or "."
     return cached_file(
         source,
         name,
+        **hub_options,
         _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,

@@ -7,8 +7,8 @@ Everything follows from the ids. With `M` a mask token and `S` the start of a pi
     ids     [CLS] a  M  b  M  <eos>  S  x  y  S  z
     part A    1   1  1  1  1    1    .  .  .  .  .
     piece     0   0  0  0  0    0    1  1  1  2  2
-    row 0     0   1  2  3  4    5    2  2  2  4  4      where the token stands, or its blank
-    row 1     0   0  0  0  0    0    1  2  3  1  2      where it stands within its piece
+    row 0     0   1  2  3  4    5    2  2  2  4  4      place in the text, or that of the blank
+    row 1     0   0  0  0  0    0    1  2  3  1  2      place in the piece
 """
 
 from collections.abc import Callable
@@ -23,17 +23,37 @@ from .configuration_glm import GLMConfig
 
 
 def is_readable(values: torch.Tensor) -> bool:
-    """Whether values can be looked at without waiting for a device or breaking a graph that is being traced."""
+    """Return whether values can be read without waiting for a device, and without breaking a graph that is traced."""
     return values.device.type == "cpu" and not torch.compiler.is_compiling() and not torch.jit.is_tracing()
 
 
+def require_everywhere(condition: torch.Tensor, message: str):
+    """Raise a `ValueError` unless `condition` holds everywhere. It is checked only where it `is_readable`."""
+    if is_readable(condition) and not condition.all():
+        raise ValueError(message)
+
+
 def check_ids(input_ids: torch.Tensor, config: GLMConfig, wait: bool = False):
-    """Raises a `ValueError` for ids outside the vocabulary; off the CPU only if it may `wait` for the device."""
+    """
+    Raise a `ValueError` for ids outside the vocabulary.
+
+    Args:
+        input_ids: (batch, seq) int64.
+        config: Gives `vocab_size`.
+        wait: Whether to wait for a device. Without it only ids on the CPU are checked.
+    """
     _check_range(input_ids, config.vocab_size, "input_ids holds {found}, but the vocabulary is 0 ... {highest}.", wait)
 
 
 def check_lengths(position_ids: torch.Tensor, config: GLMConfig, wait: bool = False):
-    """Raises a `ValueError` for positions outside the tables; off the CPU only if it may `wait` for the device."""
+    """
+    Raise a `ValueError` for positions outside the position tables.
+
+    Args:
+        position_ids: (batch, 2, seq) int64.
+        config: Gives the sizes of the tables.
+        wait: Whether to wait for a device. Without it only positions on the CPU are checked.
+    """
     table = f"the position table ends there (config.max_position_embeddings={config.max_position_embeddings})."
     _check_range(
         position_ids[:, 0],
@@ -61,12 +81,12 @@ def _check_range(values: torch.Tensor, limit: int, message: str, wait: bool):
 
 
 def real_tokens(tokens: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
-    """Where a row holds no padding: (batch, seq) bool, True everywhere without a mask."""
+    """Mark what is not padding: (batch, seq) bool, True everywhere without a mask."""
     return torch.ones_like(tokens, dtype=torch.bool) if attention_mask is None else attention_mask != 0
 
 
 def is_any_of(input_ids: torch.Tensor, token_ids: list[int]) -> torch.Tensor:
-    """Where `input_ids` holds one of `token_ids`: a bool tensor of its shape."""
+    """Mark where `input_ids` holds one of `token_ids`: a bool tensor of the same shape."""
     found = torch.zeros_like(input_ids, dtype=torch.bool)
     for token_id in token_ids:
         found = found | (input_ids == token_id)
@@ -75,7 +95,7 @@ def is_any_of(input_ids: torch.Tensor, token_ids: list[int]) -> torch.Tensor:
 
 def piece_numbers(input_ids: torch.Tensor, config: GLMConfig, real: torch.Tensor | None = None) -> torch.Tensor:
     """
-    The piece that every token belongs to: 0 in Part A, k from the k-th start-of-piece token on.
+    Number the pieces: 0 in Part A, k from the k-th start of piece on.
 
     Args:
         input_ids: (batch, seq) ids.
@@ -94,7 +114,7 @@ def piece_numbers(input_ids: torch.Tensor, config: GLMConfig, real: torch.Tensor
 
 
 def find_blanks(input_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:
-    """Where Part A holds a mask token, in order the blanks of the text: (batch, seq) bool."""
+    """Mark the mask tokens of Part A, which are the blanks: (batch, seq) bool. In Part B they are ordinary tokens."""
     return is_any_of(input_ids, config.mask_token_ids) & (piece_numbers(input_ids, config) == 0)
 
 
@@ -102,10 +122,10 @@ def compute_position_ids(
     input_ids: torch.Tensor, config: GLMConfig, attention_mask: torch.Tensor | None = None
 ) -> torch.Tensor:
     """
-    The 2D positions (paper section 2.1.2) of a whole input. Padding is skipped wherever it stands, so that it never
-    changes the positions of the other tokens.
+    Compute the 2D positions (paper section 2.1.2) of a whole input.
 
-    A piece beyond the number of blanks stands at the last blank, or at the first token where there is none.
+    Padding is skipped anywhere, so it never changes the positions of other tokens. A piece beyond the number of blanks
+    gets the position of the last blank, or 0 in a text without blanks.
 
     Args:
         input_ids: (batch, seq) ids of Part A and, behind it, Part B.
@@ -113,8 +133,8 @@ def compute_position_ids(
         attention_mask: (batch, seq), 0 for padding.
 
     Returns:
-        (batch, 2, seq) int64: row 0 the position in Part A (of the token itself or of its blank), row 1 the position
-        within the piece, counted from 1, and 0 in Part A.
+        (batch, 2, seq) int64: row 0 the position in Part A (of the token itself, or of the blank that it fills), row 1
+        the position within the piece, counted from 1, and 0 in Part A.
     """
     real = real_tokens(input_ids, attention_mask)
     count = real.cumsum(-1)
@@ -122,7 +142,8 @@ def compute_position_ids(
     context = piece == 0
     own_position = (count - 1).clamp(min=0)
 
-    # The k-th blank writes its position into column k, from where piece k reads it; column 0 takes all else.
+    # Blank k writes its position into column k; column 0 takes everything else. Then piece k reads column k.
+    # With blanks at positions 2 and 4: of_blank = [0 2 4 0 ...], and pieces [1 1 1 2 2] read [2 2 2 4 4].
     blanks = is_any_of(input_ids, config.mask_token_ids) & real & context
     number = blanks.cumsum(-1) * blanks
     of_blank = own_position.new_zeros(input_ids.shape[0], input_ids.shape[1] + 1)
@@ -132,7 +153,8 @@ def compute_position_ids(
         context, own_position, of_blank.gather(1, torch.minimum(piece, last_number)) * (last_number > 0)
     )
 
-    # Real tokens seen up to the start of the running piece, e.g. for pieces of 3 and 2 behind 6: [6 6 6 9 9]
+    # `before` is the number of real tokens up to the start of the running piece. With 6 tokens of Part A, then pieces of
+    # 3 and 2 tokens: count [7 8 9 10 11], before [7 7 7 10 10], row 1 [1 2 3 1 2].
     starts = torch.where(context, 0, piece.diff(prepend=torch.zeros_like(piece[:, :1]), dim=-1))
     before = torch.where(starts > 0, count, 0).cummax(-1)[0]
     row1 = torch.where(context, 0, count - before + 1)
@@ -141,7 +163,7 @@ def compute_position_ids(
 
 def number_texts(position_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
     """
-    Tells apart the texts packed into one row, by their positions alone: a token of Part A opens a new text unless it
+    Number the texts that are packed into one row, by their positions. A token of Part A opens a new text unless it
     stands one position behind a token of Part A.
 
         row 0   0 1 2 1 1  0 1 2 3 2
@@ -153,12 +175,13 @@ def number_texts(position_ids: torch.Tensor, attention_mask: torch.Tensor | None
         attention_mask: (batch, seq), 0 for padding, which belongs to no text and opens none.
 
     Returns:
-        (batch, seq) int64, the number of the text.
+        (batch, seq) int64, the number of the text, counted from 1.
     """
     row0, row1 = position_ids.unbind(1)
     index = torch.arange(row0.shape[1], device=row0.device).expand_as(row0)
     real = real_tokens(row0, attention_mask)
-    previous = F.pad(torch.where(real, index, -1).cummax(-1)[0], (1, -1), value=-1)  # the last real token before
+    # The index of the last real token before each place, -1 for none. With real [1 0 0 1]: [-1 0 0 0].
+    previous = F.pad(torch.where(real, index, -1).cummax(-1)[0], (1, -1), value=-1)
     follows = (row0.gather(1, previous.clamp(min=0)) + 1 == row0) & (row1.gather(1, previous.clamp(min=0)) == 0)
     opens = real & (row1 == 0) & ((previous < 0) | ~follows)
     return opens.cumsum(-1)
@@ -168,14 +191,18 @@ def glm_mask_function(
     context: torch.Tensor, text: torch.Tensor | None = None, branch: torch.Tensor | None = None
 ) -> Callable:
     """
-    The attention of GLM (paper section 2.1.1, Figure 2) as a mask function of Transformers: all see Part A of their
-    text, Part B also sees what precedes it. Where there are branches (choices scored side by side), a branch sees
-    itself and branch 0.
+    Make the attention of GLM (paper section 2.1.1, Figure 2) as a mask function of Transformers.
+
+    All tokens see Part A of their text. Part B also sees the tokens before it. With branches (continuations side by
+    side), a branch sees branch 0 and itself.
 
     Args:
         context: (batch, keys) bool, True in Part A.
         text: (batch, keys) number of the text in a packed row.
         branch: (batch, keys) number of the branch, 0 for what all branches share.
+
+    Returns:
+        A function of the indices of batch, head, query and key, which returns whether the query sees the key.
     """
 
     def may_attend(batch: torch.Tensor, head: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
@@ -201,22 +228,23 @@ def create_glm_mask(
     branch: torch.Tensor | None = None,
 ) -> torch.Tensor | BlockMask | None:
     """
-    The attention mask in the form that the attention function in use asks for (bool for SDPA, additive for eager,
-    BlockMask for flex attention), or None where all may attend to all.
+    Create the attention mask in the form that the attention function needs: bool for SDPA, additive for eager,
+    BlockMask for flex attention. None means that all may attend to all.
 
     Args:
         config: The model's config.
         inputs_embeds: (batch, seq, hidden); only shape, dtype and device are read.
-        attention_mask: (batch, keys) padding, or a 4D mask (bool or 0/1, True = may attend) that broadcasts to
-            (batch, heads, seq, keys) and replaces everything else; what Transformers prepared itself (additive or a
-            BlockMask) is passed on.
+        attention_mask: (batch, keys) padding; or a 4D mask (bool or 0/1, True = may attend) that broadcasts to
+            (batch, heads, seq, keys) and replaces everything else. A mask that Transformers prepared (additive or a
+            BlockMask) is returned as it is.
         position_ids: (batch, 2, seq).
-        past_key_values: Where it holds keys already, the tokens given must continue Part B.
+        past_key_values: If it holds keys already, the tokens given must continue Part B.
         packed: Whether a row may hold several texts, which then do not see each other.
-        branch: (batch, seq) see `glm_mask_function`.
+        branch: (batch, seq), see `glm_mask_function`.
 
     Raises:
-        ValueError: for a mask of another number of dimensions or of 0/1 floats, and for Part A behind a cache.
+        ValueError: for a mask of another number of dimensions or of 0/1 floats, and for Part A or branches behind a
+            cache.
     """
     if attention_mask is not None and (not isinstance(attention_mask, torch.Tensor) or attention_mask.ndim == 4):
         return _convert_given_mask(config, inputs_embeds, attention_mask)
@@ -226,9 +254,11 @@ def create_glm_mask(
             "4D mask that broadcasts to (batch, heads, seq, keys)."
         )
     if past_key_values is not None and not _is_empty(past_key_values):
+        if branch is not None:
+            raise ValueError("branch needs the whole input: give no past_key_values that holds tokens already.")
         if is_readable(position_ids) and (position_ids[:, 1] == 0).any():
             raise ValueError(
-                "past_key_values holds tokens already, and row 1 of position_ids says that more of Part A follows: Part A "
+                "past_key_values holds tokens already, and row 1 of position_ids says that more of Part A follows. Part A "
                 "is read in both directions, so give it at once. Behind a cache row 1 must be 1 or more."
             )
         return create_causal_mask(config, inputs_embeds, attention_mask, past_key_values)
@@ -236,7 +266,7 @@ def create_glm_mask(
     length = keys = inputs_embeds.shape[1]
     if past_key_values is not None:
         keys, _ = past_key_values.get_mask_sizes(length, 0)
-    room = (0, keys - length)  # of a static cache, not filled yet
+    room = (0, keys - length)  # a static cache has more keys than there are tokens; the rest is not filled yet
     text = number_texts(position_ids, attention_mask) if packed else None
     mask_function = glm_mask_function(
         F.pad(position_ids[:, 1] == 0, room, value=False),
@@ -257,7 +287,7 @@ def _apply_mask_function(
     batch_size, length = inputs_embeds.shape[:2]
     implementation = config._attn_implementation
     if implementation not in ALL_MASK_ATTENTION_FUNCTIONS:
-        implementation = "sdpa"  # an attention function registered without a mask of its own: give it the plain one
+        implementation = "sdpa"  # a user's attention function without a mask function of its own gets the plain mask
     return ALL_MASK_ATTENTION_FUNCTIONS[implementation](
         batch_size=batch_size,
         q_length=length,
@@ -274,7 +304,7 @@ def _apply_mask_function(
 def _convert_given_mask(
     config: PreTrainedConfig, inputs_embeds: torch.Tensor, mask: torch.Tensor | BlockMask
 ) -> torch.Tensor | BlockMask | None:
-    """A 4D bool or 0/1 mask in the form of the attention function; what is in such a form already passes through."""
+    """Convert a 4D bool or 0/1 mask to the form of the attention function. Masks in such a form are returned as they are."""
     if not isinstance(mask, torch.Tensor):
         return mask
     if mask.is_floating_point():

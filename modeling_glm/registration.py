@@ -16,6 +16,7 @@ from transformers.trainer import DEFAULT_CALLBACKS
 
 from .cloze.pipeline import CLOZE_TASK, ClozeClassificationPipeline
 from .configuration_glm import GLMConfig
+from .cpu_training.switch import enable as enable_cpu_training
 from .filling.pipeline import INFILLING_TASK, BlankInfillingPipeline
 from .filling.text_generation import SharedTextGenerationPipeline
 from .hub import push, trainer
@@ -39,12 +40,16 @@ class SharedGlmConfig(GlmConfig):
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> GlmConfig | GLMConfig:  # type: ignore[override]
-        config_class = GLMConfig if GLMConfig.is_original(config_dict) else GlmConfig
-        return config_class.from_dict(config_dict, **kwargs)
+        if not GLMConfig.is_original(config_dict):
+            return GlmConfig.from_dict(config_dict, **kwargs)
+        if folder := kwargs.get("name_or_path"):  # AutoConfig has read this folder
+            config_dict = GLMConfig.add_special_token_ids(config_dict, folder)
+        return GLMConfig.from_dict(config_dict, **kwargs)
 
 
 def register():
     """Makes the Auto classes, `pipeline` and the Trainer know GLM. Called once, when the package is imported."""
+    enable_cpu_training()
     AutoConfig.register(GLMConfig.model_type, GLMConfig, exist_ok=True)
     AutoConfig.register(SharedGlmConfig.model_type, SharedGlmConfig, exist_ok=True)
     GLMConfig.register_for_auto_class()

@@ -74,7 +74,7 @@ def _fill_next(
 ) -> list[Piece]:
     """Fill each open blank greedily, behind the pieces that were kept for its text."""
     ends = end_token_ids(model.config)
-    inputs = pad_layouts([_lay_out(model, state, blank) for state, blank in asked], model._padding_id(), model.device)
+    inputs = pad_layouts([_lay_out(model, state, blank) for state, blank in asked], model.padding_id, model.device)
     rules = [[state.job.rules[blank]] for state, blank in asked]
     sequences = model.generate(
         inputs.input_ids,

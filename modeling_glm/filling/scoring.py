@@ -210,7 +210,7 @@ def _look_up(model: ScoringModel, hidden_states: torch.Tensor, wanted: Sequence[
         # Candidates share the first start of piece, so a place may be wanted many times: project it once.
         #     places wanted [7 7 9] -> places [7 9], index [0 0 1]
         places, index = torch.unique(part[:, 0], return_inverse=True)
-        scores = model._predict(hidden_states[places]).float().log_softmax(-1)
+        scores = model.vocabulary_logits(hidden_states[places]).float().log_softmax(-1)
         of_ends = scores[:, ends].logsumexp(-1)
         targets = part[:, 1]
         found += torch.where(targets < 0, of_ends[index], scores[index, targets.clamp(min=0)]).tolist()

@@ -82,7 +82,7 @@ def search_with_beams(
     Returns:
         For every text its candidates: at most `settings.beams`, fewer where beams did not end.
     """
-    inputs = pad_layouts([PieceLayout(job.context, model.config) for job in jobs], model._padding_id(), model.device)
+    inputs = pad_layouts([PieceLayout(job.context, model.config) for job in jobs], model.padding_id, model.device)
     ends = end_token_ids(model.config)
     constraint = BlankConstraintLogitsProcessor(model.config, ends, [job.rules for job in jobs])
     sequences = model.generate(
@@ -122,7 +122,7 @@ def decode_rows(
         numbers = [(settings.first_number + job.number, sample) for job in jobs for sample in range(samples)]
         sampler = SampleByRowLogitsProcessor(settings.seed, numbers)
     layouts = [PieceLayout(row.job.context, config) for row in rows]
-    input_ids, attention_mask, *_ = pad_layouts(layouts, model._padding_id(), model.device)
+    input_ids, attention_mask, *_ = pad_layouts(layouts, model.padding_id, model.device)
     start, active = input_ids.shape[1], rows
     resumed: dict[str, Any] = {}
     while active:

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from modeling_glm import GLMForMultipleChoice
-from modeling_glm.choices_glm import choice_loss, class_scores
+from modeling_glm.choices_glm import WordScores, choice_loss, class_scores
 from tests.support.models import TOKEN_IDS, make_model, pad_rows, tiny_config, words
 
 MASK, EOS, CLS, PAD = (TOKEN_IDS[f"{name}_token_id"] for name in ("mask", "eos", "cls", "pad"))
@@ -133,7 +133,7 @@ def test_class_scores_by_hand():
     counts = torch.tensor([[[[1, 2], [3, 0]]]])
     scores = torch.tensor([[[[-1.0, -4.0], [-6.0, 0.0]]]])
     expected = torch.tensor([[torch.logsumexp(torch.tensor([-1.0, -2.0]), 0), -2.0]])
-    torch.testing.assert_close(class_scores(counts, scores, 1.0), expected)
+    torch.testing.assert_close(class_scores(WordScores(counts, scores), 1.0), expected)
 
 
 @pytest.mark.parametrize(

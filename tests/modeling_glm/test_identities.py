@@ -17,6 +17,7 @@ from modeling_glm import (
     GLMForTokenClassification,
     GLMModel,
 )
+from modeling_glm.layout_glm import compute_position_ids
 from tests.support.models import TOKEN_IDS, make_model, pad_rows, words
 
 MASK, SMASK, GMASK = (TOKEN_IDS[f"{name}_token_id"] for name in ("mask", "smask", "gmask"))
@@ -100,7 +101,7 @@ def test_cached_equals_uncached_token_by_token(static, implementation):
     model = make_model(GLMForConditionalGeneration, attn_implementation=implementation)
     ids = pad_rows(rows()[:3], "left", PAD)
     mask = pad_rows([[1] * len(row) for row in rows()[:3]], "left")
-    positions = model.glm._compute_position_ids(ids, None, mask, None)
+    positions = compute_position_ids(ids, model.config, mask)
     with torch.no_grad():
         expected = model(ids, attention_mask=mask).logits
         cache = StaticCache(config=model.config, max_cache_len=ids.shape[1] + 3) if static else DynamicCache()
@@ -122,7 +123,7 @@ def test_cached_equals_uncached_token_by_token(static, implementation):
 def test_several_tokens_behind_a_cache():
     model = make_model(GLMForConditionalGeneration)
     ids = torch.tensor([rows()[2]])
-    positions = model.glm._compute_position_ids(ids, None, None, None)
+    positions = compute_position_ids(ids, model.config)
     with torch.no_grad():
         expected = model(ids).logits
         first = model(ids[:, :7])
@@ -136,7 +137,7 @@ def packed(model) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     for row in rows():
         tensor = torch.tensor([row])
         ids.append(tensor)
-        positions.append(model.glm._compute_position_ids(tensor, None, None, None))
+        positions.append(compute_position_ids(tensor, model.config))
         labels.append(torch.where(positions[-1][:, 1] > 0, tensor.roll(-1, 1), -100))
     return torch.cat(ids, 1), torch.cat(positions, 2), torch.cat(labels, 1)
 
@@ -236,7 +237,7 @@ def test_kept_logits():
 def test_embeddings_in_place_of_ids():
     model = make_model(GLMForConditionalGeneration)
     ids = torch.tensor([rows()[1]])
-    positions = model.glm._compute_position_ids(ids, None, None, None)
+    positions = compute_position_ids(ids, model.config)
     with torch.no_grad():
         found = model(inputs_embeds=model.get_input_embeddings()(ids), position_ids=positions).logits
         torch.testing.assert_close(found, model(ids).logits, **CLOSE)
@@ -247,7 +248,7 @@ def test_embeddings_in_place_of_ids():
 def test_given_4d_mask_is_used_as_it_is(implementation, dtype):
     model = make_model(GLMForConditionalGeneration, attn_implementation=implementation)
     row = torch.tensor([rows()[1]])
-    positions = model.glm._compute_position_ids(row, None, None, None)
+    positions = compute_position_ids(row, model.config)
     context = positions[0, 1] == 0
     index = torch.arange(row.shape[1])
     prefix = context[None, :] | (index[None, :] <= index[:, None])

@@ -1,4 +1,4 @@
-"""The MLP, which computes activations again in the backward pass when it trains on CPUs."""
+"""The second half of the MLP, which computes its activations again in the backward pass."""
 
 import copy
 
@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from modeling_glm import GLMForConditionalGeneration
-from modeling_glm.mlp_glm import project_activated
+from modeling_glm.cpu_training.mlp import project_recomputed
+from modeling_glm.modeling_glm import EXCHANGEABLE_FUNCTIONS, project_activated
 from tests.support.models import make_model
 
 WIDE, NARROW = 24, 6
@@ -19,10 +20,10 @@ def make_projection(**how) -> nn.Linear:
 
 
 def kept_by(projection: nn.Module, states: torch.Tensor) -> list[torch.Tensor]:
-    """What waits for the backward pass, of the size of the activations."""
+    """Collect the tensors of the size of the activations that the backward pass needs."""
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
-        project_activated(projection, nn.GELU(), states)
+        project_recomputed(projection, nn.GELU(), states)
     return [tensor for tensor in kept if tensor.numel() == states.numel()]
 
 
@@ -38,7 +39,7 @@ def test_output_and_gradients_are_those_of_the_plain_layers(bias, frozen, dtype)
     states = torch.randn(2, 3, WIDE, dtype=dtype)
     outer = torch.randn(2, 3, NARROW, dtype=dtype)
     found = []
-    for layer, project in ((projection, project_activated), (plain, lambda p, act, states: p(act(states)))):
+    for layer, project in ((projection, project_recomputed), (plain, project_activated)):
         given = states.clone().requires_grad_()
         projected = project(layer, activation, given)
         (projected * outer).sum().backward()
@@ -56,7 +57,7 @@ def test_activations_are_not_kept():
 
 
 @pytest.mark.parametrize("how", ["hook", "pre-hook", "patched forward", "class of its own", "other dtype"])
-def test_a_projection_that_somebody_changed_is_called(how):
+def test_a_projection_that_is_not_plain_is_called(how):
     called = []
 
     class Watched(nn.Linear):
@@ -77,9 +78,9 @@ def test_a_projection_that_somebody_changed_is_called(how):
     else:
         projection = projection.to(torch.float64)
         with pytest.raises(RuntimeError, match="dtype"):
-            project_activated(projection, nn.GELU(), torch.randn(1, WIDE, requires_grad=True))
+            project_recomputed(projection, nn.GELU(), torch.randn(1, WIDE, requires_grad=True))
         return
-    project_activated(projection, nn.GELU(), torch.randn(1, WIDE, requires_grad=True))
+    project_recomputed(projection, nn.GELU(), torch.randn(1, WIDE, requires_grad=True))
     assert len(called) == 1
 
 
@@ -95,7 +96,7 @@ def test_a_model_has_the_gradients_of_plain_layers(monkeypatch, checkpointing, a
             # its name in newer versions of Transformers
             getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
         if not recomputed:
-            monkeypatch.setattr("modeling_glm.mlp_glm._is_recomputed", lambda *_: False)
+            monkeypatch.setitem(EXCHANGEABLE_FUNCTIONS, "project_activated", project_activated)
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             loss = model(ids, labels=labels).loss
         loss.backward()

@@ -1,31 +1,35 @@
-"""The half of the MLP behind its activation, which in training on CPUs keeps no activations."""
+"""The second half of the MLP for training on CPUs, which computes its activations again in the backward pass."""
 
 import torch
 from torch import nn
 
+from ..modeling_glm import project_activated
 
-def project_activated(projection: nn.Linear, activation: nn.Module, states: torch.Tensor) -> torch.Tensor:
+
+def project_recomputed(projection: nn.Linear, activation: nn.Module, states: torch.Tensor) -> torch.Tensor:
     """
-    `projection(activation(states))`. In training on CPUs the activations are computed again in the backward pass, which
-    takes as long as fetching fresh memory for them: they are a fifth of all that a layer keeps.
+    Compute `projection(activation(states))`, and keep no activations in training on CPUs.
+
+    The activations are a fifth of what a layer keeps for the backward pass. To compute them again takes no longer than
+    to fetch fresh memory for them.
 
     Args:
+        projection: The layer behind the activation function.
+        activation: The activation function.
         states: (..., intermediate).
 
     Returns:
         (..., hidden).
     """
-    if _is_recomputed(projection, activation, states):
+    if is_recomputed(projection, activation, states):
         return RecomputedActivation.apply(states, projection.weight, projection.bias, activation)
-    return projection(activation(states))
+    return project_activated(projection, activation, states)
 
 
-def _is_recomputed(projection: nn.Linear, activation: nn.Module, states: torch.Tensor) -> bool:
-    """
-    Where a projection is no longer the plain one, as with adapters, quantized or split over devices, or somebody looks
-    at what it is given, it is called.
-    """
+def is_recomputed(projection: nn.Linear, activation: nn.Module, states: torch.Tensor) -> bool:
+    """Return whether this is training on CPUs, and calling `projection` would do nothing but multiply and add."""
     training = projection.training and states.device.type == "cpu" and states.requires_grad and torch.is_grad_enabled()
+    # Adapters, quantization and parallelism replace the class of the layer or of its weight.
     plain = type(projection).forward is nn.Linear.forward and type(projection.weight) is nn.Parameter
     watched = projection._forward_hooks or projection._forward_pre_hooks or "forward" in vars(projection)
     return (
@@ -40,7 +44,7 @@ def _is_recomputed(projection: nn.Linear, activation: nn.Module, states: torch.T
 
 
 class RecomputedActivation(torch.autograd.Function):
-    """`linear(activation(states), weight, bias)` that keeps the states alone."""
+    """Compute `linear(activation(states), weight, bias)`, and keep only the states."""
 
     @staticmethod
     def forward(ctx, states, weight, bias, activation: nn.Module):
@@ -54,7 +58,7 @@ class RecomputedActivation(torch.autograd.Function):
         states, weight = ctx.saved_tensors
         with torch.enable_grad():
             states = states.detach().requires_grad_()
-            # Its forward alone: hooks on modules, as of counters of operations, are not for a backward pass.
+            # `forward` calls no hooks: those of counters of operations expect one call per step.
             activated = ctx.activation.forward(states)
         gradients: list[torch.Tensor | None] = [None] * 4
         rows = gradient.flatten(0, -2)
@@ -65,3 +69,6 @@ class RecomputedActivation(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             gradients[2] = rows.sum(0)
         return tuple(gradients)
+
+
+__all__ = ["RecomputedActivation", "is_recomputed", "project_recomputed"]

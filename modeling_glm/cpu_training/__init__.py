@@ -1,0 +1,1 @@
+"""Train faster on CPUs: quickly drawn dropout masks, and attention and MLP that keep less memory."""

@@ -1,0 +1,28 @@
+"""Switch the faster functions for training on CPUs on and off."""
+
+from contextlib import suppress
+
+from torch.nn import functional as F
+
+from ..modeling_glm import ALL_ATTENTION_FUNCTIONS, EXCHANGEABLE_FUNCTIONS, project_activated
+from .attention import sdpa_attention_forward
+from .dropout import dropout
+from .mlp import project_recomputed
+
+
+def enable():
+    """Have all models of this package use the functions of this folder. Importing the package calls it."""
+    ALL_ATTENTION_FUNCTIONS["sdpa"] = sdpa_attention_forward
+    EXCHANGEABLE_FUNCTIONS["dropout"] = dropout
+    EXCHANGEABLE_FUNCTIONS["project_activated"] = project_recomputed
+
+
+def disable():
+    """Have all models use the functions that they use on the hub, where this package is not installed."""
+    with suppress(KeyError):  # the library's own "sdpa" cannot be deleted here
+        del ALL_ATTENTION_FUNCTIONS["sdpa"]
+    EXCHANGEABLE_FUNCTIONS["dropout"] = F.dropout
+    EXCHANGEABLE_FUNCTIONS["project_activated"] = project_activated
+
+
+__all__ = ["disable", "enable"]

@@ -1,0 +1,92 @@
+"""The switch between the functions of the uploaded files and those for training on CPUs."""
+
+import copy
+
+import pytest
+import torch
+import transformers.modeling_utils as library
+from torch.nn import functional as F
+
+from modeling_glm import GLMForConditionalGeneration
+from modeling_glm.cpu_training import attention as cpu_attention
+from modeling_glm.cpu_training import dropout as cpu_dropout
+from modeling_glm.cpu_training import switch
+from modeling_glm.cpu_training.attention import RecomputedAttention, sdpa_attention_forward
+from modeling_glm.cpu_training.mlp import RecomputedActivation, project_recomputed
+from modeling_glm.modeling_glm import ALL_ATTENTION_FUNCTIONS, EXCHANGEABLE_FUNCTIONS, project_activated
+from tests.support.models import make_model
+
+IDS = torch.tensor([[2, 11, 3, 12, 1, 6, 13, 14], [2, 3, 14, 12, 1, 6, 15, 16]])
+LABELS = IDS.masked_fill(torch.arange(8) < 5, -100)
+
+
+@pytest.fixture
+def disabled():
+    switch.disable()
+    yield
+    switch.enable()
+
+
+def test_importing_the_package_enables_the_functions_for_glm_alone():
+    assert ALL_ATTENTION_FUNCTIONS["sdpa"] is sdpa_attention_forward
+    assert {"dropout": cpu_dropout.dropout, "project_activated": project_recomputed} == EXCHANGEABLE_FUNCTIONS
+    assert library.ALL_ATTENTION_FUNCTIONS["sdpa"] is not sdpa_attention_forward
+
+
+def test_disabled_the_functions_are_those_of_the_hub(disabled):
+    switch.disable()  # twice does no harm
+    assert ALL_ATTENTION_FUNCTIONS["sdpa"] is library.ALL_ATTENTION_FUNCTIONS["sdpa"]
+    assert {"dropout": F.dropout, "project_activated": project_activated} == EXCHANGEABLE_FUNCTIONS
+
+
+def calls_in_training(monkeypatch, model, **how) -> list[type]:
+    called = []
+    for function in (RecomputedAttention, RecomputedActivation):
+        original = function.apply
+        monkeypatch.setattr(
+            function, "apply", lambda *args, f=function, o=original: called.append(f) or o(*args), raising=False
+        )
+    model(IDS, labels=LABELS, **how)
+    return called
+
+
+def test_training_with_dropout_recomputes_attention_and_mlp(monkeypatch):
+    model = make_model(GLMForConditionalGeneration, attention_dropout=0.1).train()
+    layers = model.config.num_hidden_layers
+    assert calls_in_training(monkeypatch, model) == [RecomputedAttention, RecomputedActivation] * layers
+
+
+@pytest.mark.parametrize("case", ["evaluation", "no gradients", "autocast", "disabled"])
+def test_nothing_else_does(monkeypatch, case, request):
+    if case == "disabled":
+        request.getfixturevalue("disabled")
+    model = make_model(GLMForConditionalGeneration, attention_dropout=0.1).train(case != "evaluation")
+    with (
+        torch.set_grad_enabled(case != "no gradients"),
+        torch.autocast("cpu", torch.bfloat16, enabled=case == "autocast"),
+    ):
+        assert calls_in_training(monkeypatch, model) == []
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_loss_and_gradients_are_those_of_the_uploaded_model(monkeypatch, implementation, request):
+    """Without draws: every element is kept."""
+    settings = {"hidden_dropout": 0.1, "attention_dropout": 0.1, "embedding_dropout": 0.1}
+    model = make_model(GLMForConditionalGeneration, attn_implementation=implementation, **settings).train()
+    plain = copy.deepcopy(model)
+    for module in plain.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = 0.0
+
+    def keep_all(states, p):
+        return torch.ones_like(states, dtype=torch.bool), 1.0
+
+    monkeypatch.setattr(cpu_attention, "draw_kept", keep_all)
+    monkeypatch.setattr(cpu_dropout, "draw_kept", keep_all)
+    model(IDS, labels=LABELS).loss.backward()
+    request.getfixturevalue("disabled")
+    plain(IDS, labels=LABELS).loss.backward()
+    for ours, expected in zip(model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, expected.grad, atol=1e-5, rtol=1e-4)
