@@ -40,9 +40,9 @@ from transformers.optimization import get_cosine_with_min_lr_schedule_with_warmu
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
-from baselines import MASK, Blank, make_blanks
-from corpus import FAMILIES as CORPUS_FAMILIES
-from corpus import build_splits
+from corpora import FAMILIES as CORPUS_FAMILIES
+from corpora import build_splits
+from corpora.baselines import MASK, Blank, make_blanks
 
 from modeling_glm import DataCollatorForBlankInfilling, GLMConfig, GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.layout_glm import number_texts

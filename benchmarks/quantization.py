@@ -72,9 +72,9 @@ def quality_lines(count: int) -> list[Line]:
     """The loss and the exact answers of the embedded checkpoint in blanks of held-out text."""
     if str(ROOT / "examples") not in sys.path:
         sys.path.insert(0, str(ROOT / "examples"))
-    from baselines import make_blanks
-    from corpus import build_splits
-    from held_out import blank_loss
+    from corpora import build_splits
+    from corpora.baselines import make_blanks
+    from corpora.held_out import blank_loss
 
     tokenizer = GLMTokenizer.from_pretrained(EMBEDDED)
     blanks = make_blanks(build_splits()[1], count=count, seed=1)

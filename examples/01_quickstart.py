@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from baselines import MASK
-from corpus import build_splits
-from held_out import error_ratio, measure_held_out
+from corpora import build_splits
+from corpora.baselines import MASK
+from corpora.held_out import error_ratio, measure_held_out
 from transformers import (
     AutoModelForMultipleChoice,
     AutoModelForSeq2SeqLM,

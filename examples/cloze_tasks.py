@@ -18,7 +18,10 @@ from itertools import islice, zip_longest
 from random import Random
 from typing import Any
 
-import corpus
+from corpora import build_corpus
+from corpora import split as split_documents
+from corpora.families.prose import prose_sentences
+from corpora.spelling import counted
 
 Example = dict[str, Any]
 """The fields of a text, and the name of its label as `label`."""
@@ -64,7 +67,7 @@ def build_prose_task() -> ClozeData:
     The embedded checkpoint was pretrained on a part of this prose, without labels. What stands in it, also within longer
     sentences, is kept for training only.
     """
-    documents = corpus.split(corpus.build_corpus(families=["prose"]), held_out=False)
+    documents = split_documents(build_corpus(families=["prose"]), held_out=False)
     # Letters alone, because a sentence is cut out of its paragraph in one way here and in another there.
     pretrained = "|".join(letters(document.text) for document in documents)
     by_module: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -94,7 +97,7 @@ def normalized(sentence: str) -> str:
 def _sentences_with_modules() -> dict[str, tuple[str, set[str]]]:
     """Every sentence of the prose by its normalized form, with the top-level modules whose prose has it."""
     found: dict[str, tuple[str, set[str]]] = {}
-    for module, sentence in corpus.prose_sentences():
+    for module, sentence in prose_sentences():
         found.setdefault(normalized(sentence), (sentence, set()))[1].add(module)
     return {key: item for key, item in found.items() if item[1] & set(MODULES)}
 
@@ -146,7 +149,7 @@ def build_facts_task() -> ClozeData:
 def spell_duration(minutes: int) -> str:
     """A duration in words, such as `two hours and forty minutes`."""
     parts = zip(divmod(minutes, 60), ("hour", "minute"), strict=True)
-    return " and ".join(corpus.counted(count, unit) for count, unit in parts if count)
+    return " and ".join(counted(count, unit) for count, unit in parts if count)
 
 
 EMBEDDED_TASKS: dict[str, Callable[[], ClozeData]] = {"prose": build_prose_task, "facts": build_facts_task}

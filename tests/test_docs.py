@@ -91,8 +91,7 @@ def pretraining_commands() -> list[str]:
 
 
 def test_the_commands_of_the_pretraining_page_are_understood(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
-    from pretrain_settings import parse_arguments
+    from modeling_glm.pretraining.settings import parse_arguments
 
     commands = [shlex.split(command) for command in pretraining_commands()]
     assert len(commands) >= 9
@@ -101,7 +100,7 @@ def test_the_commands_of_the_pretraining_page_are_understood(tmp_path, monkeypat
         script = command.index("examples/03_pretrain.py")
         if command[0] == "accelerate":
             assert (ROOT / command[command.index("--config_file") + 1]).is_file()
-        parse_arguments("", command[script + 1 :])
+        parse_arguments("", command[script + 1 :], recipes=ROOT / "examples" / "recipes", embedded_corpus="python")
 
 
 def test_the_code_of_the_pretraining_page_runs(tmp_path, monkeypatch, capsys):

@@ -17,8 +17,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES))
 
 import cloze_tasks  # noqa: E402
-import corpus  # noqa: E402
+import corpora  # noqa: E402
 from cloze_tasks import EMBEDDED_TASKS, SPLITS, ClozeData, few_shot, majority_baseline, tfidf_baseline  # noqa: E402
+from corpora.spelling import cardinal  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def test_prose_is_balanced_enough(prose: ClozeData) -> None:
 
 
 def test_prose_to_report_on_is_not_in_the_pretraining_corpus(prose: ClozeData) -> None:
-    documents = corpus.split(corpus.build_corpus(families=["prose"]), held_out=False)
+    documents = corpora.split(corpora.build_corpus(families=["prose"]), held_out=False)
     pretrained = "|".join(letters(document.text) for document in documents)
     assert letters(documents[0].text) in pretrained
     assert any(letters(example["sentence"]) in pretrained for example in prose.train)
@@ -131,7 +132,7 @@ def test_facts_hold_out_clock_times(facts: ClozeData) -> None:
 
 
 def test_facts_are_right(facts: ClozeData) -> None:
-    numbers = {corpus.cardinal(number): number for number in range(60)}
+    numbers = {cardinal(number): number for number in range(60)}
     for example in everything(facts):
         hour, minute = map(int, example["clock"].split(":"))
         minutes = 60 * hour + minute

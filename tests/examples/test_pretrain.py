@@ -16,11 +16,10 @@ from safetensors.torch import load_file
 from modeling_glm import DataCollatorForBlankInfilling, GLMConfig, GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.configuration_glm import PRESETS
 from modeling_glm.hub.card import count_parameters
+from modeling_glm.pretraining import settings as arguments
+from modeling_glm.pretraining.arguments import collator_options
 from tests.examples.test_examples import EXAMPLES, run
 from tests.support.original_files import write_vocabulary
-
-sys.path.insert(0, str(EXAMPLES))
-import pretrain_settings as arguments
 
 OBJECTIVES = ("token", "sentence", "document")
 SMALL = {
@@ -78,7 +77,7 @@ def test_from_a_text_file_and_on(folder, capsys):
     pretrain(folder, max_steps=4, export=folder / "first")
     pretrain(folder, max_steps=6, export=folder / "second")
     printed = capsys.readouterr().out
-    assert "going on from" in printed
+    assert "resuming from" in printed
     assert "sample 32" in printed
     assert {p.name for p in (folder / "run").glob("checkpoint-*")} == {"checkpoint-4", "checkpoint-6"}
     model = GLMForConditionalGeneration.from_pretrained(folder / "second")
@@ -145,7 +144,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(folder):
     again = start(folder, **settings, output_dir=folder / "killed", export=folder / "resumed")
     output, _ = again.communicate(timeout=240)
     assert again.returncode == 0, output
-    assert "going on from" in output
+    assert "resuming from" in output
     assert losses(folder / "killed") == losses(folder / "whole")
     first, second = (load_file(folder / name / "model.safetensors") for name in ("undisturbed", "resumed"))
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -157,9 +156,9 @@ def test_a_damaged_checkpoint_is_passed_over(folder, capsys):
     weights.write_bytes(weights.read_bytes()[:-10])
     pretrain(folder, max_steps=6)
     printed = capsys.readouterr().out
-    assert "Passed over: " in printed
+    assert "Skipped a checkpoint: " in printed
     assert "model.safetensors" in printed
-    assert f"going on from {folder / 'run' / 'checkpoint-2'}, sample 16" in printed
+    assert f"resuming from {folder / 'run' / 'checkpoint-2'}, sample 16" in printed
 
 
 def test_going_on_from_a_model_with_other_texts(folder, capsys):
@@ -181,7 +180,7 @@ def test_going_on_from_a_model_with_other_texts(folder, capsys):
         load_file(path / "model.safetensors") for path in (folder / "first", folder / "second_run" / "final")
     )
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert "It went on from" in (folder / "second_run" / "final" / "README.md").read_text()
+    assert "It was trained further from" in (folder / "second_run" / "final" / "README.md").read_text()
 
 
 def test_reports_to_tensorboard(folder, monkeypatch):
@@ -202,7 +201,7 @@ def test_recipes(name, tmp_path, tokenizer):
     assert name in PRESETS
     for phase in range(1, 1 + len(recipe.get("phases", [{}]))):
         line = ["--recipe", name, "--phase", str(phase), "--output_dir", str(tmp_path), "--weight_decay", "0.5"]
-        args, training = arguments.parse_arguments("", line)
+        args, training = arguments.parse_arguments("", line, recipes=EXAMPLES / "recipes", embedded_corpus="python")
         assert args.preset == name
         assert training.weight_decay == 0.5  # the command line comes first
         assert training.learning_rate < 1e-3
@@ -211,8 +210,8 @@ def test_recipes(name, tmp_path, tokenizer):
         assert args.max_length <= PRESETS[name]["max_position_embeddings"]
         DataCollatorForBlankInfilling(
             tokenizer,
-            objectives=args.objectives,
-            **{option: getattr(args, option) for option in arguments.COLLATOR_OPTIONS},
+            objectives=args.shares,
+            **collator_options(args),
         )
         rows = -(-args.vocab_size // 128) * 128
         config = GLMConfig.from_preset(name, vocab_size=rows)
@@ -226,13 +225,15 @@ def test_all_published_models_have_a_recipe():
 
 def test_defaults_that_depend_on_the_machine(tmp_path, monkeypatch):
     monkeypatch.setattr(arguments, "has_fast_bf16", lambda: True)
-    _, training = arguments.parse_arguments("", ["--output_dir", str(tmp_path)])
+    _, training = arguments.parse_arguments("", [*["--output_dir", str(tmp_path)], "--corpus", "texts.txt"])
     assert training.bf16
     assert training.use_cpu != torch.cuda.is_available()
-    _, training = arguments.parse_arguments("", ["--output_dir", str(tmp_path), "--bf16", "false"])
+    _, training = arguments.parse_arguments(
+        "", [*["--output_dir", str(tmp_path), "--bf16", "false"], "--corpus", "texts.txt"]
+    )
     assert not training.bf16
     (tmp_path / "run.json").write_text('{"bf16": false}')  # what a run began with stays
-    _, training = arguments.parse_arguments("", ["--output_dir", str(tmp_path)])
+    _, training = arguments.parse_arguments("", [*["--output_dir", str(tmp_path)], "--corpus", "texts.txt"])
     assert not training.bf16
 
 
@@ -244,7 +245,7 @@ def test_the_learning_rate_ends_at_its_floor(tmp_path, decay, at_end):
     from transformers import get_scheduler
 
     line = ["--decay", decay, "--min_lr_ratio", str(at_end), "--max_steps", "100", "--warmup_steps", "10"]
-    _, training = arguments.parse_arguments("", [*line, "--output_dir", str(tmp_path)])
+    _, training = arguments.parse_arguments("", [*[*line, "--output_dir", str(tmp_path)], "--corpus", "texts.txt"])
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = get_scheduler(training.lr_scheduler_type, optimizer, 10, 100, training.lr_scheduler_kwargs)
     rates = []
@@ -259,7 +260,9 @@ def test_the_learning_rate_ends_at_its_floor(tmp_path, decay, at_end):
         assert rates[110] == pytest.approx(at_end, abs=1e-6)
     middle = (1 + at_end) / 2
     assert rates[55] == pytest.approx(middle, abs=0.01)
-    early = arguments.parse_arguments("", [*line, "--decay_steps", "50", "--output_dir", str(tmp_path)])[1]
+    early = arguments.parse_arguments(
+        "", [*[*line, "--decay_steps", "50", "--output_dir", str(tmp_path)], "--corpus", "texts.txt"]
+    )[1]
     scheduler = get_scheduler(early.lr_scheduler_type, optimizer, 10, 100, early.lr_scheduler_kwargs)
     for _ in range(51):
         scheduler.step()
@@ -282,7 +285,7 @@ def test_another_run_does_not_go_on_in_the_folder(folder, changed, message):
     write_texts(folder / "other.txt", 150)
     pretrain(folder, max_steps=2)
     before = sorted(path.name for path in (folder / "run").iterdir())
-    with pytest.raises(SystemExit, match=f"is another one: .*{message}"):
+    with pytest.raises(SystemExit, match=f"holds another run: .*{message}"):
         pretrain(folder, max_steps=4, **changed)
     assert sorted(path.name for path in (folder / "run").iterdir()) == before
 
@@ -357,11 +360,11 @@ def test_accumulation_and_compilation_change_nothing(folder):
         ({"curriculum": ["ten:1"]}, "expected STEP:WEIGHT"),
         ({"held_out": 0.999}, "leaves nothing to train on"),
         ({"vocab_size": 100}, "vocab_size=100 is too small"),
-        ({"max_steps": -1}, "--max_steps -1: the length of a run is given in steps"),
+        ({"max_steps": -1}, "--max_steps -1: give the length of a run in steps"),
         ({"gradient_accumulation_steps": 2}, "it follows from --global_batch_size"),
         ({"lr_scheduler_type": "linear"}, "give --decay"),
         ({"model": EXAMPLES / "glm-tiny"}, "--hidden_size is for new models"),
-        ({"export_dtype": "int8"}, "expected float32, bfloat16 or float16"),
+        ({"export_dtype": "int8"}, "expected one of float32, bfloat16, float16"),
     ],
     ids=str,
 )
@@ -382,21 +385,19 @@ def test_a_vocabulary_without_the_masks_is_refused(folder):
 @pytest.mark.parametrize("words", [["--rec", "glm-base"], ["--num_train", "3"]], ids=str)
 def test_abbreviations_are_refused(words, capsys):
     """What is read before the rest, as --recipe, and what is refused would not be found under them."""
-    from pretrain_settings import parse_arguments
-
     with pytest.raises(SystemExit):
-        parse_arguments("pretraining", words)
+        arguments.parse_arguments("pretraining", words)
     assert f"unrecognized arguments: {' '.join(words)}" in capsys.readouterr().err
 
 
 def test_an_unknown_key_of_a_recipe_is_refused(folder):
     (folder / "own.yaml").write_text("learning_rat: 1.0e-3\n")
-    with pytest.raises(SystemExit, match=r"sets learning_rat, which 03_pretrain\.py does not know"):
+    with pytest.raises(SystemExit, match=r"sets unknown arguments: learning_rat"):
         pretrain(folder, recipe=folder / "own.yaml")
 
 
 def test_packing_leaves_nearly_no_padding_on_the_embedded_corpus():
-    from corpus import build_splits
+    from examples.corpora import build_splits
 
     tokenizer = GLMTokenizer.from_pretrained(EXAMPLES / "glm-tiny")
     texts = [document.text for document in build_splits()[0][::25]]

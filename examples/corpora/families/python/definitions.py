@@ -1,0 +1,69 @@
+"""Modules, classes and functions of the standard library, read from its source."""
+
+import ast
+import functools
+import re
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Definition:
+    """A module, class or function of the standard library, as found in its source."""
+
+    module: str
+    name: str
+    parameters: tuple[str, ...] | None = None
+    base: str = ""
+    doc: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"python:{self.module}.{self.name}" if self.name else f"python:{self.module}"
+
+
+_LEFT_OUT = re.compile(r"(^|\.)(tests?|idlelib|lib2to3|turtledemo|site-packages|_\w+|this|antigravity)(\.|$)")
+
+
+@functools.cache
+def read_sources() -> dict[str, str]:
+    """The pure Python modules of the standard library and their source."""
+    root = Path(sysconfig.get_path("stdlib"))
+    sources: dict[str, str] = {}
+    for path in sorted(root.rglob("*.py")):
+        module = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+        if module.partition(".")[0] in sys.stdlib_module_names and not _LEFT_OUT.search(module):
+            sources[module] = path.read_text(encoding="utf-8", errors="replace")
+    return sources
+
+
+@functools.cache
+def find_definitions() -> tuple[Definition, ...]:
+    """What the modules of ``read_sources`` define, in the order of their text."""
+    found: list[Definition] = []
+    for module, source in read_sources().items():
+        tree = ast.parse(source)
+        found.append(Definition(module=module, name="", doc=ast.get_docstring(tree) or ""))
+        found.extend(_definitions_in(tree, module, ""))
+    return tuple(found)
+
+
+def _definitions_in(node: ast.Module | ast.ClassDef, module: str, prefix: str) -> Iterator[Definition]:
+    for child in node.body:
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            parameters = [argument.arg for argument in child.args.args + child.args.kwonlyargs]
+            doc = ast.get_docstring(child) or ""
+            yield Definition(module=module, name=prefix + child.name, parameters=tuple(parameters), doc=doc)
+        elif isinstance(child, ast.ClassDef):
+            base = ast.unparse(child.bases[0]) if len(child.bases) == 1 else ""
+            yield Definition(module=module, name=prefix + child.name, base=base, doc=ast.get_docstring(child) or "")
+            yield from _definitions_in(child, module, f"{prefix}{child.name}.")
+
+
+def is_public(item: Definition) -> bool:
+    """Whether a name is meant to be used; the codecs are left out, as they all define the same names."""
+    hidden = any(part.startswith("_") for part in item.name.split("."))
+    return not hidden and not item.module.startswith("encodings.")

@@ -1,0 +1,71 @@
+"""How well a GLM fills blanks in the held-out part of the corpus, beside trivial baselines."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from modeling_glm.utils.inference import answer_blanks
+
+from .baselines import MASK, Blank, evaluate_baselines, make_blanks
+from .build import build_splits
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutRow:
+    """Exact match in all blanks, in those of facts and of prose, and the loss in nats per token."""
+
+    name: str
+    all: float
+    facts: float
+    prose: float
+    loss: float
+
+
+def measure_held_out(model, tokenizer, count: int, seed: int = 1) -> list[HeldOutRow]:
+    """A row for every baseline, and one for the model, which is the last."""
+    train, held_out = build_splits()
+    blanks = make_blanks(held_out, count=count, seed=seed)
+    results = evaluate_baselines(train, blanks, lambda text: tokenizer.encode(text, add_special_tokens=False))
+    answers = answer_blanks(model, tokenizer, [blank.text for blank in blanks], max_new_tokens_per_blank=24)
+    right = [answer == blank.answer for (answer, *_), blank in zip(answers, blanks, strict=True)]
+    results["GLM"] = right, blank_loss(model, tokenizer, blanks)
+    prose = [blank.family == "prose" for blank in blanks]
+    return [
+        HeldOutRow(
+            name=name,
+            all=_mean(hits),
+            facts=_mean(hit for hit, is_prose in zip(hits, prose, strict=True) if not is_prose),
+            prose=_mean(hit for hit, is_prose in zip(hits, prose, strict=True) if is_prose),
+            loss=loss,
+        )
+        for name, (hits, loss) in results.items()
+    ]
+
+
+def error_ratio(rows: list[HeldOutRow]) -> float:
+    """The errors of the model as a share of those of the best baseline."""
+    *baselines, model = rows
+    return (1 - model.all) / (1 - max(row.all for row in baselines))
+
+
+@torch.inference_mode()
+def blank_loss(model, tokenizer, blanks: list[Blank], batch_size: int = 64) -> float:
+    """Cross entropy of the right answers in nats per token, the end of each answer included."""
+    model.eval()
+    total, tokens = 0.0, 0
+    for start in range(0, len(blanks), batch_size):
+        chunk = blanks[start : start + batch_size]
+        inputs = tokenizer([blank.text for blank in chunk], return_tensors="pt", padding=True)
+        # A word inside a text begins with the space before it.
+        targets = [" " * blank.text.partition(MASK)[0].endswith(" ") + blank.answer for blank in chunk]
+        batch = tokenizer.build_inputs_for_generation(inputs, targets=targets)
+        count = int((batch["labels"] != -100).sum())
+        total += model(**batch).loss.item() * count
+        tokens += count
+    return total / tokens
+
+
+def _mean(values: Iterable[float]) -> float:
+    values = list(values)
+    return sum(values) / len(values) if values else float("nan")

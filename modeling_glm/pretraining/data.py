@@ -1,0 +1,188 @@
+"""The data of a run: the corpora of its arguments as ids, and the vocabulary."""
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import datasets
+
+from ..modeling_glm import GLMForConditionalGeneration
+from ..tokenization import GLMTokenizer
+from ..utils.files import write_whole
+from .arguments import Arguments, PretrainingArguments
+from .corpora import count_tokens, hold_out, tokenize_corpus
+from .documents import Corpus, read_documents
+from .mixture import InfillingStream, MixtureOrder
+from .settings import read_corpora, read_phases
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSplits:
+    """The texts of a corpus to train on, and those held out."""
+
+    train: Sequence[str]
+    held_out: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddedCorpus:
+    """
+    A corpus that a training program brings along.
+
+    Attributes:
+        name: Its name for `--corpus`.
+        build_splits: Return its texts.
+        description: A paragraph for the model card.
+        measure: Return further sections of the model card, from the finished model, its tokenizer and the arguments.
+        card: Further arguments of `write_model_card`, such as license and language.
+    """
+
+    name: str
+    build_splits: Callable[[], TextSplits]
+    description: str
+    measure: Callable[[GLMForConditionalGeneration, GLMTokenizer, Arguments], dict[str, str]]
+    card: Mapping[str, str] = field(default_factory=dict)
+
+    def locate(self, corpora: Sequence[Corpus], folder: Path, held_out: bool = False) -> list[Corpus]:
+        """Return the corpora, where this one is replaced by a file in `folder` with one of its splits."""
+        return [
+            replace(corpus, source=str(self._write(folder, held_out)), text_column="text")
+            if corpus.source == self.name
+            else corpus
+            for corpus in corpora
+        ]
+
+    def _write(self, folder: Path, held_out: bool) -> Path:
+        splits = self.build_splits()
+        path = folder / ("held_out.jsonl" if held_out else "train.jsonl")
+        lines = _json_lines(splits.held_out if held_out else splits.train)
+        # The time of the file is part of the name of the tokenized corpus, so an equal file stays.
+        if not path.exists() or path.read_text(encoding="utf-8") != lines:
+            write_whole(path, lines)
+        return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingData:
+    """
+    The data of a run.
+
+    Attributes:
+        train: The ids of every corpus.
+        validation: Texts to validate on, in the form of the collator, without an objective.
+        order: The order of the training texts.
+    """
+
+    train: list[datasets.Dataset]
+    validation: list[dict]
+    order: MixtureOrder
+
+    def stream(self, args: Arguments, training: PretrainingArguments, samples_seen: int) -> InfillingStream:
+        """Return the samples that are left of the run."""
+        total = training.max_steps * args.global_batch_size
+        return InfillingStream(self.train, self.order, max(0, total - samples_seen), start=samples_seen)
+
+    def validation_sets(self, objectives: Iterable[str]) -> dict[str, list[dict]]:
+        """Return the validation texts once per objective."""
+        return {name: [{**text, "objective": name} for text in self.validation] for name in objectives}
+
+    def describe(self) -> dict[str, int]:
+        """Return the numbers of texts and tokens, for the log and the card."""
+        return {
+            "train_texts": sum(map(len, self.train)),
+            "train_tokens": sum(map(count_tokens, self.train)),
+            "validation_texts": len(self.validation),
+        }
+
+
+def prepare_tokenizer(
+    args: Arguments, training: PretrainingArguments, embedded: EmbeddedCorpus | None = None
+) -> GLMTokenizer:
+    """
+    Load the vocabulary of the run, or train one on the corpora and save it in `output_dir`.
+
+    Raises:
+        ValueError: For corpora that cannot be read, and a `vocab_size` that is too small.
+        FileNotFoundError: For corpora that do not exist.
+    """
+    output_dir = training.folder
+    if (given := args.tokenizer or args.model) is not None:
+        return GLMTokenizer.from_pretrained(given)
+    with training.main_process_first(local=False, desc="vocabulary"):
+        if not (output_dir / "tokenizer.json").exists():
+            corpora, _ = read_corpora(args, args.corpus)
+            texts = [read_documents(corpus) for corpus in _locate(corpora, output_dir, embedded)]
+            tokenizer = GLMTokenizer.train_from_iterator(_interleave(texts, args.vocabulary_texts), args.vocab_size)
+            tokenizer.save_pretrained(output_dir)
+    return GLMTokenizer.from_pretrained(output_dir)
+
+
+def prepare_data(
+    args: Arguments,
+    training: PretrainingArguments,
+    tokenizer: GLMTokenizer,
+    embedded: EmbeddedCorpus | None = None,
+) -> PretrainingData:
+    """
+    Tokenize the corpora that are not in the cache, in the first process, and split them.
+
+    Raises:
+        ValueError, FileNotFoundError: As `tokenize_corpus`, `hold_out` and `MixtureOrder` do.
+    """
+    output_dir = training.folder
+    corpora, weights = read_corpora(args, args.corpus)
+    given = None if args.validation is None else read_corpora(args, args.validation)[0]
+
+    def tokenize(located: Sequence[Corpus]) -> list[datasets.Dataset]:
+        return [
+            tokenize_corpus(
+                corpus, tokenizer, max_length=args.max_length, cache_dir=args.cache_dir, num_proc=args.num_proc
+            )
+            for corpus in located
+        ]
+
+    with training.main_process_first(local=False, desc="tokenization"):
+        train = tokenize(_locate(corpora, output_dir, embedded))
+        if given is not None:
+            held_out = tokenize(given)
+        else:
+            held_out = []
+            for number, corpus in enumerate(corpora):
+                if embedded is not None and corpus.source == embedded.name:  # it has its own split
+                    held_out += tokenize(_locate([corpus], output_dir, embedded, held_out=True))
+                else:
+                    train[number], rest = hold_out(train[number], args.held_out)
+                    held_out.append(rest)
+    sizes = [len(corpus) for corpus in train]
+    return PretrainingData(
+        train=train,
+        validation=_choose_validation_texts(held_out, args.validation_texts),
+        order=MixtureOrder(sizes, read_phases(args, weights, sizes), training.seed),
+    )
+
+
+def _choose_validation_texts(held_out: Sequence[datasets.Dataset], count: int) -> list[dict]:
+    """Choose about `count` texts, spread over each corpus: the same texts with the same blanks at every validation."""
+    share = max(1, count // len(held_out))
+    texts = [rows.select(range(0, len(rows), -(-len(rows) // share))) for rows in held_out]
+    return [{"input_ids": row["input_ids"], "sample_id": i} for i, row in enumerate(itertools.chain(*texts))]
+
+
+def _locate(
+    corpora: Sequence[Corpus], output_dir: Path, embedded: EmbeddedCorpus | None, held_out: bool = False
+) -> list[Corpus]:
+    return list(corpora) if embedded is None else embedded.locate(corpora, output_dir / "corpus", held_out)
+
+
+def _json_lines(texts: Iterable[str]) -> str:
+    return "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
+
+
+def _interleave(corpora: Sequence[Iterator[str]], count: int) -> Iterator[str]:
+    """Yield up to `count` documents, taken from the corpora in turn: `[a b] [c]` -> `a c b`."""
+    missing = object()
+    turns = itertools.zip_longest(*corpora, fillvalue=missing)
+    texts = (text for turn in turns for text in turn if text is not missing)
+    return itertools.islice(texts, count)  # type: ignore[arg-type]
