@@ -33,7 +33,7 @@ CODE = [
 def test_graph_is_read():
     assert "modeling_glm.layout_glm" in GRAPH["modeling_glm.modeling_glm"]
     assert "modeling_glm.tokenization" in GRAPH["modeling_glm.filling.fill"]
-    assert floors()[-1] == ["entrances"]
+    assert "entrances" in floors()[-1]  # with rooms that nothing imports, such as pretraining
     assert "core" in floors()[0]
 
 
