@@ -45,9 +45,9 @@ docs: .venv/docs
 	.venv/bin/python -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo 'Open build/docs/index.html'
 
-# Writes MODEL_CARD.md: its text is in modeling_glm/hub/project_card.py, its numbers follow from the presets.
+# Writes MODEL_CARD.md: its text is in modeling_glm/hub/family.py, its numbers follow from the presets.
 card: .venv/demo
-	.venv/bin/python -m modeling_glm.hub.project_card MODEL_CARD.md
+	.venv/bin/python -m modeling_glm.hub.family MODEL_CARD.md
 
 # One stage for each job: the demo needs half of what the tests need.
 .venv/%: requirements.txt setup.cfg pyproject.toml

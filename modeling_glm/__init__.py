@@ -1,7 +1,8 @@
 """
 GLM (Du et al., ACL 2022, "General Language Model Pretraining with Autoregressive Blank Infilling") for Transformers.
 
-Importing the package makes the Auto classes of Transformers know GLM.
+Importing the package registers GLM with the Auto classes and pipelines of Transformers. Nothing else of Transformers
+changes.
 """
 
 from .checkpoints.convert import Conversion, convert_checkpoint
@@ -18,6 +19,7 @@ from .filling.results import BlankAnswer, Filling
 from .filling.scoring import score_fillings
 from .filling.streaming import BlankIteratorStreamer, BlankStreamer, StreamedAnswer
 from .filling.text_generation import GLMTextGenerationPipeline
+from .hub.trainer import GLMTrainer, HubCallback
 from .inspection.attention_layout import AttentionLayout, compute_attention_layout, plot_attention_layout
 from .modeling_glm import (
     GLMForConditionalGeneration,
@@ -60,6 +62,8 @@ __all__ = [
     "GLMPreTrainedModel",
     "GLMTextGenerationPipeline",
     "GLMTokenizer",
+    "GLMTrainer",
+    "HubCallback",
     "PatternVerbalizer",
     "StreamedAnswer",
     "add_soft_tokens",

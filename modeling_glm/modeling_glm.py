@@ -3,9 +3,11 @@
 import math
 import os
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
+from typing import Any, ClassVar
 
 import torch
+from huggingface_hub import CommitInfo
 from torch import nn
 from transformers import AttentionInterface, DynamicCache, PreTrainedModel
 from transformers import initialization as init
@@ -249,13 +251,53 @@ class GLMPreTrainedModel(PreTrainedModel):
     # Heads that some of the originals' checkpoints hold, and that the loaded class may not have.
     _keys_to_ignore_on_load_unexpected = [r"^(glm\.)?prompt_spell\.", r"^dense\.", r"^out_proj\."]
 
-    def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any):
+    # The installed package sets this to its module `modeling_glm.hub.push`, which writes a model card with every push.
+    # Code that was loaded from the hub has no publisher and pushes as Transformers does.
+    publisher: ClassVar[ModuleType | None] = None
+
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike,
+        is_main_process: bool = True,
+        state_dict: dict[str, torch.Tensor] | None = None,
+        push_to_hub: bool = False,
+        **kwargs: Any,
+    ) -> None:
         """
-        Save the model as the library does. The folder also loads with `trust_remote_code=True` where this package is not
-        installed: it holds the code, and its config.json names the class behind every Auto class.
+        Save the model to a folder that also loads with `trust_remote_code=True`, without this package.
+
+        The folder holds the code, and its config.json names the class behind every Auto class.
+
+        Args:
+            save_directory: Folder for the files. A missing one is created.
+            is_main_process, state_dict: As in `PreTrainedModel.save_pretrained`.
+            push_to_hub: Whether to push the saved files to the hub as well, as `push_to_hub` does.
+            kwargs: Further arguments of `PreTrainedModel.save_pretrained`. With `push_to_hub=True` also those of
+                `push_to_hub`; `repo_id` is the name of the folder by default.
         """
         self.config.auto_map = dict(AUTO_MAP)
-        return super().save_pretrained(save_directory, *args, **kwargs)
+        kwargs |= {"is_main_process": is_main_process, "state_dict": state_dict}
+        # Transformers assembles distributed checkpoints while it pushes them.
+        if push_to_hub and self.publisher is not None and not kwargs.get("distributed_checkpoint"):
+            return self.publisher.save_and_push_model(self, save_directory, **kwargs)
+        return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
+
+    def push_to_hub(self, repo_id: str, **kwargs: Any) -> CommitInfo:
+        """
+        Upload the model and its code in one commit, with a model card if modeling-glm is installed.
+
+        Args:
+            repo_id: Name of the repository: "name" or "organization/name". A missing one is created.
+            kwargs: The arguments of `PreTrainedModel.push_to_hub` (`commit_message`, `private`, `token`, `revision`,
+                `create_pr`, `max_shard_size`, `tags`, ...). If modeling-glm is installed, also `tokenizer` and the details of
+                the card (`license`, `language`, `datasets`, ...): see `modeling_glm.hub.push.push_model`.
+
+        Returns:
+            The answer of the hub about the commit.
+        """
+        if self.publisher is not None:
+            return self.publisher.push_model(self, repo_id, **kwargs)
+        return super().push_to_hub(repo_id, **kwargs)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):

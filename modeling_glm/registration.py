@@ -1,36 +1,29 @@
-"""Registration with the Auto classes and the pipelines of Transformers."""
+"""Register GLM with the Auto classes and the pipelines of Transformers."""
 
 from typing import Any
 
 import transformers
-from transformers import (
-    AutoConfig,
-    AutoModelForMultipleChoice,
-    AutoModelForSeq2SeqLM,
-    AutoTokenizer,
-    GlmConfig,
-    Trainer,
-)
+from transformers import AutoConfig, AutoModelForMultipleChoice, AutoModelForSeq2SeqLM, AutoTokenizer, GlmConfig
 from transformers.pipelines import PIPELINE_REGISTRY
-from transformers.trainer import DEFAULT_CALLBACKS
 
 from .cloze.pipeline import CLOZE_TASK, ClozeClassificationPipeline
 from .configuration_glm import GLMConfig
 from .cpu_training.switch import enable as enable_cpu_training
 from .filling.pipeline import INFILLING_TASK, BlankInfillingPipeline
-from .filling.text_generation import SharedTextGenerationPipeline
-from .hub import push, trainer
+from .hub import push
 from .modeling_glm import AUTO_CLASSES, GLMPreTrainedModel
 from .tokenization.tokenization_glm import GLMTokenizer
 
-# What the originals' tokenizer_config.json calls its class.
+# The names of the tokenizer classes in the tokenizer_config.json of original checkpoints.
 ORIGINAL_TOKENIZERS = ("GLMGPT2Tokenizer", "GLMBertTokenizer", "GLMRobertaTokenizer", "GLMChineseTokenizer")
 
 
 class SharedGlmConfig(GlmConfig):
     """
-    What AutoConfig finds for the model type "glm", which GLM (2022) and Transformers' GLM-4 share: configs of original
-    GLM folders become a [`GLMConfig`], all others the built-in `GlmConfig`, exactly as without this package.
+    Tell configs of GLM (2022) from those of GLM-4, which share the model type "glm".
+
+    `AutoConfig` uses this class for the type "glm". The config of an original GLM folder becomes a `GLMConfig`. Every
+    other config becomes the built-in `GlmConfig`, exactly as without this package.
     """
 
     model_type = "glm"
@@ -47,8 +40,13 @@ class SharedGlmConfig(GlmConfig):
         return GLMConfig.from_dict(config_dict, **kwargs)
 
 
-def register():
-    """Makes the Auto classes, `pipeline` and the Trainer know GLM. Called once, when the package is imported."""
+def register() -> None:
+    """
+    Make the Auto classes and `pipeline` know GLM. The package calls this once, when it is imported.
+
+    It adds entries to the registries of Transformers and replaces one: that of "glm" in `AutoConfig`, with
+    `SharedGlmConfig`. No class, function or default list of Transformers changes.
+    """
     enable_cpu_training()
     AutoConfig.register(GLMConfig.model_type, GLMConfig, exist_ok=True)
     AutoConfig.register(SharedGlmConfig.model_type, SharedGlmConfig, exist_ok=True)
@@ -58,8 +56,8 @@ def register():
         if not model_class.is_remote_code():
             model_class.register_for_auto_class(auto_class)
 
-    # Tokenizers go by their names (config.tokenizer_class), not by the config class: AutoTokenizer then takes ours even
-    # with trust_remote_code, where the originals' own code would fail.
+    # AutoTokenizer finds ours by its name (config.tokenizer_class), not by the config class. So it takes ours even with
+    # trust_remote_code=True, where the original code would not run.
     GLMTokenizer.register_for_auto_class()
     originals = [
         type(name, (GLMTokenizer,), {"from_pretrained": GLMTokenizer.from_pretrained}) for name in ORIGINAL_TOKENIZERS
@@ -75,15 +73,10 @@ def register():
             PIPELINE_REGISTRY.register_pipeline(
                 task, pipeline_class=pipeline_class, pt_model=(model_classes,), type="text"
             )
-    # In place: registering it anew would warn, and lose the task's default model.
-    PIPELINE_REGISTRY.check_task("text-generation")[1]["impl"] = SharedTextGenerationPipeline
 
-    # The library pushes with a card that says nothing of the model, and the uploaded code must not need this package: so
-    # its methods are replaced from here.
-    GLMPreTrainedModel.push_to_hub = push.push_to_hub  # type: ignore[method-assign, assignment]
-    GLMPreTrainedModel.save_pretrained = push.save_pretrained  # type: ignore[method-assign]
-    GLMTokenizer.push_to_hub = push.push_tokenizer_to_hub
-    # Trainer has one card for all models. For those of GLM it is ours, for all others its own.
-    Trainer.create_model_card = trainer.create_model_card  # type: ignore[method-assign]
-    if trainer.HubCallback not in DEFAULT_CALLBACKS:
-        DEFAULT_CALLBACKS.append(trainer.HubCallback)  # type: ignore[arg-type]
+    # Our own classes push with a model card. Their code also runs without this package, so it cannot import the module.
+    GLMPreTrainedModel.publisher = push
+    GLMTokenizer.publisher = push
+
+
+__all__ = ["SharedGlmConfig", "register"]

@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, ClassVar
 
 import torch
+from huggingface_hub import CommitInfo
 from tokenizers import AddedToken, Encoding, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 from transformers.utils import PaddingStrategy, TensorType
@@ -104,6 +106,10 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     vocab_files_names = {"tokenizer_file": "tokenizer.json", "cloze_file": CLOZE_FILE, **VOCABULARY_FILES}
     model_input_names = ["input_ids", "attention_mask"]
     SPECIAL_TOKENS_ATTRIBUTES = [*PreTrainedTokenizerFast.SPECIAL_TOKENS_ATTRIBUTES, *GLM_TOKENS]
+
+    # The installed package sets this to its module `modeling_glm.hub.push`, which completes the model card with every push.
+    # Code that was loaded from the hub has no publisher and pushes as Transformers does.
+    publisher: ClassVar[ModuleType | None] = None
 
     @classmethod
     def convert_to_native_format(cls, **kwargs: Any) -> dict[str, Any]:
@@ -234,6 +240,23 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         path = Path(save_directory) / CLOZE_FILE
         path.write_text(json.dumps(self.cloze, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return (*saved, str(path))
+
+    def push_to_hub(self, repo_id: str, **kwargs: Any) -> CommitInfo:
+        """
+        Upload the tokenizer and its code in one commit.
+
+        Args:
+            repo_id: Name of the repository: "name" or "organization/name". A missing one is created.
+            kwargs: The arguments of the method in Transformers (`commit_message`, `private`, `token`, `revision`,
+                `create_pr`, `tags`, ...). If modeling-glm is installed, also the details of the card: see
+                `modeling_glm.hub.push.push_tokenizer`.
+
+        Returns:
+            The answer of the hub about the commit.
+        """
+        if self.publisher is not None:
+            return self.publisher.push_tokenizer(self, repo_id, **kwargs)
+        return super().push_to_hub(repo_id, **kwargs)
 
     @property
     def mask_token_ids(self) -> list[int]:

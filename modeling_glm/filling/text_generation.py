@@ -5,39 +5,41 @@ from typing import Any
 from transformers import TextGenerationPipeline
 from transformers.pipelines.text_generation import ReturnType
 
-from ..utils.inference import is_a
+from ..tokenization import GLMTokenizer
 
 
 class GLMTextGenerationPipeline(TextGenerationPipeline):
     """
-    Continues texts that end in [gMASK], through everything that `pipeline("text-generation")` takes.
+    Continue texts that end in [gMASK], with all arguments of `pipeline("text-generation")`.
+
+    Name the class when you build the pipeline. The built-in class works as well, but its "generated_text" repeats the
+    prompt with its mask token and appends the answer.
 
     Example:
 
     ```python
-    >>> import modeling_glm
+    >>> from modeling_glm import GLMTextGenerationPipeline
     >>> from transformers import pipeline
 
-    >>> writer = pipeline("text-generation", model=folder)
+    >>> writer = pipeline("text-generation", model=folder, pipeline_class=GLMTextGenerationPipeline)
     >>> writer("In Roman numerals, 1987 is [gMASK]", max_new_tokens=40)
     [{'generated_text': 'In Roman numerals, 1987 is MCMLXXXVII.'}]
     ```
 
-    "generated_text" is the prompt with what was written in the place of its blanks; with `return_full_text=False` what was
-    written alone, for several blanks with one answer on each line.
+    "generated_text" is the prompt with its blanks filled. With `return_full_text=False` it is only the answer; several
+    blanks give one answer per line.
 
     Raises:
-        ValueError: for a prompt without a blank.
+        ValueError: For a prompt without a blank.
     """
 
-    tokenizer: Any
+    tokenizer: GLMTokenizer
 
     def postprocess(  # type: ignore[override]
         self, model_outputs: dict[str, Any], return_type: ReturnType = ReturnType.FULL_TEXT, **settings: Any
     ) -> list[dict[str, Any]]:
         records = super().postprocess(model_outputs, return_type, **settings)
-        spelt_out = settings.get("skip_special_tokens") is False
-        if return_type == ReturnType.TENSORS or spelt_out:
+        if return_type == ReturnType.TENSORS or settings.get("skip_special_tokens") is False:
             return records
         answers = self.tokenizer.decode_blanks(model_outputs["generated_sequence"][0])
         for record, row in zip(records, answers, strict=True):
@@ -46,15 +48,6 @@ class GLMTextGenerationPipeline(TextGenerationPipeline):
             else:
                 record["generated_text"] = "\n".join(row)
         return records
-
-
-class SharedTextGenerationPipeline(TextGenerationPipeline):
-    """What `pipeline("text-generation")` builds: for a GLM its own pipeline, for all other models the built-in one."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> TextGenerationPipeline:  # type: ignore[misc]
-        model = args[0] if args else kwargs.get("model")
-        pipeline_class = GLMTextGenerationPipeline if is_a(model, "GLMPreTrainedModel") else TextGenerationPipeline
-        return pipeline_class(*args, **kwargs)
 
 
 __all__ = ["GLMTextGenerationPipeline"]

@@ -24,7 +24,7 @@ from ..utils.files import write_whole
 from .merge import mark_section, merge_model_cards
 from .snippets import write_snippets
 
-TASKS: dict[type[PreTrainedModel], str] = {
+PIPELINE_TAGS: dict[type[PreTrainedModel], str] = {
     GLMModel: "feature-extraction",
     GLMForConditionalGeneration: "text-generation",
     GLMForMultipleChoice: "multiple-choice",
@@ -115,7 +115,7 @@ def create_model_card(
     eval_results = eval_results or told.get("eval_results")
     data = ModelCardData(
         library_name="transformers",
-        pipeline_tag=TASKS[model_class],
+        pipeline_tag=PIPELINE_TAGS[model_class],
         tags=[*TAGS, *_as_list(tags), *_as_list(told.get("tags"))],  # which keeps the first of equal ones
         license=license or told.get("license"),
         language=language or told.get("language"),
@@ -169,7 +169,7 @@ def count_parameters(config: GLMConfig, model_class: type[PreTrainedModel] = GLM
 
 def _find_class(given: type, config: GLMConfig) -> type[PreTrainedModel]:
     """Ours that the given class is, is derived from, or has the name of (as those of remote code)."""
-    classes = {known.__name__: known for known in TASKS}
+    classes = {known.__name__: known for known in PIPELINE_TAGS}
     names = [*(base.__name__ for base in given.__mro__), *(config.architectures or ())]
     return next((classes[name] for name in names if name in classes), GLMForConditionalGeneration)
 

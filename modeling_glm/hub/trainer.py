@@ -1,6 +1,5 @@
-"""What Trainer pushes to the hub while it trains and at the end: the code and the card of a GLM beside its weights."""
+"""Let `Trainer` push the code and the card of a GLM with its weights."""
 
-import functools
 import inspect
 import shutil
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from huggingface_hub import HfApi, hf_hub_download
 from transformers import (
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
@@ -18,50 +18,137 @@ from transformers import (
 from transformers.modelcard import TrainingSummary
 
 from ..modeling_glm import GLMPreTrainedModel
-from .card import TASKS, write_model_card
-from .push import CARD, save_code
+from .card import PIPELINE_TAGS, write_model_card
+from .push import save_code
+from .repository import CARD
 
 
 class HubCallback(TrainerCallback):
     """
-    Puts the code and the card beside the weights that Trainer pushes while it trains (`hub_strategy="every_save"`), so
-    that every commit loads. A card that the repository has already is fetched, so that none is overwritten. Trainer has
-    this callback for every model; it acts on those of GLM alone.
+    Add the code and the card of a GLM to everything that `Trainer` pushes, so that every commit loads.
+
+    A card in the repository is fetched first and completed. Models other than GLM are left alone.
+
+    Transformers calls the callback at the start of a push. The commits during training hold our card. `push_to_hub` at
+    the end then replaces README.md with the card of Transformers: use `GLMTrainer`, or `HubTrainerMixin` with your own
+    trainer, if this commit should have our card as well. Both bring the callback with them.
+
+    Example:
+
+    ```python
+    >>> trainer = Trainer(model, arguments, train_dataset=data, callbacks=[HubCallback()])
+    ```
     """
 
     def __init__(self) -> None:
         self.repo_id: str | None = None
 
     def on_init_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel | None = None,
+        **kwargs: Any,
     ) -> None:
-        """Where it will push, it does so before training: what is wrong with the card then shows in time."""
-        if args.push_to_hub and isinstance(model, GLMPreTrainedModel) and state.is_world_process_zero:
-            self._write(args, model, kwargs.get("processing_class"))
+        """Write the card before training starts, if the run will push: a card that cannot be merged shows in time."""
+        if args.push_to_hub:
+            self.on_push_begin(args, state, control, model, **kwargs)
 
     def on_push_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel | None = None,
+        processing_class: Any = None,
+        **kwargs: Any,
     ) -> None:
-        if isinstance(model, GLMPreTrainedModel) and state.is_world_process_zero:
-            self._write(args, model, kwargs.get("processing_class"))
-
-    def _write(self, args: TrainingArguments, model: GLMPreTrainedModel, tokenizer: Any) -> None:
+        """Write code and card into the output folder, which `Trainer` uploads next."""
+        if not isinstance(model, GLMPreTrainedModel) or not state.is_world_process_zero:
+            return
         folder = Path(str(args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         if self.repo_id is None:
             self.repo_id = _find_repository(args)
             _fetch_card(args, self.repo_id, folder)
         save_code(model.config, folder)
-        write_model_card(folder, model, tokenizer, model_id=self.repo_id)
+        write_model_card(folder, model, _as_tokenizer(processing_class), model_id=self.repo_id)
+
+
+class HubTrainerMixin:
+    """
+    Make all pushes of a trainer class hold the code and the card of a GLM: `class Mine(HubTrainerMixin, Seq2SeqTrainer)`.
+
+    The arguments are those of the trainer class. `HubCallback` is added to its callbacks.
+    """
+
+    def __init__(self, *args: Any, callbacks: list[TrainerCallback] | None = None, **kwargs: Any):
+        callbacks = list(callbacks or ())
+        if not any(isinstance(callback, HubCallback) for callback in callbacks):
+            callbacks.append(HubCallback())
+        super().__init__(*args, callbacks=callbacks, **kwargs)  # type: ignore[call-arg]
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """
+        Write our card, with a summary of the training, to README.md in the output folder.
+
+        The arguments are those of `Trainer.create_model_card`. A model that is no GLM gets the card of Transformers.
+        """
+        assert isinstance(self, Trainer)
+        model = self.accelerator.unwrap_model(self.model)
+        if not isinstance(model, GLMPreTrainedModel):
+            return super().create_model_card(*args, **kwargs)  # type: ignore[misc]
+        if not self.is_world_process_zero():
+            return None
+        details = dict(inspect.signature(Trainer.create_model_card).bind(self, *args, **kwargs).arguments)
+        del details["self"]
+        # Transformers finds a task by the names of its own classes only.
+        details["tasks"] = details.get("tasks") or PIPELINE_TAGS.get(type(model))
+        summary = TrainingSummary.from_trainer(self, **details)
+        repo_id = self.hub_model_id or self.args.hub_model_id or summary.model_name
+        if summary.finetuned_from == repo_id:  # a resumed run loads its own repository, which is not its base model
+            summary.finetuned_from = None
+        write_model_card(
+            str(self.args.output_dir),
+            model,
+            _as_tokenizer(self.processing_class),
+            model_id=repo_id,
+            model_name=summary.model_name,
+            trainer=summary,
+        )
+        return None
+
+
+class GLMTrainer(HubTrainerMixin, Trainer):
+    """
+    Train as `Trainer` does, and push the code and the card of a GLM with its weights.
+
+    The arguments are those of `Trainer`. The card at the end of the run has its settings and results.
+
+    Example:
+
+    ```python
+    >>> trainer = GLMTrainer(model, arguments, train_dataset=data, processing_class=tokenizer)
+    >>> trainer.train()
+    >>> trainer.push_to_hub(dataset="Facts", language="en")
+    ```
+    """
+
+
+def _as_tokenizer(processing_class: Any) -> PreTrainedTokenizerBase | None:
+    return processing_class if isinstance(processing_class, PreTrainedTokenizerBase) else None
 
 
 def _find_repository(args: TrainingArguments) -> str:
-    """Where Trainer pushes to. A name alone must not be looked up: on the hub it may be another's."""
+    """Return the full name of the repository that `Trainer` pushes to."""
     name = args.hub_model_id or Path(str(args.output_dir)).absolute().name
+    # Do not look up a name without a user: the hub may have one of somebody else.
     return name if "/" in name else f"{HfApi(token=args.hub_token).whoami()['name']}/{name}"
 
 
 def _fetch_card(args: TrainingArguments, repo_id: str, folder: Path) -> None:
+    """Copy the card of the repository into the folder, if there is one and the folder has none."""
     revision = args.hub_revision
     if (folder / CARD).exists() or not HfApi(token=args.hub_token).file_exists(repo_id, CARD, revision=revision):
         return
@@ -69,32 +156,4 @@ def _fetch_card(args: TrainingArguments, repo_id: str, folder: Path) -> None:
     shutil.copyfile(card, folder / CARD)
 
 
-_create_model_card = Trainer.create_model_card
-
-
-@functools.wraps(_create_model_card)
-def create_model_card(self: Trainer, *args: Any, **kwargs: Any) -> None:
-    model = self.accelerator.unwrap_model(self.model)
-    if not isinstance(model, GLMPreTrainedModel):
-        return _create_model_card(self, *args, **kwargs)
-    if not self.is_world_process_zero():
-        return
-    told = dict(inspect.signature(_create_model_card).bind(self, *args, **kwargs).arguments)
-    del told["self"]
-    # Trainer looks the task up by names of the library's own classes.
-    told["tasks"] = told.get("tasks") or TASKS.get(type(model))
-    summary = TrainingSummary.from_trainer(self, **told)
-    repo_id = self.hub_model_id or self.args.hub_model_id or summary.model_name
-    if summary.finetuned_from == repo_id:  # trained on from its own repository: no model is its own base
-        summary.finetuned_from = None
-    write_model_card(
-        str(self.args.output_dir),
-        model,
-        self.processing_class if isinstance(self.processing_class, PreTrainedTokenizerBase) else None,
-        model_id=repo_id,
-        model_name=summary.model_name,
-        trainer=summary,
-    )
-
-
-__all__ = ["HubCallback", "create_model_card"]
+__all__ = ["GLMTrainer", "HubCallback", "HubTrainerMixin"]

@@ -1,4 +1,4 @@
-"""pipeline("text-generation"): prompts that end in [gMASK] go on there; other models keep the built-in pipeline."""
+"""pipeline("text-generation") continues prompts that end in [gMASK]; other models keep the built-in pipeline."""
 
 import pytest
 import torch
@@ -15,9 +15,13 @@ def model(tokenizer) -> GLMForConditionalGeneration:
     return make_model(GLMForConditionalGeneration, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
 
 
+def build(model, tokenizer, **settings):
+    return pipeline("text-generation", model=model, tokenizer=tokenizer, do_sample=False, max_new_tokens=6, **settings)
+
+
 @pytest.fixture(scope="module")
 def writer(model, tokenizer):
-    return pipeline("text-generation", model=model, tokenizer=tokenizer, do_sample=False, max_new_tokens=6)
+    return build(model, tokenizer, pipeline_class=GLMTextGenerationPipeline)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +30,7 @@ def answers(model, tokenizer) -> list[str]:
     return [row[0] for row in tokenizer.decode_blanks(model.generate(**inputs, do_sample=False, max_new_tokens=6))]
 
 
-def test_the_text_goes_on_where_its_mask_is(writer, tokenizer, answers):
+def test_the_answer_takes_the_place_of_the_mask(writer, tokenizer, answers):
     assert isinstance(writer, GLMTextGenerationPipeline)
     for prompt, answer in zip(PROMPTS, answers, strict=True):
         (record,) = writer(prompt)
@@ -60,6 +64,22 @@ def test_ids_and_spelt_out_tokens_are_as_in_the_library(writer, tokenizer, model
 def test_a_prompt_without_a_blank_is_refused(writer):
     with pytest.raises(ValueError, match=r"To continue a text, end it with \[gMASK\]"):
         writer("Once upon a time")
+
+
+def test_a_folder_is_loaded(model, tokenizer, writer, tmp_path):
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    loaded = build(str(tmp_path), None, pipeline_class=GLMTextGenerationPipeline)
+    assert loaded(PROMPTS[0]) == writer(PROMPTS[0])
+
+
+def test_the_built_in_class_gives_the_same_answers_behind_the_prompt(model, tokenizer, answers):
+    built_in = build(model, tokenizer)
+    assert type(built_in) is TextGenerationPipeline
+    for prompt, answer in zip(PROMPTS, answers, strict=True):
+        (record,) = built_in(prompt, return_full_text=False)
+        assert record["generated_text"].strip() == answer
+        assert built_in(prompt) == [{"generated_text": prompt + record["generated_text"]}]
 
 
 def test_other_models_keep_the_pipeline_of_the_library(tokenizer):

@@ -1,38 +1,44 @@
-"""Saved folders where this package is not installed, and a hub on loopback: each used by real clients in processes."""
+"""Push models and tokenizers to a hub on loopback, and use saved folders without this package."""
 
 import hashlib
 import json
-import os
-import subprocess
 import sys
-import sysconfig
-import venv
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 from transformers import AutoModelForMultipleChoice, AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.dynamic_module_utils import get_imports
 
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
-from modeling_glm.hub.card import TASKS, write_model_card
+from modeling_glm.hub.card import PIPELINE_TAGS, write_model_card
 from modeling_glm.hub.push import save_code
 from tests.support.checkpoints import ORIGINAL, assert_same, weights_of
-from tests.support.fake_hub import TOKEN, Commit, FakeHub, run_hub
+from tests.support.hub_runs import (
+    TOKENIZER_CODE,
+    last_commit,
+    pushed_hub,
+    read_metadata,
+    use_without_package,
+    whole_commits,
+)
 from tests.support.models import make_model, tiny_config
-from tests.support.paths import ROOT
 from tests.support.uploaded import MODEL_CODE
 
-SCRIPTS = ROOT / "tests" / "support" / "hub_scripts"
-TOKENIZER_CODE = {"original_vocabularies.py", "tokenization_glm.py"}
+STEPS = (
+    "push_model_then_tokenizer",
+    "push_tokenizer_then_model",
+    "save_and_push_every_class",
+    "push_again",
+    "push_to_an_existing_card",
+    "convert_from_the_hub",
+)
 TEXT = "The quick brown [MASK] jumps over the [MASK] dog."
 CHOICES = [[" fox", " dog", " lazy cat"]]
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory) -> Path:
+def work(tmp_path_factory):
     """A folder with a saved model, its tokenizer and its card in `local`."""
     work = tmp_path_factory.mktemp("hub")
     tokenizer = GLMTokenizer.train_from_iterator(["The quick brown fox jumps over the lazy dog."] * 10, 300)
@@ -44,61 +50,29 @@ def work(tmp_path_factory) -> Path:
     return work
 
 
-def run_script(name: str, work: Path, python: str | Path, hub: FakeHub, **environment: str):
-    """Runs one of hub_scripts against the hub, with no settings of the caller's own."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "PYTHON", "TRANSFORMERS_"))}
-    settings = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": TOKEN, "HF_HOME": str(work / "hf"), "HF_HUB_DISABLE_XET": "1"}
-    settings |= {"HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-    command = [python, "-W", "error::DeprecationWarning:modeling_glm", SCRIPTS / name, work]
-    done = subprocess.run(
-        command, env={**kept, **settings, **environment}, cwd=work, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-5000:]
+@pytest.fixture(scope="module")
+def run(work):
+    with pushed_hub(work, *STEPS) as run:
+        yield run
 
 
 @pytest.fixture(scope="module")
-def hub(work):
+def hub(run):
     """The hub after everything was pushed to it."""
-    with run_hub() as hub:
-        run_script("push.py", work, sys.executable, hub, PYTHONPATH=str(ROOT))
-        yield hub
+    return run[0]
 
 
 @pytest.fixture(scope="module")
-def pushed(hub, work) -> dict:
-    return json.loads((work / "pushed.json").read_text())
+def pushed(run) -> dict:
+    return run[1]
 
 
 @pytest.fixture(scope="module")
 def bare(hub, work) -> dict:
-    """What was found in an environment with all that is installed here, but without this package."""
-    packages = work / "packages"
-    packages.mkdir()
-    for folder in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
-        for entry in Path(folder).iterdir():
-            if "modeling_glm" not in entry.name:
-                (packages / entry.name).symlink_to(entry)
-    venv.EnvBuilder(with_pip=False, symlinks=True).create(work / "venv")
-    site_packages = next((work / "venv").glob("lib/python*/site-packages"))
-    (site_packages / "packages.pth").write_text(f"{packages}\n")
-    commits = [(f"writer/{name}", commit.oid) for name in ("trained", "plain") for commit in whole_commits(hub, name)]
+    """The results of the script that runs without this package."""
+    commits = [("writer/plain", commit.oid) for commit in whole_commits(hub, "plain")]
     (work / "commits.json").write_text(json.dumps(commits))
-    run_script("without_package.py", work, work / "venv" / "bin" / "python", hub)
-    return json.loads((work / "without_package.json").read_text())
-
-
-def whole_commits(hub: FakeHub, name: str) -> list[Commit]:
-    """The commits of a repository that hold a model and its tokenizer."""
-    needed = {"config.json", "tokenizer.json"}
-    return [commit for commit in hub.repos[f"writer/{name}"].history() if needed <= commit.files.keys()]
-
-
-def last(hub: FakeHub, name: str, ref: str = "main") -> Commit:
-    return hub.repos[f"writer/{name}"].history(ref)[-1]
-
-
-def metadata(card: str) -> dict:
-    return yaml.safe_load(card.split("---")[1])
+    return use_without_package(work, hub, "use_local", "use_commits")
 
 
 class TestConversion:
@@ -137,7 +111,7 @@ class TestConversion:
 
 
 class TestCode:
-    @pytest.mark.parametrize("model_class", TASKS, ids=lambda model_class: model_class.__name__)
+    @pytest.mark.parametrize("model_class", PIPELINE_TAGS, ids=lambda model_class: model_class.__name__)
     def test_saved_folders_name_and_hold_it(self, model_class, tmp_path):
         make_model(model_class).save_pretrained(tmp_path)
         auto_map = json.loads((tmp_path / "config.json").read_text())["auto_map"]
@@ -150,11 +124,6 @@ class TestCode:
         save_code(config, tmp_path)
         assert config.auto_map["AutoModelForSeq2SeqLM"] == "modeling_glm.GLMForConditionalGeneration"
         assert {path.name for path in tmp_path.iterdir()} == MODEL_CODE
-
-    def test_other_processes_do_not_push(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("modeling_glm.hub.push.Repository", None)
-        make_model(GLMForConditionalGeneration).save_pretrained(tmp_path, is_main_process=False, push_to_hub=True)
-        assert not {"config.json", "README.md"} & {path.name for path in tmp_path.iterdir()}
 
     def test_needs_nothing_that_comes_without_transformers_and_torch(self, work):
         assert {path.name for path in (work / "local").glob("*.py")} == MODEL_CODE | TOKENIZER_CODE
@@ -189,7 +158,7 @@ class TestWithoutThePackage:
 
     def test_and_pushed(self, bare, hub):
         assert bare["pushed_again"]["scores"] == bare["local"]["scores"]
-        assert last(hub, "remote-code").files.keys() > MODEL_CODE | TOKENIZER_CODE
+        assert last_commit(hub, "remote-code").files.keys() > MODEL_CODE | TOKENIZER_CODE
 
     def test_which_leaves_the_card_of_the_repository_alone(self, bare, hub):
         history = hub.repos["writer/again"].history()
@@ -197,18 +166,11 @@ class TestWithoutThePackage:
             "Upload GLMForConditionalGeneration",
             "Upload tokenizer",
         ]
-        assert metadata(history[-1].text("README.md")) == metadata(history[2].text("README.md"))
+        assert read_metadata(history[-1].text("README.md")) == read_metadata(history[2].text("README.md"))
         assert history[-1].text("README.md").split("---", 2)[2] == history[2].text("README.md").split("---", 2)[2]
 
     def test_the_code_of_the_card_runs(self, bare):
         assert {"model", "tokenizer", "chooser", "answers", "probabilities"} <= set(bare["card"])
-
-    def test_every_commit_of_a_run_loads(self, bare, hub):
-        commits = whole_commits(hub, "trained")
-        assert len(commits) >= 3  # of two saves, and of the end
-        assert all(len(bare["commits"][commit.oid]["answers"][0]) == 2 for commit in commits)
-        scores = [str(bare["commits"][commit.oid]["scores"]) for commit in commits]
-        assert len(set(scores)) > 1
 
 
 class TestPush:
@@ -221,13 +183,12 @@ class TestPush:
         assert json.loads(tokenizer.text("tokenizer_config.json"))["auto_map"]["AutoTokenizer"]
 
     def test_weights_go_by_the_protocol_of_large_files(self, hub):
-        weights = last(hub, "plain").files["model.safetensors"]
+        weights = last_commit(hub, "plain").files["model.safetensors"]
         assert hub.large[hashlib.sha256(weights).hexdigest()] == weights
         assert all(hashlib.sha256(data).hexdigest() == oid for oid, data in hub.large.items())
 
     def test_pulled_back_it_gives_the_same_logits(self, pushed):
         assert pushed["plain"]["difference"] == 0
-        assert pushed["trained"] == 0
 
     def test_private(self, hub):
         assert hub.repos["writer/plain"].private
@@ -235,7 +196,7 @@ class TestPush:
         assert not hub.repos["writer/tokenizer-first"].private
 
     def test_card(self, hub):
-        card = metadata(last(hub, "plain").text("README.md"))
+        card = read_metadata(last_commit(hub, "plain").text("README.md"))
         assert card["library_name"] == "transformers"
         assert card["license"] == "apache-2.0"
         assert card["tags"] == ["glm", "blank-infilling", "cloze", "toy"]
@@ -252,9 +213,9 @@ class TestPush:
         card = model.text("README.md")
         assert "[More Information Needed]" not in card
         assert "### Fill blanks" in card
-        assert metadata(card)["tags"] == ["early", "glm", "blank-infilling", "cloze", "late"]
+        assert read_metadata(card)["tags"] == ["early", "glm", "blank-infilling", "cloze", "late"]
 
-    @pytest.mark.parametrize("model_class", TASKS, ids=lambda model_class: model_class.__name__)
+    @pytest.mark.parametrize("model_class", PIPELINE_TAGS, ids=lambda model_class: model_class.__name__)
     def test_saving_and_pushing_in_one_call(self, model_class, hub, work):
         name = model_class.__name__
         _, commit = hub.repos[f"writer/{name}"].history()
@@ -265,7 +226,7 @@ class TestPush:
         for path in (work / "saved" / name).iterdir():
             assert path.name == "notes.txt" or path.read_bytes() == commit.files[path.name]
         card = commit.text("README.md")
-        assert metadata(card)["pipeline_tag"] == TASKS[model_class]
+        assert read_metadata(card)["pipeline_tag"] == PIPELINE_TAGS[model_class]
         assert f'from_pretrained("writer/{name}")' in card
         assert card.count("# A card that was here before\n") == 1
 
@@ -285,80 +246,73 @@ class TestPush:
         assert "# My own title\n\nMy own words.\n\n<!-- modeling-glm: description -->" in card
         assert "license: mit\nlanguage: no\n" in card
         assert "thumbnail: picture.png  # ours\n" in card
-        assert metadata(card)["tags"] == ["mine", "glm", "blank-infilling", "cloze", "toy"]
-        assert metadata(card)["datasets"] == "my/data"
-
-    def test_branch(self, hub, pushed):
-        assert pushed["branch"]  # has other logits
-        branch = last(hub, "branches", "try-out")
-        assert branch.message == "Another"
-        assert "My own words." in branch.text("README.md")  # of main, where the branch began
-        assert 'from_pretrained("writer/branches")' in branch.text("README.md")
-
-    def test_pull_requests_leave_the_branch_alone(self, hub, pushed):
-        assert pushed["pull_request"]["revision"] == "refs/pr/1"
-        assert last(hub, "branches").message == "A card of my own"
-        weights = {last(hub, "branches", ref).files["model.safetensors"] for ref in hub.repos["writer/branches"].refs}
-        assert len(weights) == 4
-
-    def test_of_two_cards_each_stays_in_its_place(self, hub, work):
-        card = last(hub, "branches", "refs/pr/2").text("README.md")
-        assert "My own words." in card
-        assert "### Fill blanks" in card
-        assert "Not the card" not in card
-        assert (work / "as-pr" / "README.md").read_text() == "# Not the card of the repository\n"
-
-    def test_weights_in_other_files_replace_the_old_ones(self, hub):
-        _, one, many, again = hub.repos["writer/shards"].history()
-        assert [name for name in one.files if "safetensors" in name] == ["model.safetensors"]
-        assert "model.safetensors" not in many.files
-        shards = set(json.loads(many.text("model.safetensors.index.json"))["weight_map"].values())
-        assert len(shards) > 1
-        assert shards | {"model.safetensors.index.json"} == {name for name in many.files if "safetensors" in name}
-        assert [name for name in again.files if "safetensors" in name] == ["model.safetensors"]
-
-    def test_what_fails_says_why_and_leaves_nothing_half_done(self, hub, pushed):
-        assert "403" in pushed["refuse"]
-        assert "You don't have the rights to write to writer/trouble" in pushed["refuse"]
-        assert "Error" in pushed["break"]
-        assert "disconnected" in pushed["break"]
-        assert "You don't have the rights to write to somebody/model" in pushed["none"]
-        assert [commit.message for commit in hub.repos["writer/trouble"].history()] == [
-            "initial commit",
-            "Upload model",
-        ]
-        assert "somebody/model" not in hub.repos
+        assert read_metadata(card)["tags"] == ["mine", "glm", "blank-infilling", "cloze", "toy"]
+        assert read_metadata(card)["datasets"] == "my/data"
 
 
-class TestTrainer:
-    def test_every_save_is_whole(self, hub):
-        _, _, *commits = hub.repos["writer/trained"].history()
-        assert [commit.message for commit in commits] == [
-            "Training in progress, step 2",
-            "Training in progress, step 4",
-            "End of training",
-        ]
-        needed = {"config.json", "model.safetensors", "README.md", "tokenizer.json", "training_args.bin"}
-        for commit in commits:
-            assert needed | MODEL_CODE | TOKENIZER_CODE <= commit.files.keys()
-            assert "AutoModelForSeq2SeqLM" in json.loads(commit.text("config.json"))["auto_map"]
-            assert "My own words." in commit.text("README.md")
-            assert "### Fill blanks" in commit.text("README.md")
-        assert len({commit.files["model.safetensors"] for commit in commits}) == 2
+class RecordingRepository:
+    """A repository without a hub that keeps what is committed."""
 
-    def test_the_card_at_the_end(self, hub):
-        card = last(hub, "trained").text("README.md")
-        assert "- learning_rate: 0.0123" in card
-        assert "| Training Loss | Epoch | Step | Validation Loss |" in card
-        assert "### Framework versions" in card
-        assert "Trained on Facts." in card
-        assert 'from_pretrained("writer/trained")' in card
-        assert card.count("## Use") == card.count("## Training procedure") == card.count("## Citation") == 1
-        assert metadata(card)["tags"] == ["mine", "glm", "blank-infilling", "cloze", "toy", "generated_from_trainer"]
-        assert metadata(card)["datasets"] == ["my/facts"]
+    files = ()
+    commits: list[dict[str, bytes]]
 
-    def test_a_run_without_a_name_goes_by_its_folder(self, hub):
-        _, commit = hub.repos["writer/short-name"].history()
-        assert commit.message == "By its folder"
-        assert MODEL_CODE | TOKENIZER_CODE | {"model.safetensors"} <= commit.files.keys()
-        assert 'from_pretrained("writer/short-name")' in commit.text("README.md")
+    def __init__(self, repo_id: str, **settings):
+        self.repo_id = repo_id
+        self.commits = []
+        RecordingRepository.last = self
+
+    def write_card(self, folder, model, tokenizer, **details):
+        (folder / "README.md").write_text(f"# {self.repo_id}\n")
+
+    def commit(self, files, message, description):
+        self.commits.append({file.name: file.read_bytes() for file in files})
+
+
+class Saver:
+    """A tokenizer that does something when it is saved."""
+
+    def __init__(self, act):
+        self.save_pretrained = lambda folder: act()
+
+
+class TestSavingAndPushing:
+    @pytest.fixture(autouse=True)
+    def _recorded(self, monkeypatch):
+        monkeypatch.setattr("modeling_glm.hub.push.Repository", RecordingRepository)
+
+    def test_files_that_others_write_meanwhile_are_not_pushed(self, tmp_path):
+        notes = tmp_path / "notes.txt"
+        saver = Saver(lambda: notes.write_text("of somebody else"))
+        make_model(GLMForConditionalGeneration).save_pretrained(tmp_path, push_to_hub=True, tokenizer=saver)
+        (commit,) = RecordingRepository.last.commits
+        assert notes.exists()
+        assert commit == {path.name: path.read_bytes() for path in tmp_path.iterdir() if path != notes}
+        assert RecordingRepository.last.repo_id == tmp_path.name
+
+    def test_an_interruption_leaves_the_folder_as_it_was(self, tmp_path):
+        make_model(GLMForConditionalGeneration).save_pretrained(tmp_path)
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+        def fail():
+            raise KeyboardInterrupt
+
+        model = make_model(GLMForConditionalGeneration, seed=1)
+        with pytest.raises(KeyboardInterrupt):
+            model.save_pretrained(tmp_path, push_to_hub=True, tokenizer=Saver(fail))
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+        assert RecordingRepository.last.commits == []
+
+    @pytest.mark.parametrize("sizes", [("50GB", "50KB"), ("50KB", "50GB")])
+    def test_weights_in_other_files_replace_the_old_ones(self, sizes, tmp_path):
+        for seed, size in enumerate(sizes):
+            model = make_model(GLMForConditionalGeneration, seed=seed)
+            model.save_pretrained(tmp_path, push_to_hub=True, max_shard_size=size)
+        pushed = RecordingRepository.last.commits[0]
+        assert {path.name for path in tmp_path.iterdir()} == pushed.keys()
+        loaded = GLMForConditionalGeneration.from_pretrained(tmp_path)
+        assert_same(dict(loaded.state_dict()), dict(model.state_dict()))
+
+    def test_other_processes_do_not_push(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("modeling_glm.hub.push.Repository", None)
+        make_model(GLMForConditionalGeneration).save_pretrained(tmp_path, is_main_process=False, push_to_hub=True)
+        assert not {"config.json", "README.md"} & {path.name for path in tmp_path.iterdir()}

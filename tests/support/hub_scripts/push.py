@@ -1,9 +1,9 @@
 """
-Pushes to the hub of HF_ENDPOINT in all the ways there are, and pulls back; run by test_hub.py.
+Push to the hub of HF_ENDPOINT in all possible ways, and pull back. The tests of modeling_glm/hub run this script.
 
-    python push.py WORK_FOLDER
+    python push.py WORK_FOLDER STEP ...
 
-What was found is written to WORK_FOLDER/pushed.json.
+A step is the name of a function in this file. The results go to WORK_FOLDER/pushed.json.
 """
 
 import json
@@ -15,10 +15,25 @@ import torch
 from huggingface_hub import CommitOperationAdd, HfApi, try_to_load_from_cache
 from huggingface_hub.utils import get_session
 from safetensors.torch import load_file
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    Seq2SeqTrainer,
+    Seq2SeqTrainingArguments,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 import modeling_glm
-from modeling_glm import DataCollatorForBlankInfilling, GLMForConditionalGeneration, GLMTokenizer, convert_checkpoint
+from modeling_glm import (
+    DataCollatorForBlankInfilling,
+    GLMForConditionalGeneration,
+    GLMTokenizer,
+    GLMTrainer,
+    HubCallback,
+    convert_checkpoint,
+)
 from tests.support.checkpoints import ORIGINAL
 from tests.support.models import make_model
 
@@ -45,7 +60,7 @@ My own words.
 
 
 class WaitForPush(TrainerCallback):
-    """The steps here take less time than a push: the next one begins when the last one has arrived."""
+    """Wait for every push: the training steps take less time, and Trainer skips a push while another one runs."""
 
     def __init__(self, trainer: Trainer):
         self.trainer = trainer
@@ -72,7 +87,7 @@ def write_card(repo_id: str, text: str = OWN_CARD):
 
 
 def pull(repo_id: str, **kwargs):
-    """The logits of the model that the hub has now."""
+    """Compute logits with the model that the hub has now."""
     model = AutoModelForSeq2SeqLM.from_pretrained(repo_id, **kwargs).eval()
     inputs = AutoTokenizer.from_pretrained(repo_id, **kwargs)(TEXTS[0].replace("fox", "[MASK]"), return_tensors="pt")
     with torch.no_grad():
@@ -154,7 +169,7 @@ def fail():
 
 
 def convert_from_the_hub():
-    """A repository of the originals' kind: slow tokenizer files, pickled weights, code that must not be run."""
+    """Convert a repository like the original ones: slow tokenizer files, pickled weights, code that must not run."""
     folder = work / "original"
     shutil.copytree(ORIGINAL, folder, ignore=shutil.ignore_patterns("*.safetensors", "*.json", "__pycache__"))
     for name in ("config.json", "tokenizer_config.json", "added_tokens.json", "vocab.json"):
@@ -176,60 +191,58 @@ def convert_from_the_hub():
             found["converted"][name] = f"{type(error).__name__}: {error}"
 
 
-def train():
-    """Checkpoints of a run are pushed to a repository that has a card already."""
-    write_card("writer/trained")
+def train(trainer_class, repo_id: str, arguments_class=TrainingArguments, callbacks=()) -> Trainer:
+    """Push checkpoints to a repository that has a card already, and then the finished model."""
+    write_card(repo_id)
     data = [tokenizer(text, add_special_tokens=False) for text in TEXTS * 4]
-    arguments = TrainingArguments(
-        work / "trained",
+    arguments = arguments_class(
+        work / repo_id.split("/")[-1],
         max_steps=4,
         save_steps=2,
         eval_strategy="steps",
         eval_steps=2,
         learning_rate=0.0123,
         push_to_hub=True,
-        hub_model_id="writer/trained",
+        hub_model_id=repo_id,
         hub_strategy="every_save",
         remove_unused_columns=False,
         use_cpu=True,
         report_to="none",
         disable_tqdm=True,
     )
-    trainer = Trainer(
+    trainer = trainer_class(
         make(),
         arguments,
         data_collator=DataCollatorForBlankInfilling(tokenizer),
         train_dataset=data,
         eval_dataset=data,
         processing_class=tokenizer,
+        callbacks=[*callbacks],
     )
     trainer.add_callback(WaitForPush(trainer))
     trainer.train()
     trainer.push_to_hub(dataset_tags="my/facts", dataset="Facts", language="en", tags="toy")
+    return trainer
+
+
+def train_with_our_trainer():
+    trainer = train(GLMTrainer, "writer/trained")
     trainer.model.eval()
     inputs = tokenizer(TEXTS[0].replace("fox", "[MASK]"), return_tensors="pt")
     with torch.no_grad():
         found["trained"] = (pull("writer/trained") - trainer.model(**inputs).logits).abs().max().item()
 
 
+def train_with_the_callback():
+    train(Seq2SeqTrainer, "writer/called-back", Seq2SeqTrainingArguments, [HubCallback()])
+
+
 def train_without_a_name():
-    """Nothing is pushed on the way, and nothing says where to but the name of the folder."""
+    """Push to the repository that has the name of the folder."""
     arguments = TrainingArguments(work / "short-name", use_cpu=True, report_to="none")
-    Trainer(make(), arguments, processing_class=tokenizer).push_to_hub(commit_message="By its folder")
+    GLMTrainer(make(), arguments, processing_class=tokenizer).push_to_hub(commit_message="By its folder")
 
 
-for step in (
-    push_model_then_tokenizer,
-    push_tokenizer_then_model,
-    save_and_push_every_class,
-    push_again,
-    push_to_an_existing_card,
-    push_a_branch_and_a_pull_request,
-    push_other_shards,
-    convert_from_the_hub,
-    fail,
-    train,
-    train_without_a_name,
-):
-    step()
+for step in sys.argv[2:]:
+    globals()[step]()
 (work / "pushed.json").write_text(json.dumps(found))

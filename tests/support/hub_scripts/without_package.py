@@ -1,10 +1,10 @@
 """
-What works where transformers and torch are installed and this package is not; run by test_hub.py.
+Use models without this package, with transformers and torch alone. The tests of modeling_glm/hub run this script.
 
-    python without_package.py WORK_FOLDER
+    python without_package.py WORK_FOLDER STEP ...
 
-WORK_FOLDER/local holds a model, WORK_FOLDER/commits.json names commits of repositories on the hub of HF_ENDPOINT. What
-was found is written to WORK_FOLDER/without_package.json.
+A step is the name of a function in this file. WORK_FOLDER/local holds a model, and WORK_FOLDER/commits.json names commits
+of repositories on the hub of HF_ENDPOINT. The results go to WORK_FOLDER/without_package.json.
 """
 
 import importlib.util
@@ -27,7 +27,7 @@ def load(auto_class, source, **kwargs):
 
 
 def use(source, **kwargs) -> dict:
-    """The ids that fill the blanks, and the scores of choices."""
+    """Fill blanks and score choices."""
     tokenizer = load(AutoTokenizer, source, **kwargs)
     model = load(AutoModelForSeq2SeqLM, source, **kwargs)
     chooser = load(AutoModelForMultipleChoice, source, **kwargs)
@@ -44,7 +44,7 @@ def use(source, **kwargs) -> dict:
 
 
 def run_card(source: Path):
-    """The code of the card, changed as the card says for those who have not installed the package."""
+    """Run the code of the card, changed as the card says for readers without the package."""
     card = (source / "README.md").read_text(encoding="utf-8")
     names: dict = {}
     for block in re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL):
@@ -65,14 +65,21 @@ def push_again(source: Path, repo_id: str):
     load(AutoTokenizer, source).push_to_hub(repo_id)
 
 
-found = {
-    "installed": importlib.util.find_spec("modeling_glm") is not None,
-    "local": use(work / "local"),
-    "saved_again": save_again(work / "local", work / "saved-again"),
-    "card": run_card(work / "local"),
-    "commits": {oid: use(repo_id, revision=oid) for repo_id, oid in json.loads((work / "commits.json").read_text())},
-}
-push_again(work / "local", "writer/again")
-push_again(work / "local", "writer/remote-code")
-found["pushed_again"] = use("writer/remote-code")
+def use_local():
+    found["local"] = use(work / "local")
+    found["saved_again"] = save_again(work / "local", work / "saved-again")
+    found["card"] = run_card(work / "local")
+    push_again(work / "local", "writer/again")
+    push_again(work / "local", "writer/remote-code")
+    found["pushed_again"] = use("writer/remote-code")
+
+
+def use_commits():
+    commits = json.loads((work / "commits.json").read_text())
+    found["commits"] = {oid: use(repo_id, revision=oid) for repo_id, oid in commits}
+
+
+found: dict = {"installed": importlib.util.find_spec("modeling_glm") is not None}
+for step in sys.argv[2:]:
+    globals()[step]()
 (work / "without_package.json").write_text(json.dumps(found))

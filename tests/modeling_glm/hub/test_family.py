@@ -1,32 +1,31 @@
-"""MODEL_CARD.md is what the code makes, and its code runs."""
+"""MODEL_CARD.md is up to date, and its code runs."""
 
 import re
 import sys
 
 import pytest
 
-from modeling_glm.hub.project_card import create_project_card, main
+from modeling_glm.configuration_glm import PRESETS
+from modeling_glm.hub.family import create_family_card, main
 from tests.support.paths import ROOT
 
 CARD = ROOT / "MODEL_CARD.md"
 
 
 def test_the_card_is_what_the_code_makes(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["project_card", str(tmp_path / "card.md")])
+    monkeypatch.setattr(sys, "argv", ["family", str(tmp_path / "card.md")])
     main()
     assert (tmp_path / "card.md").read_bytes() == CARD.read_bytes(), "run `make card`"
 
 
 def test_without_a_file_it_says_what_it_needs(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["project_card"])
+    monkeypatch.setattr(sys, "argv", ["family"])
     with pytest.raises(SystemExit, match="Expected one argument, the file to write"):
         main()
 
 
 def test_every_preset_stands_in_it_once():
-    from modeling_glm.configuration_glm import PRESETS
-
-    rows = re.findall(r"^\| (glm-[^|]*) \|", create_project_card().text, flags=re.MULTILINE)
+    rows = re.findall(r"^\| (glm-[^|]*) \|", create_family_card().text, flags=re.MULTILINE)
     assert [name for row in rows for name in row.split(", ")] == list(PRESETS)
 
 

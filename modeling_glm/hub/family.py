@@ -1,7 +1,7 @@
 """
-The card of the project, made like those of the models: what GLM is, and which weights exist.
+Write the card of the whole family of models, MODEL_CARD.md: what GLM is, and which weights exist.
 
-    python -m modeling_glm.project_card MODEL_CARD.md
+    python -m modeling_glm.hub.family MODEL_CARD.md
 """
 
 import sys
@@ -68,7 +68,7 @@ on data like RoBERTa's; the 2B and 10B English models on the Pile; the Chinese o
 - Blanks are filled from left to right, each answer seen by the next, not the other way round."""
 
 
-def create_project_card() -> ModelCard:
+def create_family_card() -> ModelCard:
     """The card; its figures follow from the presets."""
     data = ModelCardData(library_name="transformers", pipeline_tag="text-generation", license="apache-2.0", tags=TAGS)
     configs = [GLMConfig.from_preset(name) for name in PRESETS]
@@ -119,7 +119,7 @@ def _describe(config: GLMConfig, preset: dict[str, int]) -> str:
 def main() -> None:
     if len(sys.argv) != 2:
         raise SystemExit(f"Expected one argument, the file to write, got {sys.argv[1:]}: {__doc__}")
-    Path(sys.argv[1]).write_text(str(create_project_card()), encoding="utf-8")
+    Path(sys.argv[1]).write_text(str(create_family_card()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,106 @@
+"""Importing the package registers GLM and changes nothing else of other libraries."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from transformers import AutoConfig, GlmConfig, Trainer
+from transformers.pipelines import PIPELINE_REGISTRY
+from transformers.trainer import DEFAULT_CALLBACKS
+
+import modeling_glm
+from modeling_glm import GLMConfig, GLMForConditionalGeneration, GLMTokenizer
+from modeling_glm.hub import push
+from modeling_glm.registration import register
+from tests.support.models import tiny_config
+from tests.support.paths import ROOT
+
+SCRIPT = ROOT / "tests" / "support" / "import_changes.py"
+
+
+# Registries of Transformers that are made for entries of others.
+REGISTRIES = {
+    "transformers.modeling_utils:AttentionInterface._global_mapping",
+    "transformers.models.auto.configuration_auto:CONFIG_MAPPING._extra_content",
+    *(
+        f"transformers.models.auto.modeling_auto:MODEL_{name}MAPPING._extra_content"
+        for name in (
+            "",
+            "FOR_CAUSAL_LM_",
+            "FOR_MULTIPLE_CHOICE_",
+            "FOR_QUESTION_ANSWERING_",
+            "FOR_SEQUENCE_CLASSIFICATION_",
+            "FOR_SEQ_TO_SEQ_CAUSAL_LM_",
+            "FOR_TOKEN_CLASSIFICATION_",
+        )
+    ),
+    "transformers.models.auto.tokenization_auto:REGISTERED_TOKENIZER_CLASSES",
+    "transformers.models.auto.tokenization_auto:TOKENIZER_MAPPING._extra_content",
+    "transformers.pipelines:SUPPORTED_TASKS",
+}
+
+
+@pytest.fixture(scope="module")
+def found() -> dict:
+    """Every attribute of other libraries, compared before and after the import in a fresh process."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, SCRIPT], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-5000:]
+    return json.loads(done.stdout)
+
+
+def test_importing_only_adds_entries_to_registries(found):
+    assert found["modules"] > 1000
+    assert found["classes"] > 3000
+    for change in found["import_package"]:
+        assert change["how"] == "added", change
+        assert change["registry"] in REGISTRIES, change
+        assert "modeling_glm" in change["entry"], change
+    assert {change["registry"] for change in found["import_package"]} >= REGISTRIES - {
+        "transformers.modeling_utils:AttentionInterface._global_mapping"
+    }
+    places = {change["place"] for change in found["import_package"]}
+    assert "transformers.pipelines:SUPPORTED_TASKS[blank-infilling]" in places
+    assert "transformers.models.auto.configuration_auto:CONFIG_MAPPING._extra_content[glm]" in places
+
+
+def test_the_comparison_finds_what_it_looks_for(found):
+    """Among others all that earlier versions of this package changed."""
+    assert {change["place"]: change["how"] for change in found["patch_libraries"]} == {
+        "transformers.trainer:Trainer.create_model_card": "replaced",
+        "transformers.trainer:Trainer.marker": "added",
+        "transformers.trainer:DEFAULT_CALLBACKS": "changed",
+        "transformers.pipelines:SUPPORTED_TASKS[text-generation]": "changed",
+        "transformers.modeling_utils:AttentionInterface._global_mapping[sdpa]": "replaced",
+        "transformers.modeling_utils:AttentionInterface._global_mapping[mine]": "added",
+    }
+
+
+def test_registering_again_changes_nothing():
+    tasks = {task: dict(entry) for task, entry in PIPELINE_REGISTRY.supported_tasks.items()}
+    callbacks = list(DEFAULT_CALLBACKS)
+    method = Trainer.create_model_card
+    register()
+    assert {task: dict(entry) for task, entry in PIPELINE_REGISTRY.supported_tasks.items()} == tasks
+    assert callbacks == DEFAULT_CALLBACKS
+    assert Trainer.create_model_card is method
+
+
+def test_own_classes_push_with_a_card():
+    assert GLMForConditionalGeneration.publisher is GLMTokenizer.publisher is push
+    assert modeling_glm.GLMPreTrainedModel.push_to_hub.__module__ == "modeling_glm.modeling_glm"
+    assert GLMTokenizer.push_to_hub.__module__ == "modeling_glm.tokenization.tokenization_glm"
+
+
+def test_both_kinds_of_glm_have_their_config(tmp_path):
+    """The model type "glm" belongs to GLM-4 and to the original folders of GLM."""
+    GlmConfig(num_hidden_layers=2).save_pretrained(tmp_path)
+    config = AutoConfig.from_pretrained(tmp_path)
+    assert type(config) is GlmConfig
+    assert config.num_hidden_layers == 2
+    (tmp_path / "config.json").write_text('{"model_type": "glm", "block_position_encoding": true, "num_layers": 2}')
+    assert type(AutoConfig.from_pretrained(tmp_path)) is GLMConfig
+    tiny_config().save_pretrained(tmp_path)
+    assert type(AutoConfig.from_pretrained(tmp_path)) is GLMConfig
