@@ -29,7 +29,7 @@ test: .venv/test
 
 # The quick tests on the lowest supported Transformers.
 test-lowest: .venv-lowest/test
-	$(call PYTEST,.venv-lowest) -p no:cacheprovider -m "not slow" tests/modeling_glm tests/tokenization tests/test_readme.py
+	$(call PYTEST,.venv-lowest) -p no:cacheprovider -m "not slow" tests/modeling_glm tests/tokenization tests/docs/test_readme.py
 
 lint: .venv/test
 	.venv/bin/ruff check .

@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 """
-What pretraining takes: the table of docs/pretraining.md, for every published size, and one point that is checked here.
+What pretraining takes: the table of docs/guides/pretrain.md, for every published size, and one point that is checked here.
 
     python benchmarks/sizing.py
     python benchmarks/sizing.py --no-check --rows 8 --devices 16

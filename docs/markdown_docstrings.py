@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 LINK = re.compile(r"\[([^\]]+)\]\((https?://[^)\s]+)\)")
+# `Filling`s: a letter right behind code needs an escaped space.
+PLURAL = re.compile(r"(?<!`)(`[^`]+`)(?=\w)")
+LINK_IN_RST = r"`\1 <\2>`__"
 
 
 def to_restructured_text(lines: list[str]) -> list[str]:
@@ -38,7 +41,7 @@ def _convert(lines: Iterator[str]) -> Iterator[str]:
                 yield "    " + code
             yield ""
         else:
-            yield LINK.sub(r"`\1 <\2>`__", line)
+            yield PLURAL.sub(r"\1\\ ", LINK.sub(LINK_IN_RST, line))
     if table:
         yield from _convert_table(table)
 
@@ -52,7 +55,8 @@ def _convert_table(lines: list[str]) -> Iterator[str]:
             continue
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
         for place, cell in enumerate(cells):
-            yield f"{indent}   {'* -' if place == 0 else '  -'} {LINK.sub(r'`\1 <\2>`__', cell)}"
+            bullet = "* -" if place == 0 else "  -"
+            yield f"{indent}   {bullet} {LINK.sub(LINK_IN_RST, cell)}"
     yield ""
 
 
@@ -67,5 +71,6 @@ def _process(app: Any, what: str, name: str, obj: Any, options: Any, lines: list
 
 def setup(app: Any) -> dict[str, bool]:
     """Run before napoleon, which has the default priority of 500."""
+    app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", _process, priority=400)
     return {"parallel_read_safe": True}

@@ -13,7 +13,7 @@ it to `examples/glm-tiny`. Run the same command again to resume an interrupted r
         --recipe glm-10b --corpus /data/pile --output_dir /shared/glm-10b --per_device_train_batch_size 8
 
 The output folder holds the checkpoints, the trained vocabulary and `final`: the model with its card, loss curve and
-settings. --corpus python names the text that ships with Python. docs/pretraining.md is the guide to all of this.
+settings. --corpus python names the text that ships with Python. docs/guides/pretrain.md is the guide to all of this.
 """
 
 from pathlib import Path

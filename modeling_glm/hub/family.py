@@ -43,7 +43,7 @@ print(tokenizer.fill(text, answers))
 ```"""
 
 CONVERSION = """`modeling-glm convert SOURCE TARGET` turns an archive of the authors or a repository on the hub into a folder of
-safetensors with a card like this one. [docs/checkpoints.md](docs/checkpoints.md) has the command for each of them, and what
+safetensors with a card like this one. [The guide](docs/guides/convert.md) has the command for each of them, and what
 differs from the originals' behaviour then. Neither the archives nor the hub could be reached while this was written; what
 stands in for the published weights in the tests are small random ones of the same layout and the numbers that the original
 implementations produced with them: logits, losses and gradients agree within 1e-4, generated ids exactly."""

@@ -104,10 +104,12 @@ def training_memory(
     Activations are those of Korthikanti et al. (2022), section 4.1: with e bytes of the compute dtype, m of an element
     of a dropout mask, a heads and the rest as in [`training_flops`], a layer keeps for every token
 
+    ```text
         2 * 4h + 6eh + 2ef + 2mh + 16   residual stream (fp32) before both layer norms, with their statistics; inputs
                                         of the projections, queries, keys and values; both sides of GELU; two masks
         (4 + m + e) * as                eager attention: softmax in fp32, its mask, and what comes of it
         4a                              SDPA in place of it: one number per query and head
+    ```
 
     which at e = 2, m = 1, f = 4h and a residual stream of 2 bytes is their (34 + 5as/h)h, but for the fp32 softmax.
     Outside the layers are the masks of the embeddings, the last layer norm, and for every labelled token its hidden

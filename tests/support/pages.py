@@ -7,8 +7,10 @@ Code blocks of Markdown pages: find them, run them, and compare what they print 
 import contextlib
 import doctest
 import io
+import json
 import os
 import re
+import shlex
 import sys
 import tempfile
 import traceback
@@ -16,10 +18,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from modeling_glm.cli.main import app
 from tests.support.paths import ROOT
+from tests.support.structure import print_floor_plan
 
 # A fence of three backticks, and the comment on the line before it, which can say why a block is not run.
-FENCE = re.compile(r"^(?:<!-- (?P<mark>[^\n]*) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"^(?:<!-- (?P<mark>[^\n]*) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 OUTPUT = re.compile(r"\n\n```text\n(?P<output>.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -84,19 +92,31 @@ def run_blocks(page: Path) -> Iterator[tuple[Block, str]]:
         yield block, printed.getvalue()
 
 
+def run_commands(block: Block) -> str:
+    """Run the commands of a bash block in this process, and return what they print."""
+    printed = ""
+    for command in commands_of(block):
+        words = shlex.split(command)
+        if words == ["python", "-m", "tests.support.structure"]:
+            with contextlib.redirect_stdout(io.StringIO()) as output:
+                print_floor_plan()
+            printed += output.getvalue()
+        elif words[0] == "modeling-glm":
+            printed += CliRunner().invoke(app, words[1:], catch_exceptions=False).output
+        else:
+            raise ValueError(f"{command!r} shows an output, but only modeling-glm and the floor plan are run.")
+    return printed
+
+
 def same_output(shown: str, printed: str) -> bool:
     """Compare as doctest does: white space is normalised, and `...` stands for anything."""
     return doctest.OutputChecker().check_output(shown, printed, FLAGS)
 
 
-def read_commands(page: Path) -> list[str]:
-    """List the commands of the bash blocks, with continued lines joined and without comments and prompts."""
-    commands = []
-    for block in read_blocks(page, "bash"):
-        if block.is_run:
-            lines = block.code.replace("\\\n", " ").splitlines()
-            commands += [line.partition("  # ")[0].strip() for line in lines if line.strip() and line[0] != "#"]
-    return commands
+def commands_of(block: Block) -> list[str]:
+    """List the commands of a bash block, with continued lines joined and without comments."""
+    lines = [re.sub(r"\s+# .*", "", line).strip() for line in block.code.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if line and line[0] != "#"]
 
 
 def prepare_folder(folder: Path) -> None:
@@ -112,9 +132,12 @@ def _update(page: Path) -> None:
         results = []
         try:
             results.extend(run_blocks(page))
+            results += [
+                (block, run_commands(block)) for block in read_blocks(page, "bash") if block.output is not None
+            ]
         except Exception:  # the outputs before it are still written
             traceback.print_exc()
-    for block, printed in reversed(results):
+    for block, printed in sorted(results, key=lambda result: -result[0].end):
         if block.output is None:
             if printed.strip():
                 print(f"{page}:{block.line}: prints, but the page does not show it:\n{printed}")
@@ -125,6 +148,9 @@ def _update(page: Path) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    for name in sys.argv[1:]:
-        _update(Path(name).absolute())
+    if sys.argv[1] == "--json":  # for a test that runs a page in a process of its own
+        print(json.dumps([printed for _, printed in run_blocks(Path(sys.argv[2]))]))
+    else:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        for name in sys.argv[1:]:
+            _update(Path(name).absolute())

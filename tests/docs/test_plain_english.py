@@ -1,0 +1,102 @@
+"""
+README and docs are written in short sentences, without archaic turns.
+
+How sentences are counted: code blocks, tables, images, comments, directives and headings are left out. A link counts as its
+text, and `code` as one word. A sentence ends at . ! ? or : before white space, and with its paragraph, list item or
+footnote. A word is anything between white space that holds a letter or a digit.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+MOST_WORDS = 35
+MEAN_WORDS = 18
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# From the style guide: turns that a reader has to translate.
+ARCHAIC = re.compile(
+    r"\b(tells? of|is no|anew|goes? on|to be had|by themselves|whatever|it is that which|the company of|asked for|heeded)\b",
+    re.IGNORECASE,
+)
+
+
+def plain_text(markdown: str) -> str:
+    """Leave only sentences: paragraphs and list items, separated by blank lines."""
+    text = re.sub(r"\A---\n.*?^---$", "", markdown, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r"^ *(`{3,}).*?^ *\1 *$", "\n", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^ *(:{3,}.*|:[\w-]+:.*|\|.*|#+ .*)$", "\n", text, flags=re.MULTILINE)
+    text = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", text)
+    text = re.sub(r"\[\^[\w-]+\](:?)", lambda match: "\n\n" if match[1] else "", text)
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"`[^`]*`", "code", text)
+    return re.sub(r"^ *([-*]|\d+\.) ", "\n\n", text, flags=re.MULTILINE)
+
+
+def sentences_of(markdown: str) -> list[str]:
+    """Split a page into its sentences."""
+    found = []
+    for paragraph in re.split(r"\n\s*\n", plain_text(markdown)):
+        found += re.split(r"(?<=[.!?:])[)\"*_]*\s+", " ".join(paragraph.split()))
+    return [sentence for sentence in found if count_words(sentence)]
+
+
+def count_words(sentence: str) -> int:
+    return len([word for word in sentence.split() if re.search(r"\w", word)])
+
+
+def test_sentences_are_counted():
+    page = """# Not a sentence
+
+One two three. Four `five six` [seven eight](nine): ten!
+
+| not | counted |
+|---|---|
+
+- eleven twelve[^note]
+- thirteen
+
+```python
+print("not counted")
+```
+
+[^note]: Fourteen
+    fifteen.
+"""
+    assert [count_words(sentence) for sentence in sentences_of(page)] == [3, 4, 1, 2, 1, 2]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_sentences_are_short(page: Path):
+    sentences = sentences_of(page.read_text(encoding="utf-8"))
+    lengths = [count_words(sentence) for sentence in sentences]
+    assert not [sentence for sentence, length in zip(sentences, lengths, strict=True) if length > MOST_WORDS]
+    assert sum(lengths) / max(len(lengths), 1) < MEAN_WORDS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_archaic_turns(page: Path):
+    text = plain_text(page.read_text(encoding="utf-8"))
+    assert not [f"{match[0]}: {text[match.start() - 30 : match.end() + 30]!r}" for match in ARCHAIC.finditer(text)]
+
+
+def docstrings(path: Path) -> list[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, kinds)]
+
+
+def test_docstrings_begin_with_a_verb():
+    """At least, none begins with "What": the first sentence says what the thing does."""
+    wrong = [
+        f"{path.relative_to(ROOT)}: {docstring[:60]!r}"
+        for folder in ("modeling_glm", "tokenization")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for docstring in docstrings(path)
+        if docstring.startswith("What")
+    ]
+    assert not wrong

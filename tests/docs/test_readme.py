@@ -1,0 +1,55 @@
+"""Check that README is short, that its set-up commands exist, and that all links lead somewhere."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+import modeling_glm
+from tests.support.pages import read_blocks
+from tests.support.paths import ROOT
+
+README = ROOT / "README.md"
+PAGES = [
+    README,
+    *(ROOT / name for name in ("MODEL_CARD.md", "CONTRIBUTING.md", "examples/glm-tiny/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+LINKS = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+
+
+def anchors_of(page: Path) -> set[str]:
+    """List the anchors of a page as GitHub and MyST make them from its headings."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_code_is_short():
+    (block,) = read_blocks(README)
+    assert len([line for line in block.code.splitlines() if line.strip()]) <= 6
+    assert block.output
+
+
+def test_set_up_commands_exist():
+    (block,) = read_blocks(README, "bash")
+    targets = re.findall(r"^make (\w+)", block.code, flags=re.MULTILINE)
+    assert targets == ["demo", "test"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert all(f"\n{target}:" in makefile for target in targets)
+
+
+def test_names_are_public():
+    """Names in the table of README exist: functions and classes of the package, commands and scripts."""
+    table = re.search(r"^\| you want to .*?\n\n", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[0]
+    names = re.findall(r"`([A-Za-z_]+)`", table)
+    assert set(names) - {"push_to_hub"} <= set(modeling_glm.__all__)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page):
+    for target, anchor in LINKS.findall(page.read_text(encoding="utf-8")):
+        path = page if not target else page.parent / target
+        assert os.path.exists(path), target
+        if anchor:
+            assert anchor in anchors_of(path), f"{target}#{anchor}"
