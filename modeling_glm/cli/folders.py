@@ -1,4 +1,4 @@
-"""The commands about a model as a whole: info and card."""
+"""The commands that describe a model: info and card."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from .outputs import Format, Output, in_units, print_json, show_table
 
 def info(model: Model, output: Format = Output.auto, revision: Revision = None):
     """
-    Tell what a model is: its size, memory in each precision, vocabulary and blanks. Weights are not read.
+    Describe a model: its size, memory in each precision, vocabulary and blanks. Does not load the weights.
 
     Example:
 
@@ -55,22 +55,28 @@ def card(
         bool,
         typer.Option(
             "--write",
-            help="Write it to README.md in the folder MODEL, merged with the card that is there. Without it: print it.",
+            help="Write the card to README.md in the folder MODEL, merged with the existing card. Without it: print it.",
         ),
     ] = False,
-    license: Annotated[str | None, typer.Option(metavar="NAME", help="Such as mit.")] = None,
-    language: Annotated[list[str] | None, typer.Option(metavar="CODE", help="Such as en; several times.")] = None,
-    base_model: Annotated[str | None, typer.Option(metavar="NAME", help="What it was made from.")] = None,
-    dataset: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="What it was trained on; several times.")
+    license: Annotated[str | None, typer.Option(metavar="NAME", help="License of the model, such as mit.")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(metavar="CODE", help="Language, such as en. Repeat the option for more.")
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A further tag; several times.")] = None,
+    base_model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Model that this one was trained from.")
+    ] = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Training data. Repeat the option for more.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="A further tag. Repeat the option for more.")
+    ] = None,
     revision: Revision = None,
 ):
     """
-    Write a model card: metadata for the hub, code to use the model, its limits and how to cite it.
+    Print or write a model card: metadata for the hub, code that uses the model, its limits and how to cite it.
 
-    What people wrote in a card stays, only the parts that were generated before are renewed.
+    In an existing card, only the parts that this command wrote are replaced.
 
     Examples:
 
@@ -90,16 +96,16 @@ def card(
         print(create_model_card(config, tokenizer, model_id=model, **details))
         return
     if not Path(model).is_dir():
-        raise ValueError(f"--write needs a folder, and {model} is none: leave it out to print the card.")
+        raise ValueError(f"--write needs a folder, but {model} is not one: leave --write out to print the card.")
     print(write_model_card(model, config, tokenizer, **details))
 
 
 def _read(model: str, revision: str | None) -> tuple[GLMConfig, GLMTokenizer | None]:
-    """The config, and the tokenizer where there is one."""
+    """Read the config and, if there is one, the tokenizer."""
     try:
         config = GLMConfig.from_pretrained(model, revision=revision or "main")
     except OSError as error:
-        raise OSError(f"No model {model} could be read: {error}") from error
+        raise OSError(f"Cannot read a model from {model}: {error}") from error
     try:
         return config, GLMTokenizer.from_pretrained(model, revision=revision or "main")
     except OSError:

@@ -1,4 +1,4 @@
-"""What the commands read: texts from arguments or standard input, models from folders or the hub."""
+"""Read what the commands work on: texts from arguments or standard input, models from folders or the hub."""
 
 import json
 import sys
@@ -6,13 +6,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, cast
 
 import torch
 import typer
 
 from ..modeling_glm import GLMPreTrainedModel
 from ..tokenization import GLMTokenizer
+
+LoadedModel = TypeVar("LoadedModel", bound=GLMPreTrainedModel)
 
 
 class Dtype(StrEnum):
@@ -21,26 +23,32 @@ class Dtype(StrEnum):
     float32 = "float32"
 
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, or the name of a repository of the hub.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, or the name of a repository on the hub.")]
 Device = Annotated[
     str | None, typer.Option(help="Such as cpu, cuda or cuda:1. Without it: an accelerator if there is one.")
 ]
-OfWeights = Annotated[
-    Dtype | None, typer.Option("--dtype", help="Of the weights. Without it: float32 on a CPU, else the checkpoint's.")
+WeightsDtype = Annotated[
+    Dtype | None,
+    typer.Option("--dtype", help="Data type of the weights. Without it: float32 on a CPU, else the checkpoint's."),
 ]
 Revision = Annotated[str | None, typer.Option(metavar="REF", help="Branch, tag or commit on the hub.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Texts of a forward pass.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Number of texts in a forward pass.")]
+Sample = Annotated[bool, typer.Option("--sample", help="Draw answers instead of taking the likeliest ones.")]
+Temperature = Annotated[
+    float, typer.Option(help="With --sample: below 1 likely tokens are drawn more often, above 1 less often.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="With --sample: seed of the random numbers.")]
 
 
 @dataclass(frozen=True)
 class Line:
     """
-    One text to work on.
+    Hold one text to work on.
 
     Attributes:
         text: The text.
-        fields: What else stood in its JSON object.
-        place: Where it comes from, for messages.
+        fields: The other fields of its JSON object.
+        place: Where the text comes from, for messages: "line 3".
     """
 
     text: str
@@ -50,19 +58,19 @@ class Line:
 
 def read_lines(arguments: list[str], names: Iterable[str] = ()) -> Iterator[Line]:
     """
-    The texts that are arguments; or where there are none, or only "-", those of standard input, one on each line, as they
-    come. A line that begins with { is a JSON object with "text" and any of `names`.
+    Read texts from the arguments, or from standard input if there are none or only "-".
+
+    Standard input has one text per line and is read as it comes. A line that begins with { is a JSON object with "text"
+    and any of the fields `names`.
 
     Raises:
-        ValueError: for standard input that is a terminal, lines that are no UTF-8 or no such object, and no text at all.
+        ValueError: If standard input is a terminal or empty, or if a line is not UTF-8 or not such an object.
     """
     if arguments and arguments != ["-"]:
         yield from (Line(text, {}, f"text {number}") for number, text in enumerate(arguments, start=1))
         return
     if not arguments and sys.stdin.isatty():
-        raise ValueError(
-            "No text: give texts as arguments, or lines on standard input (- reads them from the terminal)."
-        )
+        raise ValueError("There is no text: give texts as arguments, or - to type lines on standard input.")
     found = False
     for number, raw in enumerate(sys.stdin.buffer, start=1):
         place = f"line {number}"
@@ -81,7 +89,7 @@ def _parse(text: str, place: str, known: set[str]) -> Line:
     try:
         fields = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{place} of standard input begins with {{ but is no JSON object: {error}.") from None
+        raise ValueError(f"{place} of standard input begins with {{ but is not a JSON object: {error}.") from None
     if not isinstance(fields.get("text"), str):
         raise ValueError(f'{place} of standard input has no "text": expected {{"text": "...", ...}}.')
     if unknown := sorted(set(fields) - known):
@@ -90,21 +98,23 @@ def _parse(text: str, place: str, known: set[str]) -> Line:
 
 
 def in_chunks(lines: Iterator[Line], size: int) -> Iterator[list[Line]]:
-    """The lines, so many at a time."""
+    """Take `size` lines at a time."""
     while chunk := list(islice(lines, size)):
         yield chunk
 
 
 def load(
-    model_class: type[GLMPreTrainedModel], name: str, device: str | None, dtype: Dtype | None, revision: str | None
-) -> tuple[Any, GLMTokenizer]:
+    model_class: type[LoadedModel], name: str, device: str | None, dtype: Dtype | None, revision: str | None
+) -> tuple[LoadedModel, GLMTokenizer]:
     """
-    A model in evaluation mode, and its tokenizer. By default on the accelerator where there is one; with the dtype of
-    the checkpoint there and in float32 on a CPU, which is faster.
+    Load a model in eval mode, and its tokenizer.
+
+    The default device is an accelerator if there is one. The default data type is that of the checkpoint on an
+    accelerator and float32 on a CPU, where it is faster.
 
     Raises:
-        OSError: for a folder or repository that is not there.
-        ValueError: for a device that is not there.
+        OSError: If the folder or repository does not exist.
+        ValueError: If the device does not exist.
     """
     if device is None:
         found = torch.accelerator.current_accelerator(check_available=True)
@@ -117,5 +127,6 @@ def load(
     try:
         model: Any = model_class.from_pretrained(name, revision=revision or "main", dtype=wanted)
     except OSError as error:
-        raise OSError(f"No model {name} could be loaded: {error}") from error
-    return model.to(device).eval(), GLMTokenizer.from_pretrained(name, revision=revision or "main")
+        raise OSError(f"Cannot load a model from {name}: {error}") from error
+    tokenizer = GLMTokenizer.from_pretrained(name, revision=revision or "main")
+    return cast(LoadedModel, model.to(device).eval()), tokenizer

@@ -1,4 +1,4 @@
-"""What the commands print: tables and marked texts for people, JSON lines for programs."""
+"""Print results: tables and marked texts for people, JSON lines for programs."""
 
 import json
 import math
@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..filling.choose import Choice
+from ..filling.pipeline import as_dict
 from ..filling.results import Filling
 
 
@@ -27,21 +29,41 @@ class Output(StrEnum):
 
 Format = Annotated[
     Output,
-    typer.Option("--format", help="jsonl: one object for each text; auto: text on a terminal, jsonl in a pipe."),
+    typer.Option("--format", help="jsonl: one JSON object per text. auto: text on a terminal, jsonl in a pipe."),
 ]
 
 
 def is_terminal() -> bool:
-    """Whether somebody types and reads."""
+    """Whether a person types and reads."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def print_json(value: dict[str, Any]):
+    """Print a JSON object on a line of its own."""
     print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
+def print_fillings(output: Output, text: str, fillings: Sequence[Filling]):
+    """Print the fillings of a text in the format that the user chose."""
+    if output.is_for_people:
+        show_fillings(fillings)
+    else:
+        print_json({"text": text, "fillings": [as_dict(filling) for filling in fillings]})
+
+
+def print_choices(output: Output, text: str, choices: Sequence[Choice]):
+    """Print the ranked choices of a text in the format that the user chose."""
+    if output.is_for_people:
+        show_choices(choices)
+    else:
+        entries = [
+            {"choice": choice.text, "score": choice.probability, "log_prob": choice.log_prob} for choice in choices
+        ]
+        print_json({"text": text, "choices": entries})
+
+
 def show_fillings(fillings: Sequence[Filling]):
-    """Each on a line: its probability, and the text with the answers marked; colours only on a terminal."""
+    """Show fillings on a line each: the probability, and the text with its answers marked."""
     console = Console(highlight=False, soft_wrap=True)
     for filling in fillings:
         shown = Text(f"{math.exp(filling.log_prob):6.1%}  ", style="dim")
@@ -53,12 +75,13 @@ def show_fillings(fillings: Sequence[Filling]):
         console.print()
 
 
-def show_choices(ranked: Sequence[tuple[str, float]]):
-    """Choices with the probability of each."""
-    show_table(["choice", "probability"], [[name, f"{share:.1%}"] for name, share in ranked])
+def show_choices(choices: Sequence[Choice]):
+    """Show choices with the probability of each."""
+    show_table(["choice", "probability"], [[choice.text, f"{choice.probability:.1%}"] for choice in choices])
 
 
 def show_table(header: list[str] | None, rows: list[list[str]]):
+    """Show a table without lines."""
     table = Table(*(header or ["", ""]), box=None, show_header=header is not None)
     for row in rows:
         table.add_row(*map(Text, row))
@@ -66,7 +89,7 @@ def show_table(header: list[str] | None, rows: list[list[str]]):
 
 
 def in_units(size: float) -> str:
-    """A number of bytes for people."""
+    """Write a number of bytes with its unit: 6220000 -> "6.22 MB"."""
     for unit in ("B", "kB", "MB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

@@ -7,12 +7,10 @@ from transformers import LogitsProcessorList
 
 from ..generation_glm import end_token_ids
 from ..modeling_glm import GLMForConditionalGeneration
-from .jobs import Job
-from .piece_layout import PieceLayout, pad_layouts
+from .jobs import FillingSettings, Job
 from .processors import BlankConstraintLogitsProcessor
 from .results import ScoredCandidate
-from .scoring import Candidates, score_candidates
-from .settings import FillingSettings
+from .scoring import Candidates, PieceLayout, pad_layouts, score_candidates
 
 Piece = tuple[int, ...]
 

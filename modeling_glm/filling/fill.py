@@ -11,10 +11,9 @@ from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import GLMTokenizer
 from ..utils.inference import evaluation_mode
 from .confident_first import fill_confident_first
-from .jobs import Constraints, Job, make_batches, prepare_jobs, spread_constraints
+from .jobs import Constraints, FillingSettings, Job, Order, make_batches, prepare_jobs, spread_constraints
 from .results import Filling, ScoredCandidate, build_filling, check_blanks
 from .search import decode_rows, score_closed_sets, search_with_beams
-from .settings import FillingSettings, Order
 
 logger = logging.get_logger(__name__)
 

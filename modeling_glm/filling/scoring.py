@@ -1,11 +1,12 @@
 """Score given answers exactly, many for one text in one forward pass."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple, cast
 
 import torch
+from torch.nn import functional as F
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
@@ -14,7 +15,6 @@ from ..generation_glm import end_token_ids
 from ..modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, GLMModel
 from ..tokenization import GLMTokenizer
 from ..utils.inference import evaluation_mode
-from .piece_layout import PieceLayout, pad_layouts
 from .results import Filling, ScoredCandidate, ScoredPiece, build_filling, check_blanks, encode_answers
 
 # The most tokens behind a text in one row; a text with more candidates takes several rows.
@@ -40,6 +40,78 @@ class Candidates:
     context: Sequence[int]
     order: Sequence[int]
     pieces: Sequence[Pieces]
+
+
+class PaddedLayouts(NamedTuple):
+    """Several layouts as tensors, padded on the left."""
+
+    input_ids: torch.Tensor  # (batch, seq) int64
+    attention_mask: torch.Tensor  # (batch, seq) int64, 0 for padding
+    position_ids: torch.Tensor  # (batch, 2, seq) int64
+    branch: torch.Tensor  # (batch, seq) int64
+
+
+class PieceLayout:
+    """
+    Hold the ids, positions and branches of a text and of the pieces behind it.
+
+    The caller appends piece after piece, in any order of the blanks. A piece has the position of its blank in row 0 and
+    counts from 1 in row 1 (paper section 2.1). Branches keep alternatives apart: a token sees branch 0 and its own.
+
+        ids       [CLS] a M b M <eos> | S x | S y z
+        row 0       0   1 2 3 4   5   | 2 2 | 4 4 4
+        row 1       0   0 0 0 0   0   | 1 2 | 1 2 3
+
+    Args:
+        context: The ids of the text.
+        config: The config of the model.
+    """
+
+    def __init__(self, context: Sequence[int], config: GLMConfig):
+        config.require_token_ids("sop_token_id", purpose="Filling blanks")
+        self.sop_token_id = int(config.sop_token_id or 0)
+        self.ids = list(context)
+        self.row0 = list(range(len(context)))
+        self.row1 = [0] * len(context)
+        self.branch = [0] * len(context)
+        self.blanks = [place for place, token_id in enumerate(context) if token_id in config.mask_token_ids]
+
+    def append(self, blank: int, tokens: Iterable[int], first: int = 1, branch: int = 0) -> range:
+        """
+        Append tokens of a piece.
+
+        Args:
+            blank: The number of the blank that the piece fills, from 0.
+            tokens: The tokens, with the start of the piece where they include it.
+            first: The position of the first token within its piece. The start of a piece has position 1.
+            branch: The branch of the tokens.
+
+        Returns:
+            The columns of the tokens.
+        """
+        added = list(tokens)
+        columns = range(len(self.ids), len(self.ids) + len(added))
+        self.ids += added
+        self.row0 += [self.blanks[blank]] * len(added)
+        self.row1 += range(first, first + len(added))
+        self.branch += [branch] * len(added)
+        return columns
+
+
+def pad_layouts(layouts: Sequence[PieceLayout], padding_id: int, device: torch.device) -> PaddedLayouts:
+    """Stack layouts of different lengths, with the padding on the left."""
+    width = max(len(layout.ids) for layout in layouts)
+
+    def stack(rows: Iterable[Sequence[int]], value: int = 0) -> torch.Tensor:
+        return torch.stack([F.pad(torch.tensor(row), (width - len(row), 0), value=value) for row in rows]).to(device)
+
+    position_ids = (stack(layout.row0 for layout in layouts), stack(layout.row1 for layout in layouts))
+    return PaddedLayouts(
+        input_ids=stack((layout.ids for layout in layouts), padding_id),
+        attention_mask=stack([1] * len(layout.ids) for layout in layouts),
+        position_ids=torch.stack(position_ids, dim=1),
+        branch=stack(layout.branch for layout in layouts),
+    )
 
 
 class _Chunk(NamedTuple):

@@ -12,12 +12,10 @@ from transformers import LogitsProcessorList, StoppingCriteria, StoppingCriteria
 from ..configuration_glm import GLMConfig
 from ..generation_glm import end_token_ids
 from ..modeling_glm import GLMForConditionalGeneration
-from .jobs import Job
-from .piece_layout import PieceLayout, pad_layouts
+from .jobs import FillingSettings, Job
 from .processors import BlankConstraintLogitsProcessor, SampleByRowLogitsProcessor, ScoreRecorder
 from .results import ScoredCandidate, ScoredPiece
-from .scoring import Candidates, Pieces, score_candidates
-from .settings import FillingSettings
+from .scoring import Candidates, PieceLayout, Pieces, pad_layouts, score_candidates
 
 # With fewer rows, a step costs the same for any number of them.
 FEW_ROWS = 4

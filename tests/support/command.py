@@ -1,6 +1,7 @@
 """The command `modeling-glm`, run in the process of the test."""
 
 import io
+import json
 import signal
 import sys
 from typing import NamedTuple
@@ -35,3 +36,9 @@ def run(monkeypatch, capsys):
         return Result(ended.value.code, *capsys.readouterr())
 
     return run
+
+
+def objects(result: Result) -> list[dict]:
+    """Read the JSON lines that the command printed."""
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]

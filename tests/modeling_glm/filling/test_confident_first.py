@@ -4,8 +4,7 @@ import pytest
 
 from modeling_glm import BlankConstraint, GLMForConditionalGeneration, fill_blanks
 from modeling_glm.filling.confident_first import fill_confident_first
-from modeling_glm.filling.jobs import prepare_jobs
-from modeling_glm.filling.settings import FillingSettings
+from modeling_glm.filling.jobs import FillingSettings, prepare_jobs
 from tests.support.models import make_model
 from tests.support.naive_filling import fill_naively_by_confidence
 from tests.support.naive_scoring import naive_log_probs

@@ -1,0 +1,95 @@
+"""The command that shows a model at work: demo."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from ..filling.choose import choose
+from ..filling.fill import fill_blanks
+from ..modeling_glm import GLMForConditionalGeneration
+from .generation import add_blank, default_limit
+from .inputs import Device, Revision, WeightsDtype, load
+from .outputs import is_terminal, show_choices, show_fillings
+
+EMBEDDED = Path(__file__).resolve().parents[2] / "examples" / "glm-tiny"
+NUM_ANSWERS = 3
+
+
+class DemoTexts(NamedTuple):
+    """The texts of the demo."""
+
+    fill: str
+    choose: str
+    choices: list[str]
+    generate: str
+
+
+# The embedded checkpoint knows facts that ship with Python.
+EMBEDDED_TEXTS = DemoTexts(
+    fill="The time 19:20 has the hour [MASK] and the minute [MASK].",
+    choose="HTTP status 404 is Not Found, a [MASK].",
+    choices=["client error", "server error", "success", "redirection"],
+    generate="The number 4836 is written",
+)
+GENERAL_TEXTS = DemoTexts(
+    fill="Paris is the [MASK] of France, and Rome that of [MASK].",
+    choose="Water boils at one hundred [MASK].",
+    choices=["degrees", "meters", "people"],
+    generate="Once upon a time there was a king who",
+)
+
+
+def demo(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="A folder, or the name of a repository on the hub. Without it: examples/glm-tiny in the repository.",
+        ),
+    ] = None,
+    device: Device = None,
+    dtype: WeightsDtype = None,
+    revision: Revision = None,
+):
+    """
+    Show what a model can do, with the commands that do it. On a terminal you can then try your own texts.
+
+    Examples:
+
+        modeling-glm demo
+
+        modeling-glm demo THUDM/glm-large-chinese
+    """
+    if model is None and not EMBEDDED.is_dir():
+        raise ValueError("The embedded checkpoint is in the repository, not in the package: name a MODEL.")
+    path = model or str(EMBEDDED)
+    name = model or "examples/glm-tiny"
+    texts = EMBEDDED_TEXTS if Path(path).resolve() == EMBEDDED else GENERAL_TEXTS
+    loaded, tokenizer = load(GLMForConditionalGeneration, path, device, dtype, revision)
+    console = Console(highlight=False, soft_wrap=True)
+
+    def show_command(*arguments: str):
+        # Double quotes, because blanks have brackets: [MASK].
+        words = [word if shlex.quote(word) == word else f'"{word}"' for word in arguments]
+        console.print(f"[dim]$[/] [bold]{escape(' '.join(['modeling-glm', *words]))}[/]")
+
+    show_command("fill", name, "-n", str(NUM_ANSWERS), texts.fill)
+    show_fillings(fill_blanks(loaded, tokenizer, texts.fill, NUM_ANSWERS))
+    show_command("choose", name, texts.choose, *texts.choices)
+    show_choices(choose(loaded, tokenizer, texts.choose, texts.choices))
+    console.print()
+    show_command("generate", name, texts.generate)
+    prompt = add_blank(tokenizer, texts.generate)
+    show_fillings(fill_blanks(loaded, tokenizer, prompt, max_new_tokens_per_blank=default_limit(loaded)))
+    if not is_terminal():
+        return
+    console.print("\nTry a text of your own, with [bold]\\[MASK][/] where words are missing. An empty line ends.")
+    while text := console.input("[bold]> [/]").strip():
+        try:
+            show_fillings(fill_blanks(loaded, tokenizer, add_blank(tokenizer, text), NUM_ANSWERS))
+        except ValueError as error:
+            console.print(str(error), markup=False)

@@ -1,0 +1,36 @@
+"""modeling-glm demo: it prints what the commands print that it shows."""
+
+import shlex
+
+TINY = "examples/glm-tiny"
+
+
+def test_each_command_prints_what_stands_below_it(run):
+    """Line by line, with all probabilities."""
+    result = run("demo")
+    assert result.returncode == 0, result.stderr
+    _, *sections = result.stdout.split("$ modeling-glm ")
+    assert [section.split()[0] for section in sections] == ["fill", "choose", "generate"]
+    for section in sections:
+        command, printed = section.split("\n", 1)
+        told = run(*shlex.split(command), "--format", "text")
+        assert told.returncode == 0, told.stderr
+        assert told.stdout.rstrip() == printed.rstrip()
+        assert "%" in printed
+
+
+def test_demo_tries_what_is_typed(run, monkeypatch):
+    monkeypatch.setattr("modeling_glm.cli.demo.is_terminal", lambda: True)
+    typed = iter(["The number 12 is [MASK].", "[MASK]" * 300, ""])
+    monkeypatch.setattr("rich.console.Console.input", lambda *_, **__: next(typed))
+    result = run("demo", TINY)
+    assert result.returncode == 0, result.stderr
+    assert "The number 12 is " in result.stdout
+    assert "302 tokens, but the position table holds 257" in result.stdout
+
+
+def test_demo_without_the_repository_asks_for_a_model(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("modeling_glm.cli.demo.EMBEDDED", tmp_path / "nothing")
+    result = run("demo")
+    assert result.returncode == 1
+    assert "name a MODEL" in result.stderr

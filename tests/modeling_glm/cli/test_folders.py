@@ -1,0 +1,48 @@
+"""modeling-glm info and card on the embedded checkpoint."""
+
+import shutil
+
+from huggingface_hub import ModelCard
+
+from tests.support.command import objects
+
+TINY = "examples/glm-tiny"
+
+
+def test_info_tells_what_a_model_is(run):
+    (facts,) = objects(run("info", TINY))
+    assert facts["parameters"] == 3109824
+    assert facts["blanks"] == ["[MASK]", "[sMASK]", "[gMASK]"]
+    assert facts["bytes"]["bfloat16"] == 2 * 3109824
+
+
+def test_info_shows_a_table_to_people(run):
+    lines = run("info", TINY, "--format", "text").stdout.splitlines()
+    facts = dict(line.split(maxsplit=1) for line in lines if line.split()[0] in ("parameters", "bytes", "blanks"))
+    assert facts["parameters"].strip() == "3,109,824"
+    assert facts["bytes"].strip() == "float32 12.4 MB, bfloat16 6.22 MB, float16 6.22 MB"
+    assert facts["blanks"].strip() == "[MASK], [sMASK], [gMASK]"
+
+
+def test_card_is_printed_or_written(run, tmp_path):
+    result = run("card", TINY, "--license", "mit", "--language", "en", "--dataset", "wikipedia", "--tag", "tiny")
+    assert result.returncode == 0, result.stderr
+    card = ModelCard(result.stdout)
+    assert (card.data.license, card.data.language, card.data.datasets) == ("mit", ["en"], ["wikipedia"])
+    assert "tiny" in card.data.tags
+    folder = tmp_path / "model"
+    shutil.copytree(TINY, folder)
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Mine\n\nMy own words.\n", encoding="utf-8")
+    result = run("card", folder, "--write", "--tag", "tiny")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == str(folder / "README.md")
+    written = ModelCard.load(folder / "README.md")
+    assert written.data.license == "apache-2.0"
+    assert "My own words." in written.text
+    assert "3,109,824 parameters" in written.text
+
+
+def test_a_card_is_not_written_to_the_hub(run):
+    result = run("card", "openai/nothing", "--write")
+    assert result.returncode == 1
+    assert "openai/nothing" in result.stderr
