@@ -31,16 +31,9 @@ def _commands():
     pass
 
 
-for name, command in {
-    "convert": convert,
-    "fill": fill,
-    "choose": choose_command,
-    "generate": generate,
-    "card": card,
-    "info": info,
-    "demo": demo,
-}.items():
-    app.command(name)(command)
+for command in (convert, fill, generate, card, info, demo):
+    app.command()(command)
+app.command("choose")(choose_command)
 
 
 def main():
