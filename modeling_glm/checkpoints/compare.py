@@ -1,7 +1,6 @@
-"""Whether a converted model computes what its source does."""
+"""Check that a converted model computes the same as its source."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -23,20 +22,20 @@ def compare_logits(
     scratch: Path,
 ) -> float:
     """
-    Loads one after the other and compares their logits on a sample, and the tensors of a head.
+    Load source and target one after the other, and compare their logits on a sample. Tensors of a head must be equal.
 
     Args:
         weights: The source.
-        names: For every tensor of the model its name there.
-        model_class, config: Of what was written.
-        folder: Where it was written to.
+        names: For every tensor of the model, its name in the source.
+        model_class, config: The model that was written.
+        folder: The folder that was written.
         scratch: Folder for copies of files that cannot be read in parts.
 
     Returns:
-        The largest difference, which is 0 but for the order of sums.
+        The largest difference of the logits. It is 0 except for the order of sums.
 
     Raises:
-        CheckpointError: if it is more than that.
+        CheckpointError: if the difference is larger than that explains.
     """
     expected = _sample_logits(_build_model(weights, names, config))
     if (target := find_source(folder)).is_split:
@@ -44,10 +43,12 @@ def compare_logits(
         model = _build_model(written, {name: name for name in written.tensors}, config)
     else:
         whole = model_class.from_pretrained(folder, dtype=config.dtype)
-        model = whole.base_model
+        base_model = whole.base_model
+        assert isinstance(base_model, GLMModel)
+        model = base_model
         for name in filter(is_of_head, names):
             if not torch.equal(whole.state_dict()[name], weights.read(names[name]).to(whole.state_dict()[name].dtype)):
-                raise CheckpointError(f"{name} of what was written differs from the source: the target was not made.")
+                raise CheckpointError(f"{name} differs from the source in what was written: the target was not made.")
     difference = (_sample_logits(model) - expected).abs().nan_to_num(nan=0.0).max().item()
     if difference > 1e-4 * max(1.0, expected.abs().nan_to_num(nan=0.0).max().item()):
         raise CheckpointError(
@@ -57,7 +58,7 @@ def compare_logits(
     return difference
 
 
-def _build_model(weights: Weights, names: dict[str, str], config: GLMConfig) -> Any:
+def _build_model(weights: Weights, names: dict[str, str], config: GLMConfig) -> GLMModel:
     with torch.device("meta"):
         model = GLMModel(config)
     state = {name: weights.read(names[name]).to(config.dtype) for name in model.state_dict()}
@@ -65,13 +66,13 @@ def _build_model(weights: Weights, names: dict[str, str], config: GLMConfig) -> 
     return model.eval()
 
 
-def _sample_logits(model: Any) -> torch.Tensor:
-    """Logits in fp32 of two texts of random ids with a piece each: (2, 24, vocabulary)."""
+def _sample_logits(model: GLMModel) -> torch.Tensor:
+    """Compute the logits in fp32 of two texts of random ids with a piece each: (2, 24, vocabulary)."""
     config = model.config
     generator = torch.Generator().manual_seed(0)
     context, piece = 16, 8
     ids = torch.randint(config.vocab_size, (2, context + piece), generator=generator)
-    # The piece fills the token in the middle of the text.
+    # The piece fills the token in the middle of the text: row 0 [0 ... 15 8 8 ...], row 1 [0 ... 0 1 2 ...].
     row0 = torch.cat((torch.arange(context), torch.full((piece,), context // 2)))
     row1 = torch.cat((torch.zeros(context, dtype=torch.long), torch.arange(1, piece + 1)))
     hidden_states = model(ids, position_ids=torch.stack((row0, row1)).expand(2, 2, -1)).last_hidden_state

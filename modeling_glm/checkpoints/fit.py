@@ -1,4 +1,4 @@
-"""What model the tensors of a checkpoint are: its config, its class, and whether everything fits."""
+"""Tell from the tensors of a checkpoint which model they are: config, class, and whether everything fits."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from .files import DTYPES, CheckpointError
 
 Tensors = Mapping[str, torch.Tensor]
 
-# What the authors' code calls the layers of a classifier, and what the hub's and ours do.
+# The layers of a classifier: their names in the authors' code, and in the hub's and ours.
 HEAD_NAMES = {"pool_layer.": "dense.", "multichoice_head.": "out_proj."}
 CLASSES: dict[str, type[GLMPreTrainedModel]] = {
     model_class.__name__: model_class
@@ -32,20 +32,20 @@ CLASSES: dict[str, type[GLMPreTrainedModel]] = {
     )
 }
 HEADS = {"blank-infilling": GLMForConditionalGeneration, "classification": GLMForSequenceClassification}
-PUBLISHED_HEAD_WIDTH = 64  # of all published checkpoints
+PUBLISHED_HEAD_WIDTH = 64  # in all published checkpoints
 
 
 def detect_config(tensors: Tensors) -> GLMConfig:
     """
-    The config that the shapes tell: that of the published checkpoint of these shapes, or one with heads of width 64 and
+    Tell the config from the shapes: that of the published checkpoint of these shapes, or one with heads of width 64 and
     without the ids of a vocabulary.
 
     Raises:
-        CheckpointError: if tensors are missing that tell the shape, or the heads cannot be guessed.
+        CheckpointError: if tensors that tell the shape are missing, or the width does not tell the heads.
     """
     names = ("word_embeddings.weight", "transformer.position_embeddings.weight")
     if missing := [name for name in names if name not in tensors]:
-        raise CheckpointError(f"There is no tensor {missing[0]}: this is no whole checkpoint of a GLM.")
+        raise CheckpointError(f"There is no tensor {missing[0]}: this is not a whole checkpoint of a GLM.")
     for name in names:
         if tensors[name].ndim != 2:
             raise CheckpointError(f"{name} has the shape {tuple(tensors[name].shape)}, expected two dimensions.")
@@ -63,11 +63,11 @@ def detect_config(tensors: Tensors) -> GLMConfig:
         if has_blocks and shape.items() <= preset.items():
             return GLMConfig.from_preset(name)
     if not layers:
-        raise CheckpointError("There is no tensor transformer.layers.0.…: this is no whole checkpoint of a GLM.")
+        raise CheckpointError("There is no tensor transformer.layers.0.…: this is not a whole checkpoint of a GLM.")
     if hidden_size % PUBLISHED_HEAD_WIDTH:
         raise CheckpointError(
             f"The number of attention heads does not show in the shapes, and word_embeddings.weight has the width "
-            f"{hidden_size}, which is no multiple of {PUBLISHED_HEAD_WIDTH}: give a config (or a preset)."
+            f"{hidden_size}, which is not a multiple of {PUBLISHED_HEAD_WIDTH}: give a config (or a preset)."
         )
     return GLMConfig(
         **shape,
@@ -79,8 +79,9 @@ def detect_config(tensors: Tensors) -> GLMConfig:
 
 def shares_gmask(config: GLMConfig, read: Callable[[str], torch.Tensor]) -> bool:
     """
-    Whether one token is `[gMASK]` and the end of a piece, as in GLM-10B-Chinese when it was trained. The hub's weights of
-    this size have a copy of its row for `[gMASK]`. The weights of other sizes do not show it.
+    Tell whether one token is both `[gMASK]` and the end of a piece, as in GLM-10B-Chinese when it was trained.
+
+    The hub's weights of this size have a copy of that row for `[gMASK]`. The weights of other sizes do not show it.
     """
     preset = PRESETS["glm-10b-chinese"]
     if any(getattr(config, name) != value for name, value in preset.items() if not name.endswith("_token_id")):
@@ -91,12 +92,12 @@ def shares_gmask(config: GLMConfig, read: Callable[[str], torch.Tensor]) -> bool
 
 def choose_class(config: GLMConfig, tensors: Tensors, head: str | None) -> type[GLMPreTrainedModel]:
     """
-    The class that the weights are for: of `head` where it is given, otherwise the one that the config names, if the
+    Choose the class of the weights: that of `head` if it is given, otherwise the one that the config names, if the
     tensors of its head are there.
 
     Raises:
         ValueError: if there is no such head.
-        CheckpointError: if its tensors are not there.
+        CheckpointError: if the tensors of the head are missing.
     """
     present = {rename_head(name) for name in tensors}
     if head is not None:
@@ -113,13 +114,13 @@ def check_fit(
     tensors: Tensors, config: GLMConfig, model_class: type[GLMPreTrainedModel], is_split: bool
 ) -> dict[str, str]:
     """
-    Compares what is there with what the model needs.
+    Compare the tensors of the source with those that the model needs.
 
     Args:
-        tensors: Those of the source.
-        config: Of the model; the number of labels follows the tensors.
-        model_class: Of the model.
-        is_split: Whether they were merged of shards, so that the message can say what may be wrong.
+        tensors: The tensors of the source.
+        config: The config of the model. Its number of labels follows the tensors.
+        model_class: The class of the model.
+        is_split: Whether the tensors were merged from shards, for the message.
 
     Returns:
         For every tensor of the model, by its name in the base model or in the head, its name in the source.
@@ -144,12 +145,12 @@ def check_fit(
         if (dtype := tensors[sources[name]].dtype) not in DTYPES.values():
             raise CheckpointError(
                 f"{sources[name]} has the dtype {str(dtype).removeprefix('torch.')}, expected float16, bfloat16, float32 or "
-                "float64. Weights that were quantised cannot be converted: take the original ones."
+                "float64. Quantized weights cannot be converted: take the original ones."
             )
         if (found := tuple(tensors[sources[name]].shape)) != shape:
             raise CheckpointError(f"{sources[name]} has the shape {found}, expected {shape} for {size}.{hint}")
     for name in sources.keys() - expected.keys():
-        dtype = tensors[sources[name]].dtype  # integers are such as the numbers of the positions
+        dtype = tensors[sources[name]].dtype  # integers are buffers, such as position_ids
         if not is_of_head(name) and dtype in DTYPES.values():
             shape = tuple(tensors[sources[name]].shape)
             raise CheckpointError(f"{name} of shape {shape} has no place in a GLM with {size}: expected none.")
@@ -157,6 +158,7 @@ def check_fit(
 
 
 def rename_head(name: str) -> str:
+    """Give a layer of the authors' classifier the name that it has on the hub."""
     for theirs, ours in HEAD_NAMES.items():
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
@@ -164,12 +166,12 @@ def rename_head(name: str) -> str:
 
 
 def add_prefix(name: str, has_head: bool) -> str:
-    """The name in a file: of the base model alone as the originals have it, beside a head as `save_pretrained` does."""
+    """Name a tensor as in a file: of a base model alone as the originals do, beside a head as `save_pretrained` does."""
     return f"glm.{name}" if has_head and not is_of_head(name) else name
 
 
 def is_of_head(name: str) -> bool:
-    """Whether a tensor of this name is not of the base model."""
+    """Return whether a tensor of this name belongs to a head, not to the base model."""
     return not name.startswith(("transformer.", "word_embeddings."))
 
 

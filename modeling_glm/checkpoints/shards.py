@@ -1,31 +1,46 @@
-"""How the originals' training split a model over several GPUs, and what merges and splits it again."""
+"""Merge the model-parallel shards of the originals' training, and split a model into such shards."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 
 from .files import CheckpointError, TensorFile
 
-# Reads a tensor of a name: as blocks that follow each other along dimension 0.
+# Reads the tensor of a name, in blocks that follow each other along dimension 0.
 Stream = Callable[[str], Iterator[torch.Tensor]]
 
-# How a tensor is split: (dimension, parts that are each split on their own). Everything else is whole in every shard.
+
+class SplitLayout(NamedTuple):
+    """
+    How a tensor is split over shards.
+
+    Attributes:
+        dimension: The dimension that is split.
+        parts: How many parts the tensor has along it, each of which is split on its own.
+    """
+
+    dimension: int
+    parts: int
+
+
+# By the end of the tensor's name. All other tensors are whole in every shard.
 LAYOUTS = {
-    r"word_embeddings\.weight$|\.mlp\.dense_h_to_4h\.(?:weight|bias)$": (0, 1),
-    r"\.attention\.query_key_value\.(?:weight|bias)$": (0, 3),  # queries, keys and values
-    r"\.attention\.dense\.weight$|\.mlp\.dense_4h_to_h\.weight$": (1, 1),
+    r"word_embeddings\.weight$|\.mlp\.dense_h_to_4h\.(?:weight|bias)$": SplitLayout(0, parts=1),
+    r"\.attention\.query_key_value\.(?:weight|bias)$": SplitLayout(0, parts=3),  # queries, keys and values
+    r"\.attention\.dense\.weight$|\.mlp\.dense_4h_to_h\.weight$": SplitLayout(1, parts=1),
 }
 
 
-def find_layout(name: str) -> tuple[int, int] | None:
-    """The dimension that a tensor is split along, and in how many parts; None if every shard has the whole tensor."""
+def find_layout(name: str) -> SplitLayout | None:
+    """Find how a tensor is split; None if every shard has the whole tensor."""
     return next((layout for pattern, layout in LAYOUTS.items() if re.search(pattern, name)), None)
 
 
 def merge_tensor(name: str, pieces: Sequence[torch.Tensor]) -> torch.Tensor:
     """
-    The tensor of the whole model from its pieces in the shards, in their order.
+    Merge the pieces of a tensor, in the order of the shards.
 
     Raises:
         CheckpointError: if the pieces do not belong together.
@@ -39,17 +54,17 @@ def merge_tensor(name: str, pieces: Sequence[torch.Tensor]) -> torch.Tensor:
     dimension, parts = layout
     if pieces[0].ndim <= dimension or pieces[0].shape[dimension] % parts:
         raise CheckpointError(f"{name} has the shape {tuple(pieces[0].shape)} in a shard, which cannot be merged.")
-    # [q0 k0 v0] [q1 k1 v1] -> [q0 q1 k0 k1 v0 v1]
+    # Two shards of three parts: [q0 k0 v0] [q1 k1 v1] -> [q0 q1 k0 k1 v0 v1]
     chunks = zip(*(piece.chunk(parts, dimension) for piece in pieces), strict=True)
     return torch.cat([chunk for part in chunks for chunk in part], dimension)
 
 
 def split_tensor(name: str, tensor: torch.Tensor, number: int) -> list[torch.Tensor]:
     """
-    The pieces of a tensor for `number` shards: what `merge_tensor` merges.
+    Split a tensor into the pieces of `number` shards. `merge_tensor` undoes it.
 
     Raises:
-        CheckpointError: if it cannot be split evenly.
+        CheckpointError: if the tensor cannot be split evenly.
     """
     layout = find_layout(name)
     if layout is None:
@@ -66,14 +81,14 @@ def split_tensor(name: str, tensor: torch.Tensor, number: int) -> list[torch.Ten
 
 def merge_shards(shards: Sequence[TensorFile]) -> tuple[dict[str, torch.Tensor], Stream]:
     """
-    The model whose shards these are.
+    Merge shards into one model.
 
     Returns:
-        Its tensors on the meta device, and what reads one of them in consecutive blocks of rows.
+        The tensors of the model on the meta device, and a function that reads one of them in blocks of rows.
 
     Raises:
-        CheckpointError: if the shards are of different runs or not all there. Reading raises it, too, for tensors that
-            must be the same in all shards and are not.
+        CheckpointError: if shards are missing or come from different runs. Reading raises it too, for a tensor that
+            must be the same in all shards and is not.
     """
     first = shards[0]
     if (expected := first.extras.get("mp_world_size", len(shards))) != len(shards):
@@ -83,8 +98,8 @@ def merge_shards(shards: Sequence[TensorFile]) -> tuple[dict[str, torch.Tensor],
     for shard in shards[1:]:
         if different := sorted(first.tensors.keys() ^ shard.tensors.keys()):
             raise CheckpointError(
-                f"{first.path} and {shard.path} hold different tensors (such as {different[0]}): they are no shards of "
-                "one model."
+                f"{first.path} and {shard.path} hold different tensors (such as {different[0]}): they are not "
+                "shards of one model."
             )
         for key in first.extras.keys() & shard.extras.keys() & {"iteration", "global_steps"}:
             if first.extras[key] != shard.extras[key]:
@@ -98,17 +113,17 @@ def merge_shards(shards: Sequence[TensorFile]) -> tuple[dict[str, torch.Tensor],
 
 def _stream(name: str, shards: Sequence[TensorFile]) -> Iterator[torch.Tensor]:
     layout = find_layout(name)
-    if layout is not None and layout[0] == 0:
-        # One piece after the other, so that the largest tensors are never whole in memory.
-        for part in range(layout[1]):
+    if layout is not None and layout.dimension == 0:
+        # One piece at a time, so that the largest tensors are never whole in memory.
+        for part in range(layout.parts):
             for shard in shards:
-                yield shard.read(name).chunk(layout[1])[part]
+                yield shard.read(name).chunk(layout.parts)[part]
                 shard.release()
         return
     pieces = [shard.read(name) for shard in shards]
     if layout is None:
         for shard, piece in zip(shards, pieces, strict=True):
-            # As bytes: a NaN is equal to itself, too.
+            # Compared as bytes, so that a NaN equals itself.
             if not torch.equal(_as_bytes(piece), _as_bytes(pieces[0])):
                 raise CheckpointError(
                     f"{name} differs between {shards[0].path} and {shard.path}, and must be the same in every shard: "

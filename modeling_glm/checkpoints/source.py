@@ -1,4 +1,4 @@
-"""Finds the files of a checkpoint: a file, a folder of the originals' training, a folder of the hub, or its repository."""
+"""Find the files of a checkpoint: a file, a folder of the originals' training, a folder of the hub, or its repository."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from .files import CheckpointError
 
 SHARD_NAME = re.compile(r"mp_rank_(\d+)_model_states\.pt")
 TRACKERS = ("latest_checkpointed_iteration.txt", "latest")
-# In the order in which they are looked for.
+# In the order of preference.
 WEIGHTS = (SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME)
 TOKENIZER_FILES = ("tokenizer.json", *VOCABULARY_FILES.values(), "tokenizer_config.json", "special_tokens_map.json")
 
@@ -28,11 +28,11 @@ class Source:
     Where a checkpoint is.
 
     Attributes:
-        files: Its files of weights.
-        weight_map: The file of every tensor, where an index says it.
+        files: The files of weights.
+        weight_map: The file of every tensor, if there is an index.
         is_split: Whether the files are model-parallel shards, which hold pieces of the same tensors.
-        folders: Where its config and its vocabulary may be.
-        repository: Its repository on the hub.
+        folders: Where the config and the vocabulary may be.
+        repository: The name of its repository on the hub.
     """
 
     files: tuple[Path, ...]
@@ -42,7 +42,7 @@ class Source:
     repository: str | None = None
 
     def find(self, *names: str) -> Path | None:
-        """The first folder's first file of these names."""
+        """Find a file of one of these names, the first in the first folder that has one."""
         paths = (folder / name for folder in self.folders for name in names)
         return next((path for path in paths if path.is_file()), None)
 
@@ -55,21 +55,21 @@ class Source:
 
 def find_source(source: str | os.PathLike, revision: str | None = None, token: str | bool | None = None) -> Source:
     """
-    Looks where the weights are.
+    Find the weights.
 
     Args:
-        source: A file of weights or its index, a folder, or the name of a repository, of which only what is needed is
-            downloaded.
+        source: A file of weights or its index, a folder, or the name of a repository. Of a repository only the files
+            that are needed are downloaded.
         revision, token: For the hub.
 
     Raises:
         CheckpointError: if files are missing, or it is unclear which are meant.
-        FileNotFoundError: if there is nothing of this name.
-        ValueError: for a revision of what is no repository.
+        FileNotFoundError: if there is no file, folder or repository of this name.
+        ValueError: for a revision of a local source.
     """
     path = Path(source)
     if path.exists() and revision is not None:
-        raise ValueError(f"revision={revision!r} is for a repository on the hub, but {path} is here.")
+        raise ValueError(f"revision={revision!r} is for a repository on the hub, but {path} is a local path.")
     if path.is_dir():
         return _find_in_folder(path)
     if path.is_file():
@@ -94,7 +94,7 @@ def _find_file(path: Path) -> Source:
 
 
 def _find_in_folder(folder: Path) -> Source:
-    # Trainer leaves a folder and a tracker file of DeepSpeed beside the whole weights.
+    # Beside whole weights, Trainer leaves a folder and a tracker file of DeepSpeed. They do not count.
     whole = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
     if shards := _list_shards(folder) or ([] if whole else _find_shards(folder)):
         return Source(files=tuple(shards), is_split=True, folders=(folder, shards[0].parent))
@@ -113,7 +113,7 @@ def _find_in_folder(folder: Path) -> Source:
 
 
 def _find_shards(folder: Path) -> list[Path]:
-    """The shards in the folder below this one that its tracker file names, or that is the only one."""
+    """List the shards of the sub-folder that a tracker file names, or of the only sub-folder with shards."""
     for tracker in TRACKERS:
         if (folder / tracker).is_file():
             name = (folder / tracker).read_text(encoding="utf-8", errors="replace").split()[:1]
@@ -135,6 +135,7 @@ def _find_shards(folder: Path) -> list[Path]:
 
 
 def _list_shards(folder: Path) -> list[Path]:
+    """List the shards in a folder in their order. A gap in their numbers is an error."""
     if not folder.is_dir():
         return []
     found = {int(match[1]): path for path in folder.iterdir() if (match := SHARD_NAME.fullmatch(path.name))}
@@ -151,14 +152,14 @@ def _read_index(path: Path) -> Source:
         weight_map = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
         names = Counter(weight_map.values())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} is no index of weights ({error!r}): get the file anew.") from error
+        raise CheckpointError(f"{path} is not an index of weights ({error!r}): get the file again.") from error
     for name in names:
         if not isinstance(name, str) or not name or name in (".", "..") or re.search(r"[/\\:\0]", name):
             raise CheckpointError(f"{path} names the file {name!r}, which is not in its folder: it was not opened.")
     if not names:
-        raise CheckpointError(f"{path} names no files: get it anew.")
+        raise CheckpointError(f"{path} names no files: get it again.")
     if missing := sorted(name for name in names if not (path.parent / name).is_file()):
-        raise CheckpointError(f"{path} names files that are not there: {', '.join(missing)}. Get them anew.")
+        raise CheckpointError(f"{path} names files that are not there: {', '.join(missing)}. Get them again.")
     return Source(
         files=tuple(path.parent / name for name in sorted(names)),
         weight_map={tensor: path.parent / name for tensor, name in weight_map.items()},
@@ -184,7 +185,7 @@ def _download(repository: str, revision: str | None, token: str | bool | None) -
         folder = snapshot_download(repository, revision=revision, token=token, allow_patterns=wanted)
     except Exception as error:  # the classes of its HTTP client differ between versions of huggingface_hub
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # of this machine, such as a full disk
+            raise  # an error of this machine, such as a full disk
         raise FileNotFoundError(
             f"There is no file or folder {repository} here, and the hub does not give a repository of this name: "
             f"{' '.join(str(error).split())}"

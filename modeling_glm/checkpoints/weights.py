@@ -1,4 +1,4 @@
-"""All files of a checkpoint as the tensors of one model."""
+"""Read all files of a checkpoint as the tensors of one model."""
 
 import sys
 import tempfile
@@ -19,12 +19,12 @@ from .writer import write_safetensors
 @dataclass(frozen=True, kw_only=True)
 class Weights:
     """
-    The tensors of a whole model, however many files they are in.
+    The tensors of a whole model, in any number of files.
 
     Attributes:
-        tensors: Name, shape and dtype of each, on the meta device. The names are those of the published checkpoints.
-        stream: Reads one of them as blocks that follow each other along dimension 0.
-        extras: What else the first file says, such as `iteration`.
+        tensors: Shape and dtype of every tensor on the meta device, by its name in the published checkpoints.
+        stream: Reads one of them in blocks that follow each other along dimension 0.
+        extras: What else the first file holds, such as `iteration`.
     """
 
     tensors: dict[str, torch.Tensor]
@@ -32,21 +32,21 @@ class Weights:
     extras: dict[str, Any] = field(default_factory=dict)
 
     def read(self, name: str) -> torch.Tensor:
-        """The whole tensor."""
+        """Read a whole tensor."""
         blocks = list(self.stream(name))
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
 
 
 def open_weights(source: Source, scratch: Path) -> Weights:
     """
-    Opens the files of a checkpoint as one model.
+    Open the files of a checkpoint as one model.
 
     Args:
-        source: Where they are.
+        source: The checkpoint.
         scratch: Folder for copies of files that cannot be read in parts.
 
     Raises:
-        CheckpointError: if a file cannot be read, or they do not belong together.
+        CheckpointError: if a file cannot be read, or the files do not belong together.
     """
     files = {path: _open_mapped(path, scratch) for path in source.files}
     if source.weight_map is None:
@@ -54,9 +54,11 @@ def open_weights(source: Source, scratch: Path) -> Weights:
     else:
         tensors, stream = _join(files, source.weight_map)
 
-    outer = _common_prefix(list(tensors))  # "module.", "base_model.model."
+    # A wrapper may stand before all names ("module."), and before those of the base model beside a head ("glm."):
+    # "module.glm.word_embeddings.weight" and "module.dense.bias" -> "word_embeddings.weight" and "dense.bias".
+    outer = _common_prefix(list(tensors))
     embeddings = next((name for name in tensors if name.endswith("word_embeddings.weight")), "")
-    inner = embeddings.removesuffix("word_embeddings.weight").removeprefix(outer)  # "model.", "glm.", beside a head
+    inner = embeddings.removesuffix("word_embeddings.weight").removeprefix(outer)
     names = {name.removeprefix(outer).removeprefix(inner): name for name in tensors}
     return Weights(
         tensors={name: tensors[original] for name, original in names.items()},
@@ -66,6 +68,7 @@ def open_weights(source: Source, scratch: Path) -> Weights:
 
 
 def _open_mapped(path: Path, scratch: Path) -> TensorFile:
+    """Open a file; if it can only be read as a whole, by way of a safetensors copy."""
     file = open_tensors(path)
     if file.is_mapped:
         return file
@@ -78,7 +81,7 @@ def _open_mapped(path: Path, scratch: Path) -> TensorFile:
 
 
 def _common_prefix(names: list[str]) -> str:
-    """The parts that all names begin with: ["a.b.c", "a.b.d", "a.bc"] -> "a." """
+    """Find the parts that all names begin with: ["a.b.c", "a.b.d", "a.bc"] -> "a." """
     common = []
     for parts in zip(*(name.split(".")[:-1] for name in names), strict=False):
         if len(set(parts)) > 1:
@@ -88,9 +91,10 @@ def _common_prefix(names: list[str]) -> str:
 
 
 def _join(files: dict[Path, TensorFile], weight_map: dict[str, Path]) -> tuple[dict[str, torch.Tensor], Stream]:
+    """Join files that hold different tensors, as an index lists them."""
     for name, path in weight_map.items():
         if name not in files[path].tensors:
-            raise CheckpointError(f"The index says that {path} holds {name}, which it does not: get both anew.")
+            raise CheckpointError(f"The index says that {path} holds {name}, but it does not: get both files again.")
     tensors = {name: files[path].tensors[name] for name, path in weight_map.items()}
 
     def stream(name: str) -> Iterator[torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Writes weights one tensor at a time: to safetensors, and to the shards of the originals' training."""
+"""Write weights one tensor at a time: to safetensors, and to the shards of the originals' training."""
 
 import json
 import struct
@@ -19,13 +19,14 @@ DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 def write_safetensors(folder: Path, tensors: Mapping[str, torch.Tensor], stream: Stream, max_shard_size: int | str):
     """
-    Writes `model.safetensors`, or several files and their index beyond `max_shard_size`, as `save_pretrained` does. The
-    library's own writers need all tensors of a file in memory.
+    Write `model.safetensors`, or several files and their index beyond `max_shard_size`, as `save_pretrained` does.
+
+    The library's own writers need all tensors of a file in memory.
 
     Args:
         folder: Where to write.
-        tensors: Name, shape and dtype of every tensor; their memory is not looked at, so they may be meta tensors.
-        stream: Gives a tensor in blocks when its turn comes.
+        tensors: Shape and dtype of every tensor by its name. They may be meta tensors.
+        stream: Reads a tensor in blocks when its turn comes.
         max_shard_size: In bytes, or as "5GB".
     """
     split = split_state_dict_into_shards_factory(
@@ -35,7 +36,7 @@ def write_safetensors(folder: Path, tensors: Mapping[str, torch.Tensor], stream:
         max_shard_size=max_shard_size,
     )
     for file_name, names in split.filename_to_tensors.items():
-        # Wide numbers first, so that each begins at a multiple of its own width.
+        # Wide dtypes first, so that every tensor begins at a multiple of its own width: fp32, then fp16.
         ordered = sorted(names, key=lambda name: -tensors[name].itemsize)
         _write_file(folder / file_name, {name: tensors[name] for name in ordered}, stream)
     if split.is_sharded:
@@ -44,7 +45,10 @@ def write_safetensors(folder: Path, tensors: Mapping[str, torch.Tensor], stream:
 
 
 def _write_file(path: Path, tensors: Mapping[str, torch.Tensor], stream: Stream):
-    """The format: length of the header as 8 bytes, the header as JSON padded with spaces to 8 bytes, the data."""
+    """
+    Write one file of the format: 8 bytes with the length of the header, the header as JSON padded with spaces to a
+    multiple of 8 bytes, and the data.
+    """
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     position = 0
     for name, tensor in tensors.items():
@@ -62,12 +66,12 @@ def _write_file(path: Path, tensors: Mapping[str, torch.Tensor], stream: Stream)
 
 def write_shards(folder: Path, names: list[str], read: Callable[[str], torch.Tensor], number: int, iteration: int):
     """
-    Writes the layout of the originals' training: `<iteration>/mp_rank_XX_model_states.pt` and the file that names it.
+    Write the layout of the originals' training: `<iteration>/mp_rank_XX_model_states.pt` and the file that names it.
 
     Args:
         folder: Where to write.
         names: The tensors in their order.
-        read: Gives a tensor; each is asked for once for every shard, so that but one shard is in memory.
+        read: Reads a tensor. It is called once for every shard, so that only one shard is in memory.
         number: How many shards.
         iteration: The number of the training step.
 
@@ -83,7 +87,7 @@ def write_shards(folder: Path, names: list[str], read: Callable[[str], torch.Ten
             try:
                 torch.save({"iteration": iteration, "module": module}, file)
             except RuntimeError as error:
-                # Behind a write that failed, closing the archive fails, too.
+                # After a write that failed, closing the archive fails too: raise the first error.
                 raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
         del module  # before the next is built
     (folder / "latest_checkpointed_iteration.txt").write_text(str(iteration), encoding="utf-8")

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from modeling_glm import GLMModel
+from modeling_glm.checkpoints.shards import split_tensor
 from modeling_glm.configuration_glm import PRESETS
 from tests.support.models import make_model
 from tests.support.paths import FIXTURES, GOLDEN, GOLDEN_MODELS
@@ -52,3 +53,21 @@ def shrink_preset(monkeypatch, name: str) -> dict[str, torch.Tensor]:
         PRESETS, name, {**PRESETS[name], "num_hidden_layers": 1, "hidden_size": 8, "num_attention_heads": 1}
     )
     return base_weights(**PRESETS[name])
+
+
+def save_shards(folder: Path, weights: dict[str, torch.Tensor], number: int = 2, **extras) -> list[Path]:
+    """Write the shards of a model as DeepSpeed does."""
+    pieces = {name: split_tensor(name, tensor, number) for name, tensor in weights.items()}
+    return [
+        save_module(
+            folder / f"mp_rank_{rank:02d}_model_states.pt",
+            {name: parts[rank].clone() for name, parts in pieces.items()},
+            **extras,
+        )
+        for rank in range(number)
+    ]
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Read all files below a folder, by their names."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

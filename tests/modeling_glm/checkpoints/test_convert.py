@@ -8,10 +8,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.serialization import skip_data
-from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
+from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
-from modeling_glm import GLMConfig, GLMForConditionalGeneration, GLMModel, GLMTokenizer, convert_checkpoint
-from modeling_glm.checkpoints.files import CheckpointError
+from modeling_glm import (
+    GLMConfig,
+    GLMForConditionalGeneration,
+    GLMModel,
+    GLMTokenizer,
+    convert_checkpoint,
+)
+from modeling_glm.checkpoints import convert as conversion
 from modeling_glm.checkpoints.shards import split_tensor
 from tests.support.checkpoints import (
     CHECKPOINTS,
@@ -25,7 +31,7 @@ from tests.support.checkpoints import (
     weights_of,
 )
 from tests.support.golden import golden_tensors
-from tests.support.models import TOKEN_IDS, make_model, tiny_config
+from tests.support.models import tiny_config
 from tests.support.paths import ROOT
 from tests.support.uploaded import MODEL_CODE
 
@@ -91,44 +97,6 @@ def test_the_target_is_complete(tmp_path):
     assert torch.equal(ids, original.generate(**inputs, max_new_tokens=5))
 
 
-def test_cards_and_settings_are_kept(tmp_path):
-    """Of the source, or the card of a target that is overwritten."""
-    source = tmp_path / "tuned"
-    make_model(GLMForConditionalGeneration).save_pretrained(source)
-    GenerationConfig(num_beams=4, max_new_tokens=7).save_pretrained(source)
-    (source / "README.md").write_text("---\nlicense: mit\n---\n\nMy own words.\n")
-    convert_checkpoint(source, tmp_path / "glm")
-    settings = GLMForConditionalGeneration.from_pretrained(tmp_path / "glm").generation_config
-    assert (settings.num_beams, settings.max_new_tokens) == (4, 7)
-    assert settings.eos_token_id == [TOKEN_IDS["eos_token_id"], TOKEN_IDS["eop_token_id"]]
-    card = (tmp_path / "glm" / "README.md").read_text()
-    assert card.startswith("---\nlicense: mit\n")
-    assert "My own words." in card
-    assert "AutoModelForSeq2SeqLM" in card or "GLMForConditionalGeneration" in card
-
-    (tmp_path / "glm" / "README.md").write_text("Other words.\n")
-    convert_checkpoint(source, tmp_path / "glm", overwrite=True)
-    assert "Other words." in (tmp_path / "glm" / "README.md").read_text()
-    assert "My own words." not in (tmp_path / "glm" / "README.md").read_text()
-    (source / "README.md").write_text("---\n[broken\n---\n")
-    with pytest.raises(CheckpointError, match=r"tuned/README.md cannot be completed, correct it"):
-        convert_checkpoint(source, tmp_path / "other")
-    assert not (tmp_path / "other").exists()
-
-
-def test_a_large_model_is_written_in_several_files(tmp_path):
-    save_module(tmp_path / "a.pt", weights := base_weights())
-    convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), max_shard_size="40KB", check=True)
-    files = sorted((tmp_path / "glm").glob("*.safetensors"))
-    assert len(files) > 2
-    assert all(path.stat().st_size < 50_000 for path in files)
-    assert_same(weights_of(tmp_path / "glm"), weights)
-    # And in again, by its index, its folder or one of each.
-    for source in (tmp_path / "glm", tmp_path / "glm" / "model.safetensors.index.json"):
-        convert_checkpoint(source, tmp_path / "again", overwrite=True)
-        assert_same(weights_of(tmp_path / "again"), weights)
-
-
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("wanted", [None, torch.float16, torch.float32])
 def test_dtypes(tmp_path, dtype, wanted):
@@ -145,6 +113,39 @@ def test_mixed_dtypes_are_kept(tmp_path):
     save_module(tmp_path / "a.pt", weights)
     convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config())
     assert_same(weights_of(tmp_path / "glm"), weights)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_no_numbers_are_warned_of(tmp_path, value):
+    weights = base_weights()
+    weights["transformer.layers.1.mlp.dense_h_to_4h.bias"][3] = value
+    save_module(tmp_path / "a.pt", weights)
+    with pytest.warns(UserWarning, match=r"1 tensors hold a NaN or an infinity.*layers.1.mlp.dense_h_to_4h.bias"):
+        done = convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), check=True)
+    assert done.not_finite == ["transformer.layers.1.mlp.dense_h_to_4h.bias"]
+    assert_same(weights_of(tmp_path / "glm"), weights)
+
+
+def test_numbers_that_the_new_dtype_cannot_hold_are_warned_of(tmp_path):
+    weights = base_weights()
+    weights["transformer.final_layernorm.bias"][0] = 1e6
+    save_module(tmp_path / "a.pt", weights)
+    with pytest.warns(UserWarning, match=r"a NaN or an infinity.*final_layernorm.bias"):
+        convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), dtype=torch.float16)
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, MemoryError])
+def test_interruptions(tmp_path, refuse, monkeypatch, interruption):
+    source = save_module(tmp_path / "a.pt", base_weights())
+    count = iter(range(1000))
+
+    def isfinite(tensor):
+        if next(count) == 10:
+            raise interruption("stop")
+        return torch.ones_like(tensor, dtype=torch.bool)
+
+    monkeypatch.setattr(conversion.torch, "isfinite", isfinite)
+    refuse(source, "stop", error=interruption)
 
 
 PEAK = """

@@ -1,20 +1,32 @@
-"""Where the weights are: in files of several kinds and ages, wrapped in other things, in folders; and what is refused."""
+"""Files of several kinds and ages, wrapped in other things; and hostile or damaged files, which are refused."""
 
 import argparse
-import json
+import os
+import pickle
 import random
-import shutil
+import subprocess
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
 
-from modeling_glm import GLMForConditionalGeneration, convert_checkpoint
+from modeling_glm import (
+    convert_checkpoint,
+)
+from modeling_glm.checkpoints.files import CheckpointError
 from modeling_glm.checkpoints.shards import split_tensor
-from tests.support.checkpoints import ORIGINAL, assert_same, base_weights, save_module, weights_of
-from tests.support.models import make_model, tiny_config
+from tests.support.checkpoints import (
+    assert_same,
+    base_weights,
+    save_module,
+    weights_of,
+)
+from tests.support.models import tiny_config
 
 
 @pytest.mark.parametrize("prefix", ["module.", "model.", "module.module.", "glm.", ""])
@@ -65,50 +77,141 @@ def test_states_of_random_numbers_and_settings_are_ignored(tmp_path):
     assert_same(weights_of(tmp_path / "glm"), weights)
 
 
-def test_the_folder_below_is_found(tmp_path):
-    """By the tracker's tag, such as "best", or because there is only one."""
-    for tracker, tag in (("latest", "best"), ("latest_checkpointed_iteration.txt", "release"), (None, "500")):
-        folder = tmp_path / tag
-        save_module(folder / tag / "mp_rank_00_model_states.pt", base_weights())
-        if tracker:
-            (folder / tracker).write_text(f"{tag}\n")
-            save_module(folder / "other" / "mp_rank_00_model_states.pt", {"word_embeddings.weight": torch.zeros(1)})
-        convert_checkpoint(folder, tmp_path / f"{tag}-glm", config=tiny_config())
-        assert_same(weights_of(tmp_path / f"{tag}-glm"), base_weights())
+class Attack:
+    """Pickled, it makes whoever loads it run a command."""
+
+    def __init__(self, call, *arguments):
+        self.call, self.arguments = call, arguments
+
+    def __reduce__(self):
+        return self.call, self.arguments
 
 
-def test_hub_folders(tmp_path):
-    """With pytorch_model.bin, whole or in parts, and a stray file of code, which is not copied."""
-    folder = shutil.copytree(ORIGINAL, tmp_path / "hub", ignore=shutil.ignore_patterns("*.safetensors", "cases.json"))
-    weights = load_file(ORIGINAL / "model.safetensors")
-    (folder / "modeling_glm.py").write_text("raise SystemExit('run')")
-    torch.save(weights, folder / "pytorch_model.bin")
-    done = convert_checkpoint(folder, tmp_path / "whole", check=True)
-    assert done.has_tokenizer
-    assert_same(weights_of(tmp_path / "whole"), weights)
-    assert "SystemExit" not in (tmp_path / "whole" / "modeling_glm.py").read_text()
-
-    names = list(weights)
-    parts = {"pytorch_model-00001-of-00002.bin": names[::2], "pytorch_model-00002-of-00002.bin": names[1::2]}
-    for name, keys in parts.items():
-        torch.save({key: weights[key] for key in keys}, folder / name)
-    weight_map = {key: name for name, keys in parts.items() for key in keys}
-    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
-    (folder / "pytorch_model.bin").unlink()
-    convert_checkpoint(folder, tmp_path / "parts")
-    assert_same(weights_of(tmp_path / "parts"), weights)
+@pytest.mark.parametrize("place", ["beside", "as the module", "in a tensor's place"])
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("call", [os.system, exec, eval, subprocess.getoutput], ids=lambda call: call.__name__)
+def test_a_pickle_that_would_run_code_does_not(tmp_path, refuse, place, legacy, call):
+    marker = tmp_path / "marker"
+    command = f"open({str(marker)!r}, 'w')" if call in (exec, eval) else f"touch {marker}"
+    attack = Attack(call, command)
+    content = {
+        "beside": {"module": base_weights(), "rng": attack},
+        "as the module": attack,
+        "in a tensor's place": {"module": {**base_weights(), "word_embeddings.weight": attack}},
+    }[place]
+    torch.save(content, tmp_path / "a.pt", _use_new_zipfile_serialization=not legacy)
+    torch.load(tmp_path / "a.pt", weights_only=False)
+    assert marker.exists()  # the attack works
+    marker.unlink()
+    refuse(tmp_path / "a.pt", r"holds more than tensors \(.*can run code")
+    assert not marker.exists()
 
 
-def test_whole_weights_beside_a_tracker_of_deepspeed(tmp_path):
-    """As Trainer leaves them."""
-    save_module(tmp_path / "tuned" / "step" / "optimizer.pt", {"a": torch.zeros(1)})
-    (tmp_path / "tuned" / "latest").write_text("step")
-    make_model(GLMForConditionalGeneration).save_pretrained(tmp_path / "tuned")
-    convert_checkpoint(tmp_path / "tuned", tmp_path / "glm")
-    assert_same(weights_of(tmp_path / "glm"), dict(make_model(GLMForConditionalGeneration).glm.state_dict()))
+def test_names_that_are_ignored_are_not_called(tmp_path, monkeypatch):
+    """What stands for settings is not even made: an argparse.Namespace that tells when it is."""
+    made = []
+    monkeypatch.setattr(argparse.Namespace, "__init__", lambda self, **kwargs: made.append(kwargs))
+
+    class Disguised:
+        def __reduce__(self):
+            return argparse.Namespace, ()
+
+    path = save_module(tmp_path / "a.pt", base_weights(), args=Disguised())
+    torch.load(path, weights_only=False)
+    assert made == [{}]
+    convert_checkpoint(path, tmp_path / "glm", config=tiny_config())
+    assert_same(weights_of(tmp_path / "glm"), base_weights())
+    assert made == [{}]
 
 
-def test_a_revision_is_for_the_hub(tmp_path):
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol 4")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not a checkpoint",
+        b"\x80\x02}q\x00.",
+        pickle.dumps({"word_embeddings.weight": 1}),
+        b"PK\x03\x04" + b"\0" * 60,
+    ],
+)
+def test_files_of_something_else(tmp_path, refuse, content):
+    (tmp_path / "a.pt").write_bytes(content)
+    refuse(tmp_path / "a.pt", r"a.pt (is not a whole file of torch.save|is damaged|holds no weights of a GLM)")
+
+
+@pytest.mark.parametrize("content", [{"model": {"a": torch.zeros(2)}}, [1, 2], {}, {"optimizer": {"state": {}}}])
+def test_files_without_a_model(tmp_path, refuse, content):
+    torch.save(content, tmp_path / "a.pt")
+    refuse(tmp_path / "a.pt", "holds no weights of a GLM: no tensor in it is named word_embeddings.weight")
+
+
+def test_a_dict_that_holds_itself(tmp_path, refuse):
+    content: dict = {"a": torch.zeros(2)}
+    content["again"] = content
+    torch.save(content, tmp_path / "a.pt")
+    refuse(tmp_path / "a.pt", "holds no weights of a GLM")
+
+
+@pytest.fixture(scope="module")
+def whole_files(tmp_path_factory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("whole")
+    weights = base_weights(num_hidden_layers=1)
+    save_module(folder / "a.pt", weights, iteration=3)
+    save_file(weights, folder / "a.safetensors", {"format": "pt"})
+    return {path.suffix: path.read_bytes() for path in folder.iterdir()}
+
+
+def convert_damaged(folder: Path, suffix: str, content: bytes):
+    """None if it was refused, otherwise the weights that came of it."""
+    source = folder / f"a{suffix}"
+    source.write_bytes(content)
+    target = folder / "glm"
+    try:
+        convert_checkpoint(source, target, config=tiny_config(num_hidden_layers=1), overwrite=True)
+    except CheckpointError:
+        assert {path.name for path in folder.iterdir()} <= {source.name, target.name}
+        return None
+    return weights_of(target)
+
+
+@given(data=st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_truncated_files(whole_files, tmp_path, suffix, data):
+    content = whole_files[suffix]
+    length = data.draw(st.integers(0, len(content) - 1))
+    assert convert_damaged(tmp_path, suffix, content[:length]) is None
+
+
+@given(data=st.data())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_flipped_bits_in_pickled_files(whole_files, tmp_path, data):
+    """Every part has a checksum. What lies between the parts means nothing."""
+    content = bytearray(whole_files[".pt"])
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    found = convert_damaged(tmp_path, ".pt", bytes(content))
+    if found is not None:
+        assert_same(found, base_weights(num_hidden_layers=1))
+
+
+@given(data=st.data())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_flipped_bits_in_the_header_of_safetensors(whole_files, tmp_path, data):
+    """The numbers themselves have no checksum in this format."""
+    content = bytearray(whole_files[".safetensors"])
+    header = 8 + int.from_bytes(content[:8], "little")
+    content[data.draw(st.integers(0, header - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    found = convert_damaged(tmp_path, ".safetensors", bytes(content))
+    if found is not None:
+        assert_same(found, base_weights(num_hidden_layers=1))
+
+
+def test_a_flipped_bit_in_a_weight_is_found(tmp_path, refuse):
     path = save_module(tmp_path / "a.pt", base_weights())
-    with pytest.raises(ValueError, match=r"revision='v1' is for a repository on the hub, but .*a.pt is here"):
-        convert_checkpoint(path, tmp_path / "glm", config=tiny_config(), revision="v1")
+    with zipfile.ZipFile(path) as archive:
+        part = max(archive.infolist(), key=lambda part: part.file_size)
+    content = bytearray(path.read_bytes())
+    content[part.header_offset + 200 + part.file_size // 2] ^= 1
+    path.write_bytes(content)
+    refuse(path, r"a.pt is damaged \(Bad CRC-32.*get the file again")

@@ -1,14 +1,22 @@
-"""Model-parallel shards: merging undoes splitting."""
+"""Model-parallel shards: merging undoes splitting, and shards that do not belong together are refused."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling_glm import convert_checkpoint
+from modeling_glm import (
+    convert_checkpoint,
+)
 from modeling_glm.checkpoints.files import CheckpointError
 from modeling_glm.checkpoints.shards import merge_tensor, split_tensor
-from tests.support.checkpoints import base_weights, save_module
+from tests.support.checkpoints import (
+    assert_same,
+    base_weights,
+    save_module,
+    save_shards,
+    weights_of,
+)
 from tests.support.models import tiny_config
 
 
@@ -52,3 +60,32 @@ def test_what_cannot_be_split(tmp_path):
     with pytest.raises(CheckpointError, match=r"word_embeddings.weight has the shape \(64, 32\).* for 3 shards"):
         convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), shards=3)
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_the_number_of_shards_that_deepspeed_wrote_down(tmp_path, refuse):
+    save_shards(tmp_path / "source", base_weights(), mp_world_size=4)
+    refuse(tmp_path / "source", r"is one of 4 shards, but there are 2: give the folder that has all")
+
+
+def test_shards_of_different_runs(tmp_path, refuse):
+    _, second = save_shards(tmp_path / "source", base_weights(), iteration=5)
+    module = torch.load(second, weights_only=True)["module"]
+    save_module(second, module, iteration=6)
+    refuse(tmp_path / "source", "has the iteration 5, .* 6: they are shards of different runs")
+    save_module(second, {**module, "transformer.final_layernorm.bias": torch.zeros(32)}, iteration=5)
+    refuse(tmp_path / "source", r"transformer.final_layernorm.bias differs between .*_00_.* and .*_01_")
+    save_module(second, {**module, "extra": torch.zeros(1)}, iteration=5)
+    refuse(tmp_path / "source", r"hold different tensors \(such as extra\)")
+    save_module(second, {name: tensor.half() for name, tensor in module.items()}, iteration=5)
+    refuse(tmp_path / "source", r"word_embeddings.weight has the dtypes torch.float(16|32), torch.float(16|32) in the")
+    save_module(second, {**module, "word_embeddings.weight": torch.zeros(30, 32)}, iteration=5)
+    refuse(tmp_path / "source", r"word_embeddings.weight has the shapes \(3[02], 32\), \(3[02], 32\) in the shards")
+
+
+def test_the_same_nan_in_every_shard_is_no_difference(tmp_path):
+    weights = base_weights()
+    weights["transformer.final_layernorm.bias"][0] = float("nan")
+    save_shards(tmp_path / "source", weights)
+    with pytest.warns(UserWarning, match="NaN"):
+        convert_checkpoint(tmp_path / "source", tmp_path / "glm", config=tiny_config())
+    assert_same(weights_of(tmp_path / "glm"), weights)

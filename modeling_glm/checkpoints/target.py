@@ -1,0 +1,132 @@
+"""The folder that a conversion makes: what may be replaced, whether it fits on the disk, and the files beside the weights."""
+
+import errno
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from transformers import GenerationConfig
+
+from ..configuration_glm import GLMConfig
+from ..hub.card import write_model_card
+from ..hub.push import save_code
+from ..modeling_glm import GLMPreTrainedModel
+from ..tokenization.tokenization_glm import GLMTokenizer
+from ..utils.files import is_free, require_absent
+from .files import CheckpointError
+from .source import Source
+
+
+def require_safe_target(target: Path, inputs: Sequence[Path], overwrite: bool):
+    """
+    Make sure that writing the target loses nothing.
+
+    Args:
+        target: The folder to make.
+        inputs: Files and folders that are read, which must not be inside the target.
+        overwrite: Whether the folder of a model may be replaced.
+
+    Raises:
+        FileExistsError: if something is there that must not be replaced.
+        ValueError: if the target holds an input.
+    """
+    if not overwrite:
+        require_absent(target)
+    for path in inputs:
+        # A link is checked by where it stands and by where it leads.
+        ways = (path.absolute(), path.resolve(), path.parent.resolve() / path.name)
+        if any(target.resolve() in (way, *way.parents) for way in ways):
+            raise ValueError(f"The target {target} holds the source {path}: choose another name.")
+    if not is_free(target) and not (target / "config.json").is_file():
+        raise FileExistsError(f"{target} is not the folder of a model, as it has no config.json: it is not replaced.")
+
+
+def existing_folder(target: Path) -> Path:
+    """Return the innermost folder above the target that exists."""
+    return next(path for path in target.parents if path.is_dir())
+
+
+def require_space(target: Path, needed: int):
+    """Raise an `OSError` unless the disk of the target has `needed` bytes free."""
+    if (free := shutil.disk_usage(existing_folder(target)).free) < needed:
+        raise OSError(
+            errno.ENOSPC, f"The target takes {needed / 1e9:.2f} GB, but only {free / 1e9:.2f} GB are free", str(target)
+        )
+
+
+@contextmanager
+def explain_write_errors(target: Path) -> Iterator[None]:
+    """Say in an `OSError` of writing that the target was not made."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        message = f"The target was not made, because it could not be written ({error.strerror or error})"
+        raise OSError(error.errno or errno.EIO, message, str(target)) from error
+
+
+def write_companions(
+    folder: Path,
+    config: GLMConfig,
+    model_class: type[GLMPreTrainedModel],
+    tokenizer: GLMTokenizer | None,
+    source: Source,
+    target: Path,
+    license: str | None,
+):
+    """
+    Write what stands beside the weights: config, generation config, code and model card.
+
+    Args:
+        folder: Where to write.
+        config: Of the model.
+        model_class: The class of the model.
+        tokenizer: Its tokenizer, for the code in the card.
+        source: Its generation config and its card are kept and completed.
+        target: Where the folder will stand in the end. A card that is there takes the place of the source's.
+        license: For the card.
+
+    Raises:
+        CheckpointError: if the card that is kept cannot be completed.
+    """
+    save_code(config, folder)
+    config.save_pretrained(folder)
+    if model_class.can_generate():
+        _choose_generation_config(config, model_class, source).save_pretrained(folder)
+    card = target / "README.md" if (target / "README.md").is_file() else source.find("README.md")
+    if card is not None:
+        shutil.copyfile(card, folder / "README.md")
+    try:
+        write_model_card(
+            folder,
+            config,
+            tokenizer,
+            model_class=model_class,
+            model_id=target.name,
+            base_model=source.repository,
+            license=license,
+        )
+    except ValueError as error:
+        if card is None:
+            raise
+        raise CheckpointError(f"{card} cannot be completed. Correct it or remove it: {error}") from error
+
+
+def _choose_generation_config(
+    config: GLMConfig, model_class: type[GLMPreTrainedModel], source: Source
+) -> GenerationConfig:
+    """Take the settings of the source, with the ids that end a piece."""
+    with torch.device("meta"):
+        own = model_class(config).generation_config
+    path = source.find("generation_config.json")
+    if path is None:
+        return own
+    settings = GenerationConfig.from_pretrained(path.parent)
+    settings.update(pad_token_id=own.pad_token_id, eos_token_id=own.eos_token_id)
+    return settings
+
+
+__all__ = ["existing_folder", "explain_write_errors", "require_safe_target", "require_space", "write_companions"]

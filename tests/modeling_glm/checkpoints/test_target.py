@@ -1,0 +1,85 @@
+"""The folder that is made: what it holds, what it may replace, and disks that are full."""
+
+import pytest
+from transformers import GenerationConfig
+
+from modeling_glm import (
+    GLMForConditionalGeneration,
+    convert_checkpoint,
+)
+from modeling_glm.checkpoints import target as conversion_target
+from modeling_glm.checkpoints.files import CheckpointError
+from tests.support.checkpoints import (
+    assert_same,
+    base_weights,
+    save_module,
+    weights_of,
+)
+from tests.support.models import TOKEN_IDS, make_model, tiny_config
+
+
+def test_cards_and_settings_are_kept(tmp_path):
+    """Of the source, or the card of a target that is overwritten."""
+    source = tmp_path / "tuned"
+    make_model(GLMForConditionalGeneration).save_pretrained(source)
+    GenerationConfig(num_beams=4, max_new_tokens=7).save_pretrained(source)
+    (source / "README.md").write_text("---\nlicense: mit\n---\n\nMy own words.\n")
+    convert_checkpoint(source, tmp_path / "glm")
+    settings = GLMForConditionalGeneration.from_pretrained(tmp_path / "glm").generation_config
+    assert (settings.num_beams, settings.max_new_tokens) == (4, 7)
+    assert settings.eos_token_id == [TOKEN_IDS["eos_token_id"], TOKEN_IDS["eop_token_id"]]
+    card = (tmp_path / "glm" / "README.md").read_text()
+    assert card.startswith("---\nlicense: mit\n")
+    assert "My own words." in card
+    assert "AutoModelForSeq2SeqLM" in card or "GLMForConditionalGeneration" in card
+
+    (tmp_path / "glm" / "README.md").write_text("Other words.\n")
+    convert_checkpoint(source, tmp_path / "glm", overwrite=True)
+    assert "Other words." in (tmp_path / "glm" / "README.md").read_text()
+    assert "My own words." not in (tmp_path / "glm" / "README.md").read_text()
+    (source / "README.md").write_text("---\n[broken\n---\n")
+    with pytest.raises(CheckpointError, match=r"tuned/README.md cannot be completed. Correct it"):
+        convert_checkpoint(source, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_target_that_exists(tmp_path, refuse):
+    source = save_module(tmp_path / "a.pt", base_weights())
+    (tmp_path / "glm").mkdir()
+    (tmp_path / "glm" / "mine").write_text("kept")
+    refuse(source, "glm exists already", error=FileExistsError)
+    refuse(source, "glm is not the folder of a model", error=FileExistsError, overwrite=True)
+    (tmp_path / "glm" / "config.json").write_text("{}")
+    convert_checkpoint(source, tmp_path / "glm", config=tiny_config(), overwrite=True)
+    assert not (tmp_path / "glm" / "mine").exists()
+    assert_same(weights_of(tmp_path / "glm"), base_weights())
+
+
+@pytest.mark.parametrize("target", [".", "source", "source/a.pt"])
+def test_a_target_that_holds_the_source(tmp_path, refuse, target):
+    save_module(tmp_path / "source" / "a.pt", base_weights())
+    refuse(tmp_path / "source" / "a.pt", "holds the source", error=ValueError, target=target, overwrite=True)
+
+
+def test_a_target_that_holds_what_else_is_read(tmp_path, refuse):
+    source = save_module(tmp_path / "a.pt", base_weights())
+    tiny_config().save_pretrained(tmp_path / "other")
+    again = {"error": ValueError, "target": "other", "overwrite": True}
+    refuse(source, "holds the source", config=tmp_path / "other" / "config.json", **again)
+    refuse(source, "holds the source", vocabulary=tmp_path / "other", **again)
+    (tmp_path / "linked").symlink_to(tmp_path / "other")
+    save_module(tmp_path / "other" / "b.pt", base_weights())
+    refuse(tmp_path / "linked" / "b.pt", "holds the source", **again)
+
+
+def test_a_target_inside_the_source(tmp_path):
+    save_module(tmp_path / "source" / "a.pt", base_weights())
+    convert_checkpoint(tmp_path / "source" / "a.pt", tmp_path / "source" / "glm", config=tiny_config())
+    assert sorted(path.name for path in (tmp_path / "source").iterdir()) == ["a.pt", "glm"]
+
+
+def test_too_little_space(tmp_path, refuse, monkeypatch):
+    source = save_module(tmp_path / "a.pt", base_weights())
+    usage = conversion_target.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(conversion_target.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    refuse(source, r"The target takes 0.00 GB, but only 0.00 GB are free", error=OSError)
