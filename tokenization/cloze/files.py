@@ -1,29 +1,32 @@
-"""Examples from files: JSON lines, CSV and TSV. Every error names the file and the line."""
+"""Read examples from files: JSON lines, CSV and TSV. Every error names the file and the line."""
 
 import csv
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".json", ".ndjson")
 
+Row = Mapping[str, Any]
+Example = dict[str, Any]
 
-def read_examples(path: str | os.PathLike, columns: Sequence[str] = ()) -> list[dict[str, Any]]:
+
+def read_examples(path: str | os.PathLike, columns: Sequence[str] = ()) -> list[Example]:
     """
-    Reads examples, one a line: JSON objects (`.jsonl`, `.json`, `.ndjson`), or a table whose first line names the columns
-    (`.csv`, `.tsv`). The text must be UTF-8.
+    Read a file of examples, one per line.
 
     Args:
-        path: The file; its ending says what it is.
+        path: JSON objects (`.jsonl`, `.json`, `.ndjson`), or a table whose first line names the columns (`.csv`, `.tsv`),
+            in UTF-8.
         columns: Columns that every example must have.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: for another ending, a file without examples, text that is not UTF-8 or not throughout, a line that
-            cannot be read, and a column that is missing.
+        FileNotFoundError: If the file does not exist.
+        ValueError: For another ending, a file without examples, text that is not UTF-8 throughout, a line that cannot be
+            read, and a missing column.
     """
     path = Path(path)
     if not path.is_file():
@@ -44,9 +47,9 @@ def read_examples(path: str | os.PathLike, columns: Sequence[str] = ()) -> list[
     return examples
 
 
-def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a file with the numbers of their lines, from 1; empty lines are skipped."""
-    # Not splitlines, which also splits where a text within a line has a separator of Unicode.
+def read_json_lines(path: Path) -> Iterator[tuple[int, Example]]:
+    """Yield the objects of a file with the numbers of their lines, from 1; empty lines are skipped."""
+    # splitlines would also split at Unicode separators inside a text.
     for number, line in enumerate(_read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
@@ -62,7 +65,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def read_table(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a table with the numbers of their (last) lines, by the names in its first line."""
+    """Yield the rows of a table as dicts, each with the number of its last line."""
     reader = csv.reader(_read_text(path).splitlines(keepends=True), delimiter=delimiter, strict=True)
     try:
         names = next(reader, [])
@@ -90,10 +93,10 @@ def _read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         before = data[: error.start]
         line = before.count(b"\n") + 1
-        mixed = " Text before it is UTF-8, so the file mixes encodings." if not before.isascii() else ""
+        mixed = " The text before it is UTF-8, so the file mixes encodings." if not before.isascii() else ""
         raise ValueError(
             f"{path} is not UTF-8: byte {error.start} (line {line}) is {data[error.start]:#04x}.{mixed} "
-            "Save the whole of it as UTF-8."
+            "Save the whole file as UTF-8."
         ) from error
 
 

@@ -1,24 +1,23 @@
-"""Rows of the library `datasets`, and of the files behind them, as examples that the cloze patterns read."""
+"""Turn rows of the library `datasets`, or of the files behind them, into examples for cloze patterns."""
 
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-Row = Mapping[str, Any]
-Example = dict[str, Any]
+from .files import Example, Row
 
 
 def example_from_row(task: Mapping[str, Any], row: Row) -> Example:
     """
-    An example of a task from a row of its dataset.
+    Make an example of a task from a row of its dataset.
 
     Args:
-        task: The data of the task, as `read_task` gives them: `dataset["fields"]` are the columns that have another name
-            here, and `preprocess` is one of [`PREPROCESSORS`].
-        row: The columns of the dataset. Its label may be a number, of which -1 means that there is none.
+        task: The data of the task, from `read_task`: `dataset["fields"]` maps columns to their names in patterns, and
+            `preprocess` is one of `PREPROCESSORS`.
+        row: The columns of the dataset. Its label may be a number; -1 means none.
 
     Raises:
-        ValueError: for a column that is missing, and for what the preprocessor cannot read.
+        ValueError: For a missing column, and for a row that the preprocessor cannot read.
     """
     renamed = task.get("dataset", {}).get("fields", {})
     if missing := [column for column in renamed if column not in row]:
@@ -41,15 +40,17 @@ def example_from_row(task: Mapping[str, Any], row: Row) -> Example:
 
 def preprocess_race(example: Row) -> Example:
     """
-    RACE: `before` and `after` stand around the blank, which is where the question has an underscore, or else behind it:
-    "Question: ... Answer:". `label` is the number of the right one of the `options`, None where there is no `answer`.
+    Prepare RACE: `before` and `after` are the texts around the blank.
+
+    The blank is at the underscore of the question, or behind it: "Question: ... Answer:". `label` is the number of the
+    right one of the `options`, None without an `answer`.
     """
     question, options = example["question"].strip(), list(example["options"])
     before, after = f"Question: {question} Answer:", ""
     if gap := re.search(r"_+", question):
         before, after = question[: gap.start()].rstrip(), question[gap.end() :]
     if after.strip():
-        options = [option.rstrip(" .") for option in options]  # the question goes on
+        options = [option.rstrip(" .") for option in options]  # the question continues behind the blank
     answer = example.get("answer") or None
     letters = list("ABCDEFGH")[: len(options)]
     if answer is not None and answer not in letters:
@@ -60,8 +61,9 @@ def preprocess_race(example: Row) -> Example:
 
 def preprocess_cluewsc(example: Row) -> Example:
     """
-    CLUEWSC: `marked_text` has asterisks around the `pronoun`, and the question is whether it means `span1`. Where the
-    pronoun is not at the index that is given, its nearest occurrence is taken.
+    Prepare CLUEWSC: `marked_text` has asterisks around the `pronoun`, and the question is whether it means `span1`.
+
+    If the pronoun is not at the given index, its nearest occurrence is marked.
     """
     text, target = example["text"], example["target"]
     pronoun, index = target["span2_text"], target["span2_index"]
@@ -75,8 +77,9 @@ def preprocess_cluewsc(example: Row) -> Example:
 
 def unescape(example: Row) -> Example:
     """
-    The collections of Zhang et al. 2015 (AG News, Yelp, Yahoo) are made of CSV files that write a new line as `\\n` or a
-    backslash; both become a space.
+    Replace escaped new lines with spaces.
+
+    The CSV files of Zhang et al. 2015 (AG News, Yelp, Yahoo) write a new line as `\\n` or as a backslash.
     """
     return {
         name: value.replace("\\n", " ").replace("\\", " ") if isinstance(value, str) else value
@@ -85,7 +88,7 @@ def unescape(example: Row) -> Example:
 
 
 def preprocess_agnews(example: Row) -> Example:
-    """AG News: as `unescape`; where title and text are in one column, the title is empty."""
+    """Prepare AG News: as `unescape`; if title and text are in one column, the title is empty."""
     return unescape({"title": "", **example})
 
 

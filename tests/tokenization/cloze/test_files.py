@@ -1,4 +1,4 @@
-"""Examples from files, and what is said of files that cannot be read."""
+"""Examples from files, and errors of files that cannot be read."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_tables(tmp_path, name, delimiter, end):
         (
             "x.csv",
             "a,label\né,x\n".encode() + b"\xe9,y\n",
-            r"\(line 3\) is 0xe9. Text before it is UTF-8, so .* mixes",
+            r"\(line 3\) is 0xe9. The text before it is UTF-8, so .* mixes",
         ),
         ("x.jsonl", '{"a": 1}'.encode("utf-16"), "is UTF-16"),
     ],

@@ -1,11 +1,11 @@
-"""The tasks that come with the package: the originals' patterns filled with an example, and all files of one form."""
+"""The tasks of the package: the originals' patterns filled with an example, and files of one form."""
 
 import json
 import re
 
 import pytest
 
-from modeling_glm.tokenization.cloze.published import available_tasks, read_task
+from modeling_glm.tokenization.cloze.published import available_tasks, read_task, with_prompt_tokens
 from modeling_glm.tokenization.cloze.rows import PREPROCESSORS, example_from_row
 from modeling_glm.tokenization.cloze.superglue import read_superglue
 from modeling_glm.tokenization.cloze.task import PatternVerbalizer
@@ -230,42 +230,10 @@ def test_copa_with_an_effect(tmp_path):
     assert text == "the water was boiling or the stove was cold? The kettle started to whistle, so[MASK]."
 
 
-def test_race_questions_with_and_without_a_gap():
-    row = {**OWN_ROWS["race"], "question": "What is white?"}
-    example = example_from_row(read_task("race"), row)
-    assert PatternVerbalizer.from_task("race").fill(example) == (
-        "Ann has a cat. It is white. Question: What is white? Answer:[MASK]"
-    )
-    assert example["options"] == row["options"]
-    example = example_from_row(read_task("race"), {**row, "question": "__ is white", "answer": "D"})
-    assert (example["before"], example["after"], example["label"]) == ("", " is white", 3)
-    example = example_from_row(read_task("race"), {**row, "answer": ""})
-    assert example["label"] is None
-    with pytest.raises(ValueError, match=r"The answer is 'E': expected one of \['A', 'B', 'C', 'D'\]"):
-        example_from_row(read_task("race"), {**row, "answer": "E"})
-
-
-def test_cluewsc_takes_the_nearest_pronoun():
-    row = {**OWN_ROWS["cluewsc"], "text": "他说：小王把伞给了老李，因为他淋湿了。"}
-    example = example_from_row(read_task("cluewsc"), row)
-    assert example["marked_text"] == "他说：小王把伞给了老李，因为*他*淋湿了。"
-    with pytest.raises(ValueError, match=r"The pronoun '她' is not in the text"):
-        example_from_row(read_task("cluewsc"), {**row, "target": {**row["target"], "span2_text": "她"}})
-
-
-def test_rows_without_a_label_or_a_column():
-    task = read_task("yahoo")
-    assert example_from_row(task, {**OWN_ROWS["yahoo"], "topic": -1})["label"] is None
-    with pytest.raises(ValueError, match=r"Task 'yahoo' reads the columns \['best_answer'\], but the row has"):
-        example_from_row(task, {"topic": 1})
-    with pytest.raises(ValueError, match=r"Task 'race' reads a column 'question', but the row has \['article'\]"):
-        example_from_row(read_task("race"), {"article": "a"})
-    with pytest.raises(ValueError, match=r"Unknown preprocessor 'other' of task None: there are \['agnews'"):
-        example_from_row({"preprocess": "other"}, {"text": "a"})
-
-
-def test_agnews_in_one_column():
-    task, row = PatternVerbalizer.from_task("agnews"), {"text": "Ferry stops", "label": 0}
-    example = example_from_row(read_task("agnews"), row)
-    assert task.fill(example, 2) == " ([MASK]) Ferry stops"
-    assert task.label_index(example) == 0
+def test_prompt_tokens():
+    task = read_task("rte")
+    changed = with_prompt_tokens(task)
+    assert task == read_task("rte")
+    assert all("{soft:" in entry["pattern"] for entry in changed["patterns"])
+    with pytest.raises(ValueError, match="no prompt tokens for 'mnli'"):
+        with_prompt_tokens(read_task("mnli"))

@@ -1,0 +1,205 @@
+"""Load the examples of a task: published data, or files of your own."""
+
+import hashlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice, zip_longest
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from ..tokenization import PatternVerbalizer
+from ..tokenization.cloze.files import DELIMITERS, JSON_LINES, read_examples
+from ..tokenization.cloze.published import read_task
+from ..tokenization.cloze.rows import example_from_row
+from ..tokenization.cloze.superglue import SUPERGLUE_TASKS, read_superglue
+
+Examples = list[dict[str, Any]]
+# How files and datasets call the split that results are reported on, the most usual name first.
+VALIDATION_NAMES = ("validation", "val", "dev", "validation_matched")
+
+
+@dataclass(frozen=True)
+class ClozeData:
+    """
+    A task with its examples, which are dicts of fields.
+
+    Args:
+        name: Name of the data.
+        task: The patterns and words.
+        train: Examples to learn from.
+        validation: Examples to fit a temperature on.
+        test: Examples to report on.
+        unlabelled: Examples to predict.
+    """
+
+    name: str
+    task: PatternVerbalizer
+    train: Examples
+    validation: Examples
+    test: Examples
+    unlabelled: Examples = field(default_factory=list)
+
+    def take_shots(self, shots: int, seed: int) -> "ClozeData":
+        """
+        Return the data with `shots` training examples and at most as many for validation; see `few_shot`.
+
+        Whoever has 32 labelled examples has no thousand others to fit a temperature on.
+        """
+        label_field = self.task.patterns[0].label_field
+        train = few_shot(self.train, shots, seed, label_field)
+        validation = self.validation
+        if shots < len(validation):
+            validation = few_shot(validation, shots, seed, label_field)
+        return replace(self, train=train, validation=validation)
+
+
+def few_shot(
+    examples: Sequence[dict[str, Any]], shots: int = 32, seed: int = 0, label_field: str = "label"
+) -> Examples:
+    """
+    Choose examples at random, as many of each label as possible.
+
+    Args:
+        examples: Examples with labels.
+        shots: Number of examples to choose. If a label has too few, others fill up.
+        seed: The same seed chooses the same examples.
+        label_field: Field with the label.
+
+    Raises:
+        ValueError: If there are fewer examples than shots, or if `shots` is below 1.
+    """
+    if not 0 < shots <= len(examples):
+        raise ValueError(f"Cannot choose {shots} shots from {len(examples)} examples: expected 1 to {len(examples)}.")
+    by_label: dict[str, Examples] = defaultdict(list)
+    for example in examples:
+        by_label[str(example[label_field])].append(example)
+    rng = Random(seed)
+    shuffled = [rng.sample(members, len(members)) for members in by_label.values()]
+    rng.shuffle(shuffled)  # decides which labels get one more if the shots do not divide evenly
+    # [[a1, a2, a3], [b1]] -> a1, b1, a2, a3
+    rounds = zip_longest(*shuffled)
+    return list(islice((example for round_ in rounds for example in round_ if example is not None), shots))
+
+
+def load_published(
+    name: str,
+    patterns: Sequence[int] = (0,),
+    data_dir: str | os.PathLike | None = None,
+    p_tuning: bool = False,
+) -> ClozeData:
+    """
+    Load a task of the originals with its data. A tenth of the training examples is held out for validation.
+
+    Args:
+        name: One of `available_tasks`.
+        patterns: Numbers of the patterns to ask with; the answers of several are averaged.
+        data_dir: Folder with the files. SuperGLUE needs it. Other tasks come from `datasets` without it.
+        p_tuning: Whether the patterns have prompt tokens to be learned.
+
+    Raises:
+        ValueError: For an unknown task or pattern, for SuperGLUE without `data_dir`, and for data without the splits.
+        FileNotFoundError: If a file is missing.
+    """
+    task = PatternVerbalizer.from_task(name, p_tuning=p_tuning).select(patterns)
+    label_field = task.patterns[0].label_field
+    if name in SUPERGLUE_TASKS:
+        if data_dir is None:
+            raise ValueError(f"Task {name!r} needs data_dir: the folder with the official files of SuperGLUE.")
+        train, test, unlabelled = _load_superglue(name, data_dir)
+    else:
+        train, test, unlabelled = _load_rows(read_task(name), data_dir)
+    train, validation = hold_out([example for example in train if example.get(label_field) is not None])
+    return ClozeData(name, task, train, validation, test, unlabelled)
+
+
+def load_files(
+    task: PatternVerbalizer,
+    test: str | os.PathLike,
+    train: str | os.PathLike | None = None,
+    validation: str | os.PathLike | None = None,
+    unlabelled: str | os.PathLike | None = None,
+) -> ClozeData:
+    """
+    Load examples from your own CSV, TSV or JSON lines files.
+
+    Args:
+        task: The patterns and words; the files must have all fields that it reads.
+        test: Labelled examples to report on.
+        train: Labelled examples to learn from.
+        validation: Labelled examples to fit a temperature on; by default a tenth of `train`.
+        unlabelled: Examples to predict.
+
+    Raises:
+        ValueError: If a file cannot be read or lacks a field; the message names the line.
+        FileNotFoundError: If a file is missing.
+    """
+    columns = sorted(task.fields)
+    labelled = [*columns, task.label_field]
+    to_train = read_examples(train, labelled) if train else []
+    if validation:
+        held_out = read_examples(validation, labelled)
+    else:
+        to_train, held_out = hold_out(to_train)
+    return ClozeData(
+        task.name or Path(test).stem,
+        task,
+        to_train,
+        held_out,
+        read_examples(test, labelled),
+        read_examples(unlabelled, columns) if unlabelled else [],
+    )
+
+
+def hold_out(examples: Examples) -> tuple[Examples, Examples]:
+    """Split a tenth of the examples off, by a hash of their content, so that their order does not matter."""
+    digests = [_digest(example) for example in examples]
+    limit = sorted(digests)[len(examples) // 10] if examples else b""
+    held_out = [example for example, value in zip(examples, digests, strict=True) if value < limit]
+    return [example for example, value in zip(examples, digests, strict=True) if value >= limit], held_out
+
+
+def _digest(example: Mapping[str, Any]) -> bytes:
+    text = json.dumps(example, sort_keys=True, default=str, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).digest()
+
+
+def _load_superglue(name: str, data_dir: str | os.PathLike) -> tuple[Examples, Examples, Examples]:
+    """Return the examples to learn from, to report on and to predict."""
+    if name in ("axb", "axg"):  # diagnostic sets have nothing to learn from
+        test = read_superglue(name, data_dir, "test")
+        return [], test, test
+    train, test = (read_superglue(name, data_dir, split) for split in ("train", "val"))
+    try:
+        return train, test, read_superglue(name, data_dir, "test")
+    except FileNotFoundError:
+        return train, test, []
+
+
+def _load_rows(task: dict[str, Any], data_dir: str | os.PathLike | None) -> tuple[Examples, Examples, Examples]:
+    """Return the examples to learn from, to report on and to predict."""
+    if data_dir is not None:
+        splits = {
+            path.stem: path for path in sorted(Path(data_dir).iterdir()) if path.suffix in {*DELIMITERS, *JSON_LINES}
+        }
+        rows = {name: read_examples(path) for name, path in splits.items()}
+    else:
+        from datasets import load_dataset
+
+        dataset = load_dataset(task["dataset"]["path"], task["dataset"].get("config"))
+        rows = {name: list(split) for name, split in dataset.items()}
+    examples = {name: [example_from_row(task, row) for row in split] for name, split in rows.items()}
+    if "train" not in examples:
+        raise ValueError(f"There is no 'train' among the splits {sorted(examples)}.")
+    validation = next((examples[name] for name in VALIDATION_NAMES if name in examples), None)
+    if validation is not None:
+        return examples["train"], validation, examples.get("test", [])
+    if "test" not in examples:
+        raise ValueError(f"There is neither 'validation' nor 'test' among the splits {sorted(examples)}.")
+    return examples["train"], examples["test"], []
+
+
+__all__ = ["ClozeData", "few_shot", "hold_out", "load_files", "load_published"]

@@ -1,0 +1,332 @@
+"""Fine-tune a model on a cloze task with Trainer, and measure it. Needs scikit-learn, and PEFT for adapters."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForMultipleChoice,
+    AutoTokenizer,
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+
+from ..tokenization import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
+from .calibration import Calibration, expected_calibration_error
+from .classifier import ClozeClassifier
+from .metrics import compute_metrics
+from .soft_prompts import add_soft_tokens
+from .sources import ClozeData, Examples
+
+ADAPTED_LAYERS = ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"]
+# A run resumes only if these are the same.
+IDENTITY = ("learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "seed", "weight_decay")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClozeModelSettings:
+    """
+    Which model to train, and which of its parameters.
+
+    Args:
+        model: Folder or hub id of a GLM.
+        lora_rank: Rank of the LoRA matrices to train; 0 trains the model itself.
+        freeze: Train only the prompt tokens of the task.
+        choice_loss, choice_fill_weight, choice_length_penalty: As in `GLMConfig`.
+        max_length: Most tokens of a context together with the longest choice behind it.
+    """
+
+    model: str
+    lora_rank: int = 0
+    freeze: bool = False
+    choice_loss: str = "cross_entropy"
+    choice_fill_weight: float = 0.0
+    choice_length_penalty: float = 0.0
+    max_length: int | None = None
+
+
+@dataclass
+class ClozeTrainingArguments(TrainingArguments):
+    """The arguments of Trainer with defaults for cloze tasks; see `set_defaults` for the two that are 0."""
+
+    _argument_group_name = "Training"  # HfArgumentParser puts it above these arguments
+
+    output_dir: str | None = field(
+        default="runs/cloze", metadata={"help": "Folder for checkpoints and results, by default %(default)s."}
+    )
+    learning_rate: float = field(
+        default=0.0,
+        metadata={"help": "Peak learning rate. By default 1e-5 as in the paper, and 5e-4 for embedded tasks."},
+    )
+    num_train_epochs: float = field(
+        default=0.0,
+        metadata={"help": "Passes over the examples. By default 60 with --shots, 3 for embedded tasks, else 10."},
+    )
+    per_device_train_batch_size: int = field(
+        default=16, metadata={"help": "Examples per training step, by default %(default)s."}
+    )
+    per_device_eval_batch_size: int = field(
+        default=64, metadata={"help": "Examples per evaluation step, by default %(default)s."}
+    )
+    weight_decay: float = field(
+        default=0.1, metadata={"help": "Weight decay of AdamW, by default %(default)s as in the paper."}
+    )
+    warmup_steps: float = field(
+        default=0.1, metadata={"help": "Warm-up steps, or their share below 1. By default %(default)s."}
+    )
+    eval_strategy: str = field(
+        default="epoch", metadata={"help": "When to measure the validation loss: no, steps or epoch (the default)."}
+    )
+    save_steps: float = field(
+        default=0.1, metadata={"help": "Steps between checkpoints, or their share below 1. By default %(default)s."}
+    )
+    save_total_limit: int | None = field(
+        default=1, metadata={"help": "Number of checkpoints to keep, by default %(default)s."}
+    )
+    logging_steps: float = field(
+        default=0.05, metadata={"help": "Steps between log entries, or their share below 1. By default %(default)s."}
+    )
+    remove_unused_columns: bool = field(
+        default=False, metadata={"help": "Must be false: the patterns read fields that the model does not know."}
+    )
+    report_to: str | None = field(
+        default="none",
+        metadata={"help": "Where Trainer reports metrics, such as tensorboard. By default %(default)s."},
+    )
+
+
+@dataclass(frozen=True)
+class ClozeOutcome:
+    """
+    Results of a model on a task.
+
+    Args:
+        metrics: The metrics of the task, "ece" (expected calibration error), and with a fitted temperature "temperature"
+            and "ece_calibrated".
+        probabilities: (test examples, classes).
+        unlabelled: (unlabelled examples, classes).
+        task: The task with the fitted calibration; attach it to the tokenizer to save both.
+        note: Why the temperature stays at 1, if it does.
+    """
+
+    metrics: dict[str, float]
+    probabilities: np.ndarray
+    unlabelled: np.ndarray
+    task: PatternVerbalizer
+    note: str | None = None
+
+
+def set_defaults(arguments: TrainingArguments, embedded: bool, few_shot: bool):
+    """Set learning rate and epochs where they are 0: those of the paper, or larger ones for the small embedded model."""
+    if not arguments.learning_rate:
+        arguments.learning_rate = 5e-4 if embedded else 1e-5
+    if not arguments.num_train_epochs:
+        arguments.num_train_epochs = 60 if few_shot else 3 if embedded else 10
+    if not torch.cuda.is_available():
+        arguments.use_cpu = True
+
+
+def build_model(
+    settings: ClozeModelSettings, task: PatternVerbalizer, seed: int, random_weights: bool = False
+) -> tuple[PreTrainedModel, GLMTokenizer]:
+    """
+    Load the model and its tokenizer, with LoRA matrices or prompt tokens as the settings and the task say.
+
+    Args:
+        settings: The settings.
+        task: The task to train on; its patterns may have prompt tokens.
+        seed: Seed of all new parameters.
+        random_weights: Start from random weights instead of those of the folder.
+
+    Raises:
+        ValueError: If only prompt tokens are to be trained and the task has none.
+    """
+    set_seed(seed)
+    tokenizer = AutoTokenizer.from_pretrained(settings.model)
+    options = {
+        # SDPA's backward pass is slow on CPUs.
+        "attn_implementation": "sdpa" if torch.cuda.is_available() else "eager",
+        "choice_loss": settings.choice_loss,
+        "choice_fill_weight": settings.choice_fill_weight,
+        "choice_length_penalty": settings.choice_length_penalty,
+    }
+    if random_weights:
+        config = AutoConfig.from_pretrained(settings.model, **options)
+        model = AutoModelForMultipleChoice.from_config(config, dtype=torch.float32)
+    else:
+        model = AutoModelForMultipleChoice.from_pretrained(settings.model, dtype=torch.float32, **options)
+    soft = add_soft_tokens(model, tokenizer, task, seed) if task.soft_tokens else []
+    if settings.freeze and not settings.lora_rank and not soft:
+        raise ValueError("freeze trains only prompt tokens, but the patterns have none: write {soft:3} into one.")
+    if settings.lora_rank or settings.freeze:
+        model = _add_adapter(model, settings.lora_rank, soft)
+    return model, tokenizer
+
+
+def _add_adapter(model: PreTrainedModel, lora_rank: int, soft: list[int]) -> PreTrainedModel:
+    from peft import LoraConfig, TrainableTokensConfig, get_peft_model
+
+    if not lora_rank:
+        tokens = TrainableTokensConfig(token_indices=soft, target_modules=["word_embeddings"])
+        return cast(PreTrainedModel, get_peft_model(model, tokens))
+    adapter = LoraConfig(
+        r=lora_rank,
+        lora_alpha=2 * lora_rank,
+        target_modules=ADAPTED_LAYERS,
+        trainable_token_indices={"word_embeddings": soft} if soft else None,
+    )
+    return cast(PreTrainedModel, get_peft_model(model, adapter))  # PEFT's wrapper is used as the model
+
+
+def train(
+    model: PreTrainedModel,
+    tokenizer: GLMTokenizer,
+    data: ClozeData,
+    settings: ClozeModelSettings,
+    arguments: TrainingArguments,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> list[dict[str, Any]]:
+    """
+    Train a model in place, and resume the run if it was interrupted.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer. Checkpoints hold a copy that carries the task.
+        data: The task and its examples.
+        settings: The settings that the model was built with.
+        arguments: The arguments of Trainer.
+        callbacks: Further callbacks of Trainer, such as `HubCallback`.
+
+    Returns:
+        The log of Trainer, a list of dicts.
+
+    Raises:
+        ValueError: If the output folder holds a run with other data, settings or arguments.
+    """
+    folder = Path(str(arguments.output_dir))
+    require_same_run(folder / "run.json", data, settings, arguments)
+    label_field = data.task.patterns[0].label_field
+    trainer = Trainer(
+        model,
+        arguments,
+        data_collator=DataCollatorForCloze(tokenizer, data.task, max_length=settings.max_length),
+        train_dataset=data.train,
+        eval_dataset=[example for example in data.validation if example.get(label_field) is not None] or None,
+        processing_class=data.task.attach(tokenizer),
+        # Batches may have different numbers of choices. Trainer pads their scores with -100, which a choice may have too.
+        preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
+        compute_metrics=lambda output: {"accuracy": float(np.mean(output.predictions == output.label_ids))},
+        callbacks=list(callbacks),
+    )
+    trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
+    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # removes the autocast of training
+    return trainer.state.log_history
+
+
+def evaluate(
+    model: PreTrainedModel,
+    tokenizer: GLMTokenizer,
+    data: ClozeData,
+    settings: ClozeModelSettings,
+    calibration: Calibration | None = None,
+) -> ClozeOutcome:
+    """
+    Measure a model on the test examples, before and after a temperature is fitted on the validation examples.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        data: The task and its examples.
+        settings: The settings that the model was built with.
+        calibration: The calibration to start from; by default none.
+    """
+    classifier = ClozeClassifier(
+        model,
+        tokenizer,
+        data.task,
+        calibration=calibration or Calibration(),
+        max_length=settings.max_length,
+        batch_size=64,
+    )
+    probabilities = classifier.predict_proba(data.test)
+    gold = [data.task.label_index(example) for example in data.test]
+    examples = [{**example, "label": label} for example, label in zip(data.test, gold, strict=True)]
+    metrics = compute_metrics(data.task.metric, examples, probabilities.argmax(1), data.task.labels or None)
+    known = [index for index, label in enumerate(gold) if label is not None]
+    note = None
+    if known:
+        right = [gold[index] for index in known]
+        metrics["ece"] = expected_calibration_error(probabilities[known], right)
+        note = _fit_temperature(classifier, data.validation)
+        if data.validation and note is None:
+            metrics["temperature"] = classifier.calibration.temperature
+            probabilities = classifier.predict_proba(data.test)
+            metrics["ece_calibrated"] = expected_calibration_error(probabilities[known], right)
+    return ClozeOutcome(metrics, probabilities, classifier.predict_proba(data.unlabelled), classifier.task, note)
+
+
+def _fit_temperature(classifier: ClozeClassifier, validation: Examples) -> str | None:
+    """Fit the temperature if there are examples. Return why it stays at 1, if no temperature fits."""
+    if not validation:
+        return None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="The temperature that fits")
+        try:
+            classifier.fit_temperature(validation)
+        except UserWarning as warning:
+            return f"The temperature stays at 1. {warning}"
+    return None
+
+
+def require_same_run(path: Path, data: ClozeData, settings: ClozeModelSettings, arguments: TrainingArguments):
+    """
+    Describe a run in a file, or compare it with the description there.
+
+    Raises:
+        ValueError: If the file describes a run with other data, settings or arguments, whose checkpoints must not be
+            resumed from.
+    """
+    examples = json.dumps([data.train, data.validation], sort_keys=True, default=str)
+    run = {
+        "task": data.task.with_calibration(None).to_dict(),
+        "examples": hashlib.sha256(examples.encode("utf-8")).hexdigest(),
+        "settings": asdict(settings),
+        "arguments": {name: getattr(arguments, name) for name in IDENTITY},
+    }
+    run = json.loads(json.dumps(run))
+    if path.exists() and (before := json.loads(path.read_text(encoding="utf-8"))) != run:
+        different = sorted(name for name in run if before.get(name) != run[name])
+        raise ValueError(
+            f"{path.parent} holds a run with other {' and '.join(different)}: choose another output_dir, or delete it."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+
+
+def last_whole_checkpoint(folder: Path) -> str | None:
+    """Return the newest checkpoint in a folder that was written to its end, or None."""
+    steps = [int(path.parent.name.split("-")[-1]) for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return str(folder / f"checkpoint-{max(steps)}") if steps else None
+
+
+__all__ = [
+    "ClozeModelSettings",
+    "ClozeOutcome",
+    "ClozeTrainingArguments",
+    "build_model",
+    "evaluate",
+    "last_whole_checkpoint",
+    "require_same_run",
+    "set_defaults",
+    "train",
+]

@@ -1,0 +1,196 @@
+"""The script 02_cloze_classification.py, with small settings."""
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from transformers import pipeline
+
+from modeling_glm import ClozeClassifier, GLMForMultipleChoice, GLMTokenizer, PatternVerbalizer
+from modeling_glm.cloze.sources import load_published
+from tests.support.fake_hub import TOKEN, run_hub
+from tests.support.paths import EXAMPLES
+from tests.support.scripts import command_of, run_script
+
+SCRIPT = "02_cloze_classification.py"
+TINY_RUN = ["--disable_tqdm", "true", "--per_device_train_batch_size", 4, "--logging_steps", 1, "--report_to", "none"]
+
+
+@pytest.fixture
+def rte(tmp_path) -> Path:
+    """A folder with files like those of RTE, with labels that are easy to learn."""
+    folder = tmp_path / "RTE"
+    folder.mkdir()
+    for split, start in (("train", 0), ("val", 100), ("test", 200)):
+        rows = [
+            {
+                "premise": f"The number {n} is {('even', 'odd')[n % 2]}.",
+                "hypothesis": f"{n} is even.",
+                "label": ("entailment", "not_entailment")[n % 2],
+                "idx": n,
+            }
+            for n in range(start, start + 24)
+        ]
+        if split == "test":
+            rows = [{key: value for key, value in row.items() if key != "label"} for row in rows]
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return tmp_path
+
+
+def write_table(path: Path, rows: int = 12, label: str = "label") -> Path:
+    lines = [f"text,{label}", *(f'"the {word}, number {n}",{word}' for n in range(rows) for word in ("good", "bad"))]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def read_lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_help(capsys, monkeypatch):
+    """The help shows all arguments of the script, and of Trainer's only those with other defaults."""
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit) as stop:
+        run_script(SCRIPT, "--help")
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert 'pipeline("cloze-classification", model=FOLDER)' in printed
+    for argument in ("--task", "--pattern", "--verbalizer", "--shots", "--lora_rank", "--learning_rate", "--seed"):
+        assert f"  {argument} " in printed
+    assert "--adam_beta1" not in printed
+    assert "All other arguments of Transformers' TrainingArguments work too" in printed
+
+
+def test_superglue(rte, capsys):
+    arguments = ["--task", "rte", "--data_dir", rte, "--pattern_ids", 0, 1, "--max_steps", 3]
+    arguments += ["--lora", "--lora_rank", 2]
+    run_script(SCRIPT, *arguments, "--output_dir", rte / "run", *TINY_RUN)
+    assert "TF-IDF + logistic regression" in capsys.readouterr().out
+    model = rte / "run" / "pretrained" / "model"
+    names = {path.name for path in model.iterdir()}
+    assert {"adapter_model.safetensors", "cloze.json", "confusion.png", "metrics.json", "RTE.jsonl"} <= names
+    submission = read_lines(model / "RTE.jsonl")
+    assert [line["idx"] for line in submission] == list(range(200, 224))
+    assert {line["label"] for line in submission} <= {"entailment", "not_entailment"}
+    assert len(read_lines(model / "predictions.jsonl")) == 24
+    saved = PatternVerbalizer.from_pretrained(model).with_calibration(None)
+    assert saved.to_dict() == PatternVerbalizer.from_task("rte").select([0, 1]).to_dict()
+
+
+def test_zero_shot_with_calibrations(rte):
+    arguments = ["--task", "rte", "--data_dir", rte, "--zero_shot", "--domain_premise", "Answer: [MASK]"]
+    run_script(SCRIPT, *arguments, "--output_dir", rte / "run", *TINY_RUN)
+    results = json.loads((rte / "run" / "results.json").read_text())
+    data = load_published("rte", data_dir=rte)
+    tokenizer = GLMTokenizer.from_pretrained(EXAMPLES / "glm-tiny")
+    model = GLMForMultipleChoice.from_pretrained(EXAMPLES / "glm-tiny", dtype="float32", attn_implementation="eager")
+    classifier = ClozeClassifier(model, tokenizer, data.task)
+    expected = {"zero-shot": classifier.score(data.test)}
+    expected["zero-shot, contextual calibration"] = classifier.calibrate("contextual").score(data.test)
+    classifier.calibrate("pmi", domain_premise="Answer: [MASK]")
+    expected["zero-shot, mutual information"] = classifier.score(data.test)
+    assert {name: metrics["accuracy"] for name, metrics in results.items()} == expected
+
+
+def test_files_of_your_own(tmp_path):
+    path = write_table(tmp_path / "train.csv", label="kind")
+    pattern, words = "{soft:2}{text|shorten} It was [MASK].", {"good": ["fine", "good"], "bad": "bad"}
+    arguments = ["--train_file", path, "--test_file", path, "--predict_file", path, "--shots", 6]
+    arguments += ["--label_field", "kind", "--max_steps", 2, "--freeze", "--pattern", pattern]
+    arguments += ["--verbalizer", json.dumps(words), "--output_dir", tmp_path / "run"]
+    run_script(SCRIPT, *arguments, *TINY_RUN)
+    model = tmp_path / "run" / "pretrained" / "model"
+    assert len(read_lines(model / "unlabelled.jsonl")) == 24
+    assert (model / "adapter_model.safetensors").is_file()
+    task = PatternVerbalizer.from_pretrained(model)
+    assert [found.text for found in task.patterns] == [pattern]
+    assert task.labels == ["good", "bad"]
+
+
+def test_a_trained_folder_is_a_pipeline(rte):
+    arguments = ["--task", "rte", "--data_dir", rte, "--max_steps", 1, "--output_dir", rte / "run"]
+    run_script(SCRIPT, *arguments, *TINY_RUN)
+    folder = rte / "run" / "pretrained" / "model"
+    classifier = pipeline("cloze-classification", model=str(folder))
+    line = read_lines(folder / "predictions.jsonl")[0]
+    (found,) = classifier(line["example"])
+    assert found["label"] == line["predicted"]
+    assert found["score"] == pytest.approx(line["probability"], abs=1e-4)
+
+
+def test_push(tmp_path):
+    """With --push_to_hub the repository has the task, the card and the code beside the weights."""
+    path = write_table(tmp_path / "train.csv")
+    arguments = ["--train_file", path, "--test_file", path, "--max_steps", 2, "--save_steps", 2]
+    arguments += ["--pattern", "{text|shorten} It was [MASK].", "--verbalizer", '{"good": "fine", "bad": "bad"}']
+    arguments += ["--output_dir", tmp_path / "run", "--push_to_hub", "--hub_model_id", "writer/cloze", *TINY_RUN]
+    with run_hub() as hub:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+        settings = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "hf")}
+        settings |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            command_of(SCRIPT, *arguments), env={**kept, **settings}, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr[-5000:]
+        files = hub.repo("writer/cloze").history()[-1].files
+    assert {"model.safetensors", "README.md", "modeling_glm.py", "tokenization_glm.py", "cloze.json"} <= set(files)
+    task = json.loads(files["cloze.json"])
+    assert task["patterns"] == ["{text|shorten} It was [MASK]."]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task", "rte"], "needs --data_dir"),
+        (["--pattern", "{a} [MASK]"], "--pattern needs --verbalizer"),
+        (["--test_file", "x.csv"], "need --pattern"),
+        (["--task", "nothing"], "Unknown task 'nothing'"),
+        (["--pattern", "{a} [MASK]", "--verbalizer", "{", "--test_file", "x.csv"], "--verbalizer is not JSON"),
+        (["--pattern", "{a}", "--verbalizer", '{"x": "x", "y": "y"}', "--test_file", "x.csv"], "has 0 blanks"),
+        (["--pattern", "{a} [MASK]", "--verbalizer", '{"x": "x", "y": "y"}', "--test_file", "x.csv"], "no file x.csv"),
+    ],
+)
+def test_errors(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=message):
+        run_script(SCRIPT, *arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_run_resumes(tmp_path):
+    """A run that is killed during training and started again ends with the metrics of one that was not."""
+    path = write_table(tmp_path / "data.csv", 40)
+    arguments = ["--train_file", path, "--test_file", path, "--pattern", "{text|shorten} It was [MASK].", *TINY_RUN]
+    arguments += ["--verbalizer", '{"good": "fine", "bad": "bad"}', "--max_steps", 30, "--save_steps", 5]
+    arguments += ["--learning_rate", 3e-4, "--output_dir"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def start(folder: Path) -> subprocess.Popen:
+        command = command_of(SCRIPT, *arguments, folder)
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+
+    def metrics(folder: Path) -> dict:
+        return json.loads((folder / "pretrained" / "model" / "metrics.json").read_text())
+
+    whole = start(tmp_path / "whole")
+    assert whole.wait(300) == 0, whole.stderr.read().decode()
+    killed = start(tmp_path / "killed")
+    while not list((tmp_path / "killed").glob("pretrained/checkpoint-*/trainer_state.json")):
+        assert killed.poll() is None, killed.stderr.read().decode()
+        time.sleep(0.05)
+    killed.kill()
+    killed.wait()
+    assert not (tmp_path / "killed" / "pretrained" / "model").exists()
+    again = start(tmp_path / "killed")
+    assert again.wait(300) == 0, again.stderr.read().decode()
+    assert metrics(tmp_path / "killed") == pytest.approx(metrics(tmp_path / "whole"), abs=1e-6)
+
+
+def test_the_folder_of_another_run_is_refused(rte):
+    arguments = ["--task", "rte", "--data_dir", rte, "--max_steps", 1, "--output_dir", rte / "run", *TINY_RUN]
+    run_script(SCRIPT, *arguments)
+    with pytest.raises(SystemExit, match="holds a run with other arguments"):
+        run_script(SCRIPT, *arguments, "--learning_rate", 1e-3)

@@ -1,0 +1,79 @@
+"""Files with results, and their table."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modeling_glm import PatternVerbalizer
+from modeling_glm.cloze.report import format_table, plot_confusion, write_results
+from modeling_glm.cloze.sources import ClozeData
+from modeling_glm.cloze.training import ClozeOutcome
+
+TASK = PatternVerbalizer("{text} [MASK]", {"good": "x", "bad": "y"})
+PROBABILITIES = np.array([[0.75, 0.25], [0.12345678, 0.87654322]])
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def make(task: PatternVerbalizer, name: str = "toy", **fields) -> tuple[ClozeData, ClozeOutcome]:
+    test = [{"text": "é", "label": 0, **fields}, {"text": "two", "label": 1, **fields}]
+    unlabelled = [{"text": "a", "idx": 7, **fields}, {"text": "b", "idx": 8, **fields}]
+    return ClozeData(name, task, [], [], test, unlabelled), ClozeOutcome(
+        {"accuracy": 1.0}, PROBABILITIES, PROBABILITIES[::-1], task
+    )
+
+
+def test_labels(tmp_path):
+    data, outcome = make(TASK)
+    write_results(tmp_path, data, outcome)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == {"accuracy": 1.0}
+    assert read(tmp_path / "predictions.jsonl") == [
+        {"predicted": "good", "probability": 0.75, "example": {"text": "é", "label": 0}},
+        {"predicted": "bad", "probability": 0.876543, "example": {"text": "two", "label": 1}},
+    ]
+    assert read(tmp_path / "unlabelled.jsonl") == [{"predicted": "bad"}, {"predicted": "good"}]
+    assert (tmp_path / "confusion.png").is_file()
+
+
+def test_choices_of_the_examples(tmp_path):
+    write_results(tmp_path, *make(PatternVerbalizer("{text} [MASK]", choices="{options}"), options=["one", "two"]))
+    assert [line["predicted"] for line in read(tmp_path / "predictions.jsonl")] == ["one", "two"]
+    assert [line["predicted"] for line in read(tmp_path / "unlabelled.jsonl")] == ["two", "one"]
+    assert not (tmp_path / "confusion.png").exists()
+
+
+def test_superglue(tmp_path):
+    task = PatternVerbalizer("{text} [MASK]", {"entailment": "Yes", "not_entailment": "No"})
+    write_results(tmp_path, *make(task, "rte"))
+    assert read(tmp_path / "RTE.jsonl") == [{"idx": 7, "label": "not_entailment"}, {"idx": 8, "label": "entailment"}]
+    assert not (tmp_path / "unlabelled.jsonl").exists()
+
+
+def test_examples_without_labels_have_no_confusion(tmp_path):
+    data, outcome = make(TASK)
+    data.test[0]["label"] = None
+    write_results(tmp_path, data, outcome)
+    assert not (tmp_path / "confusion.png").exists()
+
+
+@pytest.mark.parametrize("classes", [2, 8])
+def test_confusion(tmp_path, classes):
+    path = tmp_path / "confusion.png"
+    labels = [f"class {number}" for number in range(classes)]
+    plot_confusion(list(range(classes)), [0] * classes, labels, path, "toy")
+    image = np.asarray(Image.open(path).convert("RGB"))
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 20  # cells, texts and a scale of blues
+
+
+def test_table():
+    table = format_table({"cloze": {"accuracy": 0.5, "ece": 0.25}, "majority": {"accuracy": 0.125}})
+    head, first, second, note = table.splitlines()
+    assert head.split() == ["accuracy", "ece"]
+    assert first.split() == ["cloze", "0.500", "0.250"]
+    assert second.split() == ["majority", "0.125"]
+    assert note.startswith("ece: expected calibration error")
+    assert len(format_table({"majority": {"accuracy": 0.125}}).splitlines()) == 2

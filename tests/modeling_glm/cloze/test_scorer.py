@@ -1,0 +1,98 @@
+"""Scores of choices in batches: order, lengths, the mode of the model, models that are refused."""
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from modeling_glm import (
+    GLMForConditionalGeneration,
+    GLMForMultipleChoice,
+    GLMForSequenceClassification,
+    PatternVerbalizer,
+)
+from modeling_glm.cloze.scorer import ChoiceScorer
+from tests.support.models import make_model
+
+TASK = PatternVerbalizer("{text|shorten} It was [MASK].", {"good": ["lazy", "quick fox"], "bad": "capital"})
+CHOOSING = PatternVerbalizer("{text} [MASK]", choices="{options}")
+EXAMPLES = [
+    {"text": text}
+    for text in ("The fox jumps.", "Paris", "In the year 1987 the number 404 was not found", "", "the cat")
+]
+
+
+@pytest.fixture
+def model(tokenizer):
+    settings = {"vocab_size": len(tokenizer), "max_position_embeddings": 120, **tokenizer.special_token_ids}
+    return make_model(GLMForMultipleChoice, **settings)
+
+
+def score(scorer: ChoiceScorer, task: PatternVerbalizer = TASK, examples=EXAMPLES, **options) -> np.ndarray:
+    return scorer.score([scorer.encode(task, example) for example in examples], len(task.labels), **options)
+
+
+def test_batches_are_sorted_and_put_back(model, tokenizer):
+    shapes = []
+    model.register_forward_pre_hook(
+        lambda module, args, kwargs: shapes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+    )
+    scorer = ChoiceScorer(model, tokenizer, TASK, batch_size=2)
+    together = score(scorer)
+    assert [rows for rows, _ in shapes] == [2, 2, 1]
+    assert [length for _, length in shapes] == sorted((length for _, length in shapes), reverse=True)
+    np.testing.assert_allclose(together, score(scorer, batch_size=1), atol=1e-5)
+    assert together.dtype == np.float32
+
+
+def test_absent_choices(model, tokenizer):
+    examples = [{"text": "a", "options": ["x", "y", "z"]}, {"text": "b", "options": ["x"]}]
+    found = score(ChoiceScorer(model, tokenizer, CHOOSING, batch_size=1), CHOOSING, examples)
+    assert np.isfinite(found[0]).all()
+    assert np.isneginf(found[1]).tolist() == [False, True, True]
+    assert score(ChoiceScorer(model, tokenizer, TASK), examples=[]).shape == (0, 2)
+
+
+def test_labels_are_not_encoded(model, tokenizer):
+    scorer = ChoiceScorer(model, tokenizer, TASK)
+    assert scorer.encode(TASK, {"text": "a", "label": -1}) == scorer.encode(TASK, {"text": "a"})
+    reads_label = PatternVerbalizer("{label} [MASK]", {"x": "x", "y": "y"})
+    assert scorer.encode(reads_label, {"label": "x"}) != scorer.encode(reads_label, {"label": "y"})
+
+
+def test_examples_are_named(model, tokenizer):
+    scorer = ChoiceScorer(model, tokenizer, TASK)
+    with pytest.raises(ValueError, match=r"^Example 3: The pattern asks for a field 'text'"):
+        scorer.encode(TASK, {}, 3)
+    with pytest.raises(ValueError, match=r"^The pattern asks for a field 'text'"):
+        scorer.encode(TASK, {})
+
+
+def test_mode_of_the_model(model, tokenizer):
+    model.train()
+    model.glm.transformer.layers[0].eval()
+    modes = [module.training for module in model.modules()]
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.5
+    scorer = ChoiceScorer(model, tokenizer, TASK)
+    found = score(scorer)
+    assert [module.training for module in model.modules()] == modes
+    np.testing.assert_array_equal(score(scorer), found)
+
+
+def test_adapters(model, tokenizer):
+    expected = score(ChoiceScorer(model, tokenizer, TASK))
+    adapted = get_peft_model(model, LoraConfig(target_modules=["query_key_value"]))
+    np.testing.assert_allclose(score(ChoiceScorer(adapted, tokenizer, TASK)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("model_class", [GLMForConditionalGeneration, GLMForSequenceClassification])
+def test_other_models(tokenizer, model_class):
+    with pytest.raises(ValueError, match=f"The model is a {model_class.__name__}: expected a GLMForMultipleChoice"):
+        ChoiceScorer(make_model(model_class), tokenizer, TASK)
+
+
+def test_batch_size(model, tokenizer):
+    with pytest.raises(ValueError, match="batch_size=0"):
+        ChoiceScorer(model, tokenizer, TASK, batch_size=0)

@@ -1,0 +1,114 @@
+"""Settings of the cloze pipeline: what replaces what, and which task and calibration follow."""
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from modeling_glm import Calibration, PatternVerbalizer
+from modeling_glm.cloze.settings import NOT_GIVEN, ClozeSettings
+
+WORDS = {"x": "lazy", "y": "dog"}
+TASK = PatternVerbalizer("{text} It was [MASK].", WORDS)
+
+
+def test_they_are_immutable():
+    settings = ClozeSettings.read({"top_k": 2})
+    with pytest.raises(FrozenInstanceError):
+        settings.top_k = 3
+    settings.override({"top_k": 3})
+    assert settings.top_k == 2
+
+
+@pytest.mark.parametrize(
+    ("own", "given", "expected"),
+    [
+        ({"top_k": 2}, {}, {"top_k": 2}),
+        ({"top_k": 2}, {"top_k": None}, {"top_k": None}),
+        ({"calibration": "contextual"}, {"calibration": None}, {"calibration": None}),
+        ({"pattern": "p"}, {"verbalizer": WORDS}, {"pattern": "p", "verbalizer": WORDS}),
+        ({"pattern": "p"}, {"hypothesis_template": "t"}, {"hypothesis_template": "t"}),
+        ({"verbalizer": WORDS, "pattern": "p"}, {"candidate_labels": "a"}, {"pattern": "p", "candidate_labels": "a"}),
+        ({"candidate_labels": "a"}, {"verbalizer": WORDS}, {"verbalizer": WORDS}),
+        ({"candidate_labels": "a"}, {"verbalizer": None}, {"candidate_labels": "a"}),
+        ({"pattern": "p"}, {"pattern": None}, {}),
+        ({"temperature": 2.0}, {"multi_label": False}, {"temperature": 2.0}),
+    ],
+)
+def test_a_call_overrides_the_pipeline(own, given, expected):
+    assert ClozeSettings.read(own).override(given) == ClozeSettings.read(expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "zero_shot", "words", "question"),
+    [
+        ({}, False, False, False),
+        ({"top_k": 2}, False, False, False),
+        ({"candidate_labels": "a, b"}, True, True, True),
+        ({"candidate_labels": "a, b", "pattern": "{text} [MASK]"}, False, True, True),
+        ({"pattern": "{text} [MASK]"}, False, False, True),
+        ({"pattern": TASK}, False, True, True),
+        ({"hypothesis_template": "{}"}, False, False, True),
+    ],
+)
+def test_kind_of_question(settings, zero_shot, words, question):
+    read = ClozeSettings.read(settings)
+    assert (read.zero_shot, read.names_words, read.names_question) == (zero_shot, words, question)
+
+
+@pytest.mark.parametrize(
+    ("settings", "pattern", "verbalizer"),
+    [
+        ({}, "{text} It was [MASK].", WORDS),
+        ({"pattern": "{a} [MASK]", "verbalizer": WORDS}, "{a} [MASK]", WORDS),
+        ({"pattern": TASK}, "{text} It was [MASK].", WORDS),
+        ({"candidate_labels": "a, b,"}, "{text|shorten} This example is [MASK].", {"a": "a", "b": "b"}),
+        ({"candidate_labels": [1, 2], "hypothesis_template": "{{}} {}!"}, "{text|shorten} {{}} [MASK]!", {"1": "1", "2": "2"}),
+    ],
+)  # fmt: skip
+def test_task(settings, pattern, verbalizer):
+    assert (
+        ClozeSettings.read(settings).task(TASK.to_dict()).to_dict() == PatternVerbalizer(pattern, verbalizer).to_dict()
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, Calibration("contextual", ("x",), temperature=2.0)),
+        ({"temperature": 3.0}, Calibration("contextual", ("x",), temperature=3.0)),
+        ({"calibration": "contextual"}, Calibration("contextual", ("x",))),
+        ({"calibration": None, "temperature": 3.0}, Calibration(None, ("x",), temperature=3.0)),
+        ({"calibration": "pmi", "domain_premise": "[MASK]"}, Calibration("pmi", ("x",), "[MASK]")),
+        (
+            {"calibration": Calibration("pmi", domain_premise="a [MASK]")},
+            Calibration("pmi", domain_premise="a [MASK]"),
+        ),
+    ],
+)
+def test_calibration(settings, expected):
+    own = Calibration("contextual", ("x",), temperature=2.0)
+    assert ClozeSettings.read(settings).read_calibration(own) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"template": "{}"}, TypeError, r"Unknown arguments \['template'\]: the pipeline takes \['calibration'"),
+        ({"multi_label": True}, ValueError, "the labels compete for one blank"),
+        ({"top_k": 0}, ValueError, "top_k=0"),
+        ({"top_k": "all"}, ValueError, "top_k='all'"),
+        ({"pattern": "p", "hypothesis_template": "t"}, ValueError, "Give either pattern= or hypothesis_template="),
+        ({"verbalizer": WORDS, "candidate_labels": "a"}, ValueError, "Give either verbalizer= or candidate_labels="),
+    ],
+)
+def test_errors(settings, error, message):
+    with pytest.raises(error, match=message):
+        ClozeSettings.read(settings)
+    with pytest.raises(error, match=message):
+        ClozeSettings().override(settings)
+
+
+def test_no_task():
+    assert ClozeSettings().top_k is NOT_GIVEN
+    with pytest.raises(ValueError, match="the tokenizer carries none"):
+        ClozeSettings().task(None)

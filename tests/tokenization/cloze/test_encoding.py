@@ -1,0 +1,120 @@
+"""The ids of contexts and words, and how contexts are cut."""
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modeling_glm import GLMTokenizer, PatternVerbalizer
+from modeling_glm.tokenization.cloze.encoding import shorten
+
+NLI = PatternVerbalizer(
+    "{premise|shorten}? [MASK], {hypothesis|bare|shorten}", {"yes": "true", "no": ["false", "not true"]}
+)
+EXAMPLE = {"premise": "The dog jumps", "hypothesis": "The fox is lazy!", "label": "no"}
+
+
+def ids_of(tokenizer: GLMTokenizer, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False).input_ids
+
+
+def test_pieces_are_tokenized_on_their_own(tokenizer):
+    (context,) = NLI.encode(EXAMPLE, tokenizer)["input_ids"]
+    pieces = ["The dog jumps", "?", ",", " The fox is lazy"]
+    before, after = pieces[:2], pieces[2:]
+    expected = [
+        tokenizer.cls_token_id,
+        *(token for piece in before for token in ids_of(tokenizer, piece)),
+        tokenizer.mask_token_id,
+        *(token for piece in after for token in ids_of(tokenizer, piece)),
+        tokenizer.eos_token_id,
+    ]
+    assert context == expected
+    inline = PatternVerbalizer("{premise|inline}ing? [MASK]", {"yes": "x", "no": "y"})
+    assert inline.encode(EXAMPLE, tokenizer)["input_ids"] == [tokenizer("The dog jumpsing? [MASK]").input_ids]
+
+
+def test_special_tokens_count_in_patterns_and_not_in_examples(tokenizer):
+    task = PatternVerbalizer("{a}[SEP] [MASK]", {"x": "x", "y": "y"})
+    (ids,) = task.encode({"a": "dog [MASK] fox [SEP]"}, tokenizer)["input_ids"]
+    assert ids.count(tokenizer.mask_token_id) == 1
+    assert ids.count(tokenizer.sep_token_id) == 1
+    assert tokenizer.decode(ids[1:-3]) == "dog [MASK] fox [SEP]"
+
+
+def test_a_text_that_continues_has_no_end(tokenizer):
+    task = PatternVerbalizer("{a} [gMASK]", {"x": "x", "y": "y"})
+    (ids,) = task.encode({"a": "dog"}, tokenizer)["input_ids"]
+    assert ids[-1] == tokenizer.gmask_token_id
+
+
+def test_end_of_piece(tokenizer):
+    task = PatternVerbalizer("{a} [MASK]", {"x": "dog", "y": "the fox"}, end_of_piece=True)
+    (words,) = task.encode({"a": "x"}, tokenizer)["choice_ids"]
+    assert all(ids[-1] == tokenizer.eop_token_id and len(ids) > 1 for row in words for ids in row)
+
+
+def naive_shortening(lengths: list[int], may: list[bool], excess: int, truncation: str) -> list[int]:
+    lengths = list(lengths)
+    for _ in range(excess):
+        open_ = [i for i, allowed in enumerate(may) if allowed and lengths[i] > 0]
+        longest = max(lengths[i] for i in open_)
+        lengths[open_[-1] if truncation == "last" else [i for i in open_ if lengths[i] == longest][-1]] -= 1
+    return lengths
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=6),
+    st.integers(-3, 40),
+    st.sampled_from(["longest", "last"]),
+)
+def test_shortening(pieces, excess, truncation):
+    lengths, may = [length for length, _ in pieces], [allowed for _, allowed in pieces]
+    encoded = [list(range(length)) for length in lengths]
+    if excess > sum(length for length, allowed in pieces if allowed):
+        with pytest.raises(ValueError, match=f"{excess} are too many"):
+            shorten(encoded, may, excess, truncation, "p")
+        return
+    shorten(encoded, may, excess, truncation, "p")
+    assert [len(ids) for ids in encoded] == naive_shortening(lengths, may, excess, truncation)
+    assert all(ids == list(range(len(ids))) for ids in encoded)  # the beginnings stay
+
+
+@given(st.text("abc de", max_size=60), st.text("abc de", max_size=60), st.integers(16, 60))
+def test_what_is_not_shortened_stays(tokenizer, premise, hypothesis, limit):
+    task = PatternVerbalizer("{a|shorten}? [MASK], {b|shorten} {c}.", {"x": "the dog and", "y": "fox"})
+    encoded = task.encode({"a": premise, "b": hypothesis, "c": "Rome"}, tokenizer, max_length=limit)
+    (ids,), (words,) = encoded["input_ids"], encoded["choice_ids"]
+    longest = max(len(word) for row in words for word in row)
+    whole = task.encode({"a": premise, "b": hypothesis, "c": "Rome"}, tokenizer)["input_ids"][0]
+    assert len(ids) == min(len(whole), limit - longest)
+    assert ids.count(tokenizer.mask_token_id) == 1
+    assert ids[-4:-1] == [*ids_of(tokenizer, " Rome"), *ids_of(tokenizer, ".")][-3:] or ids[-2] == whole[-2]
+    assert words == task.encode({"a": "", "b": "", "c": "Rome"}, tokenizer)["choice_ids"][0]
+
+
+def test_an_example_that_cannot_fit(tokenizer):
+    task = PatternVerbalizer("{a|shorten} {b} [MASK]", {"x": "x", "y": "y"})
+    with pytest.raises(ValueError, match=r"does not fit.*Raise max_length, or mark further fields with \|shorten"):
+        task.encode({"a": "dog", "b": "fox " * 20}, tokenizer, max_length=16)
+
+
+def test_labels_with_the_same_tokens_are_named(tokenizer):
+    task = PatternVerbalizer("{a} [MASK]", {"x": "dog", "y": ["fox", " dog"]})
+    with pytest.warns(UserWarning, match=r"Labels 'x' \(' dog'\) and 'y' \(' dog'\) have the same tokens"):
+        task.encode({"a": "x"}, tokenizer)
+
+
+def test_a_word_without_tokens(tokenizer):
+    task = PatternVerbalizer("{a}[MASK]", choices="{options}")
+    with pytest.raises(ValueError, match="no tokens"):
+        task.encode({"a": "x", "options": ["dog", " "]}, tokenizer)
+
+
+def test_a_blank_that_the_vocabulary_lacks(tokenizer):
+    task = PatternVerbalizer("{a} [sMASK]", {"x": "x", "y": "y"})
+    poorer = pickle.loads(pickle.dumps(tokenizer))
+    poorer.smask_token = None
+    with pytest.raises(ValueError, match=r"\[sMASK\], but the vocabulary has no such token"):
+        task.encode({"a": "x"}, poorer)

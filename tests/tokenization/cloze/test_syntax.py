@@ -1,0 +1,92 @@
+"""The syntax of patterns: elements, filters, segments, errors."""
+
+import pytest
+
+from modeling_glm.tokenization.cloze.syntax import (
+    BlankElement,
+    FieldElement,
+    Segment,
+    SoftElement,
+    field_names,
+    fill_segments,
+    fill_template,
+    parse,
+    parse_pattern,
+    space_before_blank,
+)
+
+EXAMPLE = {"a": "One.", "b": "two words. ", "number": 7}
+
+
+def test_elements_of_a_pattern():
+    elements = parse("{{a}} {soft:2}{word|bare|lower_first|inline} b")
+    assert elements == ["{a} ", SoftElement(2), FieldElement("word", ("bare", "lower_first"), inline=True), " b"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "filled"),
+    [
+        ("{a}? [MASK], {b}", "One.?[MASK], two words. "),
+        ("{a|bare}: {b|strip|bare} [MASK]", "One: two words[MASK]"),
+        ("{b|strip|bare|lower_first}{a|lower_first}([MASK])", "two wordsone.([MASK])"),
+        ("[MASK]{{{a}}}", "[MASK]{One.}"),
+        ("{number} [sMASK]", "7[sMASK]"),
+        ("{a|inline} {b|inline|strip} [gMASK]", "One. two words.[gMASK]"),
+    ],
+)
+def test_filled_patterns(pattern, filled):
+    assert fill_template(pattern, EXAMPLE) == filled
+
+
+def test_chinese_punctuation_is_taken_off():
+    assert fill_template("{a|bare}？[MASK]", {"a": "天气很好。！"}) == "天气很好？[MASK]"
+
+
+def test_segments():
+    assert fill_segments(parse("So {a|shorten} {b|inline}! {soft:2}[sMASK]"), EXAMPLE) == [
+        Segment("text", "So"),
+        Segment("text", " One.", shortenable=True, written=False),
+        Segment("text", " two words. ! ", written=False),
+        Segment("soft", count=2),
+        Segment("mask", "[sMASK]"),
+    ]
+    assert fill_segments(parse("{a}[MASK]"), {"a": ""}) == [Segment("mask", "[MASK]")]
+
+
+def test_names_of_fields():
+    assert field_names(parse("{a|bare} [MASK] {b}{a} {{c}}")) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "space"), [("{a} [MASK]", True), ("a\n[MASK]", True), ("{a}[MASK]", False), ("[MASK] {a}", False)]
+)
+def test_space_before_the_blank(pattern, space):
+    assert space_before_blank(parse_pattern(pattern)) is space
+
+
+def test_lists_of_choices():
+    field = FieldElement("options", ("strip",))
+    assert field.read_list({"options": ("a ", 2)}) == ["a", "2"]
+    with pytest.raises(ValueError, match="'options' is 'ab': expected a list of choices"):
+        field.read_list({"options": "ab"})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("{a} no blank", "has 0 blanks: expected exactly one"),
+        ("[MASK] {a} [gMASK]", "has 2 blanks: expected exactly one"),
+        ("{a} { [MASK]", "single '{'"),
+        ("{a b} [MASK]", "neither a field"),
+        ("{soft:0} [MASK]", "neither a field"),
+        ("{a|upper} [MASK]", "Unknown filter 'upper'.*shorten"),
+        ("{a|inline|shorten} [MASK]", "cannot be inline and shortened"),
+    ],
+)
+def test_errors(pattern, message):
+    with pytest.raises(ValueError, match=message):
+        parse_pattern(pattern)
+
+
+def test_every_part_of_a_pattern_is_an_element():
+    assert parse("[MASK]{a}{soft:1}{{") == [BlankElement("[MASK]"), FieldElement("a"), SoftElement(1), "{"]
