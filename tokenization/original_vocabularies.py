@@ -1,16 +1,16 @@
-"""The four vocabularies of the originals, from their own files to one `tokenizers.Tokenizer`."""
+"""Build a `tokenizers.Tokenizer` from the vocabulary files of the original checkpoints."""
 
 import json
 import re
 import struct
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers.convert_slow_tokenizer import generate_merges
 
-# By the names that `from_pretrained` hands them over under.
+# The keys are the argument names that `from_pretrained` passes the paths with.
 VOCABULARY_FILES = {
     "sentencepiece_file": "cog-pretrain.model",
     "wordpiece_file": "vocab.txt",
@@ -21,21 +21,21 @@ VOCABULARY_FILES = {
 
 SOP, EOP = "<|startofpiece|>", "<|endofpiece|>"
 MASKS = ("[MASK]", "[sMASK]", "[gMASK]")
-# Names that the hub's files give to rows without a meaning. Training read them as ordinary text.
+# The files on the hub give these names to unused rows. In pretraining they were ordinary text.
 UNUSED = re.compile(r"\[UNUSED\d*\]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """
-    What training made of a vocabulary.
+    The special tokens of one kind of vocabulary, as pretraining used them.
 
     Attributes:
-        roles: The special token of every role, such as `{"eos_token": "<|endoftext|>"}`.
-        added: The tokens behind the vocabulary in the order of their ids; None for an id without a token.
-        renamed: Ids of the vocabulary that training calls by other names.
-        aliases: Further texts that training reads as one of the special tokens.
-        strips_masks: Whether a mask token takes the white space on its left away.
+        roles: The special token of each role, such as `{"eos_token": "<|endoftext|>"}`.
+        added: The tokens behind the vocabulary, in the order of their ids. None is an id without a token.
+        renamed: Ids of the vocabulary whose tokens got other names.
+        aliases: Further texts that stand for one of the special tokens.
+        strips_masks: Whether a mask token takes the white space on its left with it.
     """
 
     roles: dict[str, str]
@@ -62,7 +62,7 @@ GPT2 = Family(
     added=(SOP, EOP, "[CLS]", "[MASK]", "[SEP]", "[UNK]", "[gMASK]", "[sMASK]", "[dBLOCK]"),
 )
 BERT = Family(roles={**ROLES, "eos_token": "[PAD]", "pad_token": "[PAD]"}, added=(SOP, EOP), strips_masks=False)
-# One token ends a text, pads and separates.
+# One token ends a text, pads and separates texts.
 ROBERTA = Family(
     roles={**ROLES, "eos_token": "[SEP]", "pad_token": "[SEP]"},
     added=(SOP, EOP),
@@ -74,7 +74,7 @@ CHINESE = Family(
     roles={**ROLES, **TASK_ROLES},
     added=(*CHINESE_ADDED, EOP, "[sMASK]", "[gMASK]", "[dBLOCK]"),
 )
-# GLM-10B-Chinese as trained: one token is both the blank for a continuation and the end of a piece.
+# GLM-10B-Chinese as its authors trained it: one token is the blank for a continuation and also ends a piece.
 CHINESE_SHARED = Family(
     roles={**ROLES, **TASK_ROLES, "eop_token": "[gMASK]"},
     added=(*CHINESE_ADDED, "[gMASK]", "[sMASK]", "[dBLOCK]"),
@@ -90,23 +90,23 @@ def build_from_original_files(
     shared_gmask: bool = False,
 ) -> tuple[Tokenizer, dict[str, AddedToken]]:
     """
-    The tokenizer that gives texts the ids they had in training.
+    Build the tokenizer that gives texts the ids that they had in pretraining.
 
     Args:
-        files: The paths of the vocabulary's files by the keys of `VOCABULARY_FILES`, None where there is no file.
-        added_tokens: Ids of tokens behind the vocabulary that are given elsewhere than in `added_tokens.json`. The ids
-            that either gives to the special tokens of GLM are followed, further tokens are kept.
-        special_tokens: Which of the further tokens are special.
+        files: The paths of the vocabulary files by the keys of `VOCABULARY_FILES`, None for a missing file.
+        added_tokens: Ids of tokens behind the vocabulary, besides those in `added_tokens.json`. Special tokens of GLM get
+            the ids that are given here or there. Other tokens are kept.
+        special_tokens: Which of these other tokens are special.
         do_lower_case: Whether a WordPiece vocabulary is lower-cased.
-        shared_gmask: Whether `[gMASK]` is the end of a piece as well, as in GLM-10B-Chinese when it was trained.
-            It is, too, where `added_tokens` say so.
+        shared_gmask: Whether `[gMASK]` also ends a piece, as in GLM-10B-Chinese when it was trained. It does so as well
+            if the added tokens give both the same id.
 
     Returns:
-        The tokenizer without a post-processor, and the special token of every role, such as
+        The tokenizer without a post-processor, and the special token of each role, such as
         `{"mask_token": AddedToken("[MASK]", ...)}`.
 
     Raises:
-        ValueError: if there is no vocabulary, it cannot be read, or two tokens claim one id.
+        ValueError: If there is no vocabulary, if it cannot be read, or if two tokens claim one id.
     """
     added_tokens = dict(added_tokens)
     if path := files.get("added_ids_file"):
@@ -115,7 +115,7 @@ def build_from_original_files(
         shared = shared_gmask or ("[gMASK]" in added_tokens and added_tokens["[gMASK]"] == added_tokens.get(EOP))
         family = CHINESE_SHARED if shared else CHINESE
         pieces, charsmap = _read_sentencepiece(path)
-        vocabulary = {piece: index for index, (piece, _, _) in enumerate(pieces)}
+        vocabulary = {piece.text: index for index, piece in enumerate(pieces)}
     elif path := files.get("wordpiece_file"):
         family = BERT
         vocabulary = _read_words(path)
@@ -139,7 +139,7 @@ def build_from_original_files(
     else:
         backend = _byte_level_bpe(ids, str(files["bpe_merges_file"]), family)
 
-    # Byte-level texts are normalized as a whole, others piece by piece between their special tokens.
+    # Byte-level vocabularies normalize the whole text, the others each part between special tokens.
     whole = family in (GPT2, ROBERTA)
     tokens = {
         token: AddedToken(
@@ -162,7 +162,7 @@ def build_from_original_files(
 
 
 def _number_tokens(vocabulary: dict[str, int], family: Family, added_tokens: Mapping[str, int]) -> dict[str, int]:
-    """The id of every token of the vocabulary and behind it, without a gap."""
+    """Number the tokens of the vocabulary and those behind it. Ids without a token get an unused name."""
     names = {index: token for token, index in vocabulary.items()}
     names.update({index: token for index, token in family.renamed.items() if index in names})
     size = len(names)
@@ -197,15 +197,15 @@ def _byte_level_bpe(ids: dict[str, int], merges_file: str, family: Family) -> To
             continue
         if not {left, right, left + right} <= ids.keys():
             raise ValueError(
-                f"{merges_file} merges {line!r}, which are not two tokens of the vocabulary with one that joins them: "
-                "it belongs to another vocabulary, or is broken. Get both files anew."
+                f"{merges_file} merges {line!r}, but the vocabulary lacks one of the two tokens or the merged one. The "
+                "file belongs to another vocabulary, or is broken. Download both files again."
             )
         merges.append((left, right))
     backend = Tokenizer(models.BPE(ids, merges))
     backend.normalizer = normalizers.Sequence(
         [
             *(normalizers.Replace(alias, token) for alias, token in family.aliases.items()),
-            normalizers.Replace(Regex(r"\A\s+\z"), ""),  # nothing but white space was read as nothing
+            normalizers.Replace(Regex(r"\A\s+\z"), ""),  # in pretraining, white space alone gave no tokens
         ]
     )
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -218,7 +218,7 @@ def _read_lines(path: str) -> list[str]:
         with open(path, encoding="utf-8") as file:
             return [line.rstrip("\n") for line in file]
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8 ({error}): get the file anew.") from error
+        raise ValueError(f"{path} is not text in UTF-8 ({error}): download the file again.") from error
 
 
 def _read_words(path: str) -> dict[str, int]:
@@ -236,25 +236,31 @@ def _read_ids(path: str) -> dict[str, int]:
     try:
         ids = json.loads("\n".join(_read_lines(path)))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not whole JSON ({error}): get the file anew.") from error
+        raise ValueError(f"{path} is not complete JSON ({error}): download the file again.") from error
     if not isinstance(ids, dict) or not all(isinstance(index, int) for index in ids.values()):
-        raise ValueError(f"{path} does not hold tokens with their ids.")
+        raise ValueError(f"{path} does not map tokens to ids.")
     return ids
 
 
-# The kinds of a piece in a SentencePiece model.
+# The kinds of pieces in a SentencePiece model (sentencepiece_model.proto, ModelProto.SentencePiece.Type).
 UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4
 
 
-def _sentencepiece_bpe(
-    ids: dict[str, int], pieces: list[tuple[str, float, int]], charsmap: bytes, family: Family
-) -> Tokenizer:
-    unknown, *_ = (piece for piece, _, kind in pieces if kind == UNKNOWN)
-    words = {piece: score for piece, score, kind in pieces if kind not in (UNKNOWN, CONTROL, USER_DEFINED)}
+class SentencePiece(NamedTuple):
+    """A piece of a SentencePiece model, its score and its kind (1 for an ordinary piece)."""
+
+    text: str
+    score: float
+    kind: int
+
+
+def _sentencepiece_bpe(ids: dict[str, int], pieces: list[SentencePiece], charsmap: bytes, family: Family) -> Tokenizer:
+    unknown = next(piece.text for piece in pieces if piece.kind == UNKNOWN)
+    words = {piece.text: piece.score for piece in pieces if piece.kind not in (UNKNOWN, CONTROL, USER_DEFINED)}
     merges = generate_merges({piece: ids[piece] for piece in words}, words)
-    # A piece that the user defined is not made of others: it is cut out, and then read as it stands (ignore_merges).
+    # A user-defined piece is not merged from others: it is cut out of the text and looked up directly (ignore_merges).
     backend = Tokenizer(models.BPE(ids, merges, unk_token=unknown, fuse_unk=True, ignore_merges=True))
-    # An alias becomes its token, which is matched in the normalized text: " [gMASK] " -> "▁[gMASK]".
+    # An alias becomes its token, which is found in the normalized text: " [gMASK] " -> "▁[gMASK]".
     aliases = [
         normalizers.Replace(Regex(rf" *(?:{re.escape(alias)}|{re.escape(token)}) *"), f" {token} ")
         for alias, token in family.aliases.items()
@@ -270,21 +276,22 @@ def _sentencepiece_bpe(
         ]
     )
     cuts = []
-    for defined in (re.escape(piece) for piece, _, kind in pieces if kind == USER_DEFINED):
+    for defined in (re.escape(piece.text) for piece in pieces if piece.kind == USER_DEFINED):
         cuts.append(defined)
-        # Right behind it a control piece's text would stand alone, too, and must not be read as that piece.
+        # Behind it, the text of a control piece would stand alone as well. Cut its first character off, so that it is
+        # not looked up as that piece: "<n></s>" -> "<n>", "<", "/s>".
         cuts += [
-            f"(?<={defined}){re.escape(piece[0])}(?={re.escape(piece[1:])})"
-            for piece, _, kind in pieces
-            if kind in (UNKNOWN, CONTROL)
+            f"(?<={defined}){re.escape(piece.text[0])}(?={re.escape(piece.text[1:])})"
+            for piece in pieces
+            if piece.kind in (UNKNOWN, CONTROL)
         ]
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [
             *([pre_tokenizers.Split(Regex("|".join(cuts)), behavior="isolated")] if cuts else []),
-            pre_tokenizers.Split("▁", behavior="merged_with_next"),  # no piece holds a space but at its start
+            pre_tokenizers.Split("▁", behavior="merged_with_next"),  # a piece can only have a space at its start
         ]
     )
-    # The space in front of a text, and of what follows a special token, is not the text's own.
+    # The space at the start of a text and behind a special token was added by SentencePiece.
     specials = "|".join(re.escape(token) for token in dict.fromkeys(family.roles.values()))
     backend.decoder = decoders.Sequence(
         [
@@ -297,10 +304,11 @@ def _sentencepiece_bpe(
     return backend
 
 
-def _read_sentencepiece(path: str) -> tuple[list[tuple[str, float, int]], bytes]:
+def _read_sentencepiece(path: str) -> tuple[list[SentencePiece], bytes]:
     """
-    Pieces (text, score, kind) and normalization table of a SentencePiece model, read without the libraries that the
-    package does not need otherwise: field numbers are those of sentencepiece_model.proto.
+    Read the pieces and the normalization table of a SentencePiece model.
+
+    The protobuf and sentencepiece libraries are not needed. Field numbers are those of sentencepiece_model.proto.
     """
     try:
         with open(path, "rb") as file:
@@ -310,17 +318,18 @@ def _read_sentencepiece(path: str) -> tuple[list[tuple[str, float, int]], bytes]
         for number, value in message:
             if number == 1:
                 piece = dict(_read_fields(value))
-                pieces.append((piece[1].decode(), struct.unpack("<f", piece[2])[0], piece.get(3, 1)))
+                score = struct.unpack("<f", piece[2])[0]
+                pieces.append(SentencePiece(piece[1].decode(), score, piece.get(3, 1)))
     except (IndexError, KeyError, ValueError, struct.error, TypeError) as error:
-        raise ValueError(f"{path} is not a whole SentencePiece model: get the file anew.") from error
-    # model_type BPE, no byte_fallback; dummy prefix, no extra white space, white space escaped.
+        raise ValueError(f"{path} is not a complete SentencePiece model: download the file again.") from error
+    # Expect model_type BPE and no byte_fallback; a dummy prefix, no extra white space and escaped white space.
     if trainer.get(3) != 2 or trainer.get(35) or not all(normalizer.get(number, 1) for number in (3, 4, 5)):
         raise ValueError(f"{path} is not a SentencePiece model of GLM: expected BPE with the default settings.")
     return pieces, normalizer[2]
 
 
 def _read_fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """The fields of a message in protobuf's wire format: (number, value), an int for a varint and bytes for all else."""
+    """Yield the fields (number, value) of a message in protobuf's wire format. A varint is an int, the rest is bytes."""
     position = 0
 
     def read_varint() -> int:

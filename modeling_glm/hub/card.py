@@ -1,4 +1,4 @@
-"""Model cards: what a GLM is, how to use it, how it was trained; merged with what is written already."""
+"""Write model cards: what a model is, how to use it and how it was trained."""
 
 import os
 import re
@@ -24,6 +24,7 @@ from ..utils.files import write_whole
 from .merge import mark_section, merge_model_cards
 from .snippets import write_snippets
 
+# The hub's name for the task of each class.
 PIPELINE_TAGS: dict[type[PreTrainedModel], str] = {
     GLMModel: "feature-extraction",
     GLMForConditionalGeneration: "text-generation",
@@ -65,26 +66,28 @@ def create_model_card(
     sections: dict[str, str] | None = None,
 ) -> ModelCard:
     """
-    A card with metadata for the hub, and with sections that can be told from a user's own text: each stands between
-    two comments, such as `<!-- modeling-glm: usage -->` and `<!-- /modeling-glm: usage -->`.
+    Create a card with metadata for the hub and generated sections.
+
+    Each section stands between two comments, such as `<!-- modeling-glm: usage -->` and `<!-- /modeling-glm: usage -->`.
+    A later update finds it by them and leaves the text of the user alone.
 
     Args:
-        config_or_model: The model, or the config of one.
-        tokenizer: Its tokenizer. The code uses its blanks and suits its vocabulary; without it there is none for texts.
-        model_class: Which class the weights are for; that of the model, or the first in `config.architectures`.
-        model_id: Name of the repository, or a folder: what the code loads.
-        model_name: The title; the last part of `model_id` if not given.
-        base_model, license, language, datasets: As the hub's metadata have them.
+        config_or_model: The model, or its config.
+        tokenizer: Its tokenizer. The code in the card suits its vocabulary. Without it, the code feeds ids.
+        model_class: Class that the weights are for, by default that of the model or the first in `config.architectures`.
+        model_id: What the code loads: a repository or a folder.
+        model_name: Title, by default the last part of `model_id`.
+        base_model, license, language, datasets: Metadata of the hub.
         tags: Further tags.
-        eval_results: What was measured; it becomes the model-index and the metrics of the metadata.
-        trainer: What trained the model, or its summary: settings, results and versions are told, and the metadata that
-            it knows are used where none are given here.
-        sections: Further sections in Markdown by names of letters, digits and underscores. Those named "description",
-            "usage", "training", "limits" or "citation" take the place of the generated one.
+        eval_results: Measured results, for the model-index and the metrics in the metadata.
+        trainer: The trainer of the model, or its summary. The card gets its settings, results and versions. Its metadata
+            fill in for arguments that you leave out.
+        sections: Further sections in Markdown by their names. "description", "usage", "training", "limits" and
+            "citation" replace the generated section.
 
     Raises:
-        TypeError: if it is not about a GLM.
-        ValueError: for a section with another name.
+        TypeError: If the model or config is no GLM.
+        ValueError: If the name of a section has characters other than letters, digits and underscores.
     """
     config = config_or_model.config if isinstance(config_or_model, PreTrainedModel) else config_or_model
     if not isinstance(config, GLMConfig):
@@ -95,7 +98,7 @@ def create_model_card(
 
     own = dict(sections or {})
     if wrong := [key for key in own if not re.fullmatch(r"\w+", key)]:
-        raise ValueError(f"sections has the name {wrong[0]!r}: expected letters, digits and underscores alone.")
+        raise ValueError(f"sections has the name {wrong[0]!r}: expected only letters, digits and underscores.")
     texts = {
         "description": _describe(config, model_class),
         "usage": _write_usage(config, tokenizer, model_class, model_id),
@@ -104,23 +107,23 @@ def create_model_card(
         "limits": _describe_limits(config),
         "citation": CITATION,
     }
-    told: dict[str, Any] = {}
+    trained: dict[str, Any] = {}
     if trainer is not None:
         summary = trainer if isinstance(trainer, TrainingSummary) else TrainingSummary.from_trainer(trainer)
         texts["training"] = _describe_training(summary)
-        told = _read_metadata(summary)
+        trained = _read_metadata(summary)
     texts.update(own)
     body = "\n\n".join(mark_section(key, text.strip()) for key, text in texts.items() if text.strip())
 
-    eval_results = eval_results or told.get("eval_results")
+    eval_results = eval_results or trained.get("eval_results")
     data = ModelCardData(
         library_name="transformers",
         pipeline_tag=PIPELINE_TAGS[model_class],
-        tags=[*TAGS, *_as_list(tags), *_as_list(told.get("tags"))],  # which keeps the first of equal ones
-        license=license or told.get("license"),
-        language=language or told.get("language"),
-        base_model=base_model or told.get("base_model"),
-        datasets=datasets or told.get("datasets"),
+        tags=[*TAGS, *_as_list(tags), *_as_list(trained.get("tags"))],  # ModelCardData drops repeated ones
+        license=license or trained.get("license"),
+        language=language or trained.get("language"),
+        base_model=base_model or trained.get("base_model"),
+        datasets=datasets or trained.get("datasets"),
         metrics=list(dict.fromkeys(result.metric_type for result in eval_results)) if eval_results else None,
         model_name=name if eval_results else None,
         eval_results=eval_results,
@@ -135,18 +138,19 @@ def write_model_card(
     **details: Any,
 ) -> Path:
     """
-    Writes the card of [`create_model_card`] to README.md in `folder`, merged with the one that is there as
-    [`~modeling_glm.hub.merge.merge_model_cards`] says.
+    Write a card to README.md in a folder, merged with the card that is there.
+
+    `modeling_glm.hub.merge.merge_model_cards` has the rules of merging.
 
     Args:
-        folder: Where the model is. Its name stands for `model_id` if none is given.
-        config_or_model, tokenizer, details: As for [`create_model_card`].
+        folder: Folder of the model. Its name is the default of `model_id`.
+        config_or_model, tokenizer, details: As in `create_model_card`.
 
     Returns:
         The path of the card.
 
     Raises:
-        ValueError: if the metadata of the card that is there cannot be read. It is left as it is.
+        ValueError: If the metadata of the existing card cannot be read. The card is not changed then.
     """
     folder = Path(folder)
     path = folder / "README.md"
@@ -162,23 +166,27 @@ def write_model_card(
 
 
 def count_parameters(config: GLMConfig, model_class: type[PreTrainedModel] = GLMForConditionalGeneration) -> int:
-    """Number of parameters of a model with this config; tied ones count once. No memory is taken."""
+    """Count the parameters of a model with this config, without its memory. Tied parameters count once."""
     with torch.device("meta"):
         return model_class(config).num_parameters()
 
 
 def _find_class(given: type, config: GLMConfig) -> type[PreTrainedModel]:
-    """Ours that the given class is, is derived from, or has the name of (as those of remote code)."""
+    """
+    Find the class of this package that the given one is or inherits from.
+
+    Names are compared because code that was loaded from the hub has classes of its own.
+    """
     classes = {known.__name__: known for known in PIPELINE_TAGS}
     names = [*(base.__name__ for base in given.__mro__), *(config.architectures or ())]
     return next((classes[name] for name in names if name in classes), GLMForConditionalGeneration)
 
 
 def _describe(config: GLMConfig, model_class: type[PreTrainedModel]) -> str:
-    return f"""A `{model_class.__name__}`: a GLM ([Du et al., ACL 2022]({PAPER})), the Transformer that
-is pretrained by filling blanks in texts, which it reads in both directions, one token at a time. It has
-{count_parameters(config, model_class):,} parameters: {config.num_hidden_layers} layers of width {config.hidden_size} with {config.num_attention_heads} attention heads, and a vocabulary of
-{config.vocab_size} rows."""
+    return f"""A `{model_class.__name__}` of GLM ([Du et al., ACL 2022]({PAPER})). GLM is a Transformer that is
+pretrained to fill blanks in texts: it reads the text around a blank in both directions and writes the answer token by
+token. This model has {count_parameters(config, model_class):,} parameters: {config.num_hidden_layers} layers of width {config.hidden_size} with {config.num_attention_heads} attention heads, and a
+vocabulary of {config.vocab_size} rows."""
 
 
 def _write_usage(
@@ -188,8 +196,9 @@ def _write_usage(
     blocks = "\n\n".join(f"### {title}\n\n```python\n{code.strip()}\n```" for title, code in snippets.items())
     return f"""## Use
 
-`pip install modeling-glm` makes the Auto classes know GLM, once it is imported. Without it, leave out `import modeling_glm`
-and give every `from_pretrained` the argument `trust_remote_code=True`, which runs the code that lies beside the weights.
+Install the package with `pip install modeling-glm`. Importing it registers GLM with the Auto classes of Transformers. To do
+without the package, leave out `import modeling_glm` and pass `trust_remote_code=True` to every `from_pretrained`. This runs
+the code that is stored with the weights.
 
 {blocks}"""
 
@@ -197,31 +206,31 @@ and give every `from_pretrained` the argument `trust_remote_code=True`, which ru
 def _describe_limits(config: GLMConfig) -> str:
     return f"""## Limits
 
-A text may have up to {config.max_context_length} tokens, the answer for a blank up to {config.max_piece_length - 1}. Blanks are filled from left to right, each
-answer seen by the next, not the other way round. Language models repeat what their corpora hold, with its errors and its
-prejudices, and make up facts: check what they write."""
+A text can have up to {config.max_context_length} tokens, the answer for a blank up to {config.max_piece_length - 1}. The model fills blanks from left to right: an
+answer depends on the answers before it, not on later ones. Language models repeat the errors and prejudices of their
+training data, and they make up facts. Check what they write."""
 
 
 def _describe_training(summary: TrainingSummary) -> str:
-    """What was trained on what, with which results, then settings and versions as Trainer's own cards tell them."""
-    told = []
+    """Write base model, data and results, and then the settings and versions as in the cards of Transformers."""
+    texts = []
     data = " and ".join(_as_list(summary.dataset))
     if base := summary.finetuned_from:
-        told.append(f"Fine-tuned from [{base}](https://huggingface.co/{base}){f' on {data}' if data else ''}.")
+        texts.append(f"Fine-tuned from [{base}](https://huggingface.co/{base}){f' on {data}' if data else ''}.")
     elif data:
-        told.append(f"Trained on {data}.")
+        texts.append(f"Trained on {data}.")
     if summary.eval_results:
         figures = "\n".join(
             f"- {name}: {round(value, 4) if isinstance(value, float) else value}"
             for name, value in summary.eval_results.items()
         )
-        told.append(f"Results on the evaluation set:\n\n{figures}")
+        texts.append(f"Results on the evaluation set:\n\n{figures}")
     _, heading, settings = summary.to_model_card().partition("## Training procedure")
-    return "\n\n".join([heading, *told, settings.strip()])
+    return "\n\n".join([heading, *texts, settings.strip()])
 
 
 def _read_metadata(summary: TrainingSummary) -> dict[str, Any]:
-    """What Trainer knows, by the names of [`create_model_card`]."""
+    """Return the metadata that a trainer knows, named as the arguments of `create_model_card`."""
     metadata = summary.create_metadata()
     index = metadata.pop("model-index")
     if index[0]["results"]:
@@ -233,4 +242,4 @@ def _as_list(value: str | list[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else list(value or ())
 
 
-__all__ = ["count_parameters", "create_model_card", "write_model_card"]
+__all__ = ["PIPELINE_TAGS", "count_parameters", "create_model_card", "write_model_card"]

@@ -19,16 +19,17 @@ INTRODUCTION = """# GLM: General Language Model
 
 ## What it is
 
-GLM (Du et al., ACL 2022) is a family of language models pretrained by *autoregressive blank infilling*: spans of a text
-are replaced by blanks, and the model writes what fills them, token by token, while it sees the rest of the text in both
-directions. One set of weights serves language understanding by cloze questions, filling blanks of unknown length, and
-conditional or unconditional generation. This repository holds an implementation for Transformers 5, not the weights of
-the published checkpoints, which others distribute under terms of their own.
+GLM (Du et al., ACL 2022) is a family of language models that are pretrained by *autoregressive blank infilling*. Spans of
+a text are replaced by blanks. The model fills each blank token by token, and reads the rest of the text in both directions.
+The same weights can answer cloze questions, fill blanks of unknown length, and generate text with or without a prompt.
+
+This repository has an implementation for Transformers 5. It does not have the published weights: others distribute them
+under their own terms.
 
 ## Use
 
-`examples/glm-tiny` (3 million parameters, trained on facts and documentation that ship with Python) is a toy for trying the
-code. Any other GLM is used in the same way, by the name of its repository or the folder that it is in:
+`examples/glm-tiny` is a small model for trying the code. It has 3 million parameters, and its training data are facts and
+documentation that come with Python. Use any other GLM in the same way, by the name of its repository or by its folder:
 
 ```python
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
@@ -42,34 +43,42 @@ inputs = tokenizer(text, return_tensors="pt")
 print(tokenizer.fill(text, answers))
 ```"""
 
-CONVERSION = """`modeling-glm convert SOURCE TARGET` turns an archive of the authors or a repository on the hub into a folder of
-safetensors with a card like this one. [The guide](docs/guides/convert.md) has the command for each of them, and what
-differs from the originals' behaviour then. Neither the archives nor the hub could be reached while this was written; what
-stands in for the published weights in the tests are small random ones of the same layout and the numbers that the original
-implementations produced with them: logits, losses and gradients agree within 1e-4, generated ids exactly."""
+CONVERSION = """`modeling-glm convert SOURCE TARGET` converts an archive of the authors, or a repository on the hub, to a folder with
+safetensors and a model card. [The guide](docs/guides/convert.md) has the command for each checkpoint, and lists the
+differences to the original implementations.
+
+The published weights have not been tried: neither the archives nor the hub could be reached. The tests use small random
+weights of the same layout, and the numbers that the original implementations computed with them. Logits, losses and
+gradients agree within 1e-4, and the generated ids are the same."""
 
 REST = """## Intended use
 
-Research on and applications of blank infilling: cloze classification (zero-shot, few-shot, fine-tuned), filling and
-rewriting text, summarisation and other conditional generation after fine-tuning, and pretraining on a corpus of
-one's own. The models are not instruction-tuned and follow no orders.
+Research on blank infilling and its applications:
+
+- cloze classification: zero-shot, few-shot or fine-tuned
+- filling blanks and rewriting text
+- summarization and other conditional generation, after fine-tuning
+- pretraining on your own corpus
+
+The models are not instruction-tuned, so they do not follow instructions.
 
 ## Training data
 
-According to the paper, Base and Large were trained on BooksCorpus and English Wikipedia, as BERT was; the RoBERTa size
-on data like RoBERTa's; the 2B and 10B English models on the Pile; the Chinese ones on WuDaoCorpora.
+According to the paper, Base and Large were trained on BooksCorpus and English Wikipedia, as BERT was. The training data of
+the RoBERTa size are like those of RoBERTa. The English models with 2B and 10B parameters were trained on the Pile, the
+Chinese models on WuDaoCorpora.
 
 ## Limits
 
-- A text may have {texts} tokens, an answer {answers}, by the position tables (`max_position_embeddings`).
-- The models repeat what their corpora hold, with its errors and its prejudices about people, and they make up facts.
-  Check what they write, and do not let them decide about people.
-- BERT's vocabulary is lower-cased; digits and rare names are cut into pieces that small models confuse.
-- Blanks are filled from left to right, each answer seen by the next, not the other way round."""
+- A text can have up to {texts} tokens, an answer up to {answers} (`max_position_embeddings`).
+- The models repeat the errors and the prejudices of their training data, and they make up facts. Check what they write,
+  and do not let them decide about people.
+- BERT's vocabulary is lower-cased. It splits numbers and rare names into pieces that small models confuse.
+- The models fill blanks from left to right: an answer depends on the answers before it, not on later ones."""
 
 
 def create_family_card() -> ModelCard:
-    """The card; its figures follow from the presets."""
+    """Create the card of the family. Its numbers come from `PRESETS`."""
     data = ModelCardData(library_name="transformers", pipeline_tag="text-generation", license="apache-2.0", tags=TAGS)
     configs = [GLMConfig.from_preset(name) for name in PRESETS]
     texts, answers = (
@@ -84,7 +93,7 @@ def create_family_card() -> ModelCard:
 
 
 def _list_weights() -> str:
-    names: dict[tuple, list[str]] = {}  # of checkpoints that differ in their weights alone
+    names: dict[tuple[tuple[str, int], ...], list[str]] = {}  # checkpoints with the same config share a row
     for name, preset in PRESETS.items():
         names.setdefault(tuple(preset.items()), []).append(name)
     rows = [
@@ -118,7 +127,7 @@ def _describe(config: GLMConfig, preset: dict[str, int]) -> str:
 
 def main() -> None:
     if len(sys.argv) != 2:
-        raise SystemExit(f"Expected one argument, the file to write, got {sys.argv[1:]}: {__doc__}")
+        raise SystemExit(f"Expected one argument, the file to write, got {sys.argv[1:]}.{__doc__}")
     Path(sys.argv[1]).write_text(str(create_family_card()), encoding="utf-8")
 
 

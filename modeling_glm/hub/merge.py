@@ -1,4 +1,4 @@
-"""Merging model cards: what people wrote stays, what was generated before is renewed."""
+"""Merge model cards: keep the text of people, and update the generated sections."""
 
 import copy
 import re
@@ -14,36 +14,39 @@ logger = logging.get_logger(__name__)
 
 SECTION = re.compile(r"<!-- modeling-glm: (\w+) -->\r?\n(.*?)\r?\n<!-- /modeling-glm: \1 -->", re.DOTALL)
 
-# Metadata that a card has by default: nobody asked for them, so nobody misses them where another value is kept.
+# Every card gets these metadata. If an existing card has another value, it is kept without a warning.
 DEFAULTS = ("library_name", "pipeline_tag")
-# Metadata that may be one value or a list of them.
+# Metadata with one value or a list of values.
 LISTS = ("datasets", "language", "metrics", "tags")
 
-# The one sentence that Transformers adds to the template of huggingface_hub.
+# The only sentence that Transformers adds to the template of huggingface_hub.
 TEMPLATE_SENTENCE = "This is the model card of a 🤗 transformers model that has been pushed on the Hub. This model card has been automatically generated."
 
 
 def mark_section(key: str, text: str) -> str:
-    """The text between the two comments by which it is found again."""
+    """Put a text between the two comments that mark a generated section."""
     return f"<!-- modeling-glm: {key} -->\n{text}\n<!-- /modeling-glm: {key} -->"
 
 
 def merge_model_cards(existing: str, new: str) -> str:
     """
-    The existing card, completed from the new one.
+    Complete an existing card from a new one.
 
-    Of the metadata, those that the existing card has not are added, as are further entries of its lists and figures of
-    its model-index; a figure for the same metric on the same data is replaced. A value of its own that differs from the
-    new one stays, with a warning. In the text the generated sections take the place of their older versions. Everything
-    else stays as it is, character by character. A text that is nothing but the template of huggingface_hub counts as
-    none.
+    - Metadata: missing values are added, and so are new entries of lists and new results of the model-index. A result for
+      the same metric on the same data is replaced. Any other value that differs is kept, with a warning.
+    - Text: the generated sections replace their older versions. If the text is only the template of huggingface_hub, all
+      of it is replaced.
+    - Everything else stays the same, character by character.
 
     Args:
-        existing, new: Whole cards: metadata between two lines `---`, and Markdown.
+        existing, new: Complete cards: metadata between two lines `---`, then Markdown.
+
+    Returns:
+        The merged card.
 
     Raises:
-        ValueError: if the metadata of the existing card are not a YAML mapping, or figures are to be added to a
-            model-index that is none.
+        ValueError: If the metadata of the existing card are no YAML mapping, or new results meet a model-index of another
+            form.
     """
     head, metadata, text = _split(existing)
     _, new_metadata, new_text = _split(new)
@@ -57,7 +60,7 @@ def merge_model_cards(existing: str, new: str) -> str:
 
 
 def _split(card: str) -> tuple[str, str, str]:
-    """The line that opens the metadata, the metadata, and the text behind them."""
+    """Split a card into the line that opens the metadata, the metadata, and the text behind them."""
     if (match := REGEX_YAML_BLOCK.search(card)) is None:
         return "", "", card
     return match.group(1), match.group(2), card[match.end() :]
@@ -74,7 +77,7 @@ def _read_yaml(block: str) -> dict[str, Any]:
 
 
 def _merge_texts(text: str, new_text: str, line_break: str) -> str:
-    end = None  # of the generated section before: a section that is new comes behind it
+    end = None  # of the previous generated section; a section without an older version goes behind it
     for key, content in SECTION.findall(new_text):
         section = mark_section(key, content).replace("\n", line_break)
         old = next((match for match in SECTION.finditer(text) if match.group(1) == key), None)
@@ -94,7 +97,7 @@ def _merge_texts(text: str, new_text: str, line_break: str) -> str:
 
 
 def _is_template(text: str) -> bool:
-    """Whether every line is one that huggingface_hub writes where nobody has written anything."""
+    """Return whether every line comes from the template of huggingface_hub, so that nobody has written anything."""
     template = ModelCard.default_template_path.read_text(encoding="utf-8")
     template = re.sub(r'\{\{[^}]*default\("([^"]*)"[^}]*\}\}', r"\1", template)
     lines = {line.strip() for line in (*template.splitlines(), TEMPLATE_SENTENCE)}
@@ -102,7 +105,7 @@ def _is_template(text: str) -> bool:
 
 
 def merge_metadata(existing: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """The existing metadata, completed from the new ones, as [`merge_model_cards`] says."""
+    """Complete existing metadata from new ones by the rules of `merge_model_cards`."""
     merged = dict(existing)
     for key, value in new.items():
         known = existing.get(key)
@@ -116,7 +119,7 @@ def merge_metadata(existing: dict[str, Any], new: dict[str, Any]) -> dict[str, A
             if further := [entry for entry in values if entry not in known]:
                 merged[key] = [*known, *further]
         elif known != value and key not in DEFAULTS:
-            logger.warning(f"The model card keeps its {key}: {known!r}. To make it {value!r}, edit the card.")
+            logger.warning(f"The model card keeps its {key}: {known!r}. Edit the card to change it to {value!r}.")
     return merged
 
 
@@ -135,13 +138,13 @@ def _merge_model_index(existing: Any, new: list[dict[str, Any]]) -> list[dict[st
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ValueError(
             f"the model-index is not a list of names with results, each with task, dataset and metrics: {existing!r}. "
-            "Correct it, or take it out, to have figures added."
+            "Correct or delete it, so that new results can be added."
         ) from error
     return merged
 
 
 def _data_of(result: dict[str, Any]) -> tuple:
-    """The task and the data of a result."""
+    """Return the task and the data of a result, which tell whether two results are about the same."""
     return result["task"]["type"], *(result["dataset"].get(key) for key in ("type", "config", "split", "revision"))
 
 
@@ -151,7 +154,7 @@ def _is_same_metric(old: dict[str, Any], new: dict[str, Any]) -> bool:
 
 
 def _merge_yaml(block: str, new: dict[str, Any], line_break: str) -> str:
-    """The YAML text with the new metadata: only what changes is written anew, so comments and spellings stay."""
+    """Add new metadata to a YAML text. Entries that do not change keep their comments and their spelling."""
     existing = _read_yaml(block)
     merged = merge_metadata(existing, new)
     edited = block
@@ -165,7 +168,7 @@ def _merge_yaml(block: str, new: dict[str, Any], line_break: str) -> str:
         if yaml.safe_load(edited) == merged:
             return edited
     except yaml.YAMLError:
-        pass  # such as a mapping in braces, behind which no line can follow
+        pass  # nothing can be added behind a mapping in braces, for example
     return line_break.join(_dump(key, value, line_break) for key, value in merged.items())
 
 
@@ -174,7 +177,7 @@ def _dump(key: str, value: Any, line_break: str) -> str:
 
 
 def _end_of(node: yaml.Node) -> int:
-    """Where the text of a value ends. A block of lines says it of its last entry alone: itself it ends at the next key."""
+    """Return where the text of a value ends. The node of a block of lines ends at the next key, its last entry does not."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end_of(last[1] if isinstance(last, tuple) else last)

@@ -1,4 +1,4 @@
-"""The code that a model card shows: what the class is for, with the blanks and in the language of the vocabulary."""
+"""Write the code in model cards, for the class of the model and for its vocabulary."""
 
 import json
 from collections.abc import Callable
@@ -19,33 +19,33 @@ from ..modeling_glm import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Samples:
-    """Texts in one language; `{}` stands for a blank."""
+class SampleTexts:
+    """Texts in one language. `{}` stands for a blank."""
 
     fill: str
     choose: str
     choices: tuple[str, str]
     sentence: str
-    go_on: str
+    beginning: str
     statement: str
     question: str
 
 
-ENGLISH = Samples(
+ENGLISH = SampleTexts(
     fill="Ice is {} and fire is {}.",
     choose="Ice is {}.",
     choices=("cold", "hot"),
     sentence="It rained all night. {} So we stayed at home.",
-    go_on="The history of Rome begins {}",
+    beginning="The history of Rome begins {}",
     statement="Angela Merkel was born in Hamburg.",
     question="Where was Angela Merkel born?",
 )
-CHINESE = Samples(
+CHINESE = SampleTexts(
     fill="中国的首都是{}，法国的首都是{}。",
     choose="中国的首都是{}。",
     choices=("北京", "上海"),
     sentence="昨天夜里下了大雨。{}所以我们待在家里。",
-    go_on="罗马的历史{}",
+    beginning="罗马的历史{}",
     statement="鲁迅出生在浙江绍兴。",
     question="鲁迅出生在哪里？",
 )
@@ -55,13 +55,15 @@ def write_snippets(
     config: GLMConfig, tokenizer: PreTrainedTokenizerBase | None, model_class: type[PreTrainedModel], model_id: str
 ) -> dict[str, str]:
     """
-    Python code for a model card, by title. The blocks belong together: the first one loads what the others use.
+    Write Python code for a model card, by title.
+
+    The blocks run one after the other: the first one loads what the others use.
 
     Args:
         config: The config of the model.
-        tokenizer: Its tokenizer; without one of GLM the code feeds ids.
+        tokenizer: Its tokenizer. If it is no `GLMTokenizer`, the code feeds ids.
         model_class: The class that the weights are for.
-        model_id: What the code loads: a repository, or a folder.
+        model_id: What the code loads: a repository or a folder.
     """
     if tokenizer is None or not hasattr(tokenizer, "decode_blanks"):
         return {"Feed ids": _feed_ids(config, model_class, model_id)}
@@ -69,7 +71,7 @@ def write_snippets(
 
 
 class SnippetWriter:
-    """The snippets for one model and its vocabulary."""
+    """Write the snippets for one model and its vocabulary."""
 
     def __init__(self, config: GLMConfig, tokenizer: PreTrainedTokenizerBase, model_id: str):
         self.config = config
@@ -79,12 +81,12 @@ class SnippetWriter:
             name: getattr(tokenizer, name, None) or "" for name in ("mask_token", "smask_token", "gmask_token")
         }
         self.samples = CHINESE if _reads_chinese(tokenizer) else ENGLISH
-        # Where the space before a word is part of its token, a choice must begin with it.
+        # If the space before a word is part of its token, a choice must start with it.
         glued = tokenizer.tokenize(" hot") != tokenizer.tokenize("hot")
         self.space = " " if glued and self.samples is ENGLISH else ""
 
     def fill_blanks(self) -> dict[str, str]:
-        """Blanks of every kind that the vocabulary has."""
+        """Fill a blank of each kind that the vocabulary has."""
         blocks = {
             "Fill blanks": self._load("AutoModelForSeq2SeqLM", "model") + self._fill(self.samples.fill, "mask_token")
         }
@@ -92,7 +94,7 @@ class SnippetWriter:
             blocks["Fill in a sentence"] = self._fill(self.samples.sentence, "smask_token")
         if self.masks["gmask_token"]:
             limit = min(64, self.config.max_piece_length - 1)
-            blocks["Continue a text"] = self._fill(self.samples.go_on, "gmask_token", f", max_new_tokens={limit}")
+            blocks["Continue a text"] = self._fill(self.samples.beginning, "gmask_token", f", max_new_tokens={limit}")
         return blocks
 
     def _fill(self, sample: str, mask: str, options: str = "") -> str:
@@ -104,7 +106,7 @@ print(tokenizer.fill(text, answers))
 """
 
     def score_choices(self) -> dict[str, str]:
-        """The cloze: a label is a word that fills a blank."""
+        """Compare words for a blank, which is how GLM classifies."""
         text = self.samples.choose.replace("{}", self.masks["mask_token"])
         choices = ", ".join(_quote(self.space + choice) for choice in self.samples.choices)
         return {
@@ -118,7 +120,7 @@ print(dict(zip(choices, probabilities[0].tolist())))
         }
 
     def classify_texts(self) -> dict[str, str]:
-        """One label, several, or a number, as the config says."""
+        """Predict one label, several labels or a number, as `config.problem_type` says."""
         labels = list((self.config.id2label or {}).values())
         if self.config.problem_type == "regression" or len(labels) == 1:
             read = "print(model(**inputs).logits[0].tolist())"
@@ -136,7 +138,7 @@ print(dict(zip(choices, probabilities[0].tolist())))
         }
 
     def label_tokens(self) -> dict[str, str]:
-        """A label for every token."""
+        """Predict a label for every token."""
         return {
             "Label tokens": self._load("AutoModelForTokenClassification", "model")
             + f"""inputs = tokenizer({_quote(self.samples.statement)}, return_tensors="pt")
@@ -147,7 +149,7 @@ for token, label in zip(inputs["input_ids"][0].tolist(), labels[0].tolist()):
         }
 
     def answer_questions(self) -> dict[str, str]:
-        """The span of a text that answers a question."""
+        """Find the span of a text that answers a question."""
         question, text = _quote(self.samples.question), _quote(self.samples.statement)
         return {
             "Find an answer in a text": self._load("AutoModelForQuestionAnswering", "model")
@@ -160,7 +162,7 @@ print(tokenizer.decode(inputs["input_ids"][0, start : end + 1]))
         }
 
     def compute_hidden_states(self) -> dict[str, str]:
-        """What the bare model gives."""
+        """Compute the last hidden states with the base model."""
         return {
             "Compute hidden states": self._load("AutoModel", "model")
             + f"""inputs = tokenizer({_quote(self.samples.statement)}, return_tensors="pt")
@@ -191,7 +193,7 @@ SNIPPETS: dict[type[PreTrainedModel], Callable[[SnippetWriter], dict[str, str]]]
 
 
 def _reads_chinese(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the vocabulary has words of Chinese: a byte-level one of English spells them in bytes, BERT in characters."""
+    """Return whether the vocabulary has Chinese words. Those for English spell them in bytes or in characters."""
     text = CHINESE.choose.replace("{}", "")
     tokens = tokenizer.tokenize(text)
     return tokenizer.unk_token not in tokens and len(tokens) < len(text)

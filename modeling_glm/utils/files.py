@@ -1,4 +1,4 @@
-"""Folders and files that appear whole or not at all."""
+"""Write folders and files atomically: a reader sees the old content or the new one, never a part."""
 
 import os
 import shutil
@@ -11,17 +11,21 @@ from pathlib import Path
 @contextmanager
 def whole_folder(target: str | os.PathLike, overwrite: bool = True) -> Iterator[Path]:
     """
-    A new folder to write into that takes the place of `target` once everything is written: an interrupted run leaves
-    either what was there before or the whole new folder.
+    Give a temporary folder to write into, and move it to `target` at the end.
+
+    An interrupted run leaves what was there before.
 
     Args:
-        target: Where the folder is to appear; folders above it are made.
-        overwrite: Whether something may be there already, which is deleted then. An empty folder always may.
+        target: Path of the finished folder. Missing parents are created.
+        overwrite: Whether to delete what is at `target`. An empty folder is always replaced.
+
+    Yields:
+        The temporary folder, beside `target`.
 
     Raises:
-        FileExistsError: if something is there and must not be overwritten.
+        FileExistsError: If there is something at `target` and `overwrite` is False.
     """
-    target = Path(os.path.abspath(target))  # "." has a name then
+    target = Path(os.path.abspath(target))  # so that "." has a name
     if not overwrite:
         require_absent(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -36,10 +40,10 @@ def whole_folder(target: str | os.PathLike, overwrite: bool = True) -> Iterator[
         shutil.rmtree(building, ignore_errors=True)
 
 
-def write_whole(path: Path, content: str | bytes):
-    """Writes a file, text in UTF-8, and its folder where there is none: readers see the old file or the new one."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file, text as UTF-8. A missing folder is created."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Trainer, which may be uploading this folder right now, leaves out what begins like this.
+    # Trainer may be uploading this folder in another thread. It skips names that start with an underscore.
     with tempfile.TemporaryDirectory(prefix=f"_{path.name}-", dir=path.parent) as staging:
         whole = Path(staging) / path.name
         whole.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
@@ -47,23 +51,23 @@ def write_whole(path: Path, content: str | bytes):
 
 
 def is_free(target: Path) -> bool:
-    """Whether there is nothing at `target`, or an empty folder."""
+    """Return whether there is nothing at `target`, or only an empty folder."""
     if target.is_dir():
         return not any(target.iterdir())
     return not target.exists() and not target.is_symlink()
 
 
-def require_absent(target: Path):
-    """Raises a `FileExistsError` unless [`is_free`]."""
+def require_absent(target: Path) -> None:
+    """Raise a `FileExistsError` unless `target` is free."""
     if not is_free(target):
-        raise FileExistsError(f"{target} exists already: choose another name, delete it, or ask to overwrite it.")
+        raise FileExistsError(f"{target} exists already: choose another name, delete it, or allow overwriting.")
 
 
-def _replace(target: Path, building: Path):
+def _replace(target: Path, building: Path) -> None:
     if not target.exists():
         building.rename(target)
         return
-    # The old folder steps aside first, so that at no time one of them is there in part.
+    # Move the old folder away first: a folder cannot be renamed over one with files.
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
     try:
         target.rename(aside / target.name)
@@ -77,10 +81,10 @@ def _replace(target: Path, building: Path):
 
 
 def _default_mode() -> int:
-    """The permissions that a new folder has, which the system tells only to those who set them."""
-    mask = os.umask(0)
+    """Return the usual permissions of a new folder. mkdtemp gives stricter ones."""
+    mask = os.umask(0)  # the only way to read it
     os.umask(mask)
     return 0o777 & ~mask
 
 
-__all__ = ["is_free", "require_absent", "whole_folder"]
+__all__ = ["is_free", "require_absent", "whole_folder", "write_whole"]

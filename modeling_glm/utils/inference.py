@@ -1,10 +1,11 @@
-"""Using a model without changing it."""
+"""Use a model without changing it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import GLMTokenizer
@@ -12,7 +13,7 @@ from ..tokenization import GLMTokenizer
 
 @contextmanager
 def evaluation_mode(model: torch.nn.Module) -> Iterator[None]:
-    """Without dropout and gradients for a while; every module is then in the mode that it was in."""
+    """Turn dropout and gradients off for a while. Afterwards every module has its old mode again."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
@@ -23,14 +24,18 @@ def evaluation_mode(model: torch.nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def is_a(model: Any, class_name: str) -> bool:
-    """Whether a model is of a class, by its name, so that code from the hub counts; PEFT's wrappers are looked through."""
+def is_a(model: torch.nn.Module, class_name: str) -> bool:
+    """
+    Return whether a model, or the model inside a PEFT wrapper, has or inherits from a class of this name.
+
+    Names are compared because code that was loaded from the hub has classes of its own.
+    """
     return class_name in {base.__name__ for base in type(unwrap(model)).__mro__}
 
 
-def unwrap(model: Any) -> Any:
-    """The model that PEFT has wrapped, or the model itself."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
+def unwrap(model: torch.nn.Module) -> PreTrainedModel:
+    """Return the model inside a PEFT wrapper, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator, return-value]
 
 
 def answer_blanks(
@@ -65,3 +70,6 @@ def answer_blanks(
             for index, row in zip(chunk, filled, strict=True):
                 answers[index] = row
     return answers
+
+
+__all__ = ["answer_blanks", "evaluation_mode", "is_a", "unwrap"]

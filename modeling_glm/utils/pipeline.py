@@ -1,4 +1,4 @@
-"""What the pipelines of GLM share."""
+"""The base class of the pipelines."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from ..tokenization import GLMTokenizer
 
 
 class GLMPipeline(Pipeline):
-    """A pipeline of a model and a [`GLMTokenizer`], both of which it needs."""
+    """A pipeline that needs a model and a `GLMTokenizer`. Subclasses override `_check_model`."""
 
     tokenizer: GLMTokenizer
     _load_tokenizer = True  # type: ignore[assignment]
@@ -20,8 +20,11 @@ class GLMPipeline(Pipeline):
         super().__init__(*args, **kwargs)
         self._check_model()
         if self.tokenizer is None:
-            raise ValueError("The pipeline needs a tokenizer: give tokenizer=GLMTokenizer.from_pretrained(folder).")
+            raise ValueError("The pipeline needs a tokenizer: pass tokenizer=GLMTokenizer.from_pretrained(folder).")
 
-    def _check_model(self):
-        """Raises a ValueError for a model that the pipeline cannot use."""
+    def _check_model(self) -> None:
+        """Raise a ValueError for a model that the pipeline cannot use."""
         raise NotImplementedError
+
+
+__all__ = ["GLMPipeline"]

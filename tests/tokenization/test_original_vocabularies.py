@@ -282,13 +282,13 @@ def test_rows_without_a_meaning_are_text(load):
 @pytest.mark.parametrize(
     ("family", "name", "change", "message"),
     [
-        ("chinese", "cog-pretrain.model", lambda data: data[:-1000], "not a whole SentencePiece model"),
-        ("chinese", "cog-pretrain.model", lambda data: b"", "not a whole SentencePiece model"),
+        ("chinese", "cog-pretrain.model", lambda data: data[:-1000], "not a complete SentencePiece model"),
+        ("chinese", "cog-pretrain.model", lambda data: b"", "not a complete SentencePiece model"),
         (
             "chinese",
             "cog-pretrain.model",
             lambda data: b"version https://git-lfs\n",
-            "not a whole SentencePiece model",
+            "not a complete SentencePiece model",
         ),
         ("gpt2", "vocab.json", lambda data: data[:1000], "vocab.json"),
         ("gpt2", "merges.txt", lambda data: data[:1000] + b"\nonce\n", "merges.txt"),

@@ -157,13 +157,13 @@ class TestMetadata:
             "pipeline_tag": "fill-mask",
         }
 
-    def test_a_value_that_is_not_taken_is_told(self, monkeypatch):
-        told: list[str] = []
-        monkeypatch.setattr("modeling_glm.hub.merge.logger.warning", told.append)
+    def test_a_value_that_is_kept_gives_a_warning(self, monkeypatch):
+        warnings: list[str] = []
+        monkeypatch.setattr("modeling_glm.hub.merge.logger.warning", warnings.append)
         assert merge_metadata({"license": "mit"}, {"license": "apache-2.0"}) == {"license": "mit"}
-        assert told == ["The model card keeps its license: 'mit'. To make it 'apache-2.0', edit the card."]
+        assert warnings == ["The model card keeps its license: 'mit'. Edit the card to change it to 'apache-2.0'."]
         merge_metadata({"license": "mit", "pipeline_tag": "x"}, {"license": "mit", "pipeline_tag": "y"})
-        assert len(told) == 1
+        assert len(warnings) == 1
 
     @pytest.mark.parametrize(
         ("block", "message"),

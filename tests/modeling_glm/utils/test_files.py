@@ -1,11 +1,11 @@
-"""Folders appear whole or not at all."""
+"""Folders and files are written atomically."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from modeling_glm.utils.files import whole_folder
+from modeling_glm.utils.files import is_free, whole_folder, write_whole
 
 
 def write(target, interrupt: BaseException | None = None):
@@ -80,6 +80,31 @@ def test_an_interruption_between_the_old_folder_and_the_new(tmp_path, monkeypatc
         write(target)
     assert list(tmp_path.iterdir()) == [target]
     assert (target / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize(("content", "expected"), [("漢字\r\n", "漢字\r\n".encode()), (b"\0\xff", b"\0\xff")])
+def test_a_file_is_written_in_one_step(tmp_path, monkeypatch, content, expected):
+    path = tmp_path / "deep" / "file"
+    write_whole(path, content)
+    assert path.read_bytes() == expected
+
+    def interrupted(source, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, "new")
+    assert path.read_bytes() == expected
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_is_free(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    names = ("absent", "empty", "full", "full/file", "dangling")
+    assert {name for name in names if is_free(tmp_path / name)} == {"absent", "empty"}
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077])

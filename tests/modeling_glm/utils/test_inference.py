@@ -1,10 +1,11 @@
-"""Models are used without being changed."""
+"""Use a model without changing it."""
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
 from modeling_glm import GLMForConditionalGeneration
-from modeling_glm.utils.inference import answer_blanks, evaluation_mode, is_a
+from modeling_glm.utils.inference import answer_blanks, evaluation_mode, is_a, unwrap
 from tests.support.models import make_model
 
 TEXTS = [
@@ -28,6 +29,13 @@ def test_modes_come_back():
     assert model.training
     assert model[0].training
     assert not model[1].training
+
+
+def test_wrappers_of_peft_are_looked_through(model):
+    wrapped = get_peft_model(make_model(GLMForConditionalGeneration), LoraConfig(target_modules=["dense"]))
+    assert unwrap(model) is model
+    assert type(unwrap(wrapped)) is GLMForConditionalGeneration
+    assert is_a(wrapped, "GLMForConditionalGeneration")
 
 
 def test_names_of_base_classes_count(model):

@@ -1,0 +1,48 @@
+"""The base class of the pipelines."""
+
+import pytest
+from transformers import pipeline
+
+from modeling_glm import GLMForConditionalGeneration
+from modeling_glm.utils.pipeline import GLMPipeline
+from tests.support.models import make_model
+
+
+class EchoPipeline(GLMPipeline):
+    def _check_model(self):
+        if self.model.config.num_hidden_layers != 3:
+            raise ValueError("not three layers")
+
+    def _sanitize_parameters(self, **settings):
+        self._settings.update(settings)
+        return {}, {}, {}
+
+    def preprocess(self, inputs):
+        return self.tokenizer(inputs, return_tensors="pt")
+
+    def _forward(self, inputs):
+        return inputs
+
+    def postprocess(self, outputs):
+        return self.tokenizer.decode(outputs["input_ids"][0], skip_special_tokens=True)
+
+
+def build(tokenizer, **overrides):
+    model = make_model(GLMForConditionalGeneration, **overrides)
+    return pipeline("blank-infilling", model=model, tokenizer=tokenizer, pipeline_class=EchoPipeline, greeting="hi")
+
+
+def test_it_has_its_tokenizer_and_settings(tokenizer):
+    echo = build(tokenizer)
+    assert echo("the lazy dog") == "the lazy dog"
+    assert echo._settings == {"greeting": "hi"}
+
+
+def test_models_that_the_pipeline_cannot_use(tokenizer):
+    with pytest.raises(ValueError, match="not three layers"):
+        build(tokenizer, num_hidden_layers=1)
+
+
+def test_a_tokenizer_is_needed(tokenizer):
+    with pytest.raises(ValueError, match="needs a tokenizer"):
+        EchoPipeline(model=make_model(GLMForConditionalGeneration), tokenizer=None)
