@@ -25,14 +25,14 @@ source_suffix = {".md": "markdown"}
 myst_enable_extensions = ["colon_fence"]
 # Links like guides/fill.md#what-an-answer-may-be work here as they do on GitHub.
 myst_heading_anchors = 3
-# A link to a file outside of docs/ becomes a download.
-suppress_warnings = ["myst.strikethrough"]
 
 # Docstrings write `Name` for code, as Markdown does.
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+maximum_signature_line_length = 90
+toc_object_entries_show_parents = "hide"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
@@ -44,6 +44,7 @@ html_title = "modeling-glm"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_show_copyright = False
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#1d5fa8", "color-brand-content": "#1d5fa8"},
     "dark_css_variables": {"color-brand-primary": "#7fb6f0", "color-brand-content": "#7fb6f0"},
