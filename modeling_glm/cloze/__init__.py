@@ -1,1 +1,1 @@
-"""Classify texts by cloze questions: train, predict, calibrate, measure."""
+"""Classify texts with cloze questions: train, predict, calibrate, measure."""

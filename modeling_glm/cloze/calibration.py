@@ -51,7 +51,7 @@ class Calibration:
 
     def __post_init__(self):
         texts = (self.content_free,) if isinstance(self.content_free, str) else tuple(self.content_free)
-        object.__setattr__(self, "content_free", texts)
+        object.__setattr__(self, "content_free", texts)  # the dataclass is frozen
         if self.method not in (None, "contextual", "pmi"):
             raise ValueError(f"Calibration method {self.method!r}: expected 'contextual', 'pmi' or None.")
         if self.method == "contextual" and not texts:
@@ -151,7 +151,7 @@ class Calibration:
                 )
             tables = np.asarray(references, dtype=np.float64)
             if tables.ndim == 2:
-                tables = tables[None]
+                tables = tables[None]  # (1, texts, choices): its bias is broadcast to all rows
             if tables.ndim != 3 or len(tables) not in (1, len(table)) or tables.shape[2] != table.shape[1]:
                 raise ValueError(
                     f"references has shape {np.shape(references)}, scores {table.shape}: expected (texts, choices) or "
@@ -202,6 +202,7 @@ def fit_temperature(scores: ArrayLike, labels: ArrayLike) -> float:
     def slope(temperature: float) -> float:
         """Compute the derivative of the loss with respect to 1 / T, which grows with 1 / T."""
         weights = (gaps / temperature).softmax(1)
+        # An absent class has weight 0 and gap -inf, whose product would be NaN.
         return float((weights * gaps.masked_fill(weights == 0, 0.0)).sum(1).mean())
 
     low, high = LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE
@@ -249,6 +250,7 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins
             "probabilities has rows that do not sum to 1, or negative numbers: give the softmax of scores."
         )
     confidence, correct = values.max(1), values.argmax(1) == right
+    # Five bins: 0.2 -> 0, 0.21 -> 1, 1.0 -> 4
     bin_of = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1).astype(int)
     differences = np.bincount(bin_of, weights=correct - confidence, minlength=bins)  # size * (accuracy - confidence)
     return float(np.abs(differences).sum() / len(right))
@@ -270,6 +272,7 @@ def contextual_bias(scores: ArrayLike) -> np.ndarray:
         ValueError: If there are no texts, a row has only absent classes, or a score is NaN or +inf.
     """
     values = _table(scores, "scores")
+    # Sums of logarithms, because a probability may be too small for float64.
     mean = torch.from_numpy(values).log_softmax(1).logsumexp(0).numpy() - math.log(len(values))
     return np.where(np.isneginf(mean), 0.0, -mean)
 

@@ -129,6 +129,7 @@ class ClozeClassifier:
     def _set(self, references: References):
         self._references = references
         calibration = None if references.calibration == Calibration() else references.calibration.to_dict()
+        # The given task may belong to other classifiers too, so it is replaced, not changed.
         if calibration != self.task.calibration:
             self.task = self.task.with_calibration(calibration)
 
@@ -206,6 +207,7 @@ class ClozeClassifier:
             # (examples, questions, classes)
             tables = self._scorer.score(rows, 0, batch_size).reshape(len(encoded), -1, scores.shape[1])
             return (scores + np.stack([self.calibration.bias(table) for table in tables])).astype(np.float32)
+        # The bias does not depend on the example, so it is measured once, with an example of empty fields.
         if self._references.bias is None:
             questions = self._references.questions(dict.fromkeys(self.task.fields, ""))
             asked = [self._scorer.encode(self._references.task, question) for question in questions]

@@ -69,7 +69,7 @@ def _gold(examples: Examples, labels: Sequence[str] | None, field: str = "label"
         if label is None:
             raise ValueError(f"Example {number} has no {field!r}: test sets without answers cannot be scored here.")
         if isinstance(label, bool):
-            label = str(label).lower()
+            label = str(label).lower()  # the files of SuperGLUE have true and false
         if isinstance(label, str):
             if not labels:
                 raise ValueError(f"Example {number} has the label {label!r}: give labels=, the names in their order.")
@@ -105,7 +105,7 @@ def _cb(examples: Examples, predicted: list[int], labels: Sequence[str] | None) 
 
 def _multirc(examples: Examples, predicted: list[int], labels: Sequence[str] | None) -> dict[str, float]:
     gold, predicted = _gold_and_predicted(examples, predicted, labels)
-    right: dict[tuple[int, int], bool] = {}
+    right: dict[tuple[int, int], bool] = {}  # (passage, question) -> whether all answers are right so far
     for example, label, prediction in zip(examples, gold, predicted, strict=True):
         question = (example["idx"]["passage"], example["idx"]["question"])
         right[question] = right.get(question, True) and label == prediction
@@ -124,6 +124,7 @@ def _record(examples: Examples, predicted: list[int], labels: Sequence[str] | No
             raise ValueError(f"Example {number} has no 'answers': test sets without answers cannot be scored here.")
         words = _words(example["candidates"][prediction])
         answers = [_words(answer) for answer in example["answers"]]
+        # As in SQuAD, the nearest right answer counts.
         f1 += max(_word_f1(words, answer) for answer in answers)
         exact += words in answers
     return {"f1": f1 / len(examples), "exact_match": exact / len(examples)}
@@ -141,6 +142,7 @@ def _word_f1(words: list[str], answer: list[str]) -> float:
 
 
 def _wsc(examples: Examples, predicted: list[int], labels: Sequence[str] | None) -> dict[str, float]:
+    # Candidate 0 is the span that the example asks about.
     truths = _gold(examples, ("True", "False"), "truth")
     return {"accuracy": accuracy_score([truth == 0 for truth in truths], [choice == 0 for choice in predicted])}
 

@@ -21,7 +21,7 @@ CLOZE_TASK = "cloze-classification"
 
 @dataclass(frozen=True)
 class ClozeRequest:
-    """What one call asks: the classifier to use, and the form of the answers."""
+    """The classifier and the settings of one call."""
 
     classifier: ClozeClassifier
     settings: ClozeSettings

@@ -37,6 +37,7 @@ class References:
         asked, own_fields = task, False
         if calibration.method == "pmi":
             asked = ask_premise(task, str(calibration.domain_premise))
+            # A premise such as "{question} [MASK]" has another answer for every example.
             own_fields = bool(asked.fields)
         own_choices = any(pattern.choices is not None for pattern in task.patterns)
         return cls(calibration, asked, calibration.method is not None and (own_choices or own_fields))

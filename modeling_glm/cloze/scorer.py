@@ -83,6 +83,8 @@ class ChoiceScorer:
         """
         classes = max((len(row["choice_ids"][0]) for row in encoded), default=classes)
         scores = np.full((len(encoded), classes), -np.inf, dtype=np.float32)
+        # Examples of similar length share a batch, so there is little padding. The longest come first: if memory is too
+        # small, that shows at once.
         order = sorted(range(len(encoded)), key=lambda number: _cost(encoded[number]), reverse=True)
         batch_size = batch_size or self.batch_size
         with evaluation_mode(self.model):
@@ -90,6 +92,7 @@ class ChoiceScorer:
                 numbers = order[start : start + batch_size]
                 batch = self.collate([encoded[number] for number in numbers])
                 logits = self.model(**{name: tensor.to(self.model.device) for name, tensor in batch.items()}).logits
+                # A batch may have fewer choices than the table: the others stay -inf.
                 scores[numbers, : logits.shape[1]] = logits.float().cpu().numpy()
         return scores
 

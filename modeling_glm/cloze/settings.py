@@ -70,6 +70,7 @@ class ClozeSettings:
         asked = ClozeSettings.read(given)
         changes = dict(given)
         for pair in RIVALS:
+            # A call with candidate_labels does not keep the verbalizer of the pipeline.
             if any(getattr(asked, name) is not None for name in pair):
                 changes |= {name: getattr(asked, name) for name in pair}
         return dataclasses.replace(self, **changes)
@@ -161,4 +162,4 @@ def _read_template(template: str | None) -> str:
         filled = ""
     if filled.count("[MASK]") != 1:
         raise ValueError(f"hypothesis_template={template!r}: expected one {{}}, where the labels go.")
-    return filled.replace("{", "{{").replace("}", "}}")
+    return filled.replace("{", "{{").replace("}", "}}")  # in a pattern, single braces would be fields

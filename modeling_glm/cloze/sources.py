@@ -157,6 +157,7 @@ def load_files(
 def hold_out(examples: Examples) -> tuple[Examples, Examples]:
     """Split a tenth of the examples off, by a hash of their content, so that their order does not matter."""
     digests = [_digest(example) for example in examples]
+    # Fewer than a tenth are below the limit if examples repeat: copies go to the same side.
     limit = sorted(digests)[len(examples) // 10] if examples else b""
     held_out = [example for example, value in zip(examples, digests, strict=True) if value < limit]
     return [example for example, value in zip(examples, digests, strict=True) if value >= limit], held_out

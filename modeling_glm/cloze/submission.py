@@ -69,7 +69,7 @@ def write_submission(
     if task == "multirc":
         lines = _nest_answers(examples, named)
     else:
-        # ReCoRD's lines are questions.
+        # A line of ReCoRD is a question, so its number goes into the file.
         indices = [example["idx"]["question"] if task == "record" else example["idx"] for example in examples]
         lines = [{"idx": idx, "label": label} for idx, label in zip(indices, named, strict=True)]
     path = Path(folder) / SUBMISSION_FILES[task]

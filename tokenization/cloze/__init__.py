@@ -1,1 +1,1 @@
-"""From classification examples to cloze questions: patterns, tasks, readers, collator."""
+"""Turn classification examples into cloze questions: patterns, tasks, readers, a collator."""

@@ -63,12 +63,14 @@ class DataCollatorForCloze:
             "attention_mask": padded["attention_mask"],
             "choice_ids": _pad_nested([row["choice_ids"] for row in encoded]),
         }
+        # choice_ids (batch, patterns, choices, words, length); the model takes fewer dimensions for one word or pattern.
         if batch["choice_ids"].shape[3] == 1:
             batch["choice_ids"] = batch["choice_ids"].squeeze(3)
         patterns = len(self.task.patterns)
         if patterns == 1:
             batch["choice_ids"] = batch["choice_ids"].squeeze(1)
         else:
+            # (batch * patterns, seq) -> (batch, patterns, seq)
             for name in ("input_ids", "attention_mask"):
                 batch[name] = batch[name].view(len(encoded), patterns, -1)
         labelled = sum("labels" in row for row in encoded)
@@ -81,7 +83,7 @@ class DataCollatorForCloze:
         return batch
 
     def _encode(self, number: int, feature: Mapping[str, Any]) -> Mapping[str, Any]:
-        if "choice_ids" in feature:
+        if "choice_ids" in feature:  # encoded already
             return feature
         try:
             return self.task.encode(feature, self.tokenizer, self.max_length, self.truncation)
@@ -93,6 +95,7 @@ def _pad_nested(lists: Sequence[Any]) -> torch.Tensor:
     """Make a tensor of nested lists of different lengths: `[[[1, 2], [3]]] -> [[[1, 2], [3, -100]]]`."""
     shape: list[int] = []
     level: list[Any] = [lists]
+    # The longest list of each level gives the size of a dimension: [[1, 2], [3]] -> (2, 2).
     while level and not isinstance(level[0], int):
         shape.append(max(len(entry) for entry in level))
         level = [inner for entry in level for inner in entry]

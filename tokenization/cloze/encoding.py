@@ -28,7 +28,7 @@ def encode_context(
         truncation: Where tokens are removed if there are more; see `shorten`.
         pattern: The pattern, for error messages.
     """
-    encoded, soft = [], 0
+    encoded, soft = [], 0  # soft counts the prompt tokens so far, which are numbered through the pattern
     for segment in segments:
         if segment.kind == "text":
             encoded.append(_tokenize(tokenizer, [segment.text], split_special_tokens=not segment.written)[0])
@@ -50,6 +50,7 @@ def encode_words(
     words: list[list[str]], tokenizer: PreTrainedTokenizerBase, end_of_piece: bool
 ) -> list[list[list[int]]]:
     """Return the ids of the words of every label; `end_of_piece` appends the end of the piece, so that it is scored."""
+    # One call for all words; [[" Yes"], [" No", " Never"]] goes in flat and comes out in rows.
     flat = iter(_tokenize(tokenizer, [word for row in words for word in row], split_special_tokens=True))
     encoded = [[next(flat) for _ in row] for row in words]
     for row, ids in zip(words, encoded, strict=True):

@@ -23,6 +23,7 @@ def _label(row: Row, names: tuple[str, ...], split: str) -> str | None:
     """Return the name of the class, which files have as a text, a bool or a number; None if a test set has none."""
     if split == "test" and row.get("label") is None:
         return None
+    # Files have true, 1 and "True" for the same class.
     folded = {name.lower(): name for name in names}
     label = str(row["label"]).lower()
     if label not in folded:

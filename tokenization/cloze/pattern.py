@@ -41,7 +41,7 @@ class ClozePattern:
     elements: list[Element] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self):
-        object.__setattr__(self, "elements", parse_pattern(self.text))
+        object.__setattr__(self, "elements", parse_pattern(self.text))  # the dataclass is frozen
         if (self.verbalizer is None) == (self.choices is None):
             raise ValueError(
                 f"Pattern {self.text!r} needs either a verbalizer (words for every label) or choices (fields of the "
@@ -79,6 +79,7 @@ class ClozePattern:
             found = [list(words) for words in self.verbalizer.values()]
         else:
             found = [[word] for word in self.read_choices(example)]
+        # The blank takes the space on its left with it, so the word brings it: "It was [MASK]" -> " great".
         space = space_before_blank(self.elements)
         return [[f" {word}" if space and not word.startswith(" ") else word for word in words] for words in found]
 

@@ -34,6 +34,7 @@ class TaskFiles:
 
 
 _SPLITS = {"train": "train.jsonl", "val": "val.jsonl", "test": "test.jsonl"}
+# By task: the folder and the files that the official archives have.
 _FILES = {
     "boolq": TaskFiles("BoolQ", read_plain("passage", "question", labels=("false", "true")), _SPLITS),
     "cb": TaskFiles(
@@ -46,7 +47,7 @@ _FILES = {
     "wic": TaskFiles("WiC", read_plain("sentence1", "sentence2", "word", labels=("false", "true")), _SPLITS),
     "wsc": TaskFiles("WSC", read_wsc, _SPLITS),
     "axb": TaskFiles(
-        "AX-b",
+        "AX-b",  # asked as RTE, so its sentences get the names of RTE's
         read_plain(
             "sentence1",
             "sentence2",

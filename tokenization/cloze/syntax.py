@@ -187,6 +187,7 @@ def fill_segments(elements: list[Element], example: Mapping[str, Any]) -> list[S
         elif isinstance(element, FieldElement) and element.inline:
             text, written = text + element.read(example), False
         elif isinstance(element, FieldElement):
+            # The space before a field is tokenized with it: "So {a}" -> "So", " it rains"
             space = " " if text.endswith(" ") else ""
             text = text.removesuffix(" ")
             flush()
@@ -204,6 +205,7 @@ def fill_segments(elements: list[Element], example: Mapping[str, Any]) -> list[S
 
 def space_before_blank(elements: list[Element]) -> bool:
     """Return whether a word that fills the blank begins with a space."""
+    # Only literal text counts, not the text of a field: the words must have the same tokens for all examples.
     for previous, element in zip(["", *elements], elements, strict=False):
         if isinstance(element, BlankElement):
             return isinstance(previous, str) and previous != previous.rstrip()

@@ -131,6 +131,7 @@ class PatternVerbalizer:
     def fields(self) -> set[str]:
         """Names of the fields of an example that the task reads; a derived field counts as the fields of its template."""
         names = set().union(*(pattern.fields for pattern in self.patterns))
+        # A template may read derived fields above it, so the last one is replaced first.
         for name, template in reversed(self.derived.items()):
             if name in names:
                 names = names - {name} | field_names(parse(template))
@@ -202,7 +203,7 @@ class PatternVerbalizer:
             names = chosen.read_choices(self._with_derived(example))
         if isinstance(label, str) and label in names:
             return names.index(label)
-        if isinstance(label, bool):
+        if isinstance(label, bool):  # which is an int, too: True is no class 1
             folded = [name.lower() for name in names]
             if str(label).lower() in folded:
                 return folded.index(str(label).lower())
@@ -272,6 +273,7 @@ class PatternVerbalizer:
     ) -> list[list[list[int]]]:
         pattern = self.patterns[number]
         known, encoded = self._encoded_words.get(number, (None, None))
+        # Words of labels are the same for all examples, and a task has one tokenizer as a rule.
         if encoded is not None and known is tokenizer:
             return encoded
         words = pattern.words(example)

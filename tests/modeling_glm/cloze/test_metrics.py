@@ -6,22 +6,7 @@ import torch
 
 from modeling_glm.cloze.metrics import compute_metrics
 from modeling_glm.tokenization.cloze.published import available_tasks, read_task
-
-ENTAILMENT = ["entailment", "not_entailment"]
-MULTIRC = [
-    {"idx": {"passage": passage, "question": question, "answer": answer}, "label": label}
-    for passage, question, answer, label in [
-        (4, 0, 0, "1"),
-        (4, 0, 1, "0"),
-        (4, 1, 0, "1"),
-        (4, 1, 1, "1"),
-        (7, 0, 0, "0"),
-    ]
-]
-
-
-def examples(*labels):
-    return [{"idx": number, "label": label} for number, label in enumerate(labels)]
+from tests.support.superglue import ENTAILMENT, MULTIRC, label_examples
 
 
 @pytest.mark.parametrize("name", available_tasks())
@@ -33,11 +18,11 @@ def test_the_metric_of_every_task_is_known(name):
 @pytest.mark.parametrize("convert", [list, tuple, np.array, torch.tensor])
 def test_accuracy(convert):
     predictions = convert([0, 1, 1, 1])
-    scores = compute_metrics("accuracy", examples(*"abba"), predictions, labels=["a", "b"])
+    scores = compute_metrics("accuracy", label_examples(*"abba"), predictions, labels=["a", "b"])
     assert scores == {"accuracy": 0.75}
     assert type(scores["accuracy"]) is float
-    assert compute_metrics("accuracy", examples(0, 1, 1, 0), predictions) == {"accuracy": 0.75}
-    assert compute_metrics("accuracy", examples(False, True, True, True), predictions, ["false", "true"]) == {
+    assert compute_metrics("accuracy", label_examples(0, 1, 1, 0), predictions) == {"accuracy": 0.75}
+    assert compute_metrics("accuracy", label_examples(False, True, True, True), predictions, ["false", "true"]) == {
         "accuracy": 1.0
     }
 
@@ -46,7 +31,7 @@ def test_cb_is_a_mean_over_classes():
     labels = ["entailment", "contradiction", "neutral"]
     # F1 by class: 4/5, 2/3, 0
     gold = ["entailment", "entailment", "contradiction", "neutral"]
-    scores = compute_metrics("cb", examples(*gold), [0, 0, 1, 1], labels)
+    scores = compute_metrics("cb", label_examples(*gold), [0, 0, 1, 1], labels)
     assert scores == {"accuracy": 0.75, "f1": pytest.approx((1 + 2 / 3 + 0) / 3)}
 
 
@@ -77,7 +62,7 @@ def test_wsc_is_true_where_the_first_is_chosen():
 
 
 def test_diagnostic_sets():
-    gold = examples(*(ENTAILMENT[label] for label in (0, 0, 1, 1)))
+    gold = label_examples(*(ENTAILMENT[label] for label in (0, 0, 1, 1)))
     scores = compute_metrics("axb", gold, [0, 1, 1, 1], ENTAILMENT)
     assert scores == {"matthews_correlation": pytest.approx(1 / 3**0.5), "accuracy": 0.75}
     assert compute_metrics("axg", gold, [0, 1, 1, 1], ENTAILMENT) == {"accuracy": 0.75}
@@ -88,16 +73,22 @@ def test_diagnostic_sets():
 @pytest.mark.parametrize(
     ("metric", "rows", "predictions", "labels", "message"),
     [
-        ("f1", examples(0), [0], None, r"Unknown metric 'f1': there are \['accuracy'"),
+        ("f1", label_examples(0), [0], None, r"Unknown metric 'f1': there are \['accuracy'"),
         ("accuracy", [], [], None, r"There are no examples"),
-        ("accuracy", examples(0, 1), [0], None, r"There are 1 predictions for 2 examples"),
-        ("accuracy", examples(0), [0.5], None, r"take the argmax"),
-        ("accuracy", examples(0, None), [0, 0], None, r"Example 1 has no 'label'"),
-        ("accuracy", examples("a"), [0], None, r"Example 0 has the label 'a': give labels="),
-        ("accuracy", examples(True), [0], None, r"Example 0 has the label 'true': give labels="),
-        ("accuracy", examples("c"), [0], ["a", "b"], r"Example 0 has the label 'c': expected one of \['a', 'b'\]"),
-        ("accuracy", examples("a"), [2], ["a", "b"], r"Prediction 2 is none of the 2 classes"),
-        ("accuracy", examples("a"), [-1], ["a", "b"], r"Prediction -1 is none of the 2 classes"),
+        ("accuracy", label_examples(0, 1), [0], None, r"There are 1 predictions for 2 examples"),
+        ("accuracy", label_examples(0), [0.5], None, r"take the argmax"),
+        ("accuracy", label_examples(0, None), [0, 0], None, r"Example 1 has no 'label'"),
+        ("accuracy", label_examples("a"), [0], None, r"Example 0 has the label 'a': give labels="),
+        ("accuracy", label_examples(True), [0], None, r"Example 0 has the label 'true': give labels="),
+        (
+            "accuracy",
+            label_examples("c"),
+            [0],
+            ["a", "b"],
+            r"Example 0 has the label 'c': expected one of \['a', 'b'\]",
+        ),
+        ("accuracy", label_examples("a"), [2], ["a", "b"], r"Prediction 2 is none of the 2 classes"),
+        ("accuracy", label_examples("a"), [-1], ["a", "b"], r"Prediction -1 is none of the 2 classes"),
         ("record", [{"candidates": ["a"], "answers": ["a"]}], [1], None, r"Prediction 1 is none of the 1 classes"),
         ("record", [{"candidates": ["a"], "answers": []}], [0], None, r"Example 0 has no 'answers'"),
         ("wsc", [{"truth": None}], [0], None, r"Example 0 has no 'truth'"),

@@ -9,22 +9,7 @@ import pytest
 from modeling_glm.cloze.submission import SUBMISSION_FILES, SUBMITTED_LABELS, write_submission
 from modeling_glm.tokenization.cloze.published import read_task
 from modeling_glm.tokenization.cloze.superglue import SUPERGLUE_TASKS
-
-ENTAILMENT = ["entailment", "not_entailment"]
-MULTIRC = [
-    {"idx": {"passage": passage, "question": question, "answer": answer}, "label": label}
-    for passage, question, answer, label in [
-        (4, 0, 0, "1"),
-        (4, 0, 1, "0"),
-        (4, 1, 0, "1"),
-        (4, 1, 1, "1"),
-        (7, 0, 0, "0"),
-    ]
-]
-
-
-def examples(*labels):
-    return [{"idx": number, "label": label} for number, label in enumerate(labels)]
+from tests.support.superglue import ENTAILMENT, MULTIRC, label_examples
 
 
 def labels_of(task):
@@ -44,7 +29,7 @@ def test_every_task_has_a_file():
 @pytest.mark.parametrize("task", ["axb", "axg", "boolq", "cb", "rte", "wic"])
 def test_submissions_of_classes(task, tmp_path):
     labels = labels_of(task)
-    rows = examples(*[None] * len(labels))
+    rows = label_examples(*[None] * len(labels))
     path = write_submission(task, rows, np.arange(len(labels))[::-1], labels, tmp_path / "submission")
     assert path == tmp_path / "submission" / SUBMISSION_FILES[task]
     assert read(path) == [{"idx": number, "label": label} for number, label in enumerate(labels[::-1])]
@@ -52,9 +37,9 @@ def test_submissions_of_classes(task, tmp_path):
 
 
 def test_submissions_of_choices(tmp_path):
-    path = write_submission("copa", examples(None, None), [1, 0], None, tmp_path)
+    path = write_submission("copa", label_examples(None, None), [1, 0], None, tmp_path)
     assert path.read_text() == '{"idx": 0, "label": 1}\n{"idx": 1, "label": 0}\n'
-    path = write_submission("wsc", examples(None, None), [0, 2], None, tmp_path)
+    path = write_submission("wsc", label_examples(None, None), [0, 2], None, tmp_path)
     assert path.read_text() == '{"idx": 0, "label": "True"}\n{"idx": 1, "label": "False"}\n'
     record = [{"idx": {"passage": 3, "question": number}, "candidates": ["Ann", "Zoë"]} for number in (8, 9)]
     path = write_submission("record", record, [1, 0], [], tmp_path)
@@ -81,13 +66,19 @@ def test_submission_of_multirc(tmp_path):
 @pytest.mark.parametrize(
     ("task", "rows", "predictions", "labels", "message"),
     [
-        ("mnli", examples(None), [0], None, r"SuperGLUE has no task 'mnli': expected one of \['axb'"),
+        ("mnli", label_examples(None), [0], None, r"SuperGLUE has no task 'mnli': expected one of \['axb'"),
         ("rte", [], [], ENTAILMENT, r"There are no examples"),
-        ("rte", examples(None), [0, 1], ENTAILMENT, r"There are 2 predictions for 1 examples"),
-        ("rte", examples(None), [2], ENTAILMENT, r"Prediction 2 is none of the 2 classes"),
-        ("rte", examples(None), [0], None, r"labels=None: expected the names of the classes of 'rte'"),
-        ("boolq", examples(None), [0], ["No", "Yes"], r"labels=\['No', 'Yes'\]: expected .* \['false', 'true'\]"),
-        ("copa", examples(None), [2], None, r"Prediction 2 is none of the 2 classes"),
+        ("rte", label_examples(None), [0, 1], ENTAILMENT, r"There are 2 predictions for 1 examples"),
+        ("rte", label_examples(None), [2], ENTAILMENT, r"Prediction 2 is none of the 2 classes"),
+        ("rte", label_examples(None), [0], None, r"labels=None: expected the names of the classes of 'rte'"),
+        (
+            "boolq",
+            label_examples(None),
+            [0],
+            ["No", "Yes"],
+            r"labels=\['No', 'Yes'\]: expected .* \['false', 'true'\]",
+        ),
+        ("copa", label_examples(None), [2], None, r"Prediction 2 is none of the 2 classes"),
         ("copa", [{"idx": -1}, {"idx": -1}], [0, 0], None, r"idx -1 occurs 2 times: give the examples of the test"),
         ("record", [{"idx": {"question": 0}, "candidates": ["a"]}], [1], None, r"Prediction 1 is none of the 1 "),
     ],
@@ -99,7 +90,7 @@ def test_what_cannot_be_submitted(task, rows, predictions, labels, message, tmp_
 
 
 def test_a_submission_is_replaced_whole(tmp_path, monkeypatch):
-    path = write_submission("rte", examples(None), [0], ENTAILMENT, tmp_path)
+    path = write_submission("rte", label_examples(None), [0], ENTAILMENT, tmp_path)
     before = path.read_text()
 
     def fail(*_):
@@ -107,6 +98,6 @@ def test_a_submission_is_replaced_whole(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_submission("rte", examples(None), [1], ENTAILMENT, tmp_path)
+        write_submission("rte", label_examples(None), [1], ENTAILMENT, tmp_path)
     assert path.read_text() == before
     assert list(tmp_path.iterdir()) == [path]
