@@ -19,8 +19,8 @@ app: .venv/app
 space:
 	rm -rf '$(SPACE)'
 	mkdir -p '$(SPACE)'
-	cp examples/space/* examples/app*.py LICENSE '$(SPACE)'
-	cp -r examples/glm-tiny modeling_glm '$(SPACE)'
+	cp examples/space/* examples/app.py LICENSE '$(SPACE)'
+	cp -r examples/page examples/glm-tiny modeling_glm '$(SPACE)'
 	cp -r tokenization '$(SPACE)/modeling_glm'
 	find '$(SPACE)' -name __pycache__ -prune -exec rm -r {} +
 

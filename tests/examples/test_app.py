@@ -8,13 +8,15 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from tests.support.paths import ROOT
+
+APP = ROOT / "examples" / "app.py"
 FOR_BLANKS = "#fill-message .problem"
 
 
@@ -30,12 +32,19 @@ def find_chromium() -> tuple[str, str]:
     pytest.skip(missing)
 
 
+def free_port() -> int:
+    """A port that no other test process has: Gradio tries its first ports in turn, and two servers may meet there."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
 @pytest.fixture(scope="module")
 def address():
     """The page as `python examples/app.py` serves it."""
     pytest.importorskip("gradio")
     find_chromium()
-    command = [sys.executable, "-u", str(EXAMPLES / "app.py"), "--device", "cpu"]
+    command = [sys.executable, "-u", str(APP), "--device", "cpu", "--port", str(free_port())]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     printed = []
     try:
@@ -224,7 +233,7 @@ def test_no_other_machine_is_asked(page, address):
 
 def test_a_missing_model_is_an_error_in_one_line(tmp_path):
     pytest.importorskip("gradio")
-    command = [sys.executable, str(EXAMPLES / "app.py"), "--model", str(tmp_path / "missing")]
+    command = [sys.executable, str(APP), "--model", str(tmp_path / "missing")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 1
     assert ended.stderr.strip().splitlines()[-1].startswith("error: ")

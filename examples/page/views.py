@@ -1,11 +1,11 @@
-"""The HTML of the page of `app.py`. All text that the reader or the model wrote is escaped here."""
+"""Write the HTML of the page. All text from the reader or the model is escaped here."""
 
 import math
 from html import escape
 
-from app_logic import Result
+from .logic import Result
 
-COLOURS = 4  # of blanks, which take turns
+COLOURS = 4  # blanks take turns
 CSS = """
 .gradio-container { max-width: 920px !important; margin: 0 auto !important; }
 #result { font-size: 1.05rem; line-height: 1.9; }
@@ -39,25 +39,25 @@ CSS = """
 
 
 def percent(probability: float) -> str:
-    """A probability as it is read: 97%, 0.6%, <0.1%."""
+    """Write a probability for people: 97%, 0.6%, <0.1%."""
     if probability < 0.001:
         return "<0.1%"
     return f"{probability:.1%}" if probability < 0.0995 else f"{probability:.0%}"
 
 
 def message_html(message: str) -> str:
-    """What went wrong, for the page."""
+    """Write an error message."""
     return f'<p class="problem" role="alert">{escape(message)}</p>'
 
 
 def result_html(result: Result) -> str:
-    """The fillings with their answers marked, and the alternatives of the chosen one as buttons."""
+    """Write the fillings with marked answers, and the alternatives of the chosen one as buttons."""
     rows = "".join(_filling(result, number) for number in range(len(result.fillings)))
     answers = result.fillings[result.chosen].answers
     blanks = "".join(_blank(result, blank) for blank in range(len(answers)))
     return (
-        f'<ol class="fillings">{rows}</ol><h3>Alternatives</h3><p class="hint">What else the model would say there, given '
-        f"the answers before it. Click one to set it: the other blanks are filled anew around it.</p>{blanks}"
+        f'<ol class="fillings">{rows}</ol><h3>Alternatives</h3><p class="hint">Other answers for each blank, with their '
+        f"probability after the answers before it. Click one to set it: the other blanks are filled again.</p>{blanks}"
     )
 
 

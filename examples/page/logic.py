@@ -1,4 +1,4 @@
-"""What the page of `app.py` does, without its layout: fillings, alternatives and choices as plain data."""
+"""Answer what a reader asks of the page: fillings, alternatives and choices as plain data."""
 
 import math
 import re
@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
-
 from modeling_glm import (
     BlankConstraint,
     Filling,
     GLMForConditionalGeneration,
-    GLMForMultipleChoice,
+    choose,
     fill_blanks,
     plot_attention_layout,
 )
 from modeling_glm.cli.inputs import Dtype, load
-from modeling_glm.filling.results import with_space
 
 ALTERNATIVES = 5
 
@@ -25,17 +22,17 @@ ALTERNATIVES = 5
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """
-    What is asked of the model.
+    Hold a question of the reader.
 
     Attributes:
         text: A text with blanks.
-        number: How many fillings are wanted.
-        sample: Whether answers are drawn, not searched by beams.
-        beams: How many answers are followed at a time.
-        temperature, seed: Of the draws.
-        longest: Longest answer of a blank, in tokens.
-        pattern: A regular expression that every answer must match, or nothing.
-        given: Answers that the reader has set, by the number of the blank, counted from 0.
+        number: The number of fillings.
+        sample: Whether to draw answers instead of searching with beams.
+        beams: The number of beams.
+        temperature, seed: Temperature and seed of the draws.
+        longest: The longest answer of a blank, in tokens.
+        pattern: A regular expression that every answer must match, or "".
+        given: The answers that the reader has set, by the number of the blank, from 0.
     """
 
     text: str
@@ -51,7 +48,7 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Alternative:
-    """Another answer of a blank, and its probability given the text, what the reader set, and the answers before it."""
+    """Hold another answer of a blank, and its probability after the text, given answers and the answers before it."""
 
     text: str
     probability: float
@@ -60,12 +57,12 @@ class Alternative:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Result:
     """
-    What the model found.
+    Hold what the model found.
 
     Attributes:
-        question: What was asked.
+        question: The question.
         fillings: The fillings, best first.
-        chosen: The number of the filling that alternatives and picture are about, counted from 0.
+        chosen: The number of the filling that alternatives and picture belong to, from 0.
         alternatives: For every blank of that filling the likeliest other answers.
     """
 
@@ -77,34 +74,30 @@ class Result:
 
 class Page:
     """
-    A model with what a reader may ask of it. What cannot be answered is a ValueError that says what to do.
+    Answer questions with a model. A question without an answer raises a `ValueError` that says what to do.
 
     Args:
-        name: A folder, or the name of a repository of the hub.
-        device, dtype: Where the weights are and what they are; see [`load`].
+        name: A folder, or the name of a repository on the hub.
+        device, dtype: Device and data type of the weights, as on the command line.
     """
 
     def __init__(self, name: str, device: str | None = None, dtype: str | None = None):
         self.model, self.tokenizer = load(
             GLMForConditionalGeneration, name, device, Dtype(dtype) if dtype else None, None
         )
-        # The same weights, with the other head on top.
-        with torch.device("meta"):
-            self.chooser: Any = GLMForMultipleChoice(self.model.config).eval()
-        self.chooser.glm, self.chooser.lm_head = self.model.glm, self.model.lm_head
 
     @property
     def masks(self) -> list[str]:
-        """How a blank is written."""
+        """The tokens that stand for a blank."""
         return self.tokenizer.convert_ids_to_tokens(self.tokenizer.mask_token_ids)
 
     @property
     def longest_answer(self) -> int:
-        """Longest answer of a blank that the position table holds, in tokens."""
+        """The longest answer that the position table holds, in tokens."""
         return self.model.config.max_piece_length - 2
 
     def fill(self, question: Question) -> Result:
-        """Fills the blanks."""
+        """Fill the blanks of a question."""
         blanks = self._check(question.text, question.given)
         free = self._free(question.pattern)
         constraints = [
@@ -123,46 +116,44 @@ class Page:
         return self._result(question, found, 0)
 
     def choose_filling(self, result: Result, number: int) -> Result:
-        """The same fillings, with the alternatives of another one."""
+        """Keep the fillings and find the alternatives of another one."""
         return self._result(result.question, result.fillings, number)
 
     def put_alternative(self, result: Result, blank: int, number: int) -> Result:
-        """Sets the answer of a blank, and fills the others anew with it in sight."""
+        """Set the answer of a blank, and fill the others again."""
         given = {**result.question.given, blank: result.alternatives[blank][number].text}
         return self.fill(replace(result.question, given=given))
 
     def release(self, result: Result, blank: int | None = None) -> Result:
-        """Lets the model fill a blank again that the reader had set, or all of them."""
+        """Let the model fill a blank that the reader had set, or all of them."""
         given = {} if blank is None else {key: text for key, text in result.question.given.items() if key != blank}
         return self.fill(replace(result.question, given=given))
 
     def choose(self, text: str, choices: str) -> dict[str, float]:
-        """The probability of every choice, one a line, beside the others."""
+        """Find the probability of every choice among the others. Choices stand on lines of their own."""
         blanks = self._check(text)
         names = list(dict.fromkeys(line.strip() for line in choices.splitlines() if line.strip()))
         if blanks != 1:
             raise ValueError(f"The text has {blanks} blanks: leave one, which the choices are for.")
         if len(names) < 2:
             raise ValueError(f"There are {len(names)} choices: write two or more, each on a line of its own.")
-        spaced = [with_space(self.tokenizer.split_at_blanks(text)[0], name) for name in names]
-        inputs = self.tokenizer([text], return_tensors="pt")
-        inputs = self.tokenizer.build_inputs_for_multiple_choice(inputs, [spaced])
-        with torch.inference_mode():
-            shares = self.chooser(**inputs.to(self.model.device)).logits.float().softmax(-1)[0].tolist()
-        return dict(zip(names, shares, strict=True))
+        found = choose(self.model, self.tokenizer, text, names)
+        return {choice.text: choice.probability for choice in found}
 
     def draw(self, result: Result | None) -> Any:
-        """A matplotlib figure of what the model saw for the chosen filling; given answers are part of its text."""
+        """Draw what the model saw for the chosen filling, as a matplotlib figure. Given answers are part of its text."""
         if result is None:
             raise ValueError("Fill a text first: the picture shows what the model sees of it.")
         question, answers = result.question, result.fillings[result.chosen].answers
         found = [answer.text for answer in answers if not answer.given]
         if not found:
-            raise ValueError("You have set all answers, so the model was not asked: let it fill a blank again.")
+            raise ValueError(
+                "You have set all answers, so there is nothing to draw: let the model fill a blank again."
+            )
         return plot_attention_layout(self.tokenizer, self.tokenizer.fill_some(question.text, question.given), found)
 
     def _check(self, text: str, given: dict[int, str] | None = None) -> int:
-        """The number of blanks of a text that the model can read."""
+        """Count the blanks of a text, and check that the model can read it."""
         blanks = len(self.tokenizer.split_at_blanks(text)) - 1
         if not blanks:
             raise ValueError(f"The text has no blank: write {' or '.join(self.masks)} where an answer is wanted.")
@@ -173,13 +164,13 @@ class Page:
         return blanks
 
     def _free(self, pattern: str) -> BlankConstraint:
-        """What an answer may be that the reader has not set."""
+        """Build the constraint of blanks that the reader has not set."""
         if not pattern:
             return BlankConstraint()
         try:
             re.compile(pattern)
         except re.error as error:
-            raise ValueError(f"The pattern {pattern!r} is no regular expression: {error}. Correct it.") from None
+            raise ValueError(f"The pattern {pattern!r} is not a regular expression: {error}. Correct it.") from None
         return BlankConstraint(regex=pattern)
 
     def _fill(
@@ -197,7 +188,7 @@ class Page:
             raise
 
     def _result(self, question: Question, fillings: list[Filling], chosen: int) -> Result:
-        """Asks what else the chosen filling may have in each blank, where the answers before it stay."""
+        """Find what else the chosen filling may have in each blank, after the answers before it."""
         answers = fillings[chosen].answers
         free = self._free(question.pattern)
         stay = [
@@ -205,7 +196,7 @@ class Page:
             for answer in answers
         ]
         constraints = [[*stay[:blank], free, *stay[blank + 1 :]] for blank in range(len(answers))]
-        # Twice as many as are shown: they are ranked by the answers that follow too, which have no say here.
+        # Beams rank by the answers that follow, too, but the page only by the answers before. So search for twice as many.
         found = self._fill([question.text] * len(answers), question, 2 * ALTERNATIVES, constraints)
         alternatives = []
         for blank, answer in enumerate(answers):

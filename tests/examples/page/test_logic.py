@@ -1,33 +1,21 @@
-"""What the page says, without a browser."""
+"""What the page answers, without a browser."""
 
 import math
-import sys
-from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
-import torch
 
-from modeling_glm import GLMForMultipleChoice, GLMTokenizer, score_fillings
+from examples.page.logic import Page, Question
+from modeling_glm import choose, score_fillings
+from tests.support.paths import ROOT
 
-pytest.importorskip("matplotlib")
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EMBEDDED = ROOT / "examples" / "glm-tiny"
 TEXT = "The number [MASK] is written four thousand [MASK] hundred and thirty-six."
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _examples_importable():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(EXAMPLES))
-        yield
-        for name in ("app_logic", "app_views"):
-            sys.modules.pop(name, None)
-
-
 @pytest.fixture(scope="module")
-def page(_examples_importable):
-    from app_logic import Page
-
-    return Page(str(EXAMPLES / "glm-tiny"), "cpu")
+def page() -> Page:
+    return Page(str(EMBEDDED), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +23,7 @@ def result(page):
     return page.fill(ask(TEXT))
 
 
-def ask(text: str, **settings):
-    from app_logic import Question
-
+def ask(text: str, **settings) -> Question:
     return Question(text=text, **settings)
 
 
@@ -102,21 +88,14 @@ def test_answers_match_the_pattern(page):
     assert all(len(text) == 2 and text.isdigit() for text in texts)
 
 
-def test_choices_are_those_of_the_multiple_choice_head(page):
-    shares = page.choose("HTTP status 404 is Not Found, a [MASK].", " client error\nserver error\n\nsuccess\nsuccess")
-    assert list(shares) == ["client error", "server error", "success"]
-    model = GLMForMultipleChoice.from_pretrained(EXAMPLES / "glm-tiny", dtype=torch.float32).eval()
-    tokenizer = GLMTokenizer.from_pretrained(EXAMPLES / "glm-tiny")
-    inputs = tokenizer(["HTTP status 404 is Not Found, a [MASK]."], return_tensors="pt")
-    inputs = tokenizer.build_inputs_for_multiple_choice(inputs, [[f" {name}" for name in shares]])
-    with torch.inference_mode():
-        expected = model(**inputs).logits.softmax(-1)[0].tolist()
-    assert list(shares.values()) == pytest.approx(expected, abs=1e-5)
+def test_choices_are_those_of_choose(page):
+    text = "HTTP status 404 is Not Found, a [MASK]."
+    shares = page.choose(text, " client error\nserver error\n\nsuccess\nsuccess")
+    expected = choose(page.model, page.tokenizer, text, ["client error", "server error", "success"])
+    assert shares == {choice.text: choice.probability for choice in expected}
 
 
 def test_the_picture_is_of_the_chosen_filling(page, result):
-    import matplotlib.pyplot as plt
-
     figure = page.draw(result)
     labels = " ".join(text.get_text() for axes in figure.axes for text in [*axes.texts, *axes.get_yticklabels()])
     assert "[MASK]" in labels
@@ -129,7 +108,7 @@ def test_the_picture_is_of_the_chosen_filling(page, result):
     [
         ({"text": "no blank"}, r"no blank: write \[MASK\] or \[sMASK\] or \[gMASK\]"),
         ({"text": "[MASK] " + "word " * 2000}, "tokens, but the model reads"),
-        ({"text": TEXT, "pattern": "[0-9"}, r"'\[0-9' is no regular expression"),
+        ({"text": TEXT, "pattern": "[0-9"}, r"'\[0-9' is not a regular expression"),
         ({"text": TEXT, "pattern": "[0-9]{60}", "longest": 3}, "can match the pattern"),
     ],
 )
@@ -147,21 +126,3 @@ def test_choices_that_cannot_be_compared(page):
         page.choose("None.", "a\nb")
     with pytest.raises(ValueError, match="Fill a text first"):
         page.draw(None)
-
-
-def test_what_readers_write_is_escaped(page):
-    from app_views import message_html, result_html
-
-    shown = result_html(page.fill(ask('<script>alert(1)</script> & "two" [MASK]', number=1)))
-    assert "<script>" not in shown
-    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp;" in shown
-    assert "<b>" not in message_html("<b>")
-
-
-@pytest.mark.parametrize(
-    ("probability", "shown"), [(0.974, "97%"), (0.0991, "9.9%"), (0.0996, "10%"), (0.006, "0.6%"), (0.0004, "<0.1%")]
-)
-def test_percent(probability, shown):
-    from app_views import percent
-
-    assert percent(probability) == shown
