@@ -1,20 +1,25 @@
-"""The public API as a typed program uses it: checked by mypy, not run."""
+"""A typed program that uses the public API. mypy checks it; nothing runs it."""
 
 from typing import assert_type
 
 import torch
-from transformers import BatchEncoding
+from huggingface_hub import CommitInfo
+from transformers import BatchEncoding, TrainingArguments
 
 import modeling_glm
 from modeling_glm import (
     BlankAnswer,
     BlankConstraint,
+    Choice,
     ClozeClassifier,
     Filling,
     GLMConfig,
     GLMForConditionalGeneration,
     GLMForMultipleChoice,
     GLMModel,
+    GLMTrainer,
+    HubCallback,
+    choose,
     fill_blanks,
     score_fillings,
 )
@@ -58,7 +63,22 @@ def rank(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer) -> float:
     return fillings[0].score
 
 
-def choose(model: GLMForMultipleChoice, tokenizer: GLMTokenizer, inputs: BatchEncoding) -> torch.Tensor | None:
+def compare(model: GLMForMultipleChoice, tokenizer: GLMTokenizer) -> float:
+    choices = choose(model, tokenizer, "Ice is [MASK].", ["cold", "hot"])
+    assert_type(choices, list[Choice])
+    assert_type(choose(model, tokenizer, ["Ice is [MASK]."], ["cold", "hot"]), list[list[Choice]])
+    return choices[0].probability
+
+
+def train_and_push(model: GLMForMultipleChoice, tokenizer: GLMTokenizer) -> CommitInfo:
+    arguments = TrainingArguments("run", push_to_hub=True)
+    GLMTrainer(model, arguments, processing_class=tokenizer, callbacks=[HubCallback()]).train()
+    model.save_pretrained("run", push_to_hub=True, repo_id="me/mine", tokenizer=tokenizer)
+    assert_type(tokenizer.push_to_hub("me/mine"), CommitInfo)
+    return model.push_to_hub("me/mine", tokenizer=tokenizer, license="mit")
+
+
+def score(model: GLMForMultipleChoice, tokenizer: GLMTokenizer, inputs: BatchEncoding) -> torch.Tensor | None:
     batch = tokenizer.build_inputs_for_multiple_choice(inputs, [["yes", "no"]], max_length=4)
     outputs = model.forward(batch["input_ids"], choice_ids=batch["choice_ids"])
     return outputs.logits

@@ -1,4 +1,4 @@
-"""A hub on loopback: what huggingface_hub's client asks for to push and to pull models, and what came of it."""
+"""A hub on loopback that answers the requests of huggingface_hub for pushing and pulling models."""
 
 import base64
 import hashlib
@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import yaml
 
 TOKEN = "hf_writer"
-USER = "writer"  # may write to its own repositories alone
-LARGE = (".bin", ".safetensors")  # what is uploaded by the protocol of large files
+USER = "writer"  # may write to its own repositories only
+LARGE = (".bin", ".safetensors")  # uploaded by the protocol for large files
 BRANCHES = r"(?P<revision>[^/]+)"
 REPO = r"(?P<repo_id>[\w.-]+/[\w.-]+)"
 
@@ -36,7 +36,7 @@ class Commit:
 class Repo:
     private: bool
     commits: dict[str, Commit] = field(default_factory=dict)
-    refs: dict[str, str] = field(default_factory=dict)  # the last commit of branches and "refs/pr/N"
+    refs: dict[str, str] = field(default_factory=dict)  # the last commit of each branch and "refs/pr/N"
 
     def add(self, ref: str, parent: str | None, message: str, files: dict[str, bytes]) -> Commit:
         content = {path: hashlib.sha1(data).hexdigest() for path, data in files.items()}
@@ -49,7 +49,7 @@ class Repo:
         return self.commits.get(self.refs.get(revision, revision))
 
     def history(self, ref: str = "main") -> list[Commit]:
-        """The commits of a branch, the first one first."""
+        """List the commits of a branch, oldest first."""
         found, oid = [], self.refs[ref]
         while oid is not None:
             found.append(self.commits[oid])
@@ -58,7 +58,7 @@ class Repo:
 
 
 class HubError(Exception):
-    """An answer that says no: its status, and the code by which the client tells what is missing."""
+    """An error that is sent to the client: its status, and the code that says what is missing."""
 
     def __init__(self, status: int, message: str, code: str | None = None):
         super().__init__(message)
@@ -67,8 +67,10 @@ class HubError(Exception):
 
 class FakeHub(ThreadingHTTPServer):
     """
-    Repositories by their names. `trouble` is how the next commits end: "refuse" with 403, "break" with a connection that
-    breaks while the client sends. Clients set it by a POST to /trouble/<how>.
+    Keep repositories by their names, and the large files that were uploaded.
+
+    `trouble` makes the next commits fail: "refuse" with status 403, "break" by closing the connection while the client
+    sends. Clients set it by a POST to /trouble/<how>.
     """
 
     daemon_threads = True
@@ -85,7 +87,7 @@ class FakeHub(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Connections that clients, or these tests, break are no news."""
+        """Do not print errors of connections that were closed on purpose."""
 
     def repo(self, repo_id: str) -> Repo:
         if repo_id not in self.repos:
@@ -116,7 +118,7 @@ class Handler(BaseHTTPRequestHandler):
     server: FakeHub
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing on the terminal."""
+        """Print nothing."""
 
     def answer_request(self) -> None:
         url = urlsplit(self.path)
@@ -135,7 +137,7 @@ class Handler(BaseHTTPRequestHandler):
                     with self.server.lock:
                         handle(self, **groups)
                     return
-            raise HubError(404, f"{self.command} {self.path} is nothing that this hub knows")
+            raise HubError(404, f"{self.command} {self.path} is unknown to this hub")
         except HubError as error:
             headers = {"X-Error-Message": error.message}
             if error.code:
@@ -198,7 +200,7 @@ class Handler(BaseHTTPRequestHandler):
             valid = match is not None and isinstance(yaml.safe_load(match.group(1)), dict)
         except yaml.YAMLError:
             valid = False
-        errors = [] if valid else [{"message": "the metadata are no mapping"}]
+        errors = [] if valid else [{"message": "the metadata are not a mapping"}]
         self.send({"errors": errors, "warnings": []}, 200 if valid else 400)
 
     def tell_upload_modes(self, repo_id: str, revision: str) -> None:
@@ -297,7 +299,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def object_id(path: str, data: bytes) -> str:
-    """As git names it, or by its SHA-256 if it is large."""
+    """Return the name of the content in git, or the SHA-256 of a large file."""
     if path.endswith(LARGE):
         return hashlib.sha256(data).hexdigest()
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()

@@ -1,4 +1,4 @@
-"""The vocabulary files of the originals, laid out as users have them, and the tokenizations that the originals made."""
+"""Write the vocabulary files of the original checkpoints, and read the tokenizations of the original code."""
 
 import json
 import lzma
@@ -17,14 +17,14 @@ VOCABULARIES = {
 
 
 def read_golden(name: str) -> bytes:
-    """A file of the full golden data where it is present, of its compressed copy otherwise."""
+    """Read a file of the full golden data, or of its compressed copy if the data are absent."""
     if (GOLDEN / name).exists():
         return (GOLDEN / name).read_bytes()
     return lzma.decompress((FIXTURES / f"{name}.xz").read_bytes())
 
 
 def write_vocabulary(family: str, folder: Path) -> Path:
-    """The vocabulary alone, as the authors' code uses it."""
+    """Write only the vocabulary, as the code of the authors uses it."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, source in VOCABULARIES[family].items():
         (folder / name).write_bytes(read_golden(f"vocab/{source}"))
@@ -32,7 +32,7 @@ def write_vocabulary(family: str, folder: Path) -> Path:
 
 
 def write_hub_folder(variant: str, folder: Path) -> Path:
-    """The tokenizer files of a hub repository; "roberta_bracket" is RoBERTa with its special tokens renamed."""
+    """Write the tokenizer files of a hub repository. "roberta_bracket" is RoBERTa with other names of special tokens."""
     family = variant.removesuffix("_bracket")
     write_vocabulary(family, folder)
     if variant != family:
@@ -47,7 +47,7 @@ def write_hub_folder(variant: str, folder: Path) -> Path:
 
 
 def special_tokens() -> dict[str, Any]:
-    """Special tokens and settings by variant; "thudm_..." are those of the authors' code."""
+    """Return special tokens and settings by variant. "thudm_..." are those of the authors' code."""
     path = "tokenizers/special_tokens.json"
     folder = GOLDEN if (GOLDEN / path).exists() else FIXTURES
     return json.loads((folder / path).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The files that a push uploads beside the weights of a model."""
+"""The names of the code files that a push uploads with the weights."""
 
 MODEL_CODE = {
     "cache_glm.py",

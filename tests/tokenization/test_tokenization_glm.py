@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer
@@ -155,8 +155,7 @@ def test_tokenizer_json_alone_is_enough(tokenizer, tmp_path):
 @settings(max_examples=100)
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_every_text_is_restored(tokenizer, text):
-    if any(token in text for token in tokenizer.all_special_tokens):
-        return
+    assume(not any(token in text for token in tokenizer.all_special_tokens))
     ids = tokenizer(text, add_special_tokens=False).input_ids
     assert tokenizer.decode(ids) == text
 

@@ -1,4 +1,4 @@
-"""Merged cards lose nothing that people wrote, and tell nothing twice."""
+"""Merged cards keep the text of people, and repeat nothing."""
 
 import pytest
 import yaml
@@ -34,7 +34,7 @@ def metadata(card: str) -> dict:
 
 
 def results(value: float, **overrides) -> list[dict]:
-    """A model-index with one figure."""
+    """Return a model-index with one result."""
     settings = {
         "task_type": "multiple-choice",
         "dataset_type": "super_glue",
@@ -96,7 +96,7 @@ class TestText:
 class TestTemplate:
     @pytest.fixture
     def template(self) -> str:
-        """What the library pushes where there is no card."""
+        """The template that Transformers pushes for a new repository is replaced."""
         sentence = (
             "This is the model card of a 🤗 transformers model that has been pushed on the Hub. This model card has been "
             "automatically generated."

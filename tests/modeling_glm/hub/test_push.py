@@ -76,7 +76,7 @@ def bare(hub, work) -> dict:
 
 
 class TestConversion:
-    """Of a repository like the originals'."""
+    """Convert a repository like the original ones."""
 
     def test_weights_and_tokenizer(self, pushed, hub, work):
         assert pushed["converted"]["difference"] <= 1e-5

@@ -1,4 +1,4 @@
-"""What trainers push: code and cards during training and at its end."""
+"""Trainers push code and cards, during training and at its end."""
 
 import json
 from pathlib import Path
