@@ -42,7 +42,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 from corpora import FAMILIES as CORPUS_FAMILIES
 from corpora import build_splits
-from corpora.baselines import MASK, Blank, make_blanks
+from corpora.baselines import MASK, HeldOutBlank, make_blanks
 
 from modeling_glm import DataCollatorForBlankInfilling, GLMConfig, GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.layout_glm import number_texts
@@ -179,7 +179,7 @@ def train(model: PreTrainedModel, variant: Variant, batches: Iterator[Batch], ar
 
 
 @torch.inference_mode()
-def answer_losses(model: PreTrainedModel, tokenizer: GLMTokenizer, blanks: list[Blank]) -> list[torch.Tensor]:
+def answer_losses(model: PreTrainedModel, tokenizer: GLMTokenizer, blanks: list[HeldOutBlank]) -> list[torch.Tensor]:
     """For every blank the loss of each token of its right answer and of the end, labelled alike for both models."""
     losses = []
     for start in range(0, len(blanks), EVAL_BATCH):
@@ -208,7 +208,7 @@ def answer_causally(model: PreTrainedModel, tokenizer: GLMTokenizer, texts: list
     return answers
 
 
-def measure(model: PreTrainedModel, tokenizer: GLMTokenizer, blanks: list[Blank]) -> dict[str, float]:
+def measure(model: PreTrainedModel, tokenizer: GLMTokenizer, blanks: list[HeldOutBlank]) -> dict[str, float]:
     """Loss of the right answers, and share of the blanks that are filled with them."""
     model.eval()
     blanks = sorted(blanks, key=lambda blank: len(blank.text))  # so that batches have little padding

@@ -26,7 +26,7 @@ _BARRIERS = frozenset({*"(\"'.,:;!?)", _START, _END})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Blank:
+class HeldOutBlank:
     """A document with a hidden span; punctuation around the span stays in the text."""
 
     family: str
@@ -39,18 +39,18 @@ class Blank:
         return len(self.answer.split())
 
 
-def make_blanks(documents: Sequence[Document], *, count: int, seed: int) -> list[Blank]:
+def make_blanks(documents: Sequence[Document], *, count: int, seed: int) -> list[HeldOutBlank]:
     """``count`` blanks in documents drawn at random (with replacement), one blank for each draw."""
     rng = random.Random(seed)
     return [_make_blank(rng.choice(documents), rng) for _ in range(count)]
 
 
-def _make_blank(document: Document, rng: random.Random) -> Blank:
+def _make_blank(document: Document, rng: random.Random) -> HeldOutBlank:
     wanted = rng.randint(1, MAX_WORDS)
     spans = next(spans for words in range(wanted, 0, -1) if (spans := list(_spans(document.text, words))))
     start, end = rng.choice(spans)
     text = document.text
-    return Blank(family=document.family, text=text[:start] + MASK + text[end:], answer=text[start:end])
+    return HeldOutBlank(family=document.family, text=text[:start] + MASK + text[end:], answer=text[start:end])
 
 
 def _spans(text: str, words: int) -> Iterator[tuple[int, int]]:
@@ -96,7 +96,7 @@ def _runs(tokens: Sequence[str], words: int) -> Iterator[tuple[int, tuple[str, .
             yield position, run
 
 
-def _context(blank: Blank) -> tuple[list[str], list[str]]:
+def _context(blank: HeldOutBlank) -> tuple[list[str], list[str]]:
     left, _, right = blank.text.partition(MASK)
     return [*[_START] * LEFT, *_tokens(left)][-LEFT:], [*_tokens(right), *[_END] * RIGHT][:RIGHT]
 
@@ -113,7 +113,7 @@ class Baseline(Protocol):
     def fit(self, documents: Iterable[Document]) -> Self:
         """Learn from documents."""
 
-    def predict(self, blank: Blank) -> str:
+    def predict(self, blank: HeldOutBlank) -> str:
         """The words for a blank, of which only the number of words in its answer is looked at."""
 
 
@@ -128,7 +128,7 @@ class UnigramBaseline:
         }
         return self
 
-    def predict(self, blank: Blank) -> str:
+    def predict(self, blank: HeldOutBlank) -> str:
         """The most frequent run of words."""
         return self._best[blank.words]
 
@@ -147,7 +147,7 @@ class NeighbourBaseline(UnigramBaseline):
                 self._between[tokens[position - 1], tokens[position + words], words].append(position)
         return self
 
-    def predict(self, blank: Blank) -> str:
+    def predict(self, blank: HeldOutBlank) -> str:
         """The most frequent run between the neighbours of the blank."""
         left, right = _context(blank)
         if positions := self._between.get((left[-1], right[0], blank.words)):
@@ -172,14 +172,14 @@ class BackoffNgramBaseline(NeighbourBaseline):
                 self._places[tokens].append(position)
         return self
 
-    def predict(self, blank: Blank) -> str:
+    def predict(self, blank: HeldOutBlank) -> str:
         """The most frequent run in the longest context that was seen."""
         for left, right in self._CONTEXTS:
             if positions := self._seen_in(blank, left, right):
                 return self._most_frequent_at(positions, blank.words)
         return super().predict(blank)
 
-    def _seen_in(self, blank: Blank, left: int, right: int) -> list[int]:
+    def _seen_in(self, blank: HeldOutBlank, left: int, right: int) -> list[int]:
         """Where a run of as many words stands in the same context of ``left`` and ``right`` words."""
         tokens, words = self._tokens, blank.words
         before, after = _context(blank)
@@ -242,7 +242,7 @@ BASELINES: dict[str, tuple[type[UnigramBaseline], int]] = {
 
 
 def evaluate_baselines(
-    documents: Sequence[Document], blanks: Sequence[Blank], encode: Callable[[str], list[int]]
+    documents: Sequence[Document], blanks: Sequence[HeldOutBlank], encode: Callable[[str], list[int]]
 ) -> dict[str, tuple[list[bool], float]]:
     """For each baseline, trained on documents, which blanks it fills exactly, and its loss in nats per token."""
     texts = [encode(document.text) for document in documents]
@@ -261,7 +261,7 @@ def evaluate_baselines(
     return results
 
 
-def exact_match(predictions: Sequence[str], blanks: Sequence[Blank]) -> float:
+def exact_match(predictions: Sequence[str], blanks: Sequence[HeldOutBlank]) -> float:
     """The share of blanks whose words are all predicted."""
     hits = sum(prediction == blank.answer for prediction, blank in zip(predictions, blanks, strict=True))
     return hits / len(blanks)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
-from modeling_glm.pretraining.arguments import Arguments
+from modeling_glm.pretraining.arguments import RunArguments
 from modeling_glm.pretraining.data import EmbeddedCorpus, TextSplits
 
 from .build import build_splits
@@ -22,7 +22,7 @@ def build_texts() -> TextSplits:
     return TextSplits(train=[document.text for document in train], held_out=[document.text for document in held_out])
 
 
-def measure(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, args: Arguments) -> dict[str, str]:
+def measure(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, args: RunArguments) -> dict[str, str]:
     """Measure a model on held-out blanks, and return the sections of its card with figures and limits."""
     rows = measure_held_out(model, tokenizer, args.blanks)
     return {"figures": _figures(rows, args.blanks), "limits": _limits(args.max_length)}

@@ -7,7 +7,7 @@ import torch
 
 from modeling_glm.utils.inference import answer_blanks
 
-from .baselines import MASK, Blank, evaluate_baselines, make_blanks
+from .baselines import MASK, HeldOutBlank, evaluate_baselines, make_blanks
 from .build import build_splits
 
 
@@ -50,7 +50,7 @@ def error_ratio(rows: list[HeldOutRow]) -> float:
 
 
 @torch.inference_mode()
-def blank_loss(model, tokenizer, blanks: list[Blank], batch_size: int = 64) -> float:
+def blank_loss(model, tokenizer, blanks: list[HeldOutBlank], batch_size: int = 64) -> float:
     """Cross entropy of the right answers in nats per token, the end of each answer included."""
     model.eval()
     total, tokens = 0.0, 0

@@ -173,7 +173,7 @@ class ResultArguments:
 
 
 @dataclass
-class Arguments(DataArguments, ModelArguments, ObjectiveArguments, ScheduleArguments, ResultArguments):
+class RunArguments(DataArguments, ModelArguments, ObjectiveArguments, ScheduleArguments, ResultArguments):
     """
     All arguments of a run beside those of Trainer.
 
@@ -237,6 +237,6 @@ GROUPS = (DataArguments, ModelArguments, ObjectiveArguments, ScheduleArguments, 
 COLLATOR_OPTIONS = tuple(option.name for option in fields(ObjectiveArguments) if option.name != "objectives")
 
 
-def collator_options(args: Arguments) -> dict[str, Any]:
+def collator_options(args: RunArguments) -> dict[str, Any]:
     """Return the options of `DataCollatorForBlankInfilling` that the arguments set, without objectives and seed."""
     return {name: getattr(args, name) for name in COLLATOR_OPTIONS}

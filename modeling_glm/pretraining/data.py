@@ -11,7 +11,7 @@ import datasets
 from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import GLMTokenizer
 from ..utils.files import write_whole
-from .arguments import Arguments, PretrainingArguments
+from .arguments import PretrainingArguments, RunArguments
 from .corpora import count_tokens, hold_out, tokenize_corpus
 from .documents import Corpus, read_documents
 from .mixture import InfillingStream, MixtureOrder
@@ -42,7 +42,7 @@ class EmbeddedCorpus:
     name: str
     build_splits: Callable[[], TextSplits]
     description: str
-    measure: Callable[[GLMForConditionalGeneration, GLMTokenizer, Arguments], dict[str, str]]
+    measure: Callable[[GLMForConditionalGeneration, GLMTokenizer, RunArguments], dict[str, str]]
     card: Mapping[str, str] = field(default_factory=dict)
 
     def locate(self, corpora: Sequence[Corpus], folder: Path, held_out: bool = False) -> list[Corpus]:
@@ -79,7 +79,7 @@ class PretrainingData:
     validation: list[dict]
     order: MixtureOrder
 
-    def stream(self, args: Arguments, training: PretrainingArguments, samples_seen: int) -> InfillingStream:
+    def stream(self, args: RunArguments, training: PretrainingArguments, samples_seen: int) -> InfillingStream:
         """Return the samples that are left of the run."""
         total = training.max_steps * args.global_batch_size
         return InfillingStream(self.train, self.order, max(0, total - samples_seen), start=samples_seen)
@@ -98,7 +98,7 @@ class PretrainingData:
 
 
 def prepare_tokenizer(
-    args: Arguments, training: PretrainingArguments, embedded: EmbeddedCorpus | None = None
+    args: RunArguments, training: PretrainingArguments, embedded: EmbeddedCorpus | None = None
 ) -> GLMTokenizer:
     """
     Load the vocabulary of the run, or train one on the corpora and save it in `output_dir`.
@@ -120,7 +120,7 @@ def prepare_tokenizer(
 
 
 def prepare_data(
-    args: Arguments,
+    args: RunArguments,
     training: PretrainingArguments,
     tokenizer: GLMTokenizer,
     embedded: EmbeddedCorpus | None = None,

@@ -15,7 +15,7 @@ import datasets
 from ..configuration_glm import GLMConfig
 from ..tokenization import GLMTokenizer
 from ..utils.files import write_whole
-from .arguments import Arguments, PretrainingArguments, collator_options
+from .arguments import PretrainingArguments, RunArguments, collator_options
 from .settings import RUN_FILE, read_corpora, read_run
 
 SHAPE = (
@@ -29,7 +29,7 @@ SHAPE = (
 
 
 def describe_run(
-    args: Arguments,
+    args: RunArguments,
     training: PretrainingArguments,
     tokenizer: GLMTokenizer,
     config: GLMConfig,

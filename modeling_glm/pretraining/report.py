@@ -19,7 +19,7 @@ from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import GLMTokenizer
 from ..utils.files import whole_folder, write_whole
 from ..utils.plots import plot_losses
-from .arguments import Arguments, PretrainingArguments
+from .arguments import PretrainingArguments, RunArguments
 from .data import EmbeddedCorpus
 from .settings import SUMMARY
 from .trainer import PretrainingTrainer
@@ -73,7 +73,7 @@ class Stopwatch(TrainerCallback):
 
 
 def export(
-    args: Arguments,
+    args: RunArguments,
     training: PretrainingArguments,
     trainer: PretrainingTrainer,
     tokenizer: GLMTokenizer,
@@ -133,7 +133,7 @@ def export(
 
 
 def summarize(
-    args: Arguments,
+    args: RunArguments,
     training: PretrainingArguments,
     history: Sequence[Mapping[str, Any]],
     parameters: int,
@@ -156,7 +156,10 @@ def summarize(
 
 
 def training_section(
-    args: Arguments, training: PretrainingArguments, summary: Mapping[str, Any], embedded: EmbeddedCorpus | None = None
+    args: RunArguments,
+    training: PretrainingArguments,
+    summary: Mapping[str, Any],
+    embedded: EmbeddedCorpus | None = None,
 ) -> str:
     """Return the section of the model card about the data, the command, the settings and the losses."""
     start = f"It was trained further from `{args.model}`.\n\n" if args.model else ""
@@ -177,7 +180,7 @@ def training_section(
 ![loss curve](loss.png)"""
 
 
-def _describe_corpora(args: Arguments) -> str:
+def _describe_corpora(args: RunArguments) -> str:
     names = ", ".join(f"`{Path(source).name}`" for source in args.corpus)
     if args.validation is None:
         return f"Corpora: {names}; {args.held_out:.0%} of each is held out, by documents."

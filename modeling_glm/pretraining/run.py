@@ -9,7 +9,7 @@ from ..configuration_glm import GLMConfig
 from ..hub.trainer import HubCallback
 from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import DataCollatorForBlankInfilling, GLMTokenizer
-from .arguments import Arguments, PretrainingArguments, collator_options
+from .arguments import PretrainingArguments, RunArguments, collator_options
 from .checkpoints import load_weights, resume_point
 from .data import EmbeddedCorpus, prepare_data, prepare_tokenizer
 from .identity import check_run, describe_run
@@ -19,7 +19,7 @@ from .trainer import PretrainingTrainer
 VOCABULARY_MULTIPLE = 128  # the embeddings have a multiple of this many rows, as in the originals
 
 
-def pretrain(args: Arguments, training: PretrainingArguments, embedded: EmbeddedCorpus | None = None):
+def pretrain(args: RunArguments, training: PretrainingArguments, embedded: EmbeddedCorpus | None = None):
     """
     Train a GLM and write it to `args.export`. A run that was interrupted resumes from its last whole checkpoint.
 
@@ -76,7 +76,7 @@ def pretrain(args: Arguments, training: PretrainingArguments, embedded: Embedded
     export(args, training, trainer, tokenizer, described, watch.total, embedded)
 
 
-def build_model(args: Arguments, tokenizer: GLMTokenizer) -> GLMForConditionalGeneration:
+def build_model(args: RunArguments, tokenizer: GLMTokenizer) -> GLMForConditionalGeneration:
     """
     Load the model to train further, or build a new one with random weights.
 
@@ -92,7 +92,7 @@ def build_model(args: Arguments, tokenizer: GLMTokenizer) -> GLMForConditionalGe
     return model
 
 
-def _load_model(args: Arguments, name: str, tokenizer: GLMTokenizer) -> GLMForConditionalGeneration:
+def _load_model(args: RunArguments, name: str, tokenizer: GLMTokenizer) -> GLMForConditionalGeneration:
     model = GLMForConditionalGeneration.from_pretrained(
         name, dtype="float32", attn_implementation=args.attn_implementation
     )
@@ -104,7 +104,7 @@ def _load_model(args: Arguments, name: str, tokenizer: GLMTokenizer) -> GLMForCo
     return model
 
 
-def _build_new(args: Arguments, tokenizer: GLMTokenizer) -> GLMForConditionalGeneration:
+def _build_new(args: RunArguments, tokenizer: GLMTokenizer) -> GLMForConditionalGeneration:
     dropout = args.dropout if args.dropout is not None else (0.1 if args.preset else 0.0)
     settings = {
         "vocab_size": -(-len(tokenizer) // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE,

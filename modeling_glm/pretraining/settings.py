@@ -15,14 +15,14 @@ from transformers import HfArgumentParser
 
 from ..utils.files import is_free
 from ..utils.precision import has_fast_bf16
-from .arguments import GROUPS, Arguments, PretrainingArguments
+from .arguments import GROUPS, PretrainingArguments, RunArguments
 from .documents import Corpus
 from .mixture import Phase
 
 SUMMARY = "training.json"
 RUN_FILE = "run.json"
 
-# Arguments of Trainer that are decided here, and what to give instead.
+# RunArguments of Trainer that are decided here, and what to give instead.
 FIXED = {
     "gradient_accumulation_steps": "it follows from --global_batch_size and --per_device_train_batch_size",
     "lr_scheduler_type": "give --decay, --decay_steps and --min_lr_ratio",
@@ -58,7 +58,7 @@ def parse_arguments(
     *,
     recipes: Path | None = None,
     embedded_corpus: str | None = None,
-) -> tuple[Arguments, PretrainingArguments]:
+) -> tuple[RunArguments, PretrainingArguments]:
     """
     Read the command line, over the recipe that it names.
 
@@ -99,7 +99,7 @@ def parse_arguments(
     *groups, training, unknown = parser.parse_args_into_dataclasses(command_line, return_remaining_strings=True)
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}; write names in full, see --help")
-    args = Arguments(**{name: value for group in groups for name, value in vars(group).items()})
+    args = RunArguments(**{name: value for group in groups for name, value in vars(group).items()})
     complete(args, training)
     return args, training
 
@@ -159,13 +159,13 @@ def read_recipe(name: str, phase: int = 1, recipes: Path | None = None) -> dict[
     for key in ("corpus", "validation", "curriculum"):
         if isinstance(recipe.get(key), str):
             recipe[key] = [recipe[key]]
-    allowed = {option.name for kind in (Arguments, PretrainingArguments) for option in fields(kind) if option.init}
+    allowed = {option.name for kind in (RunArguments, PretrainingArguments) for option in fields(kind) if option.init}
     if unknown := sorted(set(recipe) - allowed):
         raise SystemExit(f"{path} sets unknown arguments: {', '.join(unknown)}. See --help.")
     return recipe
 
 
-def complete(args: Arguments, training: PretrainingArguments):
+def complete(args: RunArguments, training: PretrainingArguments):
     """
     Fill in what follows from other arguments, and check that they fit together.
 
@@ -202,7 +202,7 @@ def _read_objectives(shares: Mapping[str, float] | Sequence[str]) -> dict[str, f
     return {name: share for name, share in shares.items() if share}
 
 
-def _share_batch(args: Arguments, training: PretrainingArguments):
+def _share_batch(args: RunArguments, training: PretrainingArguments):
     """Set the batch size of a process and the accumulation steps, so that a step has `global_batch_size` texts."""
     if training.n_gpu > 1:
         raise SystemExit(
@@ -221,7 +221,7 @@ def _share_batch(args: Arguments, training: PretrainingArguments):
     training.gradient_accumulation_steps = per_process // training.per_device_train_batch_size
 
 
-def _set_schedule(args: Arguments, training: PretrainingArguments):
+def _set_schedule(args: RunArguments, training: PretrainingArguments):
     """Set the scheduler of Trainer that has the wanted decay."""
     if args.decay not in ("cosine", "linear"):
         raise SystemExit(f"--decay {args.decay}: expected cosine or linear.")
@@ -250,7 +250,7 @@ def check_export(export: Path, *kept: Path):
         raise SystemExit(f"--export {export} exists and is not a finished model of a run: name another folder.")
 
 
-def read_corpora(args: Arguments, sources: Sequence[str]) -> tuple[list[Corpus], list[float] | None]:
+def read_corpora(args: RunArguments, sources: Sequence[str]) -> tuple[list[Corpus], list[float] | None]:
     """
     Read the corpora that the arguments name.
 
@@ -273,7 +273,7 @@ def read_corpora(args: Arguments, sources: Sequence[str]) -> tuple[list[Corpus],
     return corpora, weights or None
 
 
-def read_phases(args: Arguments, weights: Sequence[float] | None, sizes: Sequence[int]) -> list[Phase]:
+def read_phases(args: RunArguments, weights: Sequence[float] | None, sizes: Sequence[int]) -> list[Phase]:
     """
     Read the shares of the corpora over the run.
 

@@ -23,7 +23,7 @@ class PretrainingTrainer(SafeCheckpointTrainer):
 
     Args:
         peak: Matmul peak of one device in FLOP/s. By default a matmul is timed.
-        args, kwargs: Arguments of `Trainer`.
+        args, kwargs: RunArguments of `Trainer`.
     """
 
     model: GLMForConditionalGeneration

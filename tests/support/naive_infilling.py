@@ -1,13 +1,18 @@
 """
-Blank infilling one token at a time, in plain Python: the reference beside the vectorised corruption. It draws the same
-numbers, so the samples must be equal, not only alike.
+Blank infilling one token at a time, in plain Python: the reference for the vectorised code.
+
+It draws the same numbers, so its samples must be equal.
 """
 
 import numpy as np
 
+from modeling_glm import DataCollatorForBlankInfilling
+from modeling_glm.tokenization.pretraining.objectives import poisson_probabilities
+from modeling_glm.tokenization.pretraining.sentence_ends import SentenceEnds
+
 
 class Numbers:
-    """The numbers of one text: `head` ones, then one per token in every stream."""
+    """The random numbers of one text: first those of `head`, then one per token in every stream."""
 
     def __init__(self, seed: int, sample: int, part: int, length: int, streams: int):
         bits = np.random.Philox(key=seed)
@@ -24,7 +29,7 @@ def share(ratio: float, length: int) -> int:
 
 
 def documents(text: list[int], last_is_kept: bool, cls: int, eos: int) -> list[list[int]]:
-    """The positions of every document, without what opens and ends it."""
+    """Return the positions of every document, without its boundaries."""
     found, current = [], []
     for position, token in enumerate(text):
         if token in (cls, eos):
@@ -42,10 +47,12 @@ def documents(text: list[int], last_is_kept: bool, cls: int, eos: int) -> list[l
     return found
 
 
-def token_spans(text: list[int], numbers: Numbers, collator, single: bool) -> list[tuple[int, int]]:
+def token_spans(
+    text: list[int], numbers: Numbers, collator: DataCollatorForBlankInfilling, single: bool
+) -> list[tuple[int, int]]:
     runs = documents(text, True, collator.tokenizer.cls_token_id, collator.tokenizer.eos_token_id)
     wanted = 1 if single else share(collator.mask_ratio, len(text))
-    cumulative = np.cumsum(collator._span_lengths).tolist()
+    cumulative = np.cumsum(poisson_probabilities(collator.mean_span_length)).tolist()
     lengths = []
     while sum(lengths) < wanted:
         number = numbers.streams[0][len(lengths)]
@@ -53,7 +60,7 @@ def token_spans(text: list[int], numbers: Numbers, collator, single: bool) -> li
         while length < len(cumulative) and number >= cumulative[length - 1]:
             length += 1
         lengths.append(length)
-    # Every span goes to the document that lies below its middle.
+    # Each span belongs to the document below its middle.
     total, room = sum(lengths), sum(map(len, runs))
     per_run = [[] for _ in runs]
     done = 0
@@ -81,8 +88,10 @@ def token_spans(text: list[int], numbers: Numbers, collator, single: bool) -> li
     return spans
 
 
-def sentence_spans(text: list[int], numbers: Numbers, collator) -> list[tuple[int, int]]:
-    ends = collator._sentence_ends(np.array(text))
+def sentence_spans(
+    text: list[int], numbers: Numbers, collator: DataCollatorForBlankInfilling
+) -> list[tuple[int, int]]:
+    ends = SentenceEnds(collator.tokenizer)(np.array(text))
     sentences = []
     for run in documents(text, False, collator.tokenizer.cls_token_id, collator.tokenizer.eos_token_id):
         start = run[0]
@@ -101,7 +110,7 @@ def sentence_spans(text: list[int], numbers: Numbers, collator) -> list[tuple[in
     return sorted(chosen)
 
 
-def document_span(text: list[int], numbers: Numbers, collator) -> tuple[int, int, bool]:
+def document_span(text: list[int], numbers: Numbers, collator: DataCollatorForBlankInfilling) -> tuple[int, int, bool]:
     boundaries = (collator.tokenizer.cls_token_id, collator.tokenizer.eos_token_id)
     longest = max(1, len(text) - 2)
     shortest = min(max(1, int(collator.min_document_ratio * len(text))), longest)
@@ -113,8 +122,8 @@ def document_span(text: list[int], numbers: Numbers, collator) -> tuple[int, int
     return start, start + size, False
 
 
-def corrupt(text: list[int], sample: int, collator) -> dict[str, list]:
-    """What the collator makes of a whole text, without the options that cut it short or replace inputs."""
+def corrupt(text: list[int], sample: int, collator: DataCollatorForBlankInfilling) -> dict[str, list]:
+    """Return what the collator makes of a whole text, without the options that shorten it or replace inputs."""
     tokenizer = collator.tokenizer
     numbers = Numbers(collator.seed, sample, 0, len(text), 3)
     single = numbers.head[0] < collator.single_span_probability
@@ -149,7 +158,7 @@ def lay_out(
     eop: int,
     cls: int,
 ) -> dict[str, list]:
-    """Part A and Part B; `spans` in the order of the text, `order` their order in Part B."""
+    """Lay out Part A and Part B. `spans` are in the order of the text, `order` is their order in Part B."""
     ids, row0, row1, labels, blanks = [], [], [], [], {}
     position, starts = 0, {span[0]: span for span in spans}
     while position < len(text):

@@ -198,15 +198,15 @@ def test_more_context_predicts_better(training: list[corpus.Document], held_out:
 def test_baselines_on_a_handful() -> None:
     texts = ("a cat sat on the mat.", "a dog sat on the mat.", "a dog ran on the road.")
     seen = [corpus.Document(family="toy", key=f"closed:{text}", text=text) for text in texts]
-    blank = baselines.Blank(family="toy", text="one [MASK] ran on.", answer="dog")
+    blank = baselines.HeldOutBlank(family="toy", text="one [MASK] ran on.", answer="dog")
     assert baselines.UnigramBaseline().fit(seen).predict(blank) == "a"
-    near = baselines.Blank(family="toy", text="a [MASK] sat on the mat.", answer="cat")
+    near = baselines.HeldOutBlank(family="toy", text="a [MASK] sat on the mat.", answer="cat")
     assert baselines.NeighbourBaseline().fit(seen).predict(near) == "cat"
     assert baselines.BackoffNgramBaseline().fit(seen).predict(blank) == "dog"
-    long = baselines.Blank(family="toy", text="a dog sat [MASK] mat.", answer="on the")
+    long = baselines.HeldOutBlank(family="toy", text="a dog sat [MASK] mat.", answer="on the")
     assert baselines.BackoffNgramBaseline().fit(seen).predict(long) == "on the"
 
 
 def test_exact_match() -> None:
-    blanks = [baselines.Blank(family="toy", text="[MASK].", answer=answer) for answer in ("a", "b")]
+    blanks = [baselines.HeldOutBlank(family="toy", text="[MASK].", answer=answer) for answer in ("a", "b")]
     assert baselines.exact_match(["a", "c"], blanks) == 0.5

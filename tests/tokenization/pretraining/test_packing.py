@@ -17,21 +17,25 @@ from tests.support.models import make_model
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=50), st.integers(1, 200))
 def test_rows_hold_every_sample_once(lengths, row_length):
     lengths = np.array(lengths)
-    rows, starts = pack(lengths, row_length)
-    taken = sorted((row, start, start + length) for row, start, length in zip(rows, starts, lengths, strict=True))
+    rows = pack(lengths, row_length)
+    places = zip(rows.row, rows.start, lengths, strict=True)
+    taken = sorted((row, start, start + length) for row, start, length in places)
     for (row, _, stop), (next_row, start, _) in itertools.pairwise(taken):
         assert start == (stop if next_row == row else 0)
     assert taken[0][1] == 0
-    assert set(rows) == set(range(rows.max() + 1))
+    assert set(rows.row) == set(range(rows.row.max() + 1))
+    assert rows.length == (rows.start + lengths).max()
+    assert rows.padding == rows.length * (rows.row.max() + 1) - lengths.sum()
     if lengths.max() <= row_length:
-        assert (starts + lengths).max() <= row_length
-        assert rows.max() + 1 <= 2 * max(1, -(-lengths.sum() // row_length))
+        assert rows.length <= row_length
+        assert rows.row.max() + 1 <= 2 * max(1, -(-lengths.sum() // row_length))
 
 
 def test_rows_by_hand():
-    rows, starts = pack(np.array([5, 4, 3, 3, 2, 1]), 9)
-    assert rows.tolist() == [0, 1, 1, 0, 1, 0]
-    assert starts.tolist() == [0, 0, 4, 5, 7, 8]
+    rows = pack(np.array([5, 4, 3, 3, 2, 1]), 9)
+    assert rows.row.tolist() == [0, 1, 1, 0, 1, 0]
+    assert rows.start.tolist() == [0, 0, 4, 5, 7, 8]
+    assert (rows.length, rows.padding) == (9, 0)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ the checks can fail is shown with a Poisson mean of 2.5 instead of 3.
 """
 
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from safetensors.numpy import load
 from scipy.stats import chi2_contingency, norm
 
 from modeling_glm import DataCollatorForBlankInfilling, GLMTokenizer
+from modeling_glm.tokenization.pretraining import collator as collator_module
 from tests.support.original_files import read_golden, write_vocabulary
 
 TEXTS = 5000
@@ -40,26 +42,26 @@ class Observed:
     def __init__(self, run: dict, tokenizer, corpora, mean_span_length: float = 3.0, objective: str | None = None):
         settings = run["settings"]
         rows = corpora[f"{run['corpus']}.text"].astype(np.int64)
-        collator = DataCollatorForBlankInfilling(
-            tokenizer,
-            objectives=shares_of(run),
-            mean_span_length=mean_span_length,
-            mask_ratio=0.15,
-            sentence_ratio=settings["gap_sentence_ratio"],
-            min_document_ratio=settings["gpt_min_ratio"],
-            suffix_probability=settings["gpt_infill_prob"],
-            single_span_probability=settings["single_span_prob"],
-            short_probability=settings["short_seq_prob"],
-            block_mask_probability=settings["block_mask_prob"],
-            seed=1,
-        )
-        # In these corpora the original sees a sentence end in full stops alone; we find new lines and more.
+        # In these corpora the original finds the end of a sentence in full stops only. We find new lines and more.
         full_stop = tokenizer.convert_tokens_to_ids(".")
-        collator._sentence_ends = lambda ids: ids == full_stop
-        parts = [
-            collator.corrupt([{"input_ids": rows[i % len(rows)], "sample_id": i} for i in range(start, start + 100)])
-            for start in range(0, TEXTS, 100)
-        ]
+        with mock.patch.object(collator_module, "SentenceEnds", return_value=lambda ids: ids == full_stop):
+            collator = DataCollatorForBlankInfilling(
+                tokenizer,
+                objectives=shares_of(run),
+                mean_span_length=mean_span_length,
+                mask_ratio=0.15,
+                sentence_ratio=settings["gap_sentence_ratio"],
+                min_document_ratio=settings["gpt_min_ratio"],
+                suffix_probability=settings["gpt_infill_prob"],
+                single_span_probability=settings["single_span_prob"],
+                short_probability=settings["short_seq_prob"],
+                block_mask_probability=settings["block_mask_prob"],
+                seed=1,
+            )
+            parts = [
+                collator.corrupt([{"input_ids": rows[i % len(rows)], "sample_id": i} for i in range(k, k + 100)])
+                for k in range(0, TEXTS, 100)
+            ]
         self.samples = sum(len(part.lengths) for part in parts)
         ids = np.concatenate([part.input_ids for part in parts])
         row0, row1 = np.concatenate([part.position_ids for part in parts], axis=1)

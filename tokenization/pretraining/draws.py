@@ -1,0 +1,76 @@
+"""Random numbers that depend on the seed and the number of a sample, and on nothing else in the batch."""
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+import numpy as np
+
+
+class Head(IntEnum):
+    """The numbers that each text has once."""
+
+    SINGLE_SPAN = 0
+    OBJECTIVE = 1
+    DOCUMENT_LENGTH = 2
+    DOCUMENT_SUFFIX = 3
+    DOCUMENT_START = 4
+    POSITION_SHIFT = 5
+    # Two more are unused. They keep the later numbers where they were.
+    COUNT = 8
+
+
+class Stream(IntEnum):
+    """The numbers that each text has once per token. Objectives share streams, since a text has one objective."""
+
+    SPAN_LENGTH = 0
+    SENTENCE_ORDER = 0
+    SPAN_PLACE = 1
+    PIECE_ORDER = 2
+    VARIANTS = 3  # the first stream for the options of `variants`
+
+
+class Draws:
+    """
+    Uniform random numbers in [0, 1) for the texts of a batch.
+
+    They come from a counter-based generator (Philox). Its key is the seed, its counter the number of the sample and of
+    the part. So other batch sizes, more workers, more processes and a resumed run give the same blanks.
+
+    Args:
+        seed: Any non-negative integer.
+        samples: (texts,) number of the sample of each text.
+        parts: (texts,) number of each text within its sample.
+        lengths: (texts,) tokens of each text.
+        streams: Numbers per token, in addition to the `Head` numbers.
+    """
+
+    def __init__(
+        self, seed: int, samples: Sequence[int], parts: Sequence[int], lengths: Sequence[int], streams: int = 0
+    ):
+        bits = np.random.Philox(key=seed)
+        generator, state = np.random.Generator(bits), bits.state
+        counter = state["state"]["counter"]
+        self._lengths = np.asarray(lengths, dtype=np.int64)
+        sizes = Head.COUNT + streams * self._lengths
+        stops = np.cumsum(sizes)
+        self._starts = stops - sizes
+        self._numbers = np.empty(int(stops[-1]))
+        for sample, part, start, stop in zip(samples, parts, self._starts.tolist(), stops.tolist(), strict=True):
+            counter[:] = (0, part, sample, 0)
+            bits.state = state
+            generator.random(out=self._numbers[start:stop])
+
+    def head(self, index: int) -> np.ndarray:
+        """Return (texts,), one of the `Head` numbers of every text."""
+        return self._numbers[self._starts + index]
+
+    def stream(self, stream: int, text: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """
+        Return numbers of one stream.
+
+        Args:
+            stream: The stream.
+            text: (numbers,) the text that each number is for.
+            index: (numbers,) place in the stream, below the length of the text.
+        """
+        return self._numbers[self._starts[text] + Head.COUNT + stream * self._lengths[text] + index]
