@@ -116,14 +116,14 @@ def test_copa_with_the_choices_in_the_text(tokenizers, tmp_path):
     (record,) = (record for record in GOLDEN["features"]["copa"] if record["pattern_id"] == 2)
     tokenizer, sample = tokenizers[record["tokenizer"]], record["sample"]
     task = PatternVerbalizer(
-        '"{choice1|bare|lower_first}" or "{choice2|bare|lower_first}"?{premise|bare|shorten} [MASK] {choice}',
+        '"{choice1|bare|lower_first}" or "{choice2|bare|lower_first}"?{premise|bare|shorten} [MASK] {choice|bare|lower_first}',
         {"cause": "because", "effect": "so"},
         label_field="question",
         end_of_piece=True,
     )
     example = example_of("copa", tmp_path)
-    for index, choice in enumerate(("the water was boiling", "the stove was cold")):
-        encoded = task.encode({**example, "choice": choice}, tokenizer)
+    for index, name in enumerate(("choice1", "choice2")):
+        encoded = task.encode({**example, "choice": example[name]}, tokenizer)
         (context,), (words,) = encoded["input_ids"], encoded["choice_ids"]
         right = words[encoded["labels"]][0]
         fed = [tokenizer.convert_tokens_to_ids(tokenizer.sop_token), *right[:-1]]

@@ -209,11 +209,17 @@ def test_words_of_our_own(name, pattern, words):
     assert PatternVerbalizer.from_task(name).choices(example, pattern) == [[word] for word in words]
 
 
-def test_wsc_asks_for_yes_or_no(tmp_path):
-    example, task = original_example("wsc", tmp_path), PatternVerbalizer.from_task("wsc").select([3])
+def test_wsc_asks_for_yes_or_no():
+    example = {
+        "marked_text": "Ann met Bo as *she* left.",
+        "pronoun": "she",
+        "span1": "Ann",
+        "truth": "True",
+        "label": 0,
+    }
+    task = PatternVerbalizer.from_task("wsc").select([3])
     assert task.fill(example) == (
-        "Tom gave the umbrella to Leo because *he* was already soaked. Question: In the passage above, does the pronoun "
-        "'*he*' refer to Leo? Answer:[MASK]."
+        "Ann met Bo as *she* left. Question: In the passage above, does the pronoun '*she*' refer to Ann? Answer:[MASK]."
     )
     # 0 is what is true, as where the candidates are the choices.
     assert task.labels == ["True", "False"]
@@ -223,11 +229,12 @@ def test_wsc_asks_for_yes_or_no(tmp_path):
 
 
 def test_copa_with_an_effect(tmp_path):
-    row = {**GOLDEN["copa"]["raw"], "question": "effect"}
+    row = {"premise": "It rained.", "choice1": "We got wet.", "choice2": "The sun shone.", "label": 0, "idx": 0}
+    row["question"] = "effect"
     (tmp_path / "val.jsonl").write_text(json.dumps(row))
     (example,) = read_superglue("copa", tmp_path, "val")
     text = PatternVerbalizer.from_task("copa").fill(example, 1)
-    assert text == "the water was boiling or the stove was cold? The kettle started to whistle, so[MASK]."
+    assert text == "we got wet or the sun shone? It rained, so[MASK]."
 
 
 def test_prompt_tokens():
