@@ -15,8 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from ..tokenization.cloze.syntax import BLANKS
-
 CalibrationMethod = Literal["contextual", "pmi"]
 CONTENT_FREE = ("N/A", "[MASK]", "")
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.01, 100.0
@@ -63,46 +61,13 @@ class Calibration:
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"temperature={self.temperature!r}: expected a number above 0.")
 
-    def reference_texts(self, blank: str = "[MASK]") -> list[str]:
-        """
-        List the texts to score the choices behind, where there is no task. `probabilities` takes the scores.
-
-        Args:
-            blank: The mask token.
-
-        Returns:
-            Texts with one blank each: for "contextual" one per text without content, for "pmi" the domain premise, for
-            None no text. A text without content that holds a blank itself is left out.
-
-        Raises:
-            ValueError: If all texts without content hold a blank.
-
-        Example:
-
-        ```python
-        >>> Calibration("contextual").reference_texts()
-        ['N/A [MASK]', '[MASK]']
-        ```
-        """
-        if self.method == "pmi":
-            return [str(self.domain_premise)]
-        if self.method is None:
-            return []
-        texts = [
-            f"{text} {blank}".lstrip()
-            for text in self.content_free
-            if not any(mask in text for mask in (*BLANKS, blank))
-        ]
-        if not texts:
-            raise ValueError(f"content_free={self.content_free!r}: every text without content holds a blank.")
-        return texts
-
     def bias(self, references: ArrayLike) -> np.ndarray:
         """
         Compute what to add to scores.
 
         Args:
-            references: Scores of the choices behind the reference texts, (texts, choices), -inf for absent choices.
+            references: Scores of the choices behind the texts without content, or behind the domain premise: (texts,
+                choices), -inf for absent choices.
 
         Returns:
             (choices,) float64; 0 for absent choices, and everywhere if the method is None.
@@ -126,8 +91,9 @@ class Calibration:
 
         Args:
             scores: (rows, choices) log-probabilities, -inf for absent choices.
-            references: Scores of the same choices behind the `reference_texts`: (texts, choices) for all rows, or
-                (rows, texts, choices) if every row has its own choices. Not needed if the method is None.
+            references: Scores of the same choices behind the texts without content, or behind the domain premise: (texts,
+                choices) for all rows, or (rows, texts, choices) if every row has its own choices. Not needed if the
+                method is None.
 
         Returns:
             (rows, choices) float64: rows sum to 1, absent choices have 0.
@@ -147,11 +113,11 @@ class Calibration:
         if self.method is not None:
             if references is None:
                 raise ValueError(
-                    f"Calibration by {self.method!r} needs references: scores behind the reference texts."
+                    f"Calibration by {self.method!r} needs references: scores behind texts without content."
                 )
             tables = np.asarray(references, dtype=np.float64)
             if tables.ndim == 2:
-                tables = tables[None]  # (1, texts, choices): its bias is broadcast to all rows
+                tables = tables[None]  # (1, texts, choices): one bias for all rows
             if tables.ndim != 3 or len(tables) not in (1, len(table)) or tables.shape[2] != table.shape[1]:
                 raise ValueError(
                     f"references has shape {np.shape(references)}, scores {table.shape}: expected (texts, choices) or "

@@ -91,7 +91,7 @@ class ClozeClassifier:
         domain_premise: str | None = None,
     ) -> "ClozeClassifier":
         """
-        Correct all further results for what the model answers whatever the text says; see `Calibration`.
+        Correct all further results for answers that do not depend on the text; see `Calibration`.
 
         The correction is measured once, at its first use: call this again if you train the model further. If choices come
         from the examples, or if the domain premise has fields, it is measured for every example. A method name resets the

@@ -94,8 +94,8 @@ class ClozeClassificationPipeline(GLMPipeline):
             sequences: Another name for `inputs`.
             candidate_labels: A list of labels, or one string with commas; the labels are the words for the blank too.
                 Without `pattern`, the question is the field "text", then `hypothesis_template`, which has {} in the place
-                of the labels ("This example is {}."). Longer and rarer words are less likely whatever the text says: a
-                calibration corrects that.
+                of the labels ("This example is {}."). Longer and rarer words are less likely in every text: a calibration
+                corrects that.
             pattern: Instead of the task's own: one pattern or several (see `PatternVerbalizer`), with `verbalizer`,
                 `candidate_labels` or words of their own; or a whole `PatternVerbalizer`.
             verbalizer: A dict with the word, or the words, of every label.
@@ -173,7 +173,7 @@ class ClozeClassificationPipeline(GLMPipeline):
         tokenizer.save_pretrained(save_directory, **kwargs)
 
     def _request(self, settings: ClozeSettings) -> ClozeRequest:
-        # top_k changes the form of the answers alone.
+        # top_k only changes the form of the answers.
         if self._own is not None and dataclasses.replace(settings, top_k=self.settings.top_k) == self.settings:
             return ClozeRequest(self._own.classifier, settings)
         task = settings.task(self.tokenizer.cloze)

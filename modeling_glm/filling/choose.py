@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeGuard, cast, overload
 import numpy as np
 from transformers import PreTrainedModel
 
-from ..cloze.calibration import Calibration, contextual_bias
+from ..cloze.calibration import Calibration
 from ..configuration_glm import GLMConfig
 from ..tokenization import GLMTokenizer
 from ..utils.inference import evaluation_mode, is_a, unwrap
@@ -150,9 +150,9 @@ def choose(
     for row, question, of_text in zip(rows, questions, references, strict=True):
         lengths = np.array([len(piece) for piece in question.pieces]) ** penalty
         scores = log_probs[question] / lengths
-        if calibration is not None:
-            scores = _calibrate(scores, [log_probs[reference] / lengths for reference in of_text], calibration)
-        ranked.append(_rank(row, scores, log_probs[question]))
+        compared = [log_probs[reference] / lengths for reference in of_text]
+        probabilities = (calibration or Calibration()).probabilities([scores], compared or None)[0]
+        ranked.append(_rank(row, probabilities, log_probs[question]))
     return ranked[0] if isinstance(texts, str) else ranked
 
 
@@ -232,19 +232,9 @@ def _find_references(tokenizer: GLMTokenizer, question: _Question, calibration: 
     return [_Question((*bare[:blank], *ids, *bare[blank:]), question.pieces) for ids in texts]
 
 
-def _calibrate(scores: np.ndarray, references: Sequence[np.ndarray], calibration: Calibration) -> np.ndarray:
-    if calibration.method == "contextual":
-        scores = scores + contextual_bias(np.stack(references))
-    elif calibration.method == "pmi":
-        scores = scores - references[0]
-    return scores / calibration.temperature
-
-
-def _rank(choices: Sequence[str], scores: np.ndarray, log_probs: np.ndarray) -> list[Choice]:
-    shares = np.exp(scores - scores.max())
-    shares = shares / shares.sum()
-    ranking = sorted(range(len(choices)), key=lambda index: -shares[index])
-    return [Choice(choices[index], float(shares[index]), float(log_probs[index]), index) for index in ranking]
+def _rank(choices: Sequence[str], probabilities: np.ndarray, log_probs: np.ndarray) -> list[Choice]:
+    ranking = sorted(range(len(choices)), key=lambda index: -probabilities[index])
+    return [Choice(choices[index], float(probabilities[index]), float(log_probs[index]), index) for index in ranking]
 
 
 __all__ = ["Choice", "choose"]

@@ -92,19 +92,6 @@ class TestChoicesWithoutATask:
     SCORES = np.log([[0.6, 0.4, 0.5], [0.2, 0.8, 1.0]])
     REFERENCES = np.log([[0.2, 0.8, 1.0], [0.6, 0.4, 1.0]])  # normalized: (0.1, 0.4, 0.5) and (0.3, 0.2, 0.5)
 
-    @pytest.mark.parametrize(
-        ("calibration", "texts"),
-        [
-            (Calibration(), []),
-            (Calibration("contextual"), ["N/A [MASK]", "[MASK]"]),
-            (Calibration("contextual", ("So so.",)), ["So so. [MASK]"]),
-            (Calibration("pmi", domain_premise="The topic is [MASK]."), ["The topic is [MASK]."]),
-        ],
-    )
-    def test_reference_texts(self, calibration, texts):
-        assert calibration.reference_texts() == texts
-        assert all(text.count("[MASK]") == 1 for text in texts)
-
     def test_contextual_by_hand(self):
         found = Calibration("contextual").probabilities(self.SCORES, self.REFERENCES)
         weights = np.array([[0.6, 0.4, 0.5], [0.2, 0.8, 1.0]]) / [0.2, 0.3, 0.5]  # the means of the references
@@ -138,8 +125,6 @@ class TestChoicesWithoutATask:
             calibration.probabilities(self.SCORES, self.REFERENCES[:, :2])
         with pytest.raises(ValueError, match="expected one row, for the domain premise"):
             Calibration("pmi", domain_premise="x").bias(self.REFERENCES)
-        with pytest.raises(ValueError, match="every text without content holds a blank"):
-            Calibration("contextual", ("[MASK]",)).reference_texts()
 
 
 @pytest.mark.parametrize(
