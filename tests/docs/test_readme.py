@@ -1,4 +1,4 @@
-"""Check that README is short, that its set-up commands exist, and that all links lead somewhere."""
+"""Check that README is short and that its code runs, that its set-up commands exist, and that all links lead somewhere."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import modeling_glm
-from tests.support.pages import read_blocks
+from tests.support.pages import prepare_folder, read_blocks, run_blocks, same_output
 from tests.support.paths import ROOT
 
 README = ROOT / "README.md"
@@ -29,6 +29,13 @@ def test_code_is_short():
     (block,) = read_blocks(README)
     assert len([line for line in block.code.splitlines() if line.strip()]) <= 6
     assert block.output
+
+
+def test_code_prints_what_is_shown(tmp_path, monkeypatch):
+    prepare_folder(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    ((block, printed),) = run_blocks(README)
+    assert same_output(block.output, printed)
 
 
 def test_set_up_commands_exist():
