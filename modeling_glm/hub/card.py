@@ -86,7 +86,7 @@ def create_model_card(
             "citation" replace the generated section.
 
     Raises:
-        TypeError: If the model or config is no GLM.
+        TypeError: If the model or config is not a GLM.
         ValueError: If the name of a section has characters other than letters, digits and underscores.
     """
     config = config_or_model.config if isinstance(config_or_model, PreTrainedModel) else config_or_model

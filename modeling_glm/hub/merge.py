@@ -45,7 +45,7 @@ def merge_model_cards(existing: str, new: str) -> str:
         The merged card.
 
     Raises:
-        ValueError: If the metadata of the existing card are no YAML mapping, or new results meet a model-index of another
+        ValueError: If the metadata of the existing card are not a YAML mapping, or new results meet a model-index of another
             form.
     """
     head, metadata, text = _split(existing)

@@ -61,7 +61,7 @@ def write_snippets(
 
     Args:
         config: The config of the model.
-        tokenizer: Its tokenizer. If it is no `GLMTokenizer`, the code feeds ids.
+        tokenizer: Its tokenizer. If it is not a `GLMTokenizer`, the code feeds ids.
         model_class: The class that the weights are for.
         model_id: What the code loads: a repository or a folder.
     """

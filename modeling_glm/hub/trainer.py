@@ -93,7 +93,7 @@ class HubTrainerMixin:
         """
         Write our card, with a summary of the training, to README.md in the output folder.
 
-        The arguments are those of `Trainer.create_model_card`. A model that is no GLM gets the card of Transformers.
+        The arguments are those of `Trainer.create_model_card`. A model other than GLM gets the card of Transformers.
         """
         assert isinstance(self, Trainer)
         model = self.accelerator.unwrap_model(self.model)

@@ -114,7 +114,7 @@ def compare(before: Snapshot, after: Snapshot) -> Iterator[dict[str, Any]]:
     """
     Yield changes: their place, how, and for entries that were added to a registry the registry and the entry.
 
-    Importing a submodule adds it to its package, so new attributes of modules are no change.
+    Importing a submodule adds it to its package, so new attributes of modules do not count.
     """
     for place in before.attributes.keys() | after.attributes.keys():
         old, new = (snapshot.attributes.get(place, MISSING) for snapshot in (before, after))
