@@ -23,6 +23,8 @@ from page.views import CSS
 from transformers import HfArgumentParser
 from transformers.utils.logging import disable_progress_bar
 
+from modeling_glm.pretraining.settings import HelpFormatter
+
 
 @dataclass
 class PageArguments:
@@ -56,7 +58,8 @@ class PageArguments:
 
 def main():
     args: PageArguments
-    (args,) = HfArgumentParser(PageArguments).parse_args_into_dataclasses()
+    parser = HfArgumentParser(PageArguments, description=__doc__, formatter_class=HelpFormatter)
+    (args,) = parser.parse_args_into_dataclasses()
     disable_progress_bar()  # loading the weights takes less time than drawing the bar
     build(Page(args.model, args.device, args.dtype), args.model).launch(
         server_name=args.host,

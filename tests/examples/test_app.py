@@ -238,3 +238,10 @@ def test_a_missing_model_is_an_error_in_one_line(tmp_path):
     assert ended.returncode == 1
     assert ended.stderr.strip().splitlines()[-1].startswith("error: ")
     assert "Traceback" not in ended.stderr
+
+
+def test_help_explains():
+    pytest.importorskip("gradio")
+    ended = subprocess.run([sys.executable, str(APP), "--help"], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0
+    assert "python examples/app.py --model path/or/hub-id" in ended.stdout

@@ -1,8 +1,10 @@
 """Every example runs, with small settings."""
 
+import re
 import shutil
 
 import pytest
+from transformers import pipeline
 
 from tests.support.paths import EXAMPLES
 from tests.support.scripts import run_script
@@ -20,12 +22,19 @@ def test_help_explains(name, capsys):
 
 def test_quickstart(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    run_script("01_quickstart.py", "--blanks", "40", "--steps", "3", "--output_dir", tmp_path / "tuned")
-    printed = capsys.readouterr().out
+    target = tmp_path / "tuned"
+    run_script("01_quickstart.py", "--blanks", "40", "--steps", "3", "--output_dir", target)
+    printed, progress = capsys.readouterr()
     for expected in ("(a)", "(b)", "(c)", "(d)", "back-off n-gram", "same answers"):
         assert expected in printed
-    assert {"model.safetensors", "tokenizer.json", "loss.png"} <= {p.name for p in (tmp_path / "tuned").iterdir()}
-    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+    assert re.search(r"GLM makes [5-9]\d% fewer errors than the best baseline", printed)
+    assert "client error 93.8%, success 3.8%" in printed
+    assert not re.search(r"'loss'|it/s", printed + progress)  # one bar, and no log
+    assert {"model.safetensors", "tokenizer.json", "loss.png"} <= {path.name for path in target.iterdir()}
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    # The task is saved with the model.
+    classifier = pipeline("cloze-classification", model=str(target))
+    assert {entry["label"] for entry in classifier({"first": 12, "second": 30}, top_k=None)} == {"larger", "smaller"}
 
 
 def test_quickstart_on_another_model(tmp_path, monkeypatch, capsys):
@@ -33,5 +42,6 @@ def test_quickstart_on_another_model(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run_script("01_quickstart.py", "--model", tmp_path / "copy")
     printed = capsys.readouterr().out
+    assert "Ice is [MASK]." in printed
     assert "(c)" in printed
     assert "(d)" not in printed
