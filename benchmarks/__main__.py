@@ -1,18 +1,21 @@
 """
-All benchmarks in one run.
+Measure speed and memory of GLM against peers and against the limits of the machine.
 
-    python -m benchmarks run                      # on the CPU, with as many threads as there are cores
-    python -m benchmarks run --quick              # tiny models: does it work?
+    python -m benchmarks list                     # the suites and what they measure
+    python -m benchmarks run                      # all suites on the CPU
+    python -m benchmarks run --quick              # tiny models, to check that everything works
     python -m benchmarks run --only training decoding
-    python -m benchmarks run --suite gpu
+    python -m benchmarks run --device cuda        # on the GPU
+    python -m benchmarks page                     # write tables and picture of the page again from the JSON file
 
-It measures the limits of the machine, then the work against peers that take turns with it, prints a table, and writes
-JSON, a picture and the tables of docs/results/performance.md. Suites that were not run keep their lines there.
+A run on the CPU writes docs/results/performance_cpu.json and the tables and the picture of docs/results/performance.md.
+Suites that do not run keep their results if they are from a machine like this one.
 """
 
 import argparse
-import importlib
 import os
+import shlex
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -20,82 +23,97 @@ from pathlib import Path
 import torch
 from transformers.utils import logging
 
-from . import report
-from .machine import measure_limits
-from .measuring import ROOT, Line
-from .settings import Settings
-from .shapes import BASE, GLM_2B, GLM_10B, LARGE, TINY
-
-SUITES = {
-    "cpu": ("training", "scoring", "decoding", "quantization", "filling", "starting", "data", "growth"),
-    "gpu": ("training", "scoring", "decoding"),
-}
+from .harness import report
+from .harness.machine import measure_machine
+from .harness.measuring import ROOT
+from .harness.results import Result, Results
+from .harness.settings import RunSettings
+from .harness.shapes import BASE, GLM_2B, GLM_10B, LARGE, TINY
+from .suites import GPU_SUITES, SUITES, describe_suite, load_suite
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="measure, and write the results")
-    run.add_argument("--suite", choices=SUITES, default="cpu", help="which machine: the CPU, or the GPU in bf16")
-    run.add_argument("--only", nargs="+", metavar="NAME", help=f"some of {', '.join(SUITES['cpu'])}")
-    run.add_argument(
-        "--quick", action="store_true", help="tiny models and few rounds; writes to runs/benchmarks alone"
-    )
-    run.add_argument("--rounds", type=int, default=5, help="how often what is compared takes turns")
-    run.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch on the CPU")
-    run.add_argument("--output", type=Path, help="folder for JSON and picture; docs/results if not given")
+    commands.add_parser("list", help="list the suites")
+    commands.add_parser("page", help="write tables and picture of the page again from the JSON file")
+    run = commands.add_parser("run", help="measure and write the results")
+    run.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where the models run")
+    run.add_argument("--only", nargs="+", metavar="SUITE", help=f"some of {', '.join(SUITES)}")
+    run.add_argument("--quick", action="store_true", help="tiny models, few rounds, results in runs/benchmarks")
+    run.add_argument("--rounds", type=int, default=5, help="number of rounds in which the runs take turns")
+    run.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads of torch")
+    run.add_argument("--output", type=Path, help="folder for the results instead of docs/results")
     args = parser.parse_args(arguments)
-    if unknown := set(args.only or ()) - set(SUITES[args.suite]):
-        parser.error(f"--only {sorted(unknown)[0]}: expected some of {', '.join(SUITES[args.suite])}")
-    if args.suite == "gpu" and not torch.cuda.is_available():
-        parser.error("--suite gpu: torch finds no GPU here")
-    if args.rounds < 1 or args.threads < 1:
-        parser.error("--rounds and --threads must be at least 1")
+    if args.command == "run":
+        check_run(run, args)
     return args
 
 
+def check_run(parser: argparse.ArgumentParser, args: argparse.Namespace):
+    """Refuse arguments that do not fit, and fill in the suites."""
+    known = GPU_SUITES if args.device == "cuda" else SUITES
+    if unknown := [name for name in args.only or () if name not in known]:
+        parser.error(f"--only {unknown[0]}: expected some of {', '.join(known)}")
+    if args.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: torch finds no GPU")
+    if args.rounds < 1 or args.threads < 1:
+        parser.error("--rounds and --threads must be at least 1")
+    args.suites = [name for name in known if args.only is None or name in args.only]
+
+
 def main(arguments: list[str] | None = None):
-    args = parse(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = parse_arguments(arguments)
+    if args.command == "list":
+        for name in SUITES:
+            print(f"{name:13} {describe_suite(name)}")
+    elif args.command == "page":
+        write_page(Results.read(report.PAGE.with_name("performance_cpu.json")))
+    else:
+        run(args, shlex.join(["python", "-m", "benchmarks", *arguments]))
+
+
+def run(args: argparse.Namespace, command: str):
+    """Run the suites one after the other, and write the results after each."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=UserWarning)
     torch.set_num_threads(args.threads)
-    device = "cuda" if args.suite == "gpu" else "cpu"
-    settings = Settings(device=device, quick=args.quick, rounds=2 if args.quick else args.rounds)
-    shapes = [TINY] if args.quick else [BASE, LARGE, GLM_2B, GLM_10B] if settings.on_gpu else [BASE, LARGE]
-    settings.limits = measure_limits(shapes, device, 0.05 if args.quick else 0.5)
-    print(report.describe(settings.limits), flush=True)
-
-    folder = args.output or (ROOT / "runs" / "benchmarks" if args.quick else ROOT / "docs" / "results")
-    saved = folder / f"performance_{args.suite}.json"
-    lines: list[Line] = []
-    for name in args.only or SUITES[args.suite]:
+    shapes = [TINY] if args.quick else [BASE, LARGE] if args.device == "cpu" else [BASE, LARGE, GLM_2B, GLM_10B]
+    machine = measure_machine(shapes, args.device, args.quick)
+    print(machine.describe(), flush=True)
+    settings = RunSettings(
+        machine=machine, device=args.device, quick=args.quick, rounds=2 if args.quick else args.rounds
+    )
+    folder = args.output or (ROOT / "runs" / "benchmarks" if args.quick else report.PAGE.parent)
+    path = folder / f"performance_{args.device}.json"
+    suites = kept_suites(path, settings) if args.only else {}
+    for name in args.suites:
         start = time.perf_counter()
-        found = importlib.import_module(f"benchmarks.{name}").run(settings)
-        lines += found
-        print(f"\n{name}, {time.perf_counter() - start:.0f} s\n{report.HEADER}", flush=True)
-        print("\n".join(report.as_row(line) for line in found), flush=True)
-        write(args, settings, saved, lines)
+        suites[name] = load_suite(name).run(settings)
+        print(f"\n{name}, {time.perf_counter() - start:.0f} s\n\n{report.suite_tables(suites[name])}", flush=True)
+        ordered = {suite: suites[suite] for suite in SUITES if suite in suites}
+        results = Results(command=command, machine=machine, suites=ordered)
+        results.write(path)
+        if path == report.PAGE.parent / "performance_cpu.json":
+            write_page(results)
 
 
-def write(args: argparse.Namespace, settings: Settings, saved: Path, lines: list[Line]):
-    """After every suite, so that a run that is stopped leaves what it found."""
-    ran = {line.suite for line in lines}
-    kept = []
-    if args.only and saved.exists():
-        limits, before, _ = report.read_json(saved)
-        if limits["device"] == settings.limits["device"] and limits["threads"] == settings.limits["threads"]:
-            kept = [line for line in before if line.suite not in ran]
-    order = SUITES[args.suite]
-    everything = sorted([*kept, *lines], key=lambda line: order.index(line.suite))
-    told = {"quick": args.quick, "rounds": settings.rounds, "suite": args.suite}
-    report.write_json(saved, settings.limits, everything, told)
-    report.draw(saved.with_suffix(".png"), everything)
-    if not args.quick and args.output is None:
-        tables = report.make_tables(settings.limits, everything)
-        report.renew_page(ROOT / "docs" / "results" / "performance.md", args.suite, tables)
+def kept_suites(path: Path, settings: RunSettings) -> dict[str, list[Result]]:
+    """Return the results in a file if they are from a machine like this one."""
+    if not path.exists():
+        return {}
+    before = Results.read(path)
+    same = (before.machine.device, before.machine.threads) == (settings.machine.device, settings.machine.threads)
+    return before.suites if same else {}
+
+
+def write_page(results: Results):
+    report.update_page(report.PAGE, results)
+    report.draw(report.PAGE.with_name("performance_cpu.png"), results)
 
 
 if __name__ == "__main__":

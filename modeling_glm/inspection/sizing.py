@@ -167,29 +167,32 @@ def measure_matmul_peak(
     device: "torch.device | str" = "cpu",
     dtype: "torch.dtype | None" = None,
     *,
-    size: int | None = None,
+    size: int | tuple[int, int, int] | None = None,
     seconds: float = 1.0,
 ) -> float:
     """
-    Floating point operations per second that the device reaches in products of square matrices: the best of several, as
-    a peak is asked for. What a training step reaches is a share of it.
+    Measure the matmul peak of a device: the best of several matmuls, in floating point operations per second.
 
     Args:
         device: "cpu" (with as many threads as torch has), "cuda" or another that torch knows.
         dtype: Of the matrices; fp32 if not given.
-        size: Rows and columns; if not given 1024 on a CPU, 8192 elsewhere.
-        seconds: How long to go on, apart from the first product; there are at least three.
+        size: Size of square matrices, or rows, inner size and columns of the matmul. The default is 1024 on a CPU and
+            8192 elsewhere.
+        seconds: How long to measure, after a first matmul that is not counted. There are at least three.
 
     Raises:
-        ValueError: if `size` is below 1.
+        ValueError: If a size is below 1.
     """
     import torch
 
     device = torch.device(device)
     size = size or (1024 if device.type == "cpu" else 8192)
-    if size < 1:
+    rows, inner, columns = (size, size, size) if isinstance(size, int) else size
+    if min(rows, inner, columns) < 1:
         raise ValueError(f"size={size} must be at least 1.")
-    left, right = torch.randn(2, size, size, device=device, dtype=dtype or torch.float32)
+    dtype = dtype or torch.float32
+    left = torch.randn(rows, inner, device=device, dtype=dtype)
+    right = torch.randn(inner, columns, device=device, dtype=dtype)
     product = left @ right  # the first one loads the library
     durations: list[float] = []
     _wait_for(device)
@@ -199,7 +202,7 @@ def measure_matmul_peak(
         torch.matmul(left, right, out=product)
         _wait_for(device)
         durations.append(time.perf_counter() - start)
-    return 2.0 * size**3 / min(durations)
+    return 2.0 * rows * inner * columns / min(durations)
 
 
 def _wait_for(device: "torch.device"):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.harness import naive_infilling
 from modeling_glm import DataCollatorForBlankInfilling
 from modeling_glm.tokenization.pretraining.draws import Draws, Stream
 from modeling_glm.tokenization.pretraining.objectives import (
@@ -17,7 +18,6 @@ from modeling_glm.tokenization.pretraining.objectives import (
 )
 from modeling_glm.tokenization.pretraining.spans import SpanPlaces
 from modeling_glm.tokenization.pretraining.texts import Texts
-from tests.support import naive_infilling
 
 CLS, EOS, STOP = 2, 1, 9
 

@@ -1,0 +1,115 @@
+"""Measure the limits of the machine: matmul peak and memory bandwidth."""
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from modeling_glm.inspection.sizing import measure_matmul_peak
+
+from .measuring import take_turns
+from .shapes import Shape
+
+DTYPES = (torch.float32, torch.bfloat16)
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """
+    A machine and its limits.
+
+    Attributes:
+        device: Name of the CPU or the GPU.
+        cores: Number of CPU cores.
+        threads: Number of threads that torch uses.
+        torch: Version of torch.
+        has_bf16: Whether the device has bf16 instructions. Without them, bf16 is computed in fp32.
+        bandwidth: Memory bandwidth in bytes per second, for reading.
+        peaks: Matmul peak in floating point operations per second, by shape and dtype ("Base float32").
+    """
+
+    device: str
+    cores: int
+    threads: int
+    torch: str
+    has_bf16: bool
+    bandwidth: float
+    peaks: dict[str, float]
+
+    def peak(self, shape: Shape, dtype: torch.dtype) -> float:
+        """Return the matmul peak at a shape, in floating point operations per second."""
+        return self.peaks[f"{shape.name} {dtype_name(dtype)}"]
+
+    def describe(self) -> str:
+        """Describe the machine and its limits in two sentences."""
+        peaks = ", ".join(f"{peak / 1e9:,.0f} GFLOP/s ({name})" for name, peak in self.peaks.items())
+        bf16 = "with" if self.has_bf16 else "without"
+        return (
+            f"{self.device}, {self.cores} cores, {self.threads} threads, {bf16} bf16 instructions, torch {self.torch}. "
+            f"Measured limits: memory bandwidth {self.bandwidth / 1e9:,.1f} GB/s; matmul peak {peaks}."
+        )
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """`torch.float32` -> "float32"."""
+    return str(dtype).removeprefix("torch.")
+
+
+def cpu_name() -> str:
+    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or "unknown CPU"
+
+
+def has_bf16(device: str) -> bool:
+    """Return whether the device has bf16 instructions."""
+    if torch.device(device).type != "cpu":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    flags = CPU_INFO.read_text() if CPU_INFO.exists() else ""
+    return any(flag in flags for flag in ("avx512_bf16", "amx_bf16"))
+
+
+def matmul_peak(shape: Shape, tokens: int, dtype: torch.dtype, device: str, seconds: float) -> float:
+    """
+    Measure the matmul peak of a shape: the best over the four matmuls of a layer.
+
+    Returns:
+        Floating point operations per second.
+    """
+    width = shape.hidden
+    # Inputs and outputs of the query-key-value projection, the output projection, and the two of the MLP.
+    sizes = ((width, 3 * width), (width, width), (width, 4 * width), (4 * width, width))
+    return max(
+        measure_matmul_peak(device, dtype, size=(tokens, inputs, outputs), seconds=seconds)
+        for inputs, outputs in sizes
+    )
+
+
+def memory_bandwidth(device: str, rounds: int) -> float:
+    """Measure how many bytes per second the device reads: the best sum over 1 GiB, far more than the caches hold."""
+    numbers = torch.ones(2**28, device=device)
+    seconds = take_turns({"sum": numbers.sum}, rounds, device)["sum"]
+    return numbers.numel() * numbers.element_size() / min(seconds)
+
+
+def measure_machine(shapes: Sequence[Shape], device: str, quick: bool = False) -> Machine:
+    """Measure the machine and its limits at some shapes."""
+    on_cpu = torch.device(device).type == "cpu"
+    seconds = 0.05 if quick else 0.5
+    return Machine(
+        device=cpu_name() if on_cpu else torch.cuda.get_device_name(device),
+        cores=os.cpu_count() or 1,
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        has_bf16=has_bf16(device),
+        bandwidth=memory_bandwidth(device, rounds=2 if quick else 20),
+        peaks={
+            f"{shape.name} {dtype_name(dtype)}": matmul_peak(shape, 2048, dtype, device, seconds)
+            for shape in shapes
+            for dtype in DTYPES
+        },
+    )

@@ -1,0 +1,205 @@
+"""Report results: tables for the terminal, the tables and the picture of docs/results/performance.md."""
+
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from .measuring import ROOT
+from .peers import BERT, GPT2
+from .results import Memory, Quality, Result, Results, Speed, Value, replace_text, show_ratio
+from .steps import NAIVE
+
+PAGE = ROOT / "docs" / "results" / "performance.md"
+STEP = "Base, vocabulary 30592, 4 x 512 tokens"
+BATCH = "make a pretraining batch of 64 x 512 tokens"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extra:
+    """A second number in a row of the first table."""
+
+    kind: type[Memory] | type[Quality] | type[Value]
+    work: str
+    peer: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """
+    A row of the first table, and a bar of the picture.
+
+    Attributes:
+        task, against: What is done and what it is compared with, in plain words.
+        suite, work, peer: The `Speed` result that is shown.
+        extra: Another result of the suite to show beside it.
+    """
+
+    task: str
+    against: str
+    suite: str
+    work: str
+    peer: str
+    extra: Extra | None = None
+
+
+HEADLINES = (
+    Headline(
+        task="Pretraining step",
+        against="GLM as the original code computes it",
+        suite="training",
+        work=STEP,
+        peer=NAIVE,
+        extra=Extra(kind=Memory, work=STEP, peer=NAIVE),
+    ),
+    Headline(task="Pretraining step", against="GPT-2", suite="training", work=STEP, peer=GPT2),
+    Headline(task="Pretraining step", against="BERT", suite="training", work=STEP, peer=BERT),
+    Headline(
+        task="Make pretraining batches",
+        against="plain Python",
+        suite="data",
+        work=BATCH,
+        peer="plain Python",
+        extra=Extra(kind=Value, work=BATCH),
+    ),
+    Headline(
+        task="Fill a blank with 64 tokens, 4 texts of 512",
+        against="GLM as the original code computes it",
+        suite="decoding",
+        work="Base, 4 x 512, 64 new tokens, float32",
+        peer="naive GLM, hidden states kept",
+    ),
+    Headline(
+        task="Fill a blank with 64 tokens, 1 text of 128",
+        against="GPT-2",
+        suite="decoding",
+        work="Base, 1 x 128, 64 new tokens, float32",
+        peer=GPT2,
+    ),
+    Headline(
+        task="Fill a blank with int8 weights",
+        against="fp32",
+        suite="quantization",
+        work="Base, 1 x 128, 64 new tokens, int8 weights and activations (torch)",
+        peer="fp32",
+        extra=Extra(kind=Quality, work="glm-tiny, int8 weights and activations (torch)", peer=""),
+    ),
+    Headline(
+        task="Fill 32 texts in a batch",
+        against="one text at a time",
+        suite="filling",
+        work="89M parameters, fill 32 texts with 1 to 4 blanks in a batch",
+        peer="one text at a time",
+    ),
+    Headline(
+        task="Score 8 choices for a blank",
+        against="one forward pass per choice",
+        suite="scoring",
+        work="Base, vocabulary 50304, context 1 x 128, 8 choices of 4 tokens",
+        peer="one forward pass per choice",
+    ),
+    Headline(
+        task="Rank 64 candidates for a blank",
+        against="one forward pass per candidate",
+        suite="filling",
+        work="89M parameters, rank 64 candidates for a blank",
+        peer="one forward pass per candidate",
+    ),
+)
+
+
+def mean_and_spread(values: Sequence[float], digits: int) -> str:
+    """Show the mean and the standard deviation of values: "27.8 ± 4.2"."""
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.{digits}f} ± {spread:.{digits}f}"
+
+
+def make_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Make a Markdown table."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows))
+
+
+def suite_tables(results: Sequence[Result]) -> str:
+    """Make the tables of a suite: one for each kind of result, so that a column means the same in every row."""
+    kinds = list(dict.fromkeys(map(type, results)))
+    grouped = groupby(sorted(results, key=lambda result: kinds.index(type(result))), key=type)
+    return "\n\n".join(make_table(kind.columns, [result.cells for result in found]) for kind, found in grouped)
+
+
+def all_tables(results: Results) -> str:
+    """Make the tables of all suites with the description of the machine."""
+    parts = [results.machine.describe()]
+    for suite, found in results.suites.items():
+        parts += [f"### {suite.capitalize()}", suite_tables(found)]
+    return "\n\n".join(parts)
+
+
+def headline_table(results: Results) -> str:
+    """Make the first table of the page. Headlines without a result are left out."""
+    rows = []
+    for headline in HEADLINES:
+        speed = find_speed(results, headline)
+        if speed is None:
+            continue
+        extra = headline.extra and results.find(
+            headline.suite, headline.extra.kind, headline.extra.work, headline.extra.peer
+        )
+        cells = [speed.summary, *([extra.summary] if extra else [])]
+        rows.append((", ".join(cells), headline.task, headline.against))
+    return make_table(("result", "task", "compared with"), rows)
+
+
+def find_speed(results: Results, headline: Headline) -> Speed | None:
+    found = results.find(headline.suite, Speed, headline.work, headline.peer)
+    assert found is None or isinstance(found, Speed)
+    return found
+
+
+def update_page(page: Path, results: Results):
+    """
+    Write the tables into the page, between the marks `<!-- NAME: begin -->` and `<!-- NAME: end -->`.
+
+    Raises:
+        ValueError: If a mark is missing.
+    """
+    text = page.read_text(encoding="utf-8")
+    for name, content in {"headlines": headline_table(results), "tables": all_tables(results)}.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        if len(pattern.findall(text)) != 1:
+            raise ValueError(f"{page} must have one line {begin!r} with one line {end!r} after it.")
+        block = f"{begin}\n\n{content}\n\n{end}"
+        text = pattern.sub(lambda _, block=block: block, text)
+    replace_text(page, text)
+
+
+def draw(path: Path, results: Results):
+    """Draw the headlines as bars with their numbers, on a logarithmic axis, as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    shown = [(headline, speed) for headline in HEADLINES if (speed := find_speed(results, headline))]
+    ratios = [speed.ratio for _, speed in shown]
+    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.52 * len(shown)), layout="constrained")
+    # Bars start at 1, where both are equally fast.
+    bars = axes.barh(range(len(shown)), [ratio - 1 for ratio in ratios], left=1, height=0.6, color="#3b6ea5")
+    axes.bar_label(bars, [show_ratio(ratio) for ratio in ratios], padding=4, fontsize=11)
+    axes.axvline(1.0, color="#888888", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_xlim(min([0.95, *ratios]), 1.4 * max([1.0, *ratios]))
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50) if tick <= 1.4 * max([1.0, *ratios])]
+    axes.set_xticks(ticks, [f"{tick}×" for tick in ticks], fontsize=11)
+    axes.minorticks_off()
+    labels = [f"{headline.task}\nagainst {headline.against}" for headline, _ in shown]
+    axes.set_yticks(range(len(shown)), labels, fontsize=10)
+    axes.tick_params(left=False)
+    axes.invert_yaxis()
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.set_title("Times as fast on 2 CPU cores" if results.machine.cores == 2 else "Times as fast", fontsize=13)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

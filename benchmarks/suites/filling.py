@@ -1,0 +1,116 @@
+"""Time filling many texts in a batch against one at a time, and ranking 64 candidates against 64 forward passes."""
+
+import random
+
+import torch
+from torch.nn import functional as F
+
+from modeling_glm import GLMForConditionalGeneration, GLMTokenizer, fill_blanks, score_fillings
+
+from ..harness.embedded import EMBEDDED, held_out_texts, load_tokenizer
+from ..harness.measuring import take_turns
+from ..harness.results import Result, Speed
+from ..harness.settings import RunSettings
+from ..harness.shapes import BASE, build_glm
+
+LONGEST = 8  # tokens of an answer
+CANDIDATES = 64
+
+
+def make_texts(count: int) -> list[str]:
+    """Return texts of the embedded corpus with 1 to 4 words replaced by blanks."""
+    generator = random.Random(0)
+    documents = [text for text in held_out_texts() if 15 <= len(text.split()) <= 40]
+    texts = []
+    for number, text in enumerate(generator.sample(documents, count)):
+        words = text.split()
+        for place in generator.sample(range(1, len(words) - 1), number % 4 + 1):
+            words[place] = "[MASK]"
+        texts.append(" ".join(words))
+    return texts
+
+
+def make_candidates(count: int, text: str) -> list[str]:
+    """Return different words of the corpus that are not in a text."""
+    words = {word.strip(".,:;") for word in " ".join(make_texts(200)).split() if "[" not in word and word.isalpha()}
+    return random.Random(1).sample(sorted(word for word in words if word not in text), count)
+
+
+@torch.inference_mode()
+def rank_one_by_one(
+    model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, text: str, answers: list[str]
+) -> list[float]:
+    """Return the log-probabilities of answers for the only blank of a text, with one forward pass per answer."""
+    context = tokenizer(text)["input_ids"]
+    ends = [tokenizer.eop_token_id, tokenizer.eos_token_id]
+    scores = []
+    # The blank is inside the text, so an answer begins with a space.
+    for piece in tokenizer([f" {answer}" for answer in answers], add_special_tokens=False)["input_ids"]:
+        ids = torch.tensor([[*context, tokenizer.sop_token_id, *piece]])
+        log_probs = F.log_softmax(model(ids).logits[0, len(context) :], dim=-1)
+        tokens = log_probs[torch.arange(len(piece)), torch.tensor(piece)].sum()
+        scores.append(float(tokens + log_probs[-1, ends].logsumexp(-1)))
+    return scores
+
+
+def load_model(tokenizer: GLMTokenizer, quick: bool) -> GLMForConditionalGeneration:
+    """Load the embedded checkpoint, or build a model of the Base shape for its vocabulary."""
+    if quick:
+        return GLMForConditionalGeneration.from_pretrained(EMBEDDED, dtype=torch.float32).eval()
+    shape = BASE.with_vocabulary(len(tokenizer))
+    return build_glm(GLMForConditionalGeneration, shape, **tokenizer.special_token_ids)
+
+
+def run(settings: RunSettings) -> list[Result]:
+    tokenizer = load_tokenizer()
+    model = load_model(tokenizer, settings.quick)
+    texts = make_texts(8 if settings.quick else 32)
+    name = f"{model.num_parameters() / 1e6:.0f}M parameters"
+    return [
+        compare_filling(settings, model, tokenizer, texts, name),
+        compare_ranking(settings, model, tokenizer, texts, name),
+    ]
+
+
+def compare_filling(
+    settings: RunSettings, model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, texts: list[str], name: str
+) -> Result:
+    """
+    Compare a batch of texts with one text at a time.
+
+    Raises:
+        RuntimeError: If a quarter of the answers or more differ. Few do, where two tokens are equally likely.
+    """
+    limit = {"max_new_tokens_per_blank": LONGEST}
+
+    def fill_together() -> list[str]:
+        return [found[0].text for found in fill_blanks(model, tokenizer, texts, batch_size=len(texts), **limit)]
+
+    def fill_one_by_one() -> list[str]:
+        return [fill_blanks(model, tokenizer, text, **limit)[0].text for text in texts]
+
+    same = sum(map(str.__eq__, fill_together(), fill_one_by_one()))
+    if same <= 0.75 * len(texts):
+        raise RuntimeError(f"Only {same} of {len(texts)} texts are filled alike in a batch and alone.")
+    seconds = take_turns({"together": fill_together, "alone": fill_one_by_one}, settings.rounds)
+    work = f"{name}, fill {len(texts)} texts with 1 to 4 blanks in a batch"
+    return Speed.from_seconds(work, "one text at a time", seconds["together"], seconds["alone"])
+
+
+def compare_ranking(
+    settings: RunSettings, model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, texts: list[str], name: str
+) -> Result:
+    """Compare `score_fillings` with one forward pass per candidate; both must give the same log-probabilities."""
+    text = next(text for text in texts if text.count("[MASK]") == 1)
+    candidates = make_candidates(CANDIDATES, text)
+
+    def rank_together() -> list[float]:
+        return [filling.log_prob for filling in score_fillings(model, tokenizer, text, candidates)]
+
+    def rank_alone() -> list[float]:
+        return rank_one_by_one(model, tokenizer, text, candidates)
+
+    torch.testing.assert_close(torch.tensor(rank_together()), torch.tensor(rank_alone()), rtol=1e-4, atol=1e-4)
+    seconds = take_turns({"together": rank_together, "alone": rank_alone}, settings.rounds)
+    work = f"{name}, rank {len(candidates)} candidates for a blank"
+    return Speed.from_seconds(work, "one forward pass per candidate", seconds["together"], seconds["alone"])

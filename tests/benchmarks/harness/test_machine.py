@@ -1,0 +1,57 @@
+"""The limits of the machine."""
+
+import torch
+
+from benchmarks.harness import machine as module
+from benchmarks.harness.machine import Machine, dtype_name, matmul_peak, measure_machine, memory_bandwidth
+from benchmarks.harness.shapes import BASE, TINY
+
+
+def test_machine_is_described(machine):
+    assert machine.describe() == (
+        "Some CPU, 2 cores, 1 threads, without bf16 instructions, torch 2.13. Measured limits: memory bandwidth "
+        "20.0 GB/s; matmul peak 300 GFLOP/s (Tiny float32), 300 GFLOP/s (Tiny bfloat16), 300 GFLOP/s (Base float32), "
+        "300 GFLOP/s (Base bfloat16)."
+    )
+    assert machine.peak(BASE, torch.float32) == 3e11
+
+
+def test_matmul_peak_covers_the_four_matmuls_of_a_layer(monkeypatch):
+    sizes = []
+
+    def measure(device, dtype, size, seconds):
+        sizes.append(size)
+        return float(size[2])
+
+    monkeypatch.setattr(module, "measure_matmul_peak", measure)
+    assert matmul_peak(TINY, 100, torch.float32, "cpu", 0.1) == 4 * 256
+    assert sizes == [(100, 256, 768), (100, 256, 256), (100, 256, 1024), (100, 1024, 256)]
+
+
+def test_bandwidth_is_bytes_over_the_best_time(monkeypatch):
+    monkeypatch.setattr(module, "take_turns", lambda runs, rounds, device: {"sum": [0.5, 0.25, 1.0]})
+    assert memory_bandwidth("cpu", rounds=3) == 2**30 / 0.25
+
+
+def test_machine_is_measured(monkeypatch):
+    monkeypatch.setattr(module, "memory_bandwidth", lambda device, rounds: 1e10)
+    found = measure_machine([TINY], "cpu", quick=True)
+    assert isinstance(found, Machine)
+    assert found.threads == torch.get_num_threads()
+    assert found.device == module.cpu_name() != ""
+    assert found.peaks.keys() == {"Tiny float32", "Tiny bfloat16"}
+    assert all(1e8 < peak < 1e15 for peak in found.peaks.values())
+
+
+def test_bf16_needs_instructions(tmp_path, monkeypatch):
+    info = tmp_path / "cpuinfo"
+    monkeypatch.setattr(module, "CPU_INFO", info)
+    info.write_text("model name\t: Some CPU @ 2 GHz\nflags\t: avx2 avx512f\n")
+    assert module.cpu_name() == "Some CPU @ 2 GHz"
+    assert not module.has_bf16("cpu")
+    info.write_text("flags\t: avx512_bf16\n")
+    assert module.has_bf16("cpu")
+
+
+def test_dtypes_have_short_names():
+    assert dtype_name(torch.bfloat16) == "bfloat16"

@@ -1,0 +1,89 @@
+"""Tables, page and picture, and that the page has the figures of its file."""
+
+from dataclasses import replace
+
+import pytest
+from matplotlib import image
+
+from benchmarks.harness import report
+from benchmarks.harness.results import Results, Speed
+
+MEASURED = report.PAGE.with_name("performance_cpu.json")
+MARKS = "before <!-- headlines: begin --> old <!-- headlines: end --> <!-- tables: begin --><!-- tables: end --> after"
+
+
+@pytest.fixture
+def headline(monkeypatch) -> report.Headline:
+    chosen = report.Headline(task="Train", against="GPT-2", suite="training", work="a step", peer="GPT-2")
+    missing = replace(chosen, peer="BERT")
+    monkeypatch.setattr(report, "HEADLINES", (chosen, missing))
+    return chosen
+
+
+def test_kinds_have_tables_of_their_own(results):
+    assert report.suite_tables(results.suites["quantization"]) == (
+        "| weights | held-out blanks | exact match | exact match in fp32 | loss, nats per token | loss in fp32 |\n"
+        "| --- | --- | --- | --- | --- | --- |\n"
+        "| int8 | 40 | 72.5% | 75.0% | 0.610 | 0.600 |\n\n"
+        "| work | compared with | times as fast | lowest to highest | here, s | there, s |\n"
+        "| --- | --- | --- | --- | --- | --- |\n"
+        "| a step | GPT-2 | 2.00 | 1.00 to 3.00 | 2 | 4 |"
+    )
+
+
+def test_kinds_that_alternate_share_their_table(results):
+    step, memory, share = results.suites["training"]
+    tables = report.suite_tables([step, memory, step, share])
+    assert tables.count("times as fast") == 1
+    assert tables.count("| a step | GPT-2 | 2.00 |") == 2
+
+
+def test_headlines_put_the_result_first(results, headline):
+    assert report.headline_table(results).splitlines()[2:] == ["| 2.00 times as fast | Train | GPT-2 |"]
+
+
+def test_page_is_updated_between_its_marks(results, headline, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(MARKS)
+    report.update_page(page, results)
+    once = page.read_text()
+    assert once.startswith("before <!-- headlines: begin -->\n\n| result |")
+    assert once.endswith("| padding | 5.0% |\n\n<!-- tables: end --> after")
+    report.update_page(page, results)
+    assert page.read_text() == once
+
+
+def test_page_without_marks_is_refused(results, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- headlines: begin --> <!-- headlines: end -->")
+    with pytest.raises(ValueError, match="tables: begin"):
+        report.update_page(page, results)
+    assert page.read_text() == "<!-- headlines: begin --> <!-- headlines: end -->"
+
+
+def test_page_has_the_figures_of_its_file():
+    measured = Results.read(MEASURED)
+    page = report.PAGE.read_text(encoding="utf-8")
+    assert report.headline_table(measured) in page
+    assert report.all_tables(measured) in page
+
+
+def test_every_headline_is_measured():
+    measured = Results.read(MEASURED)
+    assert 8 <= len(report.HEADLINES) <= 10
+    for headline in report.HEADLINES:
+        assert isinstance(report.find_speed(measured, headline), Speed), headline
+        if headline.extra:
+            extra = headline.extra
+            assert measured.find(headline.suite, extra.kind, extra.work, extra.peer), headline
+
+
+def test_picture_has_a_bar_for_each_headline(results, headline, tmp_path):
+    report.draw(tmp_path / "picture.png", results)
+    height, width, _ = image.imread(tmp_path / "picture.png").shape
+    assert (width, height) == (9 * 120, round((1.2 + 0.52) * 120))
+
+
+def test_mean_and_spread_of_one_value():
+    assert report.mean_and_spread([27.8], 1) == "27.8 ± 0.0"
+    assert report.mean_and_spread([1.0, 3.0], 2) == "2.00 ± 1.41"

@@ -1,0 +1,31 @@
+"""The quantization suite."""
+
+import copy
+
+import pytest
+import torch
+
+from benchmarks.harness.results import Quality, Speed
+from benchmarks.harness.shapes import TINY, build_glm, make_contexts
+from benchmarks.suites import quantization
+from modeling_glm import GLMForConditionalGeneration
+
+
+def test_int8_reaches_every_projection_and_changes_little():
+    model = build_glm(GLMForConditionalGeneration, TINY)
+    quantized = quantization.to_int8(copy.deepcopy(model))
+    assert not [name for name, module in quantized.named_modules() if isinstance(module, torch.nn.Linear)]
+    contexts = make_contexts(model.config, 2, 32)
+    with torch.inference_mode():
+        found, expected = quantized(contexts).logits, model(contexts).logits
+    assert 0 < (found - expected).square().mean() < 1e-2 * expected.square().mean()
+
+
+@pytest.mark.slow  # fills 40 blanks with each of several models
+def test_suite_runs(quick):
+    results = quantization.run(quick)
+    names = list(quantization.conversions())
+    assert [type(result) for result in results] == [Speed] * len(names) + [Quality] * len(names)
+    for result in results[len(names) :]:
+        assert result.loss == pytest.approx(result.peer_loss, abs=0.1)
+        assert result.exact > 0.5

@@ -1,0 +1,120 @@
+"""The command line of the benchmarks."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from benchmarks import __main__ as command
+from benchmarks.harness.results import Results, Value
+from benchmarks.suites import SUITES
+from tests.support.paths import ROOT
+
+
+@pytest.fixture
+def suites(monkeypatch, machine) -> dict:
+    """Suites that measure nothing, and by name what they do."""
+    actions = {name: lambda name=name: [Value(work=name, value=1.0, unit="s")] for name in SUITES}
+    monkeypatch.setattr(command, "load_suite", lambda name: SimpleNamespace(run=lambda settings: actions[name]()))
+    monkeypatch.setattr(command, "measure_machine", lambda *args: machine)
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
+    return actions
+
+
+def test_all_suites_run_in_order(suites, tmp_path, capsys):
+    command.main(["run", "--output", str(tmp_path)])
+    found = Results.read(tmp_path / "performance_cpu.json")
+    assert list(found.suites) == list(SUITES)
+    assert found.command == f"python -m benchmarks run --output {tmp_path}"
+    shown = capsys.readouterr().out
+    assert shown.startswith("Some CPU, 2 cores, 1 threads, without bf16 instructions")
+    assert "memory bandwidth 20.0 GB/s; matmul peak 300 GFLOP/s (Tiny float32), 300 GFLOP/s (Tiny bfloat16)" in shown
+    assert "| measured | value |\n| --- | --- |\n| training | 1 s |" in shown
+
+
+def test_stopped_run_leaves_finished_suites(suites, tmp_path):
+    suites["scoring"] = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        command.main(["run", "--output", str(tmp_path)])
+    assert list(json.loads((tmp_path / "performance_cpu.json").read_text())["suites"]) == ["training"]
+
+
+def test_single_suite_keeps_the_others(suites, tmp_path):
+    command.main(["run", "--output", str(tmp_path)])
+    suites["data"] = lambda: [Value(work="new", value=2.0, unit="s")]
+    command.main(["run", "--only", "data", "--output", str(tmp_path)])
+    found = Results.read(tmp_path / "performance_cpu.json").suites
+    assert [result.work for results in found.values() for result in results] == [
+        "new" if name == "data" else name for name in SUITES
+    ]
+
+
+def test_results_of_another_machine_are_not_kept(suites, tmp_path, machine):
+    path = tmp_path / "performance_cpu.json"
+    other = Results(
+        command="",
+        machine=type(machine)(**{**vars(machine), "device": "Another CPU"}),
+        suites={"training": [Value(work="old", value=1.0, unit="s")]},
+    )
+    other.write(path)
+    command.main(["run", "--only", "data", "--output", str(tmp_path)])
+    assert list(Results.read(path).suites) == ["data"]
+
+
+def test_only_a_whole_run_on_the_cpu_writes_the_page(suites, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(command, "write_page", written.append)
+    monkeypatch.setattr(command.report, "PAGE", tmp_path / "performance.md")
+    command.main(["run", "--output", str(tmp_path / "elsewhere")])
+    assert not written
+    command.main(["run", "--only", "data"])
+    assert len(written) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "nothing"], "--only nothing: expected some of training"),
+        (["--device", "cuda"], "torch finds no GPU"),
+        (["--device", "cuda", "--only", "data"], "--only data: expected some of training, scoring, decoding"),
+        (["--rounds", "0"], "must be at least 1"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments, message, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit) as stop:
+        command.parse_arguments(["run", *arguments])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_list_describes_every_suite(capsys):
+    command.main(["list"])
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert list(lines) == list(SUITES)
+    assert all(description.endswith(".") for description in lines.values())
+
+
+def test_page_is_written_from_the_file(tmp_path, monkeypatch, results):
+    results.write(tmp_path / "performance_cpu.json")
+    page = tmp_path / "performance.md"
+    page.write_text("<!-- headlines: begin --><!-- headlines: end --><!-- tables: begin --><!-- tables: end -->")
+    monkeypatch.setattr(command.report, "PAGE", page)
+    command.main(["page"])
+    assert "| a step | GPT-2 | 2.00 |" in page.read_text()
+    assert (tmp_path / "performance_cpu.png").exists()
+
+
+@pytest.mark.slow  # starts a process that imports torch and measures the machine
+def test_command_runs_in_a_fresh_process(tmp_path):
+    arguments = ["run", "--quick", "--only", "scoring", "--output", str(tmp_path), "--threads", "1"]
+    completed = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    assert completed.returncode == 0, completed.stderr[-2000:]
+    found = Results.read(tmp_path / "performance_cpu.json")
+    assert list(found.suites) == ["scoring"]
+    assert found.machine.peaks.keys() == {"Tiny float32", "Tiny bfloat16"}
