@@ -5,10 +5,17 @@ import torch
 from torch.nn import functional as F
 
 from modeling_glm import GLMForMultipleChoice
-from modeling_glm.choices_glm import WordScores, choice_loss, class_scores
+from modeling_glm.choices_glm import (
+    WordScores,
+    choice_loss,
+    class_scores,
+    lay_out_branches,
+    lay_out_rows,
+    read_choices,
+)
 from tests.support.models import TOKEN_IDS, make_model, pad_rows, tiny_config, words
 
-MASK, EOS, CLS, PAD = (TOKEN_IDS[f"{name}_token_id"] for name in ("mask", "eos", "cls", "pad"))
+MASK, SOP, EOS, CLS, PAD = (TOKEN_IDS[f"{name}_token_id"] for name in ("mask", "sop", "eos", "cls", "pad"))
 CONTEXTS = [  # two questions in two patterns each
     [[CLS, *words(4, 1), MASK, *words(3, 2), EOS], [CLS, MASK, *words(2, 3), EOS]],
     [[CLS, MASK, *words(9, 4), EOS], [CLS, *words(6, 5), MASK, EOS]],
@@ -127,6 +134,53 @@ def test_loss_of_filling_the_blank(penalty):
         ]
     expected = F.cross_entropy(outputs.logits, labels) - 0.5 * torch.stack([f.logsumexp(0) for f in filled]).mean()
     torch.testing.assert_close(outputs.loss, expected, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("ids_shape", "choices_shape", "rows_shape", "words_shape", "shape"),
+    [
+        ((2, 9), (2, 3, 4), (2, 9), (2, 3, 4), (2, 1, 3, 1)),
+        ((2, 9), (2, 3, 5, 4), (2, 9), (2, 15, 4), (2, 1, 3, 5)),
+        ((2, 6, 9), (2, 6, 3, 4), (12, 9), (12, 3, 4), (2, 6, 3, 1)),
+        ((2, 6, 9), (2, 6, 3, 5, 4), (12, 9), (12, 15, 4), (2, 6, 3, 5)),
+        ((2, 6, 9), None, (12, 9), None, (2, 1, 6, 1)),
+    ],
+)
+def test_all_forms_become_one(ids_shape, choices_shape, rows_shape, words_shape, shape):
+    """Rows of patterns and choices of words, whose order is that of the dimensions."""
+    ids = torch.arange(torch.Size(ids_shape).numel()).view(ids_shape)
+    choice_ids = None if choices_shape is None else torch.arange(torch.Size(choices_shape).numel()).view(choices_shape)
+    positions = torch.stack((ids, -ids), dim=-2)
+    found = read_choices(ids, ids % 2, positions, choice_ids)
+    assert torch.equal(found.input_ids, ids.view(rows_shape))
+    assert torch.equal(found.attention_mask, ids.view(rows_shape) % 2)
+    assert torch.equal(found.position_ids[:, 0], ids.view(rows_shape))
+    assert torch.equal(found.position_ids[:, 1], -ids.view(rows_shape))
+    assert found.shape == shape
+    if words_shape is None:
+        assert found.choice_ids is None
+    else:
+        assert torch.equal(found.choice_ids, choice_ids.view(words_shape))
+
+
+def test_branches_by_hand():
+    """The choices [20 21 22] and [23 24] for the blank in [CLS] 11 [MASK] 12 <eos>."""
+    ids = torch.tensor([[CLS, 11, MASK, 12, EOS]])
+    choices = read_choices(ids, None, None, torch.tensor([[[20, 21, 22], [23, 24, -100]]]))
+    branches = lay_out_branches(choices, tiny_config())
+    real = [1] * 9 + [0]
+    assert branches.input_ids[0, :9].tolist() == [CLS, 11, MASK, 12, EOS, SOP, 20, 21, 23]
+    assert branches.attention_mask[0].int().tolist() == real
+    assert branches.branch[0].tolist() == [0, 0, 0, 0, 0, 0, 1, 1, 2, 2]
+    assert branches.position_ids[0].tolist() == [[0, 1, 2, 3, 4, 2, 2, 2, 2, 2], [0, 0, 0, 0, 0, 1, 2, 3, 2, 3]]
+
+
+def test_rows_by_hand():
+    """Every token behind the start of piece is the target of the one before; a row of padding is an absent choice."""
+    ids = torch.tensor([[[CLS, MASK, EOS, SOP, 20, 21], [PAD] * 6]])
+    rows = lay_out_rows(read_choices(ids, (ids != PAD).long(), None, None), tiny_config())
+    assert rows.targets.tolist() == [[-100, -100, -100, 20, 21], [-100] * 5]
+    assert rows.attention_mask.all()
 
 
 def test_class_scores_by_hand():

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -21,11 +22,13 @@ from modeling_glm import (
     GLMForMultipleChoice,
     GLMForSequenceClassification,
     GLMModel,
+    configuration_glm,
 )
 from modeling_glm.configuration_glm import PRESETS
 from modeling_glm.modeling_glm import AUTO_MAP
+from tests.support.checkpoints import ORIGINAL
+from tests.support.golden import golden_cases
 from tests.support.models import make_model, tiny_config
-from tests.support.paths import GOLDEN_MODELS
 
 PARAMETERS = {
     "glm-base": 109_338_624,
@@ -51,6 +54,14 @@ GLM4 = {
     "head_dim": 8,
     "pad_token_id": 0,
     "eos_token_id": [1],
+}
+
+
+# The special tokens of the original folder, as the originals' tokenizer numbers them.
+SPECIAL_IDS = {
+    f"{name}_token_id": token_id
+    for name, token_id in golden_cases(ORIGINAL.name)["special_token_ids"].items()
+    if name in ("sop", "eop", "mask", "smask", "gmask", "pad", "cls", "eos")
 }
 
 
@@ -81,7 +92,7 @@ def test_presets_by_short_name_and_with_changes():
     ],
 )
 def test_errors(settings, message):
-    with pytest.raises(Exception, match=message):
+    with pytest.raises((ValueError, StrictDataclassError), match=message):
         GLMConfig(**settings)
 
 
@@ -95,14 +106,43 @@ def test_names_of_the_originals_are_accepted():
 
 @pytest.fixture
 def original() -> str:
-    return str(GOLDEN_MODELS / "a_gpt2_block")
+    return str(ORIGINAL)
+
+
+def test_only_folders_are_read(original, monkeypatch):
+    """A dict is converted as it is: no file is opened for it, not even where it says which folder it is of."""
+    config_dict = json.loads((ORIGINAL / "config.json").read_text())
+    monkeypatch.setattr(configuration_glm, "cached_file", None)
+    config = GLMConfig.from_dict(config_dict, name_or_path=original)
+    assert config.num_hidden_layers == config_dict["num_layers"]
+    assert config.sop_token_id is None
+    with pytest.raises(TypeError):
+        GLMConfig.from_pretrained(original)
+
+
+def test_ids_of_a_config_stay(original):
+    config_dict = {"model_type": "glm", "num_layers": 3, "mask_token_id": 7, "sop_token_id": None}
+    completed = GLMConfig.add_special_token_ids(config_dict, original)
+    assert completed["mask_token_id"] == 7
+    assert completed["sop_token_id"] == SPECIAL_IDS["sop_token_id"]
+    assert config_dict["sop_token_id"] is None
+
+
+def test_vocabulary_files_are_of_the_revision_of_the_config(original, monkeypatch):
+    asked = []
+    monkeypatch.setattr(configuration_glm, "cached_file", lambda *args, **kwargs: asked.append(kwargs))
+    GLMConfig.from_pretrained(original, revision="abc", cache_dir="elsewhere")
+    assert len(asked) == 4
+    assert all((kwargs["revision"], kwargs["cache_dir"]) == ("abc", "elsewhere") for kwargs in asked)
 
 
 def test_original_folder_is_read_with_its_token_ids(original):
     config = GLMConfig.from_pretrained(original)
-    assert (config.hidden_size, config.num_hidden_layers, config.max_position_embeddings) == (48, 3, 128)
-    assert (config.sop_token_id, config.eop_token_id, config.mask_token_id) == (311, 312, 314)
-    assert (config.gmask_token_id, config.smask_token_id, config.pad_token_id) == (317, 318, 310)
+    stored = json.loads((ORIGINAL / "config.json").read_text())
+    assert config.hidden_size == stored["hidden_size"]
+    assert config.num_hidden_layers == stored["num_layers"]
+    assert config.max_position_embeddings == stored["max_sequence_length"]
+    assert {name: getattr(config, name) for name in SPECIAL_IDS} == SPECIAL_IDS
     assert config.hidden_act == "gelu_pytorch_tanh"
 
 
@@ -111,7 +151,7 @@ def test_original_folder_is_saved_as_our_own(original, tmp_path):
     saved = json.loads((tmp_path / "config.json").read_text())
     assert saved["model_type"] == "glm_infilling"
     assert saved["auto_map"] == AUTO_MAP  # of ours, not of the original's code
-    assert saved["sop_token_id"] == 311
+    assert saved["sop_token_id"] == SPECIAL_IDS["sop_token_id"]
 
 
 @pytest.mark.parametrize("auto_class", [AutoModel, AutoModelForSeq2SeqLM, AutoModelForMultipleChoice])
@@ -124,7 +164,7 @@ def test_original_folder_loads_through_auto_classes(auto_class, original):
     model, report = auto_class.from_pretrained(original, output_loading_info=True)
     assert type(model) is expected[auto_class]
     assert not report["missing_keys"]
-    assert model.config.sop_token_id == 311
+    assert model.config.sop_token_id == SPECIAL_IDS["sop_token_id"]
 
 
 def test_auto_classes_know_our_own(tmp_path):

@@ -1,13 +1,17 @@
 """`generate` fills all blanks of every row, in every mode of the library, as a naive loop would."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import GenerationConfig
+from transformers import GenerationConfig, LogitsProcessor
 from transformers.generation.streamers import BaseStreamer
 
 from modeling_glm import GLMForConditionalGeneration
+from modeling_glm.generation_glm import GenerationSettings
+from modeling_glm.layout_glm import compute_position_ids
 from tests.support.models import FIRST_WORD, TOKEN_IDS, make_model, pad_rows, words
 from tests.support.naive_filling import fill_naively
 
@@ -290,6 +294,63 @@ def test_compiled_decoding_equals_eager(model, expected):
 def test_errors(model, ids, kwargs, error, message):
     with pytest.raises(error, match=message):
         model.generate(torch.tensor(ids), **kwargs)
+
+
+def test_settings_are_read_from_the_call_then_the_config_then_the_model():
+    own = GenerationConfig(max_length=20, pad_token_id=0, eos_token_id=1)
+    given = GenerationConfig(pad_token_id=5, max_new_tokens=9)
+    settings = GenerationSettings.read({"max_new_tokens": 3}, given, own)
+    assert (settings.max_new_tokens, settings.pad_token_id, settings.eos_token_id) == (3, 5, 1)
+    assert settings.max_length is None  # 20 is what the library writes into every model
+    assert GenerationSettings.read({"max_length": 20}, None, own).max_length == 20
+    assert settings.has_total_limit
+    assert not GenerationSettings.read({}, None, own).has_total_limit
+    with pytest.raises(FrozenInstanceError):
+        settings.max_new_tokens = 4
+
+
+def test_settings_of_the_caller_are_not_changed(model):
+    config, kwargs = GenerationConfig(num_beams=1), {"max_new_tokens_per_blank": 2}
+    before = config.to_dict()
+    model.generate(torch.tensor([prompts()[0]]), config, **kwargs)
+    assert config.to_dict() == before
+    assert kwargs == {"max_new_tokens_per_blank": 2}
+
+
+def test_padding_id_is_that_of_the_vocabulary_or_the_end_of_a_piece(model):
+    assert model.padding_id == PAD
+    assert make_model(GLMForConditionalGeneration, pad_token_id=None).padding_id == EOP
+
+
+class Observer(LogitsProcessor):
+    """Keeps the scores it sees."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, input_ids, scores):
+        self.seen.append(scores.clone())
+        return scores
+
+
+@pytest.mark.parametrize("explicit", [False, True], ids=["from the ids", "positions given"])
+def test_score_observers_see_the_scores_of_the_model(model, explicit):
+    prompt = torch.tensor([[*prompts()[1], SOP]])
+    positions = {"position_ids": compute_position_ids(prompt, model.config)} if explicit else {}
+    observer = Observer()
+    outputs = model.generate(
+        prompt,
+        score_observers=[observer],
+        max_new_tokens=4,
+        repetition_penalty=1.5,
+        suppress_tokens=[FIRST_WORD],
+        return_dict_in_generate=True,
+        output_logits=True,
+        **positions,
+    )
+    assert len(observer.seen) == len(outputs.logits)
+    for seen, logits in zip(observer.seen, outputs.logits, strict=True):
+        torch.testing.assert_close(seen, logits)
 
 
 def test_errors_without_ids(model):

@@ -1,5 +1,6 @@
 """Checkpoints as others write them, for the tests of conversion."""
 
+import json
 from collections import OrderedDict
 from pathlib import Path
 
@@ -13,11 +14,15 @@ from tests.support.models import make_model
 from tests.support.paths import FIXTURES, GOLDEN, GOLDEN_MODELS
 
 CHECKPOINTS = GOLDEN / "checkpoint" if (GOLDEN / "checkpoint").is_dir() else FIXTURES / "checkpoint"
-# The model that they were written from, and its folder on the hub.
-ORIGINAL = GOLDEN_MODELS / "a_gpt2_block"
+CONTENTS = json.loads((CHECKPOINTS / "contents.json").read_text(encoding="utf-8"))
+ITERATION = str(CONTENTS["iteration"])
+# The model that they were written from, as a folder of the hub.
+ORIGINAL = GOLDEN_MODELS / CONTENTS["config"]
 CONFIG = ORIGINAL / "config.json"
-# By the number of model-parallel shards.
-SHARDED = {1: "glm-tiny", 2: "glm-tiny_MP2", 4: "glm-tiny_MP4"}
+# The folders by their number of model-parallel shards.
+SHARDED = {
+    len(list(folder.glob("*/mp_rank_*.pt"))): folder for folder in sorted(CHECKPOINTS.iterdir()) if folder.is_dir()
+}
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
@@ -25,12 +30,12 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def module_of(path: Path) -> dict[str, torch.Tensor]:
-    """Read as the authors' code does: these files are ours."""
+    """Read a file as the authors' code does. Its pickle is trusted, because it is one of ours."""
     return torch.load(path, weights_only=False, map_location="cpu")["module"]
 
 
 def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]):
-    """Bit for bit."""
+    """Compare tensors bit for bit."""
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
         assert found[name].dtype == tensor.dtype, name
@@ -48,7 +53,7 @@ def base_weights(**overrides) -> dict[str, torch.Tensor]:
 
 
 def shrink_preset(monkeypatch, name: str) -> dict[str, torch.Tensor]:
-    """Makes a published size narrow and shallow for a test; weights of this size."""
+    """Make a published size narrow and shallow for a test, and return weights of this size."""
     monkeypatch.setitem(
         PRESETS, name, {**PRESETS[name], "num_hidden_layers": 1, "hidden_size": 8, "num_attention_heads": 1}
     )

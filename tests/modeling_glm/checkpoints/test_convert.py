@@ -20,8 +20,8 @@ from modeling_glm import (
 from modeling_glm.checkpoints import convert as conversion
 from modeling_glm.checkpoints.shards import split_tensor
 from tests.support.checkpoints import (
-    CHECKPOINTS,
     CONFIG,
+    ITERATION,
     ORIGINAL,
     SHARDED,
     assert_same,
@@ -30,7 +30,7 @@ from tests.support.checkpoints import (
     save_module,
     weights_of,
 )
-from tests.support.golden import golden_tensors
+from tests.support.golden import NATIVE, golden_inputs, golden_tensors
 from tests.support.models import tiny_config
 from tests.support.paths import ROOT
 from tests.support.uploaded import MODEL_CODE
@@ -39,43 +39,35 @@ from tests.support.uploaded import MODEL_CODE
 @pytest.mark.parametrize("number", SHARDED)
 def test_golden_checkpoints(tmp_path, number):
     """1, 2 and 4 shards give the weights of the model, bit for bit, and its logits."""
-    done = convert_checkpoint(
-        CHECKPOINTS / SHARDED[number], tmp_path / "glm", config=CONFIG, vocabulary=ORIGINAL, check=True
-    )
+    done = convert_checkpoint(SHARDED[number], tmp_path / "glm", config=CONFIG, vocabulary=ORIGINAL, check=True)
     assert done.difference <= 1e-5
     assert done.has_tokenizer
     assert done.left_out == done.not_finite == []
     assert_same(weights_of(tmp_path / "glm"), load_file(ORIGINAL / "model.safetensors"))
     model = GLMForConditionalGeneration.from_pretrained(tmp_path / "glm", dtype="auto")
-    golden = golden_tensors("a_gpt2_block", "thudm_native_tanh_gelu")
-    for case in ("fwd_multi_span", "fwd_random_mask"):
-        inputs = {
-            name.removeprefix("in."): value
-            for name, value in golden_tensors("a_gpt2_block", case).items()
-            if name.startswith("in.")
-        }
+    for key, expected in golden_tensors(ORIGINAL.name, NATIVE).items():
         with torch.no_grad():
-            logits = model(**inputs).logits
-        torch.testing.assert_close(logits, golden[f"out.logits.{case}"], atol=1e-4, rtol=1e-4)
+            logits = model(**golden_inputs(ORIGINAL.name, key.removeprefix("out.logits."))).logits
+        torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("number", SHARDED)
 @pytest.mark.parametrize("source", SHARDED)
 def test_splitting_back_reproduces_the_shards(tmp_path, source, number):
-    convert_checkpoint(CHECKPOINTS / SHARDED[source], tmp_path / "split", config=CONFIG, shards=number, check=True)
-    expected = CHECKPOINTS / SHARDED[number]
+    convert_checkpoint(SHARDED[source], tmp_path / "split", config=CONFIG, shards=number, check=True)
+    expected = SHARDED[number]
     names = sorted(path.relative_to(expected) for path in expected.glob("*/*.pt"))
     assert sorted(path.relative_to(tmp_path / "split") for path in (tmp_path / "split").glob("*/*.pt")) == names
     for name in names:
         assert_same(module_of(tmp_path / "split" / name), module_of(expected / name))
-    assert (tmp_path / "split" / "latest_checkpointed_iteration.txt").read_text() == "1000"
-    # And merging these once more: the config lies beside them.
+    assert (tmp_path / "split" / "latest_checkpointed_iteration.txt").read_text() == ITERATION
+    # The config lies beside them, so they can be merged again.
     convert_checkpoint(tmp_path / "split", tmp_path / "merged")
     assert_same(weights_of(tmp_path / "merged"), load_file(ORIGINAL / "model.safetensors"))
 
 
 def test_the_target_is_complete(tmp_path):
-    """Auto classes load it, it generates as the original folder does, and a card tells what it is."""
+    """Auto classes load it, it generates as the original folder does, and it has a card."""
     convert_checkpoint(ORIGINAL, tmp_path / "glm", license="mit")
     names = {path.name for path in (tmp_path / "glm").iterdir()}
     assert names == {

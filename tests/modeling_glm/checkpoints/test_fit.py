@@ -17,8 +17,8 @@ from modeling_glm.checkpoints.files import CheckpointError
 from modeling_glm.checkpoints.fit import check_fit, detect_config
 from modeling_glm.configuration_glm import PRESETS
 from tests.support.checkpoints import (
-    CHECKPOINTS,
     CONFIG,
+    SHARDED,
     assert_same,
     base_weights,
     save_module,
@@ -91,12 +91,14 @@ def test_what_does_not_fit_is_refused(tmp_path, change, message, form):
 
 
 def test_a_preset_that_does_not_fit(tmp_path):
-    with pytest.raises(CheckpointError, match=r"has the shape \(320, 48\), expected \(30592, 1024\) for 24 layers"):
-        convert_checkpoint(CHECKPOINTS / "glm-tiny", tmp_path / "glm", preset="large")
+    config = GLMConfig.from_pretrained(CONFIG)
+    shape = rf"\({config.vocab_size}, {config.hidden_size}\)"
+    with pytest.raises(CheckpointError, match=rf"has the shape {shape}, expected \(30592, 1024\) for 24 layers"):
+        convert_checkpoint(SHARDED[1], tmp_path / "glm", preset="large")
     with pytest.raises(ValueError, match=r"No preset 'huge'. There are: glm-base"):
-        convert_checkpoint(CHECKPOINTS / "glm-tiny", tmp_path / "glm", preset="huge")
+        convert_checkpoint(SHARDED[1], tmp_path / "glm", preset="huge")
     with pytest.raises(ValueError, match=r"Both config=.*preset='large' are given"):
-        convert_checkpoint(CHECKPOINTS / "glm-tiny", tmp_path / "glm", preset="large", config=CONFIG)
+        convert_checkpoint(SHARDED[1], tmp_path / "glm", preset="large", config=CONFIG)
 
 
 def test_embeddings_of_one_dimension(tmp_path, refuse):

@@ -12,8 +12,8 @@ from modeling_glm import (
 from modeling_glm.checkpoints.files import CheckpointError
 from modeling_glm.configuration_glm import PRESETS
 from tests.support.checkpoints import (
-    CHECKPOINTS,
     CONFIG,
+    SHARDED,
     base_weights,
     save_module,
     shrink_preset,
@@ -59,14 +59,13 @@ def test_without_a_vocabulary(tmp_path):
 
 def test_a_vocabulary_of_another_model(tmp_path):
     folder = write_vocabulary("bert", tmp_path / "bert")
-    with pytest.raises(CheckpointError, match=r"has 30524 tokens, but word_embeddings.weight has 320 rows"):
-        convert_checkpoint(CHECKPOINTS / "glm-tiny", tmp_path / "glm", config=CONFIG, vocabulary=folder)
+    rows = GLMConfig.from_pretrained(CONFIG).vocab_size
+    with pytest.raises(CheckpointError, match=rf"has 30524 tokens, but word_embeddings.weight has {rows} rows"):
+        convert_checkpoint(SHARDED[1], tmp_path / "glm", config=CONFIG, vocabulary=folder)
     with pytest.raises(FileNotFoundError, match=r"The vocabulary .*nowhere is no folder"):
-        convert_checkpoint(CHECKPOINTS / "glm-tiny", tmp_path / "glm", config=CONFIG, vocabulary=tmp_path / "nowhere")
+        convert_checkpoint(SHARDED[1], tmp_path / "glm", config=CONFIG, vocabulary=tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"No vocabulary: expected tokenizer.json"):
-        convert_checkpoint(
-            CHECKPOINTS / "glm-tiny", tmp_path / "glm", config=CONFIG, vocabulary=CHECKPOINTS / "glm-tiny"
-        )
+        convert_checkpoint(SHARDED[1], tmp_path / "glm", config=CONFIG, vocabulary=SHARDED[1])
 
 
 def test_vocabularies_of_the_same_size_are_told_apart(tmp_path, monkeypatch):
