@@ -63,10 +63,18 @@ class ClozeClassifier:
                 )
             task = PatternVerbalizer.from_dict(tokenizer.cloze)
         self._scorer = ChoiceScorer(model, tokenizer, task, max_length=max_length, batch_size=batch_size)
-        self.model = model
-        self.tokenizer = tokenizer
         self.task = task
         self._set(References.of(Calibration.from_dict(task.calibration) if calibration is None else calibration, task))
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model."""
+        return self._scorer.model
+
+    @property
+    def tokenizer(self) -> GLMTokenizer:
+        """The tokenizer."""
+        return self._scorer.tokenizer
 
     @property
     def calibration(self) -> Calibration:

@@ -137,6 +137,7 @@ def test_push(tmp_path):
         assert done.returncode == 0, done.stderr[-5000:]
         files = hub.repo("writer/cloze").history()[-1].files
     assert {"model.safetensors", "README.md", "modeling_glm.py", "tokenization_glm.py", "cloze.json"} <= set(files)
+    assert "- cloze\n" in files["README.md"].decode()  # a tag of our card
     task = json.loads(files["cloze.json"])
     assert task["patterns"] == ["{text|shorten} It was [MASK]."]
 

@@ -30,8 +30,8 @@ class ClozePattern:
         label_field: Field with the right label.
 
     Raises:
-        ValueError: If the pattern is not well formed or has not exactly one blank, unless there is either a verbalizer or
-            choices, for fewer than two labels, a label without words, and choices without a field.
+        ValueError: For a malformed pattern, or one without exactly one blank; without a verbalizer or choices, or with
+            both; for fewer than two labels, a label without words, and choices without a field.
     """
 
     text: str
