@@ -102,7 +102,9 @@ def run_commands(block: Block) -> str:
                 print_floor_plan()
             printed += output.getvalue()
         elif words[0] == "modeling-glm":
-            printed += CliRunner().invoke(app, words[1:], catch_exceptions=False).output
+            if words[1] in ("fill", "choose", "generate", "info") and "--format" not in words:
+                words += ["--format", "text"]  # as on a terminal
+            printed += CliRunner().invoke(app, words[1:], catch_exceptions=False).stdout
         else:
             raise ValueError(f"{command!r} shows an output, but only modeling-glm and the floor plan are run.")
     return printed
@@ -143,7 +145,11 @@ def _update(page: Path) -> None:
                 print(f"{page}:{block.line}: prints, but the page does not show it:\n{printed}")
         elif not same_output(block.output, printed):
             match = OUTPUT.match(text, block.end)
-            text = text[: match.start("output")] + printed.rstrip() + "\n" + text[match.end("output") :]
+            text = (
+                text[: match.start("output")]
+                + "".join(line.rstrip() + "\n" for line in printed.strip("\n").splitlines())
+                + text[match.end("output") :]
+            )
     page.write_text(text, encoding="utf-8")
 
 
