@@ -41,7 +41,10 @@ def page_name(page: Path) -> str:
 
 
 def compare(page: Path, shown: str | None, printed: str, line: int) -> None:
-    assert same_output(shown or "", printed), f"{page_name(page)}:{line} prints\n{printed}\nbut shows\n{shown}"
+    assert same_output(shown or "", printed), (
+        f"{page_name(page)}:{line} prints\n{printed}\nbut shows\n{shown}\n"
+        f"`python -m tests.support.pages {page_name(page)}` writes what it prints into the page."
+    )
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=page_name)

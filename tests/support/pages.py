@@ -145,11 +145,8 @@ def _update(page: Path) -> None:
                 print(f"{page}:{block.line}: prints, but the page does not show it:\n{printed}")
         elif not same_output(block.output, printed):
             match = OUTPUT.match(text, block.end)
-            text = (
-                text[: match.start("output")]
-                + "".join(line.rstrip() + "\n" for line in printed.strip("\n").splitlines())
-                + text[match.end("output") :]
-            )
+            shown = [line.rstrip() + "\n" for line in printed.strip("\n").splitlines()]
+            text = text[: match.start("output")] + "".join(shown) + text[match.end("output") :]
     page.write_text(text, encoding="utf-8")
 
 
