@@ -85,16 +85,17 @@ def push_model(
         model.save_pretrained(staging, **saving)
         if tokenizer is not None:
             tokenizer.save_pretrained(staging)
-        if target is not None and (target / CARD).exists():
+        files = [path for path in staging.iterdir() if path.is_file()]
+        has_card = target is not None and (target / CARD).exists()
+        if target is not None:
+            files = _move(files, target)
+        if target is not None and has_card:
             shutil.copyfile(target / CARD, staging / CARD)
         repository.write_card(staging, model, tokenizer, tags=_all_tags(model, tags), **details)
-        files = [path for path in staging.iterdir() if path.is_file()]
-        if target is not None:
-            # The folder keeps its own card if the repository has another one.
-            keeps_card = CARD in repository.files and (target / CARD).exists()
-            files = _move([file for file in files if not (keeps_card and file.name == CARD)], target)
-            files += [staging / CARD] if keeps_card else []
-        return repository.commit(files, commit_message or "Upload model", commit_description)
+        # The folder keeps its own card if the repository has another one.
+        if target is not None and not (has_card and CARD in repository.files):
+            shutil.copyfile(staging / CARD, target / CARD)
+        return repository.commit([*files, staging / CARD], commit_message or "Upload model", commit_description)
 
 
 def save_and_push_model(

@@ -17,7 +17,6 @@ from tests.support.checkpoints import ORIGINAL, assert_same, weights_of
 from tests.support.hub_runs import (
     TOKENIZER_CODE,
     last_commit,
-    pushed_hub,
     read_metadata,
     use_without_package,
     whole_commits,
@@ -48,23 +47,6 @@ def work(tmp_path_factory):
     tokenizer.save_pretrained(work / "local")
     write_model_card(work / "local", model, tokenizer, model_id=str(work / "local"))
     return work
-
-
-@pytest.fixture(scope="module")
-def run(work):
-    with pushed_hub(work, *STEPS) as run:
-        yield run
-
-
-@pytest.fixture(scope="module")
-def hub(run):
-    """The hub after everything was pushed to it."""
-    return run[0]
-
-
-@pytest.fixture(scope="module")
-def pushed(run) -> dict:
-    return run[1]
 
 
 @pytest.fixture(scope="module")
@@ -301,6 +283,17 @@ class TestSavingAndPushing:
             model.save_pretrained(tmp_path, push_to_hub=True, tokenizer=Saver(fail))
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
         assert RecordingRepository.last.commits == []
+
+    def test_a_failing_push_leaves_the_saved_model(self, tmp_path, monkeypatch):
+        def refuse(*args, **details):
+            raise ValueError("the card cannot be merged")
+
+        monkeypatch.setattr(RecordingRepository, "write_card", refuse)
+        model = make_model(GLMForConditionalGeneration)
+        with pytest.raises(ValueError, match="cannot be merged"):
+            model.save_pretrained(tmp_path, push_to_hub=True)
+        loaded = GLMForConditionalGeneration.from_pretrained(tmp_path)
+        assert_same(dict(loaded.state_dict()), dict(model.state_dict()))
 
     @pytest.mark.parametrize("sizes", [("50GB", "50KB"), ("50KB", "50GB")])
     def test_weights_in_other_files_replace_the_old_ones(self, sizes, tmp_path):

@@ -6,30 +6,9 @@ from pathlib import Path
 import pytest
 
 from modeling_glm.hub.repository import stale_weights
-from tests.support.hub_runs import last_commit, pushed_hub
+from tests.support.hub_runs import last_commit
 
 STEPS = ("push_a_branch_and_a_pull_request", "push_other_shards", "fail")
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("repository")
-
-
-@pytest.fixture(scope="module")
-def run(work):
-    with pushed_hub(work, *STEPS) as run:
-        yield run
-
-
-@pytest.fixture(scope="module")
-def hub(run):
-    return run[0]
-
-
-@pytest.fixture(scope="module")
-def pushed(run) -> dict:
-    return run[1]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,6 @@ from modeling_glm.hub.trainer import HubTrainerMixin
 from tests.support.hub_runs import (
     TOKENIZER_CODE,
     last_commit,
-    pushed_hub,
     read_metadata,
     use_without_package,
     whole_commits,
@@ -32,22 +31,6 @@ from tests.support.models import make_model
 from tests.support.uploaded import MODEL_CODE
 
 STEPS = ("train_with_our_trainer", "train_with_the_callback", "train_without_a_name")
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("trainer")
-
-
-@pytest.fixture(scope="module")
-def run(work):
-    with pushed_hub(work, *STEPS) as run:
-        yield run
-
-
-@pytest.fixture(scope="module")
-def hub(run):
-    return run[0]
 
 
 @pytest.fixture(scope="module")
@@ -223,8 +206,8 @@ class TestPushes:
         scores = [str(bare["commits"][commit.oid]["scores"]) for commit in commits]
         assert len(set(scores)) > 1
 
-    def test_pulled_back_it_gives_the_same_logits(self, run):
-        assert run[1]["trained"] == 0
+    def test_pulled_back_it_gives_the_same_logits(self, pushed):
+        assert pushed["trained"] == 0
 
     def test_with_the_callback_every_commit_has_code_and_those_of_the_run_our_card(self, hub):
         """The card at the end is the one of Transformers, which it writes after it called the callback."""
