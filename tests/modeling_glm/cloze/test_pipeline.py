@@ -3,10 +3,11 @@
 import logging
 import pickle
 
+import datasets
 import numpy as np
 import pytest
 from transformers import pipeline
-from transformers.pipelines.pt_utils import KeyDataset
+from transformers.pipelines.pt_utils import KeyDataset, PipelineIterator
 
 from modeling_glm import (
     Calibration,
@@ -83,20 +84,23 @@ class TestOwnTask:
         assert sum(found["scores"]) == pytest.approx(1)
 
     @pytest.mark.parametrize(
-        "form", ["list", "tuple", "dicts", "generator", "key_dataset", "dataset", "iterable_dataset"]
+        ("make_inputs", "answer_type"),
+        [
+            (lambda rows: TEXTS, list),
+            (lambda rows: tuple(TEXTS), list),
+            (lambda rows: rows, list),
+            # These are read lazily, while the answers are taken.
+            (lambda rows: (text for text in TEXTS), PipelineIterator),
+            (lambda rows: KeyDataset(rows, "text"), PipelineIterator),
+            (lambda rows: datasets.Dataset.from_list(rows), PipelineIterator),
+            (lambda rows: datasets.Dataset.from_list(rows).to_iterable_dataset(), PipelineIterator),
+        ],
+        ids=["list", "tuple", "dicts", "generator", "key_dataset", "dataset", "iterable_dataset"],
     )
-    def test_forms_of_many_inputs(self, parts, form):
+    def test_forms_of_many_inputs(self, parts, make_inputs, answer_type):
         rows = [{"text": text} for text in TEXTS]
-        inputs = {
-            "list": TEXTS, "tuple": tuple(TEXTS), "dicts": rows, "generator": (text for text in TEXTS),
-            "key_dataset": KeyDataset(rows, "text"),
-        }.get(form)  # fmt: skip
-        if inputs is None:
-            datasets = pytest.importorskip("datasets")
-            inputs = datasets.Dataset.from_list(rows)
-            inputs = inputs.to_iterable_dataset() if form == "iterable_dataset" else inputs
-        found = make(parts, TASK)(inputs, batch_size=2)
-        assert isinstance(found, list) == (form in ("list", "tuple", "dicts"))  # the others are read as they are asked
+        found = make(parts, TASK)(make_inputs(rows), batch_size=2)
+        assert issubclass(type(found), answer_type)
         found = list(found)
         probabilities = expected(parts, TASK, rows)
         assert [answer["label"] for answer in found] == [TASK.labels[index] for index in probabilities.argmax(1)]

@@ -49,21 +49,8 @@ def test_rows_to_spare_are_used(tokenizer):
     assert model.config.vocab_size == len(tokenizer) + 7
 
 
-@pytest.mark.parametrize("rest", ["frozen", "lora", "trained"])
-def test_training(parts, rest, tmp_path):
-    model, tokenizer = parts
-    ids = add_soft_tokens(model, tokenizer, TASK)
-    before = model.get_input_embeddings().weight.detach().clone()
-    batch = DataCollatorForCloze(tokenizer, TASK)(EXAMPLES)
-    base = {name: value.clone() for name, value in model.state_dict().items()}
-    if rest == "frozen":
-        model = get_peft_model(model, TrainableTokensConfig(token_indices=ids, target_modules=["word_embeddings"]))
-        assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 3 * 32
-    elif rest == "lora":
-        config = LoraConfig(
-            target_modules=["query_key_value"], trainable_token_indices={"word_embeddings": ids}, lora_dropout=0.0
-        )
-        model = get_peft_model(model, config)
+def train(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> list[float]:
+    """Train for ten steps. Return the losses."""
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05)
     losses = []
     for _ in range(10):
@@ -72,14 +59,41 @@ def test_training(parts, rest, tmp_path):
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
+    return losses
+
+
+def test_training_of_the_whole_model(parts):
+    model, tokenizer = parts
+    add_soft_tokens(model, tokenizer, TASK)
+    losses = train(model, DataCollatorForCloze(tokenizer, TASK)(EXAMPLES))
     assert losses[-1] < losses[0]
-    if rest == "trained":
-        return
+
+
+TOKENS_ALONE = 3 * 32
+LORA = 3 * 8 * (32 + 96)  # three layers, rank 8, query_key_value of 32 to 96
+
+
+@pytest.mark.parametrize(("lora", "parameters"), [(False, TOKENS_ALONE), (True, TOKENS_ALONE + LORA)])
+def test_training_of_adapters(parts, lora, parameters, tmp_path):
+    model, tokenizer = parts
+    ids = add_soft_tokens(model, tokenizer, TASK)
+    before = model.get_input_embeddings().weight.detach().clone()
+    batch = DataCollatorForCloze(tokenizer, TASK)(EXAMPLES)
+    base = {name: value.clone() for name, value in model.state_dict().items()}
+    config = TrainableTokensConfig(token_indices=ids, target_modules=["word_embeddings"])
+    if lora:
+        config = LoraConfig(
+            target_modules=["query_key_value"], trainable_token_indices={"word_embeddings": ids}, lora_dropout=0.0
+        )
+    model = get_peft_model(model, config)
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == parameters
+    losses = train(model, batch)
+    assert losses[-1] < losses[0]
     model.eval()
     with torch.no_grad():
         expected = model(**batch).logits
     model.save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
+    TASK.attach(tokenizer).save_pretrained(tmp_path)
     fresh = make_model(GLMForMultipleChoice, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
     fresh.load_state_dict(base)
     loaded = PeftModel.from_pretrained(fresh, tmp_path).eval()
@@ -90,6 +104,7 @@ def test_training(parts, rest, tmp_path):
     changed = (trained != before).any(-1).nonzero().flatten().tolist()
     assert changed == sorted(ids)
     again = GLMTokenizer.from_pretrained(tmp_path)
+    assert again.cloze == TASK.to_dict()
     assert TASK.encode(EXAMPLES[0], again) == TASK.encode(EXAMPLES[0], tokenizer)
 
 

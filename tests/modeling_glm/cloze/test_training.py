@@ -161,7 +161,7 @@ class TestTrain:
         model, tokenizer = build_model(settings, TASK, seed=0)
         log = train(model, tokenizer, make_data(), settings, make_arguments(tmp_path))
         assert tokenizer.cloze is None
-        assert log[-1]["train_loss"] > 0
+        assert log[-1]["step"] == 4
         assert last_whole_checkpoint(tmp_path) == str(tmp_path / "checkpoint-4")
         loaded = GLMTokenizer.from_pretrained(tmp_path / "checkpoint-4")
         assert PatternVerbalizer.from_dict(loaded.cloze).to_dict() == TASK.to_dict()
