@@ -26,7 +26,7 @@ class Machine:
         device: Name of the CPU or the GPU.
         cores: Number of CPU cores.
         threads: Number of threads that torch uses.
-        torch: Version of torch.
+        torch_version: Version of torch.
         has_bf16: Whether the device has bf16 instructions. Without them, bf16 is computed in fp32.
         bandwidth: Memory bandwidth in bytes per second, for reading.
         peaks: Matmul peak in floating point operations per second, by shape and dtype ("Base float32").
@@ -35,7 +35,7 @@ class Machine:
     device: str
     cores: int
     threads: int
-    torch: str
+    torch_version: str
     has_bf16: bool
     bandwidth: float
     peaks: dict[str, float]
@@ -49,7 +49,7 @@ class Machine:
         peaks = ", ".join(f"{peak / 1e9:,.0f} GFLOP/s ({name})" for name, peak in self.peaks.items())
         bf16 = "with" if self.has_bf16 else "without"
         return (
-            f"{self.device}, {self.cores} cores, {self.threads} threads, {bf16} bf16 instructions, torch {self.torch}. "
+            f"{self.device}, {self.cores} cores, {self.threads} threads, {bf16} bf16 instructions, torch {self.torch_version}. "
             f"Measured limits: memory bandwidth {self.bandwidth / 1e9:,.1f} GB/s; matmul peak {peaks}."
         )
 
@@ -104,7 +104,7 @@ def measure_machine(shapes: Sequence[Shape], device: str, quick: bool = False) -
         device=cpu_name() if on_cpu else torch.cuda.get_device_name(device),
         cores=os.cpu_count() or 1,
         threads=torch.get_num_threads(),
-        torch=torch.__version__,
+        torch_version=torch.__version__,
         has_bf16=has_bf16(device),
         bandwidth=memory_bandwidth(device, rounds=2 if quick else 20),
         peaks={

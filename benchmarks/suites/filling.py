@@ -81,13 +81,13 @@ def compare_filling(
     Raises:
         RuntimeError: If a quarter of the answers or more differ. Few do, where two tokens are equally likely.
     """
-    limit = {"max_new_tokens_per_blank": LONGEST}
 
     def fill_together() -> list[str]:
-        return [found[0].text for found in fill_blanks(model, tokenizer, texts, batch_size=len(texts), **limit)]
+        filled = fill_blanks(model, tokenizer, texts, batch_size=len(texts), max_new_tokens_per_blank=LONGEST)
+        return [best.text for best, *_ in filled]
 
     def fill_one_by_one() -> list[str]:
-        return [fill_blanks(model, tokenizer, text, **limit)[0].text for text in texts]
+        return [fill_blanks(model, tokenizer, text, max_new_tokens_per_blank=LONGEST)[0].text for text in texts]
 
     same = sum(map(str.__eq__, fill_together(), fill_one_by_one()))
     if same <= 0.75 * len(texts):

@@ -59,7 +59,7 @@ def load(folder: str, auto_class: str) -> dict[str, float]:
         start = time.perf_counter()
         model = auto.from_pretrained(folder, dtype=torch.float32)
         seconds = time.perf_counter() - start
-        total = sum(float(parameter.sum()) for parameter in model.parameters())  # touches every page
+        total = sum(float(parameter.detach().sum()) for parameter in model.parameters())  # touches every page
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     return {"seconds": seconds, "grown": memory.grown, "weights": weights, "sum": total}
 

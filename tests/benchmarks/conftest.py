@@ -16,7 +16,9 @@ def machine() -> Machine:
         for shape in (TINY, BASE)
         for dtype in (torch.float32, torch.bfloat16)
     }
-    return Machine(device="Some CPU", cores=2, threads=1, torch="2.13", has_bf16=False, bandwidth=2e10, peaks=peaks)
+    return Machine(
+        device="Some CPU", cores=2, threads=1, torch_version="2.13", has_bf16=False, bandwidth=2e10, peaks=peaks
+    )
 
 
 @pytest.fixture(scope="session")

@@ -172,5 +172,6 @@ def test_operations_refuse_more_labels_than_tokens():
 def test_peak_is_that_of_a_computer():
     peak = measure_matmul_peak("cpu", torch.float32, size=256, seconds=0.05)
     assert 1e8 < peak < 1e15
+    assert 1e8 < measure_matmul_peak("cpu", torch.float32, size=(128, 256, 512), seconds=0.05) < 1e15
     with pytest.raises(ValueError, match="size=-1 must be at least 1"):
         measure_matmul_peak("cpu", size=-1)
