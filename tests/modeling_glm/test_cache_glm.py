@@ -1,4 +1,4 @@
-"""The cache that grows in place, beside the library's, which copies."""
+"""The cache that grows in place, compared with the library's, which copies."""
 
 import copy
 
@@ -19,7 +19,7 @@ STEPS = st.one_of(
     st.tuples(st.just("repeat"), st.integers(1, 2)),
     st.tuples(st.just("crop"), st.integers(1, 3)),
     st.tuples(st.just("copy"), st.just(0)),
-    # In older versions of Transformers a layer keeps its length.
+    # In older versions of Transformers a layer keeps its length after a reset.
     *([st.tuples(st.just("reset"), st.just(0))] if "reset" in vars(DynamicLayer) else []),
 )
 

@@ -28,7 +28,7 @@ CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
 
 def pad_labels(labels: list[list[list[list[int]]]]) -> torch.Tensor:
-    """(batch, labels, words, length)"""
+    """Pad words to (batch, labels, words, length)."""
     shape = (
         len(labels),
         max(map(len, labels)),
@@ -44,7 +44,7 @@ def pad_labels(labels: list[list[list[list[int]]]]) -> torch.Tensor:
 
 
 def alone(model, context: list[int], word: list[int]) -> torch.Tensor:
-    """One choice with a context of its own, unpadded."""
+    """Score one choice in a forward pass of its own, without padding."""
     return model(torch.tensor([context]), choice_ids=torch.tensor([[word]])).logits[0, 0]
 
 
@@ -90,7 +90,7 @@ def test_length_penalty_divides_the_score():
 
 
 def test_single_tokens_are_one_distribution():
-    """All choices of one token are read where one start of piece stands: as many as the vocabulary has sum to 1."""
+    """Choices of one token are scored at one start of piece. Those of the whole vocabulary sum to 1."""
     model = make_model(GLMForMultipleChoice)
     with torch.no_grad():
         outputs = model(
@@ -147,7 +147,7 @@ def test_loss_of_filling_the_blank(penalty):
     ],
 )
 def test_all_forms_become_one(ids_shape, choices_shape, rows_shape, words_shape, shape):
-    """Rows of patterns and choices of words, whose order is that of the dimensions."""
+    """Patterns become rows and words become choices, in the order of the dimensions."""
     ids = torch.arange(torch.Size(ids_shape).numel()).view(ids_shape)
     choice_ids = None if choices_shape is None else torch.arange(torch.Size(choices_shape).numel()).view(choices_shape)
     positions = torch.stack((ids, -ids), dim=-2)
@@ -164,7 +164,7 @@ def test_all_forms_become_one(ids_shape, choices_shape, rows_shape, words_shape,
 
 
 def test_branches_by_hand():
-    """The choices [20 21 22] and [23 24] for the blank in [CLS] 11 [MASK] 12 <eos>."""
+    """Lay out the choices [20 21 22] and [23 24] for the blank in [CLS] 11 [MASK] 12 <eos>."""
     ids = torch.tensor([[CLS, 11, MASK, 12, EOS]])
     choices = read_choices(ids, None, None, torch.tensor([[[20, 21, 22], [23, 24, -100]]]))
     branches = lay_out_branches(choices, tiny_config())
@@ -176,7 +176,7 @@ def test_branches_by_hand():
 
 
 def test_rows_by_hand():
-    """Every token behind the start of piece is the target of the one before; a row of padding is an absent choice."""
+    """Every token behind the start of piece is the target of its predecessor. A row of padding is an absent choice."""
     ids = torch.tensor([[[CLS, MASK, EOS, SOP, 20, 21], [PAD] * 6]])
     rows = lay_out_rows(read_choices(ids, (ids != PAD).long(), None, None), tiny_config())
     assert rows.targets.tolist() == [[-100, -100, -100, 20, 21], [-100] * 5]

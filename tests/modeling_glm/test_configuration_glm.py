@@ -110,7 +110,7 @@ def original() -> str:
 
 
 def test_only_folders_are_read(original, monkeypatch):
-    """A dict is converted as it is: no file is opened for it, not even where it says which folder it is of."""
+    """`from_dict` opens no file, even if it knows the folder."""
     config_dict = json.loads((ORIGINAL / "config.json").read_text())
     monkeypatch.setattr(configuration_glm, "cached_file", None)
     config = GLMConfig.from_dict(config_dict, name_or_path=original)
@@ -150,7 +150,7 @@ def test_original_folder_is_saved_as_our_own(original, tmp_path):
     GLMForConditionalGeneration.from_pretrained(original).save_pretrained(tmp_path)
     saved = json.loads((tmp_path / "config.json").read_text())
     assert saved["model_type"] == "glm_infilling"
-    assert saved["auto_map"] == AUTO_MAP  # of ours, not of the original's code
+    assert saved["auto_map"] == AUTO_MAP  # names our code, not the original's
     assert saved["sop_token_id"] == SPECIAL_IDS["sop_token_id"]
 
 
@@ -176,7 +176,7 @@ def test_auto_classes_know_our_own(tmp_path):
 
 
 def test_glm4_stays_what_it_is(tmp_path):
-    """Transformers' own model of the type "glm" works as if this package were not there."""
+    """Transformers' own model of the type "glm" works as without this package."""
     GlmForCausalLM(GlmConfig(**GLM4)).save_pretrained(tmp_path)
     assert type(AutoConfig.from_pretrained(tmp_path)) is GlmConfig
     assert type(AutoModelForCausalLM.from_pretrained(tmp_path)) is GlmForCausalLM

@@ -27,7 +27,7 @@ def model() -> GLMForConditionalGeneration:
 
 
 def ending_model(**kwargs) -> GLMForConditionalGeneration:
-    """A model that ends its pieces every few tokens."""
+    """Make a model that ends its pieces after a few tokens."""
     model = make_model(GLMForConditionalGeneration, seed=4, **kwargs)
     words, norm = model.get_input_embeddings().weight, model.glm.transformer.final_layernorm
     with torch.no_grad():  # raises the logits of the ends by 3.5 and 2.8
@@ -46,7 +46,7 @@ def prompts() -> list[list[int]]:
 
 
 def read_pieces(row: list[int], prompt_length: int) -> list[list[int]]:
-    """The pieces behind a prompt, without their ends and what follows the last."""
+    """Read the pieces behind a prompt, without their ends and what follows the last."""
     pieces = []
     for token in row[prompt_length:]:
         if token == SOP:
@@ -165,7 +165,7 @@ def test_beams_of_a_batch_equal_beams_alone(model):
 
 
 def test_sampling_follows_the_distribution(model):
-    """The first token of a piece, drawn many times, against its probabilities; both ends count as one."""
+    """The first token of a piece is drawn many times and compared with its probabilities. Both ends count as one."""
     prompt = torch.tensor([[*prompts()[3], SOP]])
     with torch.no_grad():
         probabilities = model(prompt).logits[0, -1].index_fill(0, torch.tensor([SOP]), -torch.inf).softmax(-1)
@@ -323,7 +323,7 @@ def test_padding_id_is_that_of_the_vocabulary_or_the_end_of_a_piece(model):
 
 
 class Observer(LogitsProcessor):
-    """Keeps the scores it sees."""
+    """Keep the scores of every step."""
 
     def __init__(self):
         self.seen = []
@@ -375,7 +375,7 @@ def test_unmasked_padding_is_warned_of(model, caplog):
 
 @pytest.mark.parametrize("settings", [{}, {"num_beams": 3}, {"do_sample": True}], ids=["greedy", "beams", "sampling"])
 def test_blank_that_is_the_end_of_a_piece_as_well(settings):
-    """GLM-10B-Chinese as trained has one token for both: it fills like a model with two tokens of one embedding."""
+    """GLM-10B-Chinese as trained has one token for both. It fills like a model with two tokens of one embedding."""
     shared = make_model(GLMForConditionalGeneration, gmask_token_id=TOKEN_IDS["eop_token_id"])
     apart = make_model(GLMForConditionalGeneration)
     end, blank = TOKEN_IDS["eop_token_id"], TOKEN_IDS["gmask_token_id"]
@@ -393,7 +393,7 @@ def test_blank_that_is_the_end_of_a_piece_as_well(settings):
 
 @pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"do_sample": True}])
 def test_one_token_may_be_a_blank_and_the_end_of_a_piece(options):
-    """As in GLM-10B-Chinese as it was trained: the same as with two tokens that have one row."""
+    """GLM-10B-Chinese as trained has one token for both. The result is that of two tokens with one embedding."""
     shared, model = ending_model(gmask_token_id=EOP), ending_model()
     with torch.no_grad():
         model.get_input_embeddings().weight[GMASK] = model.get_input_embeddings().weight[EOP]

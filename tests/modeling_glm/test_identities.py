@@ -1,4 +1,4 @@
-"""What must come out the same whatever way it is computed: padding, caches, packing, compilation, precision, saving."""
+"""Identities: padding, caches, packing, compilation, precision and saving do not change the result."""
 
 import copy
 import itertools
@@ -34,7 +34,7 @@ HEADS = [
 
 
 def rows() -> list[list[int]]:
-    """Texts of different length with different numbers of blanks and pieces."""
+    """Make texts of different length with different numbers of blanks and pieces."""
     w = words(40)
     return [
         [CLS, *w[:3], MASK, *w[3:5], EOS, SOP, *w[5:8]],
@@ -45,7 +45,7 @@ def rows() -> list[list[int]]:
 
 
 def primary(outputs) -> torch.Tensor:
-    """The states or logits of every token, or of every row."""
+    """Pick the states or logits of every token, or of every row."""
     return outputs.start_logits if "start_logits" in outputs else outputs[0]
 
 
@@ -132,7 +132,7 @@ def test_several_tokens_behind_a_cache():
 
 
 def packed(model) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """All rows one behind the other, with a label on every token of Part B."""
+    """Put all rows one behind the other, with a label on every token of Part B."""
     ids, positions, labels = [], [], []
     for row in rows():
         tensor = torch.tensor([row])
@@ -143,7 +143,7 @@ def packed(model) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def labelled(model) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The same rows one below the other."""
+    """Put the same rows one below the other, padded."""
     _ids, _positions, labels = packed(model)
     bounds = torch.tensor([0, *(len(row) for row in rows())]).cumsum(0)
     cut = [labels[0, start:stop].tolist() for start, stop in itertools.pairwise(bounds)]

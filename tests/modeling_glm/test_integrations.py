@@ -1,4 +1,4 @@
-"""The libraries around the model, used as their users do: Trainer, PEFT, accelerate, torch.export, the originals' calls."""
+"""The libraries around the model as users call them: Trainer, PEFT, accelerate, torch.export, the originals' calls."""
 
 import copy
 
@@ -33,7 +33,7 @@ def tokenizer() -> GLMTokenizer:
 
 @pytest.fixture(scope="module")
 def folder(tokenizer, tmp_path_factory):
-    """A saved model with its tokenizer."""
+    """Save a model with its tokenizer."""
     path = tmp_path_factory.mktemp("model")
     model = GLMForConditionalGeneration(config_for(tokenizer))
     randomise(model).save_pretrained(path)
@@ -66,14 +66,14 @@ def arguments(path, **overrides) -> TrainingArguments:
 
 
 def training_data(tokenizer) -> list[dict]:
-    """Texts of different lengths: a mean of means differs from the mean over all labelled tokens."""
+    """Make texts of different lengths, for which a mean of means differs from the mean over all labelled tokens."""
     texts = [text * repeat for text, repeat in zip(TEXTS, (3, 1, 2), strict=True)]
     ids = tokenizer(texts, add_special_tokens=False).input_ids
     return [{"input_ids": row, "sample_id": number} for number, row in enumerate(ids * 4)]
 
 
 def train(tokenizer, path, **settings) -> tuple[GLMForConditionalGeneration, list[float]]:
-    """A model after the steps of training, and the loss of each."""
+    """Train a model, and return it with the loss of every step."""
     model = randomise(GLMForConditionalGeneration(config_for(tokenizer)))
     collator = DataCollatorForBlankInfilling(tokenizer, max_length=60)
     data = training_data(tokenizer)
@@ -124,7 +124,7 @@ def test_trainer_evaluates_saves_and_resumes(tokenizer, tmp_path):
 
 
 def test_seq2seq_trainer_predicts_with_generate(tokenizer, tmp_path):
-    """The batch holds the gold answers behind the prompts; what is generated must not depend on them."""
+    """The batch holds the gold answers behind the prompts. Generated answers must not depend on them."""
     prompts = [text.replace("the", "[MASK]", 1).replace("one", "[MASK]", 1) for text in TEXTS]
 
     def collate(examples):
@@ -241,7 +241,7 @@ def test_export_of_choices():
 
 
 class TestOriginalSnippets:
-    """The three snippets of the originals' README; only the path is ours."""
+    """The three snippets of the originals' README run with another path."""
 
     def test_generation(self, folder):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
@@ -256,8 +256,9 @@ class TestOriginalSnippets:
         inputs = tokenizer("The quick brown [MASK].", return_tensors="pt")
         inputs = tokenizer.build_inputs_for_generation(inputs, max_gen_length=512).to("cpu")
         outputs = model.generate(**inputs, max_length=40, eos_token_id=tokenizer.eop_token_id)
-        assert isinstance(tokenizer.decode(outputs[0].tolist()), str)
-        assert outputs.shape[1] <= 40
+        decoded = tokenizer.decode(outputs[0].tolist())
+        assert decoded.startswith("[CLS]The quick brown[MASK].<|endoftext|><|startofpiece|>")
+        assert inputs["input_ids"].shape[1] < outputs.shape[1] <= 40
 
     def test_training(self, folder):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)

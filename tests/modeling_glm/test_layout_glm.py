@@ -1,4 +1,4 @@
-"""Positions, parts and masks worked by hand, and against a naive reading of the paper."""
+"""Positions, parts and masks: worked by hand, and compared with a naive reading of the paper."""
 
 import pytest
 import torch
@@ -42,7 +42,7 @@ def test_without_blanks_or_without_a_start_of_piece():
 
 
 def naive_positions(ids: list[int], real: list[bool]) -> list[tuple[int, int]]:
-    """One pass over the tokens, with a list of the blanks."""
+    """Compute positions in one pass over the tokens, with a list of the blanks."""
     blanks, piece, place, found = [], 0, 0, []
     in_piece = 0
     for token, is_real in zip(ids, real, strict=True):
@@ -87,7 +87,7 @@ def test_padding_opens_no_text():
 
 
 def test_mask_by_hand():
-    """Part A of 2 tokens, a piece of 2, then another text of 1 and 1."""
+    """A text with 2 tokens of Part A and a piece of 2, then a text of 1 and 1."""
     context = torch.tensor([[True, True, False, False, True, False]])
     text = torch.tensor([[1, 1, 1, 1, 2, 2]])
     index = torch.arange(6)
@@ -103,7 +103,7 @@ def test_mask_by_hand():
 
 
 def test_branches_by_hand():
-    """A context of 1, and two choices of 2 tokens that do not see each other."""
+    """Two choices of 2 tokens behind a context of 1 do not see each other."""
     context = torch.tensor([[True, False, False, False, False]])
     branch = torch.tensor([[0, 1, 1, 2, 2]])
     index = torch.arange(5)

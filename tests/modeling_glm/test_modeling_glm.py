@@ -21,7 +21,7 @@ BRANCHES = [[20, 21, 22], [23, 24]]
 
 
 def side_by_side() -> dict[str, torch.Tensor]:
-    """Two continuations of one piece, as branches of one row."""
+    """Lay out two continuations of one piece as branches of one row."""
     count = len(CONTEXT)
     positions = compute_position_ids(torch.tensor([CONTEXT]), make_model(GLMModel).config)[0]
     row0 = [*positions[0].tolist(), *[2] * 5]

@@ -30,7 +30,7 @@ def choice_tensor() -> torch.Tensor:
 
 
 def naive_scores(model) -> torch.Tensor:
-    """Every choice in a forward pass of its own, through the language-modelling head."""
+    """Score every choice in a forward pass of its own, through the language-modelling head."""
     language_model = make_model(GLMForConditionalGeneration)
     language_model.load_state_dict(model.state_dict())
     scores = torch.full((len(CHOICES), max(map(len, CHOICES))), -torch.inf)

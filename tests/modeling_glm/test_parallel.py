@@ -1,4 +1,4 @@
-"""Two processes on the CPU hold a model together and give the logits of one."""
+"""Two processes on the CPU share a model, and give the logits of one."""
 
 import subprocess
 import sys

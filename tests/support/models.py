@@ -24,7 +24,7 @@ TEXTS = [
 
 
 def tiny_config(**overrides) -> GLMConfig:
-    """A model of a few thousand parameters, with all special tokens and without dropout."""
+    """Configure a model of a few thousand parameters, with all special tokens and without dropout."""
     settings = {
         "vocab_size": 64,
         "hidden_size": 32,
@@ -40,7 +40,7 @@ def tiny_config(**overrides) -> GLMConfig:
 
 
 def randomise(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
-    """Draws every parameter, biases and norms included, so that symmetric bugs show and the outputs vary."""
+    """Draw every parameter, biases and norms included, so that symmetric bugs show and the outputs vary."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):

@@ -1,4 +1,4 @@
-"""What the tests of conversion share."""
+"""Fixtures for the tests of conversion."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Checkpoints of the authors and of the hub become folders that every class loads, bit for bit, and go back."""
+"""Conversion of checkpoints of the authors and of the hub into folders that every class loads, and back, bit for bit."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Files of several kinds and ages, wrapped in other things; and hostile or damaged files, which are refused."""
+"""Files of several kinds and ages are read; hostile and damaged files are refused."""
 
 import argparse
 import os
@@ -32,7 +32,7 @@ from tests.support.models import tiny_config
 @pytest.mark.parametrize("prefix", ["module.", "model.", "module.module.", "glm.", ""])
 @pytest.mark.parametrize("nested", [["module"], ["model"], ["state_dict"], [], ["outer", "model_state_dict"]])
 def test_the_module_is_found(tmp_path, prefix, nested):
-    """Beside optimizer states, and however it is wrapped."""
+    """The state dict is found beside optimizer states and in nested dicts."""
     weights = base_weights()
     content = {prefix + name: tensor for name, tensor in weights.items()}
     for key in reversed(nested):
@@ -48,7 +48,7 @@ def test_the_module_is_found(tmp_path, prefix, nested):
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_files_of_old_versions_of_torch(tmp_path, number):
-    """Before torch 1.6 they were no archives."""
+    """Before torch 1.6 files were not archives."""
     for rank in range(number):
         module = {name: split_tensor(name, tensor, number)[rank] for name, tensor in base_weights().items()}
         path = tmp_path / "old" / f"mp_rank_{rank:02d}_model_states.pt"
@@ -61,7 +61,7 @@ def test_files_of_old_versions_of_torch(tmp_path, number):
 
 
 def test_states_of_random_numbers_and_settings_are_ignored(tmp_path):
-    """The golden files hold a state of NumPy; others an argparse.Namespace or DeepSpeed's loss scaler as well."""
+    """The golden files hold a state of NumPy. Others hold an argparse.Namespace or DeepSpeed's loss scaler as well."""
 
     extras = {
         "args": argparse.Namespace(lr=0.1, extra=[1, 2]),
@@ -78,7 +78,7 @@ def test_states_of_random_numbers_and_settings_are_ignored(tmp_path):
 
 
 class Attack:
-    """Pickled, it makes whoever loads it run a command."""
+    """An object whose pickle runs a command when it is loaded."""
 
     def __init__(self, call, *arguments):
         self.call, self.arguments = call, arguments
@@ -108,7 +108,7 @@ def test_a_pickle_that_would_run_code_does_not(tmp_path, refuse, place, legacy, 
 
 
 def test_names_that_are_ignored_are_not_called(tmp_path, monkeypatch):
-    """What stands for settings is not even made: an argparse.Namespace that tells when it is."""
+    """Ignored objects are not made: an argparse.Namespace records every call of its constructor."""
     made = []
     monkeypatch.setattr(argparse.Namespace, "__init__", lambda self, **kwargs: made.append(kwargs))
 
@@ -163,7 +163,7 @@ def whole_files(tmp_path_factory) -> dict[str, bytes]:
 
 
 def convert_damaged(folder: Path, suffix: str, content: bytes):
-    """None if it was refused, otherwise the weights that came of it."""
+    """Convert a damaged file, and return the weights; None if it was refused."""
     source = folder / f"a{suffix}"
     source.write_bytes(content)
     target = folder / "glm"
@@ -187,7 +187,7 @@ def test_truncated_files(whole_files, tmp_path, suffix, data):
 @given(data=st.data())
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_flipped_bits_in_pickled_files(whole_files, tmp_path, data):
-    """Every part has a checksum. What lies between the parts means nothing."""
+    """Every part has a checksum. Bytes between the parts have no meaning."""
     content = bytearray(whole_files[".pt"])
     content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     found = convert_damaged(tmp_path, ".pt", bytes(content))
@@ -198,7 +198,7 @@ def test_flipped_bits_in_pickled_files(whole_files, tmp_path, data):
 @given(data=st.data())
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_flipped_bits_in_the_header_of_safetensors(whole_files, tmp_path, data):
-    """The numbers themselves have no checksum in this format."""
+    """In this format only the header can be checked; the data has no checksum."""
     content = bytearray(whole_files[".safetensors"])
     header = 8 + int.from_bytes(content[:8], "little")
     content[data.draw(st.integers(0, header - 1))] ^= 1 << data.draw(st.integers(0, 7))

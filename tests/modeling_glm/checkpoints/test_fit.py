@@ -1,4 +1,4 @@
-"""Which model the tensors are: size and head; and what is said where something does not fit."""
+"""Size and head are told from the tensors, and errors name the tensor that does not fit."""
 
 import pytest
 import torch
@@ -126,7 +126,7 @@ def test_stray_heads_are_left_out(tmp_path):
 
 @pytest.mark.parametrize("names", [("dense", "out_proj"), ("pool_layer", "multichoice_head")])
 def test_a_classifier_keeps_its_head(tmp_path, names):
-    """Of the hub's code, and of the authors', which calls its layers otherwise."""
+    """The hub's code and the authors' name the layers of the head differently."""
     model = make_model(GLMForSequenceClassification, num_labels=5)
     head = dict(zip(("dense", "out_proj"), names, strict=True))
     weights = {}
@@ -160,7 +160,7 @@ def test_fine_tuned_folders_keep_their_class(tmp_path, model_class):
 
 
 def test_a_head_beside_a_wrapped_model(tmp_path):
-    """The wrapper is around both."""
+    """The wrapper stands before the names of both."""
     model = make_model(GLMForSequenceClassification)
     names = {"dense": "pool_layer", "out_proj": "multichoice_head", "glm": "model"}
     weights = {

@@ -1,4 +1,4 @@
-"""Config, vocabulary and `[gMASK]` of a checkpoint, and what is said where they do not belong together."""
+"""Config, vocabulary and `[gMASK]` of a checkpoint, and errors where they do not belong together."""
 
 import pytest
 import torch
@@ -38,7 +38,7 @@ def test_a_tokenizer_that_is_damaged(tmp_path, refuse):
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_output_projections(tmp_path, tied):
-    """One that is the word embedding is left out, another is kept."""
+    """A projection that equals the word embedding is left out, another one is kept."""
     weights = base_weights()
     weights["lm_head.weight"] = weights["word_embeddings.weight"] + (0 if tied else 1)
     save_module(tmp_path / "a.pt", weights)
@@ -81,7 +81,7 @@ def test_vocabularies_of_the_same_size_are_told_apart(tmp_path, monkeypatch):
         convert_checkpoint(
             tmp_path / "a.pt", tmp_path / "mine", vocabulary=gpt2, config=GLMConfig(**PRESETS["glm-roberta-large"])
         )
-    # Whoever knows better gives a config that says so, or says nothing.
+    # A config without ids accepts any vocabulary.
     shape = {name: value for name, value in PRESETS["glm-roberta-large"].items() if not name.endswith("_token_id")}
     done = convert_checkpoint(tmp_path / "a.pt", tmp_path / "mine", vocabulary=gpt2, config=GLMConfig(**shape))
     assert done.config.mask_token_id == 50260
@@ -100,14 +100,14 @@ def test_shared_gmask_of_other_sizes_has_to_be_said(tmp_path, shared, expected):
 @pytest.mark.parametrize("ids", [True, False])
 @pytest.mark.parametrize("copied", [True, False])
 def test_shared_gmask_of_10b_chinese(tmp_path, monkeypatch, copied, ids):
-    """As trained one token is [gMASK] and the end of a piece; the hub's weights have a copy of its row for [gMASK]."""
+    """As trained, one token is [gMASK] and the end of a piece. The hub's weights have a copy of its row for [gMASK]."""
     weights = shrink_preset(monkeypatch, "glm-10b-chinese")
     rows = weights["word_embeddings.weight"]
     if copied:
         rows[50009] = rows[50007]
     save_module(tmp_path / "a.pt", weights)
     vocabulary = write_vocabulary("chinese", tmp_path / "chinese")
-    # An original config says nothing of the ids.
+    # An original config has no ids.
     shape = {name: value for name, value in PRESETS["glm-10b-chinese"].items() if not name.endswith("_token_id")}
     config = None if ids else GLMConfig(**shape)
     done = convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", vocabulary=vocabulary, config=config)

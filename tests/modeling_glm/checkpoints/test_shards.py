@@ -44,7 +44,7 @@ def test_merging_undoes_splitting(number, rows, columns, name):
 
 
 def test_splitting_by_hand():
-    """Of the queries, keys and values each shard has the same heads."""
+    """Each shard has the queries, keys and values of the same heads."""
     rows = torch.tensor([[0], [1], [10], [11], [20], [21]])  # q0 q1 k0 k1 v0 v1
     pieces = split_tensor("transformer.layers.0.attention.query_key_value.weight", rows, 2)
     assert [piece.flatten().tolist() for piece in pieces] == [[0, 10, 20], [1, 11, 21]]

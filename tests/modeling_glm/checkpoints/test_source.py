@@ -1,4 +1,4 @@
-"""Where the weights are: folders, trackers, indices; and what is said where files are missing."""
+"""Weights are found in folders, by trackers and by indices; errors name the files that are missing."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ from tests.support.models import make_model, tiny_config
 
 
 def test_the_folder_below_is_found(tmp_path):
-    """By the tracker's tag, such as "best", or because there is only one."""
+    """A tracker names the sub-folder, such as "best", or there is only one."""
     for tracker, tag in (("latest", "best"), ("latest_checkpointed_iteration.txt", "release"), (None, "500")):
         folder = tmp_path / tag
         save_module(folder / tag / "mp_rank_00_model_states.pt", base_weights())
@@ -40,7 +40,7 @@ def test_the_folder_below_is_found(tmp_path):
 
 
 def test_hub_folders(tmp_path):
-    """With pytorch_model.bin, whole or in parts, and a stray file of code, which is not copied."""
+    """pytorch_model.bin may be whole or in parts. A stray file of code is not copied."""
     folder = shutil.copytree(ORIGINAL, tmp_path / "hub", ignore=shutil.ignore_patterns("*.safetensors", "cases.json"))
     weights = load_file(ORIGINAL / "model.safetensors")
     (folder / "modeling_glm.py").write_text("raise SystemExit('run')")
@@ -62,7 +62,7 @@ def test_hub_folders(tmp_path):
 
 
 def test_whole_weights_beside_a_tracker_of_deepspeed(tmp_path):
-    """As Trainer leaves them."""
+    """Trainer leaves such a folder."""
     save_module(tmp_path / "tuned" / "step" / "optimizer.pt", {"a": torch.zeros(1)})
     (tmp_path / "tuned" / "latest").write_text("step")
     make_model(GLMForConditionalGeneration).save_pretrained(tmp_path / "tuned")

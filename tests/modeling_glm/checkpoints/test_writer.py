@@ -36,7 +36,7 @@ def test_a_large_model_is_written_in_several_files(tmp_path):
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 def test_a_disk_that_fills_up(tmp_path, refuse, monkeypatch, code):
-    """Although there seemed to be room."""
+    """The disk fills up after the check of its space."""
 
     class FullDisk:
         def __init__(self, path, mode):
@@ -74,7 +74,7 @@ for shards in (None, 1, 2):
 
 
 def test_files_that_the_system_does_not_let_grow(tmp_path):
-    """A real failure of the system, for both formats."""
+    """The system limits the size of files: a real failure, for both formats."""
     save_module(tmp_path / "a.pt", base_weights(vocab_size=4096))
     tiny_config(vocab_size=4096).to_json_file(tmp_path / "config.json")
     before = snapshot(tmp_path)
