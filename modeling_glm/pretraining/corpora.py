@@ -1,4 +1,4 @@
-"""The training data of 03_pretrain.py: corpora of any size, tokenized once into Arrow files that are memory-mapped."""
+"""Tokenize corpora of any size once, into Arrow files that are memory-mapped, and hold documents out."""
 
 import hashlib
 import json
@@ -20,18 +20,25 @@ from transformers import PreTrainedTokenizerFast
 from ..utils.files import whole_folder
 from .documents import Corpus, find_files, no_text, read_documents, read_sources
 
-BATCH_DOCUMENTS, BATCH_CHARACTERS = 1000, 2**22  # what is tokenized at a time: whichever is reached first
-SHARD_BYTES, MOST_SHARDS = 2**26, 1000  # of input: what becomes one Arrow file, unless these are too many
+BATCH_DOCUMENTS, BATCH_CHARACTERS = 1000, 2**22  # a batch for the tokenizer ends at the first of the two limits
+SHARD_BYTES, MOST_SHARDS = 2**26, 1000  # bytes of input per Arrow file, more if there would be too many files
 HELD_OUT_PLACES = 64
-CACHE_FORMAT = 1  # to be raised where the same texts would become other rows
+CACHE_FORMAT = 1  # raise it when the same texts would become other rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowMaker:
-    """What turns documents into rows of ids: everything that the rows depend on beside the texts."""
+    """
+    Turn documents into rows of ids. The fields are everything that the rows depend on, besides the texts.
+
+    Attributes:
+        backend: The tokenizer of the `tokenizers` library as JSON, without truncation and padding.
+        split_special_tokens: Whether special tokens in a text are read as plain text.
+        cls_token_id, eos_token_id: Ids in front of each row and behind each document.
+        max_length: Most ids in a row, at least 3.
+    """
 
     backend: str
-    """The tokenizer of the `tokenizers` library as JSON, without truncation and padding."""
     split_special_tokens: bool
     cls_token_id: int
     eos_token_id: int
@@ -39,12 +46,13 @@ class RowMaker:
 
     @classmethod
     def from_tokenizer(cls, tokenizer: PreTrainedTokenizerFast, max_length: int) -> "RowMaker":
+        """Read the settings of a tokenizer. Raises a ValueError for one without cls or eos token."""
         if max_length < 3:
             raise ValueError(f"max_length is {max_length}: expected at least 3, for [CLS], a token and <eos>.")
         for name in ("cls_token", "eos_token"):
             if getattr(tokenizer, f"{name}_id") is None:
                 raise ValueError(f"The tokenizer has no {name}, which every text needs: set tokenizer.{name}.")
-        # A copy, because earlier calls leave their truncation and padding in the tokenizer.
+        # A copy, because earlier calls leave their truncation and padding in the tokenizer of the caller.
         backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
         backend.no_truncation()
         backend.no_padding()
@@ -57,16 +65,17 @@ class RowMaker:
         )
 
     def build_tokenizer(self) -> Tokenizer:
+        """Build the tokenizer of the `tokenizers` library."""
         backend = Tokenizer.from_str(self.backend)
         backend.encode_special_tokens = self.split_special_tokens
         return backend
 
     def cut(self, ids: Sequence[int]) -> list[np.ndarray]:
         """
-        A document as rows of at most `max_length` ids, all of nearly the same length. Rows in which nothing can be blanked
-        out, because the text there spells `[CLS]` and `<eos>` only, are left out.
+        Cut a document into rows of at most `max_length` ids, all of nearly the same length.
 
-        With max_length 5: `a b c d e` -> `[CLS] a b c`, `[CLS] d e <eos>`.
+        With max_length 5: `a b c d e` -> `[CLS] a b c`, `[CLS] d e <eos>`. Rows that hold only `[CLS]` and `<eos>` are left
+        out, because they have nothing to mask.
         """
         text = np.array([*ids, self.eos_token_id])
         number = -(-len(text) // (self.max_length - 1))
@@ -85,29 +94,30 @@ def tokenize_corpus(
     num_proc: int | None = None,
 ) -> Dataset:
     """
-    The texts of a corpus as ids, memory-mapped from a folder in `cache_dir`. The folder is made where there is none for
-    these files (their paths, sizes and times), this tokenizer and these settings; what is published under the name of a
-    dataset counts as unchanged. An interrupted run leaves nothing that is taken for whole.
+    Tokenize a corpus, or load it from the cache.
 
-    Every document becomes `[CLS] ids <eos>`. One that is longer than `max_length` is cut into pieces of nearly the same
-    length, each with `[CLS]`, the last one with `<eos>`.
+    Each document becomes `[CLS] ids <eos>`. A document longer than `max_length` is cut into parts of nearly the same
+    length, each with `[CLS]`, and the last one with `<eos>`.
+
+    The cache has a folder for each combination of files (paths, sizes and times), tokenizer and settings. A dataset of the
+    hub counts as unchanged while its name stays. An interrupted call leaves no folder behind.
 
     Args:
-        corpus: What to read.
-        tokenizer: Makes the ids. It finds special tokens in texts as well, unless it has `split_special_tokens`.
+        corpus: The texts.
+        tokenizer: The tokenizer. It reads special tokens in texts as such, unless it has `split_special_tokens`.
         max_length: Most ids in a row, with `[CLS]` and `<eos>`; at least 3.
-        cache_dir: Holds one folder for every result, which may be deleted when no run uses it.
-        num_proc: Processes to share the files among. By default one, in which the tokenizer uses several threads. The
-            result does not depend on it.
+        cache_dir: The cache. You may delete its folders when no run uses them.
+        num_proc: Number of processes that share the files. By default one, whose tokenizer has several threads. The
+            result is the same.
 
     Returns:
-        A dataset in the order of the corpus with `input_ids` (uint16 or int32, 2 to max_length) and `part` (int32, the
-        number of the piece within its document, from 0).
+        A memory-mapped dataset in the order of the corpus, with `input_ids` (uint16 or int32, 2 to max_length) and `part`
+        (int32, number of the part within its document, from 0).
 
     Raises:
-        FileNotFoundError: as [`read_documents`].
-        ValueError: as [`read_documents`], for `max_length` below 3, for `num_proc` below 1, and for a tokenizer without
-            cls or eos token.
+        FileNotFoundError: As `read_documents` does.
+        ValueError: As `read_documents` does, and for `max_length` below 3, `num_proc` below 1, and a tokenizer without cls
+            or eos token.
     """
     if num_proc is not None and num_proc < 1:
         raise ValueError(f"num_proc is {num_proc}: expected at least 1, or None.")
@@ -122,7 +132,7 @@ def tokenize_corpus(
                 progress.update(documents)
             if len(_load(building)) == 0:
                 raise ValueError(no_text(corpus))
-            # Read by _is_whole, and by people who wonder what the folder is.
+            # _is_whole reads this, and people who look into the folder.
             summary = {"shards": len(jobs), "max_length": max_length, "corpus": asdict(corpus)}
             (building / "corpus.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return _load(folder)
@@ -130,16 +140,21 @@ def tokenize_corpus(
 
 def hold_out(dataset: Dataset, fraction: float) -> tuple[Dataset, Dataset]:
     """
-    Splits rows of [`tokenize_corpus`] into those to train on and those to validate on, the same in every run. Whole
-    documents are held out, in up to 64 runs of neighbours that are spread evenly: neighbours are often alike, and so both
-    datasets stay views of the memory-mapped files.
+    Split a dataset into rows to train on and rows to validate on, the same in every run.
+
+    Whole documents are held out, in up to 64 evenly spread groups of neighbours. Groups keep both datasets views of the
+    memory-mapped files, and neighbours are often alike, so they belong to one side.
 
     Args:
-        dataset: What [`tokenize_corpus`] returned.
-        fraction: Share of the rows to hold out, between 0 and 1; at least one document is, and the last one may pass it.
+        dataset: What `tokenize_corpus` returned.
+        fraction: Share of the rows to hold out, between 0 and 1. At least one document is held out, and the last one may
+            exceed the share.
+
+    Returns:
+        The rows to train on, and the rows to validate on.
 
     Raises:
-        ValueError: for another fraction, and where no document is left to train on.
+        ValueError: For another fraction, and if no document is left to train on.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction is {fraction}: expected a number between 0 and 1.")
@@ -168,12 +183,12 @@ def hold_out(dataset: Dataset, fraction: float) -> tuple[Dataset, Dataset]:
 
 
 def count_tokens(dataset: Dataset) -> int:
-    """The ids of a dataset of [`tokenize_corpus`] or [`hold_out`], `[CLS]` and `<eos>` included."""
+    """Count the ids of a dataset of `tokenize_corpus` or `hold_out`, with `[CLS]` and `<eos>`."""
     return sum(len(chunk.flatten()) for chunk in dataset.data.column("input_ids").chunks)
 
 
 def write_shard(corpus: Corpus, files: Sequence[Path] | None, maker: RowMaker, path: Path) -> Iterator[int]:
-    """Writes the rows of some files as Arrow; yields the number of documents after each batch of them."""
+    """Write the rows of some files into an Arrow file. Yields the number of documents after each batch."""
     backend = maker.build_tokenizer()
     kind = pa.uint16() if backend.get_vocab_size() <= 2**16 else pa.int32()
     schema = pa.schema({"input_ids": pa.list_(kind), "part": pa.int32()})
@@ -199,12 +214,12 @@ def _use_one_thread():
 
 
 def _run(jobs: Sequence[tuple], num_proc: int) -> Iterator[int]:
-    """Writes shards; yields the numbers of documents."""
+    """Write shards, each from the arguments of `write_shard`. Yields numbers of documents."""
     if num_proc == 1 or len(jobs) == 1:
         for job in jobs:
             yield from write_shard(*job)
         return
-    # Not forked: the threads of the tokenizer and a GPU in use do not survive that.
+    # Spawned, because threads of the tokenizer and a GPU in use do not survive a fork.
     context = get_context("spawn")
     with ProcessPoolExecutor(min(num_proc, len(jobs)), context, initializer=_use_one_thread) as pool:
         try:
@@ -228,7 +243,7 @@ def _batched(texts: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _group_files(files: Sequence[Path]) -> list[list[Path]]:
-    """Neighbouring files together, so that small ones do not make as many Arrow files."""
+    """Group neighbouring files, so that many small ones share an Arrow file."""
     sizes = [path.stat().st_size for path in files]
     enough = max(SHARD_BYTES, sum(sizes) // MOST_SHARDS)
     groups: list[list[Path]] = [[]]
@@ -266,7 +281,7 @@ def _load(folder: Path) -> Dataset:
 
 
 def _next_document(parts: Dataset, row: int) -> int:
-    """The first row from here on that begins a document, or the number of rows."""
+    """Return the first row from here on that begins a document, or the number of rows."""
     while row < len(parts) and parts[row]["part"] != 0:
         row += 1
     return row

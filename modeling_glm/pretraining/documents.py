@@ -1,4 +1,4 @@
-"""The texts of 03_pretrain.py: text files, JSON lines, Parquet and datasets, read as a stream. Errors say where they are."""
+"""Read texts as a stream: from text files, JSON lines, Parquet and datasets. Errors name the file and the line."""
 
 import glob
 import gzip
@@ -20,7 +20,7 @@ from datasets.exceptions import DatasetNotFoundError
 from ..tokenization.cloze.files import JSON_LINES
 
 KINDS = (".txt", *JSON_LINES, ".parquet")
-READABLE = f"Files that can be read end with {', '.join(KINDS)}; text and JSON lines also with .gz behind it."
+READABLE = f"Readable files end with {', '.join(KINDS)}; text and JSON lines may also end with .gz."
 DocumentKind = Literal["lines", "blank_lines", "files"]
 DOCUMENT_KINDS: tuple[DocumentKind, ...] = get_args(DocumentKind)
 DATASET_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?(:[\w.-]+)?")
@@ -29,23 +29,23 @@ DATASET_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?(:[\w.-]+)?")
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
     """
-    Where texts come from, and how much of them is wanted.
+    A source of texts, and its share of the training samples.
 
     Args:
-        source: A file, a folder (every readable file in it and below, hidden ones left out), a pattern like
+        source: A file, a folder (with all readable files below it, except hidden ones), a pattern like
             `data/*.jsonl.gz`, or else a name for `datasets.load_dataset`, as `name` or `name:config`. Files are `.txt`,
-            JSON lines (`.jsonl`, `.json`, `.ndjson`), both also with `.gz` behind it, and `.parquet`; they are read in
+            JSON lines (`.jsonl`, `.json`, `.ndjson`), both also with `.gz` at the end, and `.parquet`. They are read in
             the order of their paths.
-        weight: Share of the samples, in proportion to the weights of other corpora.
-        text_column: The field of JSON lines, Parquet files and datasets that holds the text. Rows without text in it
-            (null, or white space) are left out.
-        split: Of a dataset.
-        documents: What is a document in a `.txt` file: "lines" (every line), "blank_lines" (what stands between blank
-            lines) or "files" (the whole file), each without the line break at its end.
-        max_line_bytes: Longest line of text and JSON lines, and longest document of a `.txt` file.
+        weight: Share of the samples, in proportion to the weights of the other corpora.
+        text_column: Column with the text, in JSON lines, Parquet files and datasets. Rows whose text is null or white
+            space are left out.
+        split: Split of a dataset.
+        documents: What counts as one document in a `.txt` file: "lines" (each line), "blank_lines" (the lines between
+            two blank lines) or "files" (the whole file). The last line break of a document is left out.
+        max_line_bytes: Longest line of text and JSON lines, and longest document of a `.txt` file, in bytes.
 
     Raises:
-        ValueError: for an empty source, a weight that is negative or not finite, an unknown kind of documents, and
+        ValueError: For an empty source, a weight that is negative or not finite, an unknown kind of documents, and
             `max_line_bytes` below 1.
     """
 
@@ -69,11 +69,11 @@ class Corpus:
 
 def find_files(corpus: Corpus) -> list[Path] | None:
     """
-    The files of a corpus in the order in which they are read, or None if its source can only be the name of a dataset.
+    Find the files of a corpus, in reading order. Return None if its source can only be the name of a dataset.
 
     Raises:
-        FileNotFoundError: if nothing is there, and the source cannot be the name of a dataset.
-        ValueError: for a file of an unknown kind, and a folder or a pattern without files that can be read.
+        FileNotFoundError: If no file exists, and the source cannot be the name of a dataset.
+        ValueError: For a file of an unknown kind, and a folder or a pattern without readable files.
     """
     source = os.path.expanduser(corpus.source)
     if os.path.exists(source):
@@ -94,20 +94,22 @@ def find_files(corpus: Corpus) -> list[Path] | None:
         files.update(path for path in visible if path.is_file())
     readable = sorted(path for path in files if _kind(path))
     if not readable:
-        raise ValueError(f"{source} holds {len(files)} files, and none that can be read. {READABLE}")
+        raise ValueError(f"{source} has {len(files)} files, and none of them is readable. {READABLE}")
     return readable
 
 
 def read_documents(corpus: Corpus) -> Iterator[str]:
     """
-    The texts of a corpus one after the other, in constant memory. They are as they stand there, line breaks and white
-    space included, but for `\\r\\n` in files, which becomes `\\n`, and halves of surrogate pairs in JSON, which become `?`.
+    Yield the texts of a corpus, in constant memory.
+
+    Texts keep their line breaks and white space. Two things change: `\\r\\n` in files becomes `\\n`, and half of a
+    surrogate pair in JSON becomes `?`.
 
     Raises:
-        FileNotFoundError: if the source is no file, folder or pattern, and no dataset of that name can be loaded.
-        ValueError: for what [`find_files`] refuses, a corpus without text, a file that is not text in UTF-8, a line that
-            is too long, a damaged file, and a row without the column or with something else than text in it. The
-            message names the file, and the line or the byte.
+        FileNotFoundError: If the source is not a file, folder or pattern, and no dataset of that name can be loaded.
+        ValueError: As `find_files` does, and for a corpus without text, a file that is not UTF-8, a line that is too
+            long, a damaged file, and a row without the column or with another type in it. The message names the file,
+            and the line or the byte.
     """
     files = find_files(corpus)
 
@@ -122,12 +124,12 @@ def read_documents(corpus: Corpus) -> Iterator[str]:
 
 
 def no_text(corpus: Corpus) -> str:
-    """The message for a corpus that has nothing to train on."""
+    """Return the message for a corpus without text."""
     return f"{corpus.source} has no text: expected at least one document that is not white space."
 
 
 def read_sources(corpus: Corpus, files: Sequence[Path] | None) -> Iterator[str]:
-    """The texts of some files of a corpus, which may have none, or (None) of the dataset that its source names."""
+    """Yield the texts of some files of a corpus, or with None of its dataset. There may be no text at all."""
     for texts in (_read_dataset(corpus),) if files is None else (_read_file(path, corpus) for path in files):
         for text in texts:
             if text and not text.isspace():
@@ -163,7 +165,7 @@ def _read_text(path: Path, corpus: Corpus) -> Iterator[str]:
         if size - line.endswith("\n") > corpus.max_line_bytes:
             raise ValueError(
                 f"{path}, line {number - len(document) + 1} begins a document of more than {corpus.max_line_bytes} "
-                "bytes without a blank line: raise max_line_bytes if that is meant to be, or use other documents."
+                "bytes without a blank line: raise max_line_bytes, or use other documents."
             )
     yield "".join(document).removesuffix("\n")
 
@@ -183,7 +185,7 @@ def _read_json_lines(path: Path, corpus: Corpus) -> Iterator[str | None]:
                 f"{path}, line {number} is {line[:80]!r}: expected an object with {corpus.text_column!r}."
             )
         text = _get_text(row, corpus.text_column, f"{path}, line {number}")
-        # JSON can spell halves of surrogate pairs, which no tokenizer takes.
+        # JSON can hold half of a surrogate pair, which no tokenizer accepts.
         yield text and text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -226,24 +228,23 @@ def _get_text(row: Mapping[str, Any], column: str, place: str) -> str | None:
 
 def _read_lines(path: Path, max_bytes: int, whole: bool = False) -> Iterator[tuple[int, str]]:
     """
-    The lines of a text file with their numbers from 1 and the line breaks at their ends, or the whole file as one. Not
-    more than `max_bytes` are in memory.
+    Yield the lines of a text file with their numbers from 1, or the whole file as one line. Lines keep their line breaks.
+
+    Memory holds at most `max_bytes` of the file.
     """
     packed = path.suffix.lower() == ".gz"
     what = "text (packed in it)" if packed else "text"
     number = offset = 0
     try:
         with gzip.open(path) if packed else open(path, "rb") as file:
-            # Two bytes more than may be, for the line break.
+            # Two more bytes than allowed, for the line break.
             while line := file.read(max_bytes + 2) if whole else file.readline(max_bytes + 2):
                 number += 1
                 if (zero := line.find(b"\0")) >= 0:
                     raise ValueError(f"{path} is not {what}: byte {offset + zero} is NUL. Save it as text in UTF-8.")
                 if len(line.removesuffix(b"\n").removesuffix(b"\r")) > max_bytes:
                     place = "" if whole else f", line {number}"
-                    raise ValueError(
-                        f"{path}{place} has more than {max_bytes} bytes: raise max_line_bytes if that is meant to be."
-                    )
+                    raise ValueError(f"{path}{place} has more than {max_bytes} bytes: raise max_line_bytes.")
                 try:
                     text = line.decode("utf-8")
                 except UnicodeDecodeError as error:
@@ -254,11 +255,11 @@ def _read_lines(path: Path, max_bytes: int, whole: bool = False) -> Iterator[tup
                 yield number, (text.removeprefix("\ufeff") if offset == 0 else text).replace("\r\n", "\n")
                 offset += len(line)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is damaged, or not packed by gzip ({error}).") from error
+        raise ValueError(f"{path} is damaged, or is not a gzip file ({error}).") from error
 
 
 def _kind(path: Path) -> str:
-    """The ending that says how a file is to be read; nothing for one that cannot be."""
+    """Return the ending that decides how to read a file, or "" for an unreadable one."""
     ending = path.suffix.lower()
     if ending == ".gz":
         ending = Path(path.stem).suffix.lower()

@@ -1,11 +1,11 @@
-"""The order of the training samples of 03_pretrain.py: which text of which corpus, from the number of the sample alone."""
+"""The order of the training samples: the number of a sample alone gives its corpus and its text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, pairwise
 from math import isqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 from datasets import Dataset as TextDataset
 from torch.utils.data import Dataset
@@ -18,14 +18,14 @@ MASK = 2**64 - 1
 @dataclass(frozen=True)
 class Phase:
     """
-    Shares of the corpora from a sample on.
+    The shares of the corpora from a sample on.
 
     Args:
-        from_sample: Number of the first sample that has these shares.
-        weights: The share of every corpus.
+        from_sample: Number of the first sample with these shares.
+        weights: Share of each corpus.
 
     Raises:
-        ValueError: for weights that are negative or do not sum to 1, and a negative sample.
+        ValueError: For weights that are negative or do not sum to 1, and a negative sample.
     """
 
     from_sample: int
@@ -42,25 +42,34 @@ class Phase:
             )
 
 
+class TextPlace(NamedTuple):
+    """The place of a text: the number of its corpus, and its index in it."""
+
+    corpus: int
+    text: int
+
+
 class MixtureOrder:
     """
-    The order in which a run of any length sees the texts of several corpora: `order(number)` is the pair of the corpus and
-    the index in it. It follows from the arguments and the number alone, so a resumed run goes on as if it had not been
-    stopped, and processes that share the numbers among them share the texts.
+    The order in which a run of any length sees the texts of several corpora. Call it with the number of a sample.
 
-    Within blocks of 1024 samples (counted from the beginning of a phase) every corpus has its share, rounded so that what
-    is missing in one block comes in a later one: after n samples, at the end of a block, a corpus has been seen
-    weight x n times, give or take half a sample per corpus and phase. Within an epoch of a corpus every text
-    comes once. What a later phase is, and whether there is one, changes nothing before the block in which it begins.
+    The order follows from the arguments alone. So a resumed run sees the same texts as an uninterrupted one, and processes
+    that share the numbers share the texts.
+
+    - Every corpus has its share in blocks of 1024 samples, counted from the start of a phase. Rounding in one block is made
+      up for in a later one: after n samples, at the end of a block, a corpus was seen weight x n times, up to half a
+      sample per corpus and phase.
+    - Within an epoch of a corpus every text comes once.
+    - A later phase changes nothing before the block in which it begins.
 
     Args:
-        sizes: Number of texts of every corpus.
-        phases: The shares, in the order of their first samples; the first phase begins at 0.
-        seed: Any non-negative number.
+        sizes: Number of texts of each corpus.
+        phases: The shares, in the order of their first samples. The first phase begins at 0.
+        seed: Any non-negative integer.
 
     Raises:
-        ValueError: for a corpus without texts, no phase, phases whose first samples do not increase from 0, and another
-            number of weights than corpora.
+        ValueError: For a corpus without texts, no phase, phases whose first samples do not increase from 0, and a number
+            of weights that differs from the number of corpora.
     """
 
     def __init__(self, sizes: Sequence[int], phases: Sequence[Phase], seed: int):
@@ -76,7 +85,7 @@ class MixtureOrder:
         starts = [phase.from_sample for phase in self.phases]
         if starts[:1] != [0] or any(later <= earlier for earlier, later in pairwise(starts)):
             raise ValueError(f"Phases begin at samples {starts}: expected numbers that increase from 0.")
-        # Of what comes before a phase.
+        # How many texts of each corpus come before each phase.
         self._before = [(0,) * len(self.sizes)]
         for phase, end in zip(self.phases, starts[1:], strict=False):
             seen = _share_out(phase.weights, end - phase.from_sample)
@@ -86,8 +95,8 @@ class MixtureOrder:
     def __reduce__(self):
         return MixtureOrder, (self.sizes, self.phases, self.seed)
 
-    def __call__(self, number: int) -> tuple[int, int]:
-        """The corpus of a sample, and which of its texts it is."""
+    def __call__(self, number: int) -> TextPlace:
+        """Return the place of a sample. Raises an IndexError for a negative number."""
         if number < 0:
             raise IndexError(f"There is no sample {number}: they are numbered from 0.")
         phase = self._find_phase(number)
@@ -96,10 +105,10 @@ class MixtureOrder:
             self._block = start, self._build_block(phase, start)
         corpus, position = self._block[1][number - start]
         epoch, index = divmod(position, self.sizes[corpus])
-        return corpus, permute(index, self.sizes[corpus], (self.seed, 1, corpus, epoch))
+        return TextPlace(corpus, permute(index, self.sizes[corpus], (self.seed, 1, corpus, epoch)))
 
     def seen(self, number: int) -> tuple[int, ...]:
-        """How many texts of every corpus are among the first `number` samples, at the ends of blocks; between, about."""
+        """Count the texts of each corpus among the first `number` samples: exact at the ends of blocks, else about."""
         phase = self._find_phase(max(0, number))
         share = _share_out(self.phases[phase].weights, number - self.phases[phase].from_sample)
         return tuple(map(sum, zip(self._before[phase], share, strict=True)))
@@ -108,7 +117,7 @@ class MixtureOrder:
         return sum(phase.from_sample <= number for phase in self.phases) - 1
 
     def _build_block(self, phase: int, start: int) -> list[tuple[int, int]]:
-        """For the samples of a block: the corpus, and how many of it came before since the beginning of the run."""
+        """Return the corpus of each sample of a block, and how many texts of it came before in the run."""
         end = min([start + BLOCK, *(later.from_sample for later in self.phases[phase + 1 : phase + 2])])
         weights, offset = self.phases[phase].weights, self.phases[phase].from_sample
         before = _share_out(weights, start - offset)
@@ -125,19 +134,18 @@ class MixtureOrder:
 
 class InfillingStream(Dataset):
     """
-    The samples of a run, or of the rest of one, for a `DataLoader` that does not shuffle.
+    The samples of a run, or of its rest, for a `DataLoader` that does not shuffle.
+
+    Item j is `{"input_ids": ids of the text, "sample_id": start + j}`.
 
     Args:
         datasets: The corpora, each with `input_ids`.
-        order: Which text comes when.
-        num_samples: How many samples there are.
-        start: Number of the first one.
-
-    Returns, at j:
-        `{"input_ids": ids of the text, "sample_id": start + j}`.
+        order: The order of the texts.
+        num_samples: Number of samples.
+        start: Number of the first sample.
 
     Raises:
-        ValueError: if the datasets are not as long as `order` has it.
+        ValueError: If the sizes of the datasets are not those of `order`.
     """
 
     def __init__(self, datasets: Sequence[TextDataset], order: MixtureOrder, num_samples: int, start: int = 0):
@@ -152,12 +160,12 @@ class InfillingStream(Dataset):
         return self.num_samples
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict]:
-        """What a DataLoader asks for: a batch at once, with the ids as arrays, which is a few times as fast."""
+        """Return a batch at once, with the ids as arrays: several times as fast. A DataLoader calls this."""
         places = [self.order(self.start + index) for index in indices]
         texts: list[Any] = [None] * len(places)
-        for corpus in {corpus for corpus, _ in places}:
-            numbers = [number for number, place in enumerate(places) if place[0] == corpus]
-            rows = self._arrays[corpus][[places[number][1] for number in numbers]]["input_ids"]
+        for corpus in {place.corpus for place in places}:
+            numbers = [number for number, place in enumerate(places) if place.corpus == corpus]
+            rows = self._arrays[corpus][[places[number].text for number in numbers]]["input_ids"]
             for number, row in zip(numbers, rows, strict=True):
                 texts[number] = row
         return [
@@ -167,15 +175,23 @@ class InfillingStream(Dataset):
     def __getitem__(self, index: int) -> dict:
         if not 0 <= index < self.num_samples:
             raise IndexError(f"There is no sample {index}: there are {self.num_samples}.")
-        corpus, text = self.order(self.start + index)
-        return {"input_ids": self.datasets[corpus][text]["input_ids"], "sample_id": self.start + index}
+        place = self.order(self.start + index)
+        row = self.datasets[place.corpus][place.text]
+        return {"input_ids": row["input_ids"], "sample_id": self.start + index}
 
 
 def permute(index: int, size: int, key: tuple[int, ...]) -> int:
     """
-    Where a permutation of `range(size)` that is drawn by `key` takes an index, in constant time and memory: a Feistel
-    network on the cells of a table with at least `size` cells, repeated where it leaves the range (Black and Rogaway,
-    "Ciphers with Arbitrary Finite Domains", 2002). Unlike the generators of NumPy it is the same in every version.
+    Apply a random permutation of `range(size)` to an index, in constant time and memory.
+
+    It is a Feistel network on the cells of a table with at least `size` cells, repeated while the result is outside of the
+    range (Black and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002). Generators of NumPy may change with its
+    version, this does not.
+
+    Args:
+        index: Number below `size`.
+        size: Number of elements.
+        key: Integers that choose the permutation.
     """
     rows = isqrt(size - 1) + 1
     columns = -(-size // rows)
@@ -193,7 +209,7 @@ def permute(index: int, size: int, key: tuple[int, ...]) -> int:
 
 
 def _mix(value: int) -> int:
-    """64 bits that look random: SplitMix64 (Steele et al., "Fast Splittable Pseudorandom Number Generators", 2014)."""
+    """Mix 64 bits: SplitMix64 (Steele et al., "Fast Splittable Pseudorandom Number Generators", 2014)."""
     value = (value + 0x9E3779B97F4A7C15) & MASK
     value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 & MASK
     value = (value ^ value >> 27) * 0x94D049BB133111EB & MASK
@@ -202,8 +218,10 @@ def _mix(value: int) -> int:
 
 def _share_out(weights: Sequence[float], number: int) -> tuple[int, ...]:
     """
-    How many of the first `number` samples are of every corpus. Each takes its part of what those before it left, so none
-    of them ever falls when the number grows, which differences of rounded cumulative weights do not warrant.
+    Count the samples of each corpus among the first `number` ones.
+
+    Each corpus takes its part of what the corpora before it left. So no count falls when the number grows, which is not
+    true for differences of rounded cumulative weights.
     """
     exact = [Fraction(weight) for weight in weights]
     left = list(accumulate(reversed(exact)))[::-1]  # [a b c] -> [a+b+c b+c c]

@@ -6,7 +6,6 @@ from transformers import TrainerState, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
 from ..configuration_glm import GLMConfig
-from ..hub.trainer import HubCallback
 from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import DataCollatorForBlankInfilling, GLMTokenizer
 from .arguments import PretrainingArguments, RunArguments, collator_options
@@ -59,7 +58,7 @@ def pretrain(args: RunArguments, training: PretrainingArguments, embedded: Embed
         train_dataset=stream,
         eval_dataset=data.validation_sets(args.shares),
         processing_class=tokenizer,
-        callbacks=[watch, HubCallback()],
+        callbacks=[watch],
     )
     if trainer.is_world_process_zero():
         print(

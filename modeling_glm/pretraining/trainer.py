@@ -6,14 +6,15 @@ from collections.abc import Iterator
 
 import torch
 
+from ..hub.trainer import HubTrainerMixin
 from ..inspection.sizing import measure_matmul_peak, training_flops
 from ..modeling_glm import GLMForConditionalGeneration
 from .checkpoints import SafeCheckpointTrainer
 
 
-class PretrainingTrainer(SafeCheckpointTrainer):
+class PretrainingTrainer(HubTrainerMixin, SafeCheckpointTrainer):
     """
-    A `SafeCheckpointTrainer` that logs the speed with each training loss:
+    A `SafeCheckpointTrainer` that pushes code and card with the weights, and logs the speed with each training loss:
 
     - `tokens_per_second`: tokens of both parts, without padding, over all processes. Evaluation and saving do not count.
     - `padding`: share of the tokens that are padding.

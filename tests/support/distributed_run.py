@@ -6,6 +6,7 @@ import argparse
 import json
 import resource
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ class ShardedOnCPU(SafeCheckpointTrainer):
         return super().training_step(model, inputs, *args, **kwargs)
 
 
-def read_options() -> argparse.Namespace:
+def read_options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("tokenizer")
     parser.add_argument("folder", type=Path)
@@ -78,7 +79,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--full_disk", action="store_true")
     parser.add_argument("--full_disk_of", type=int, help="process whose disk is full")
     parser.add_argument("--sharded", action="store_true")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def train(options: argparse.Namespace):

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import get_worker_info
 
 from ..tokenization_glm import GLMTokenizer
-from .draws import Draws, Head, Stream
+from .draws import Draws, TextDraw, TokenStream
 from .objectives import DocumentObjective, Objective, SentenceObjective, TokenObjective
 from .packing import to_batch
 from .ragged import count_up
@@ -145,7 +145,7 @@ class DataCollatorForBlankInfilling:
             samples=[source.sample for source in sources],
             parts=[source.part for source in sources],
             lengths=texts.lengths.tolist(),
-            streams=Stream.VARIANTS + (self.block_mask_probability > 0) + (self.context_mask_ratio > 0),
+            streams=TokenStream.VARIANTS + (self.block_mask_probability > 0) + (self.context_mask_ratio > 0),
         )
         chosen = self._choose_objectives(draws, [source.objective for source in sources])
         places = SpanPlaces.join(
@@ -167,7 +167,7 @@ class DataCollatorForBlankInfilling:
 
     def hide_inputs(self, samples: InfillingSamples, texts: Texts, chosen: np.ndarray, draws: Draws):
         """Feed `[dBLOCK]` in the samples of the chosen texts, (texts,) bool, as the options say. Changes the samples."""
-        dblock, stream = self.tokenizer.dblock_token_id, int(Stream.VARIANTS)
+        dblock, stream = self.tokenizer.dblock_token_id, int(TokenStream.VARIANTS)
         if self.block_mask_probability:
             probability = self.block_mask_probability
             hide_pieces(samples, texts, chosen, draws, stream, probability=probability, dblock_token_id=dblock)
@@ -179,7 +179,7 @@ class DataCollatorForBlankInfilling:
     def change_positions(self, samples: InfillingSamples, draws: Draws):
         """Change the positions of the samples as the options say."""
         if self.random_positions:
-            shift_positions(samples, draws.head(Head.POSITION_SHIFT), self.max_length)
+            shift_positions(samples, draws.head(TextDraw.POSITION_SHIFT), self.max_length)
         in_part_b = samples.position_ids[1] > 0
         if self.sentinels is not None:
             samples.position_ids[0, in_part_b] = self.max_length
@@ -237,8 +237,8 @@ class DataCollatorForBlankInfilling:
 
     def _choose_objectives(self, draws: Draws, wanted: Sequence[str | None]) -> np.ndarray:
         """Return (texts,) the number of the objective of each text: the wanted one, or a drawn one."""
-        chosen = np.searchsorted(self._upper, draws.head(Head.OBJECTIVE), side="right")
-        chosen[draws.head(Head.SINGLE_SPAN) < self.single_span_probability] = SINGLE_SPAN
+        chosen = np.searchsorted(self._upper, draws.head(TextDraw.OBJECTIVE), side="right")
+        chosen[draws.head(TextDraw.SINGLE_SPAN) < self.single_span_probability] = SINGLE_SPAN
         for number, name in enumerate(wanted):
             if name is not None:
                 if name not in OBJECTIVES:
@@ -253,7 +253,7 @@ class DataCollatorForBlankInfilling:
         per_text = np.bincount(text, minlength=len(texts.lengths))
         rank = count_up(per_text)
         if self.shuffle_spans:
-            places = places.take(np.lexsort((draws.stream(Stream.PIECE_ORDER, text, rank), text)))
+            places = places.take(np.lexsort((draws.stream(TokenStream.PIECE_ORDER, text, rank), text)))
         mask_ids, sop_ids = self._mask_ids[chosen[text]], np.full(len(text), self._sop_id)
         if self.sentinels is not None:
             if per_text.max() > len(self.sentinels):

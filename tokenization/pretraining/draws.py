@@ -6,7 +6,7 @@ from enum import IntEnum
 import numpy as np
 
 
-class Head(IntEnum):
+class TextDraw(IntEnum):
     """The numbers that each text has once."""
 
     SINGLE_SPAN = 0
@@ -19,7 +19,7 @@ class Head(IntEnum):
     COUNT = 8
 
 
-class Stream(IntEnum):
+class TokenStream(IntEnum):
     """The numbers that each text has once per token. Objectives share streams, since a text has one objective."""
 
     SPAN_LENGTH = 0
@@ -41,7 +41,7 @@ class Draws:
         samples: (texts,) number of the sample of each text.
         parts: (texts,) number of each text within its sample.
         lengths: (texts,) tokens of each text.
-        streams: Numbers per token, in addition to the `Head` numbers.
+        streams: Numbers per token, in addition to the `TextDraw` numbers.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Draws:
         generator, state = np.random.Generator(bits), bits.state
         counter = state["state"]["counter"]
         self._lengths = np.asarray(lengths, dtype=np.int64)
-        sizes = Head.COUNT + streams * self._lengths
+        sizes = TextDraw.COUNT + streams * self._lengths
         stops = np.cumsum(sizes)
         self._starts = stops - sizes
         self._numbers = np.empty(int(stops[-1]))
@@ -61,7 +61,7 @@ class Draws:
             generator.random(out=self._numbers[start:stop])
 
     def head(self, index: int) -> np.ndarray:
-        """Return (texts,), one of the `Head` numbers of every text."""
+        """Return (texts,), one of the `TextDraw` numbers of every text."""
         return self._numbers[self._starts + index]
 
     def stream(self, stream: int, text: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -73,4 +73,4 @@ class Draws:
             text: (numbers,) the text that each number is for.
             index: (numbers,) place in the stream, below the length of the text.
         """
-        return self._numbers[self._starts[text] + Head.COUNT + stream * self._lengths[text] + index]
+        return self._numbers[self._starts[text] + TextDraw.COUNT + stream * self._lengths[text] + index]

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .draws import Draws, Head, Stream
+from .draws import Draws, TextDraw, TokenStream
 from .ragged import count_up, count_within, sum_before
 from .sentence_ends import SentenceEnds
 from .spans import SpanPlaces
@@ -30,7 +30,7 @@ class Objective(Protocol):
         Args:
             texts: All texts of the batch.
             chosen: (texts,) bool, the texts of this objective.
-            draws: The random numbers, with at least `Stream.VARIANTS` streams.
+            draws: The random numbers, with at least `TokenStream.VARIANTS` streams.
 
         Returns:
             The spans of the chosen texts, at least one for each.
@@ -72,7 +72,7 @@ class TokenObjective:
         count = np.bincount(run, minlength=len(runs.length))
         covered = np.bincount(run, weights=lengths, minlength=len(runs.length)).astype(np.int64)
         left = runs.length - covered - count + 2
-        point = (draws.stream(Stream.SPAN_PLACE, text, index) * left[run]).astype(np.int64)
+        point = (draws.stream(TokenStream.SPAN_PLACE, text, index) * left[run]).astype(np.int64)
         point = point[np.lexsort((point, run))]
         start = runs.start[run] + point + sum_before(lengths + 1, run)
         return SpanPlaces(text=text, start=start, stop=start + lengths, open_end=np.zeros(len(text), dtype=bool))
@@ -83,7 +83,9 @@ class TokenObjective:
         wanted = _share(self.ratio, texts.lengths)
         wanted[np.bincount(runs.text, minlength=len(wanted)) == 0] = 0
         text, index = np.repeat(np.arange(len(wanted)), wanted), count_up(wanted)
-        lengths = np.searchsorted(self._cumulative, draws.stream(Stream.SPAN_LENGTH, text, index), side="right") + 1
+        lengths = (
+            np.searchsorted(self._cumulative, draws.stream(TokenStream.SPAN_LENGTH, text, index), side="right") + 1
+        )
         stays = sum_before(lengths, text) < wanted[text]
         return text[stays], index[stays], lengths[stays]
 
@@ -114,7 +116,7 @@ class SentenceObjective:
         """Draw spans, see `Objective.draw`."""
         sentences = find_sentences(texts, self.find_ends(texts.ids)).of_texts(chosen)
         text = sentences.text
-        order = np.lexsort((draws.stream(Stream.SENTENCE_ORDER, text, count_within(text)), text))
+        order = np.lexsort((draws.stream(TokenStream.SENTENCE_ORDER, text, count_within(text)), text))
         start, length = sentences.start[order], sentences.length[order]
         stays = sum_before(length, text) < _share(self.ratio, texts.lengths)[text]
         return SpanPlaces(
@@ -145,10 +147,10 @@ class DocumentObjective:
         length = texts.lengths[text]
         longest = np.maximum(length - 2, 1)
         shortest = np.clip((self.min_ratio * length).astype(np.int64), 1, longest)
-        size = shortest + (draws.head(Head.DOCUMENT_LENGTH)[text] * (longest - shortest + 1)).astype(np.int64)
-        suffix = draws.head(Head.DOCUMENT_SUFFIX)[text] < self.suffix_probability
+        size = shortest + (draws.head(TextDraw.DOCUMENT_LENGTH)[text] * (longest - shortest + 1)).astype(np.int64)
+        suffix = draws.head(TextDraw.DOCUMENT_SUFFIX)[text] < self.suffix_probability
         suffix |= self._has_several_documents(texts)[text] | (length < 3)
-        anywhere = 1 + (draws.head(Head.DOCUMENT_START)[text] * (length - 1 - size)).astype(np.int64)
+        anywhere = 1 + (draws.head(TextDraw.DOCUMENT_START)[text] * (length - 1 - size)).astype(np.int64)
         start = texts.offsets[text] + np.where(suffix, length - size, anywhere)
         return SpanPlaces(text=text, start=start, stop=start + size, open_end=suffix)
 

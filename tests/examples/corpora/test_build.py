@@ -185,10 +185,10 @@ def test_filled_blanks_restore_the_text(held_out: list[corpus.Document]) -> None
 
 
 def test_more_context_predicts_better(training: list[corpus.Document], held_out: list[corpus.Document]) -> None:
-    families = {"number_words", "ordinals", "dates", "unicode_letters", "unicode_case", "clock"}
+    families = {"number_words", "dates", "unicode_case", "clock"}
     seen = [document for document in training if document.family in families]
     blanks = baselines.make_blanks(
-        [document for document in held_out if document.family in families], count=1000, seed=0
+        [document for document in held_out if document.family in families], count=500, seed=0
     )
     kinds = (baselines.UnigramBaseline, baselines.NeighbourBaseline, baselines.BackoffNgramBaseline)
     scores = [baselines.exact_match([*map(kind().fit(seen).predict, blanks)], blanks) for kind in kinds]

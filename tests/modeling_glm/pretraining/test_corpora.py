@@ -1,4 +1,4 @@
-"""Tests of the training data of 03_pretrain.py: tokenizing into a cache, holding documents out."""
+"""Corpora are tokenized into a cache, and documents are held out."""
 
 import json
 import os

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -90,10 +91,10 @@ def launch(
         start_new_session=True,
     )
     try:
-        printed, _ = process.communicate(timeout=120)
+        printed, _ = process.communicate(timeout=300)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)  # with the processes that it started
-        pytest.fail(f"The run did not end within 2 minutes:\n{process.communicate()[0]}")
+        pytest.fail(f"The run did not end within 5 minutes:\n{process.communicate()[0]}")
     assert (process.returncode != 0) == fails, printed
     return printed
 
@@ -111,21 +112,41 @@ def sharded_config(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("processes", "batch_size", "accumulation"), [(2, 4, 1), (2, 2, 2), (4, 2, 1)])
-def test_processes_share_a_batch(tokenizer_folder, one_process, tmp_path, processes, batch_size, accumulation):
-    options = ("--batch_size", batch_size, "--accumulation", accumulation)
-    launch(tokenizer_folder, tmp_path, processes, *options)
-    assert losses(tmp_path) == pytest.approx(losses(one_process), abs=1e-5)
-    manifest = read_manifest(last_good_checkpoint(tmp_path).path)
+@pytest.fixture(scope="module")
+def two_processes(tokenizer_folder, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("two")
+    launch(tokenizer_folder, folder, 2, "--batch_size", 4)
+    return folder
+
+
+def check_shared_batch(folder: Path, one_process: Path, processes: int):
+    assert losses(folder) == pytest.approx(losses(one_process), abs=1e-5)
+    manifest = read_manifest(last_good_checkpoint(folder).path)
     assert (manifest.samples_seen, manifest.num_processes) == (4 * 8, processes)
     assert {f"rng_state_{index}.pth" for index in range(processes)} <= set(manifest.files)
 
 
 @pytest.mark.slow
+def test_two_processes_share_a_batch(one_process, two_processes):
+    check_shared_batch(two_processes, one_process, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("processes", "batch_size", "accumulation"), [(2, 2, 2), (4, 2, 1)])
+def test_processes_share_a_batch(tokenizer_folder, one_process, tmp_path, processes, batch_size, accumulation):
+    options = ("--batch_size", batch_size, "--accumulation", accumulation)
+    launch(tokenizer_folder, tmp_path, processes, *options)
+    check_shared_batch(tmp_path, one_process, processes)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
-def test_a_run_goes_on_with_another_number_of_processes(tokenizer_folder, one_process, tmp_path, before, after):
-    launch(tokenizer_folder, tmp_path, before, "--batch_size", 8 // before, "--stop_at", 2)
+def test_a_run_resumes_with_another_number_of_processes(
+    request, tokenizer_folder, one_process, tmp_path, before, after
+):
+    """From the checkpoint at step 2 of a run with `before` processes."""
+    started = request.getfixturevalue({1: "one_process", 2: "two_processes"}[before])
+    shutil.copytree(started / "checkpoint-2", tmp_path / "checkpoint-2")
     printed = launch(tokenizer_folder, tmp_path, after, "--batch_size", 8 // after)
     assert "started at sample 16, ended at 32" in printed
     assert losses(tmp_path) == pytest.approx(losses(one_process), abs=1e-5)
@@ -180,7 +201,7 @@ class TestSharded:
             model = GLMForConditionalGeneration.from_pretrained(tmp_path).eval()
             torch.testing.assert_close(model(ids).logits, expected, atol=1e-5, rtol=1e-5)
 
-    def test_it_goes_on_with_more_processes_after_a_full_disk(
+    def test_it_resumes_with_more_processes_after_a_full_disk(
         self, tokenizer_folder, sharded_config, one_process, tmp_path
     ):
         full = ("--sharded", "--full_disk", "--full_disk_of", 1)
@@ -189,10 +210,11 @@ class TestSharded:
         launch(tokenizer_folder, tmp_path, 4, "--sharded", "--batch_size", 2, config=sharded_config)
         assert losses(tmp_path) == pytest.approx(losses(one_process), abs=1e-5)
 
-    @pytest.mark.parametrize("option", ["fsdp_activation_checkpointing", "fsdp_cpu_ram_efficient_loading"])
-    def test_its_options_change_no_loss(self, tokenizer_folder, sharded_config, one_process, tmp_path, option):
-        config = tmp_path / "config.yaml"
-        config.write_text(sharded_config.read_text().replace(f"{option}: false", f"{option}: true"))
-        assert config.read_text() != sharded_config.read_text()
+    def test_its_options_change_no_loss(self, tokenizer_folder, sharded_config, one_process, tmp_path):
+        config, text = tmp_path / "config.yaml", sharded_config.read_text()
+        for option in ("fsdp_activation_checkpointing", "fsdp_cpu_ram_efficient_loading"):
+            assert f"{option}: false" in text
+            text = text.replace(f"{option}: false", f"{option}: true")
+        config.write_text(text)
         launch(tokenizer_folder, tmp_path / "run", 2, "--sharded", config=config)
         assert losses(tmp_path / "run") == pytest.approx(losses(one_process), abs=1e-5)

@@ -1,4 +1,4 @@
-"""Tests of what 03_pretrain.py reads texts from: files of several kinds, folders, datasets; and of its errors."""
+"""Texts from files of several kinds, folders and datasets; and errors that name the place."""
 
 import gzip
 import json
@@ -142,7 +142,7 @@ def test_neither_a_file_nor_a_dataset():
         ("a.txt", "", "a.txt has no text"),
         ("a.txt", " \n\n", "a.txt has no text"),
         ("a.jsonl", '{"text": null}', "a.jsonl has no text"),
-        ("a.md", "text", "a.md ends with '.md'. Files that can be read end with .txt"),
+        ("a.md", "text", "a.md ends with '.md'. Readable files end with .txt"),
         ("a.txt", b"text\n\x00\x01", "a.txt is not text: byte 5 is NUL"),
         ("a.txt.gz", b"text\n\x00\x01", r"a.txt.gz is not text \(packed in it\): byte 5 is NUL"),
         ("a.txt", b"text\ncaf\xe9\n", r"a.txt is not text in UTF-8: byte 8 \(line 2\) is 0xe9. Save it as UTF-8"),
@@ -174,7 +174,7 @@ def test_bytes_are_counted_from_the_beginning_of_the_file(tmp_path):
 def test_damaged_gzip(tmp_path, content):
     path = tmp_path / "a.txt.gz"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"a.txt.gz is damaged, or not packed by gzip \(.+\)"):
+    with pytest.raises(ValueError, match=r"a.txt.gz is damaged, or is not a gzip file \(.+\)"):
         read(path)
 
 
@@ -189,9 +189,7 @@ def test_parquet_without_the_column(tmp_path):
 def test_folder_without_readable_files(tmp_path):
     write(tmp_path / "a.md", "text")
     for source in (tmp_path, tmp_path / "*"):
-        with pytest.raises(
-            ValueError, match=r"files, and none that can be read. Files that can be read end with .txt"
-        ):
+        with pytest.raises(ValueError, match=r"files, and none of them is readable. Readable files end with .txt"):
             read_documents(Corpus(source=str(source)))
 
 

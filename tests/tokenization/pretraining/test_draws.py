@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import kstest
 
-from modeling_glm.tokenization.pretraining.draws import Draws, Head
+from modeling_glm.tokenization.pretraining.draws import Draws, TextDraw
 
 
 def test_numbers_do_not_depend_on_the_batch():
@@ -14,8 +14,8 @@ def test_numbers_do_not_depend_on_the_batch():
         for stream in (0, 1):
             expected = alone.stream(stream, np.zeros(length, dtype=np.int64), index)
             assert together.stream(stream, np.full(length, number), index).tolist() == expected.tolist()
-        for head in Head:
-            if head < Head.COUNT:
+        for head in TextDraw:
+            if head < TextDraw.COUNT:
                 assert together.head(head)[number] == alone.head(head)[0]
 
 
@@ -29,9 +29,9 @@ def test_every_part_of_the_key_counts():
 def test_heads_and_streams_do_not_overlap():
     draws = Draws(0, [5], [0], [3], streams=2)
     text, index = np.zeros(3, dtype=np.int64), np.arange(3)
-    numbers = [draws.head(head)[0] for head in range(Head.COUNT)]
+    numbers = [draws.head(head)[0] for head in range(TextDraw.COUNT)]
     numbers += [*draws.stream(0, text, index), *draws.stream(1, text, index)]
-    assert len(set(numbers)) == Head.COUNT + 6
+    assert len(set(numbers)) == TextDraw.COUNT + 6
 
 
 def test_numbers_are_uniform():

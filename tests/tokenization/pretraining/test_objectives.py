@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from benchmarks.harness import naive_infilling
 from modeling_glm import DataCollatorForBlankInfilling
-from modeling_glm.tokenization.pretraining.draws import Draws, Stream
+from modeling_glm.tokenization.pretraining.draws import Draws, TokenStream
 from modeling_glm.tokenization.pretraining.objectives import (
     DocumentObjective,
     SentenceObjective,
@@ -25,7 +25,7 @@ CLS, EOS, STOP = 2, 1, 9
 def draw(objective, rows: list[list[int]], chosen: list[bool] | None = None) -> SpanPlaces:
     texts = Texts.join([np.array(row) for row in rows], (CLS, EOS))
     number = len(rows)
-    draws = Draws(0, range(number), [0] * number, texts.lengths.tolist(), Stream.VARIANTS)
+    draws = Draws(0, range(number), [0] * number, texts.lengths.tolist(), TokenStream.VARIANTS)
     return objective.draw(texts, np.array(chosen or [True] * number), draws)
 
 

@@ -1,0 +1,95 @@
+"""The data of a run: embedded corpora, the vocabulary, the texts to validate on."""
+
+import json
+
+import pytest
+
+from modeling_glm import GLMTokenizer
+from modeling_glm.pretraining.data import EmbeddedCorpus, TextSplits, prepare_data, prepare_tokenizer
+from modeling_glm.pretraining.documents import Corpus, read_documents
+from modeling_glm.pretraining.settings import parse_arguments
+
+SPLITS = TextSplits(
+    train=[f"Text {n} is here." for n in range(30)], held_out=["One is held out.", "Another.\nOf two lines."]
+)
+
+
+@pytest.fixture
+def embedded() -> EmbeddedCorpus:
+    return EmbeddedCorpus(name="numbers", build_splits=lambda: SPLITS, description="", measure=lambda *_: {})
+
+
+def parse(folder, *words: object):
+    line = ["--output_dir", folder / "run", "--cache_dir", folder / "cache", "--vocab_size", 300, *words]
+    return parse_arguments("", [str(word) for word in line], embedded_corpus="numbers")
+
+
+def test_an_embedded_corpus_becomes_a_file(embedded, tmp_path):
+    corpora = [Corpus(source="numbers", text_column="body", weight=0.5), Corpus(source="other.txt")]
+    located, other = embedded.locate(corpora, tmp_path)
+    assert other is corpora[1]
+    assert located.weight == 0.5
+    assert list(read_documents(located)) == SPLITS.train
+    held_out = embedded.locate(corpora, tmp_path, held_out=True)[0]
+    assert list(read_documents(held_out)) == SPLITS.held_out
+
+
+def test_an_unchanged_file_stays(embedded, tmp_path):
+    """Its time is part of the name of the tokenized corpus."""
+    corpora = [Corpus(source="numbers")]
+    before = (tmp_path / "train.jsonl") if embedded.locate(corpora, tmp_path) else None
+    time = before.stat().st_mtime_ns
+    embedded.locate(corpora, tmp_path)
+    assert before.stat().st_mtime_ns == time
+
+
+def test_the_split_of_an_embedded_corpus_is_its_own(embedded, tmp_path):
+    args, training = parse(tmp_path)
+    tokenizer = prepare_tokenizer(args, training, embedded)
+    data = prepare_data(args, training, tokenizer, embedded)
+    assert data.describe()["train_texts"] == 30
+    texts = [tokenizer.decode(text["input_ids"], skip_special_tokens=True).strip() for text in data.validation]
+    assert texts == list(SPLITS.held_out)
+    assert [text["sample_id"] for text in data.validation] == [0, 1]
+    sets = data.validation_sets(["token", "document"])
+    assert [text["objective"] for text in sets["document"]] == ["document"] * 2
+    assert sets["token"][0]["input_ids"] == sets["document"][0]["input_ids"]
+
+
+def test_a_trained_vocabulary_is_kept(embedded, tmp_path):
+    args, training = parse(tmp_path)
+    first = prepare_tokenizer(args, training, embedded)
+    args.vocab_size = 280
+    assert prepare_tokenizer(args, training, embedded).get_vocab() == first.get_vocab()
+    assert len(GLMTokenizer.from_pretrained(tmp_path / "run")) == len(first)
+
+
+def test_what_is_left_of_a_run(embedded, tmp_path):
+    args, training = parse(tmp_path, "--max_steps", 10, "--global_batch_size", 4)
+    data = prepare_data(args, training, prepare_tokenizer(args, training, embedded), embedded)
+    assert len(data.stream(args, training, 0)) == 40
+    rest = data.stream(args, training, 36)
+    assert [rest[number]["sample_id"] for number in range(4)] == [36, 37, 38, 39]
+    assert len(data.stream(args, training, 44)) == 0
+
+
+def test_validation_texts_are_spread_over_the_corpora(embedded, tmp_path):
+    for name, count in (("a", 40), ("b", 10)):
+        lines = (json.dumps({"text": f"{name} {n}"}) + "\n" for n in range(count))
+        (tmp_path / f"{name}.jsonl").write_text("".join(lines))
+    words = ["--validation", tmp_path / "a.jsonl", tmp_path / "b.jsonl", "--validation_texts", 8]
+    args, training = parse(tmp_path, *words)
+    tokenizer = prepare_tokenizer(args, training, embedded)
+    data = prepare_data(args, training, tokenizer, embedded)
+    texts = [tokenizer.decode(text["input_ids"], skip_special_tokens=True).strip() for text in data.validation]
+    assert texts == ["a 0", "a 10", "a 20", "a 30", "b 0", "b 3", "b 6", "b 9"]
+
+
+def test_the_vocabulary_sees_all_corpora_in_turn(embedded, tmp_path):
+    """With few texts for the vocabulary, a large first corpus does not crowd out the second."""
+    (tmp_path / "a.txt").write_text("\n".join(["plain words"] * 50))
+    (tmp_path / "b.txt").write_text("\n".join(["qqqq"] * 5))
+    words = ["--corpus", tmp_path / "a.txt", tmp_path / "b.txt", "--vocabulary_texts", 6]
+    args, training = parse(tmp_path, *words)
+    tokenizer = prepare_tokenizer(args, training, embedded)
+    assert len(tokenizer("qqqq", add_special_tokens=False)["input_ids"]) == 1

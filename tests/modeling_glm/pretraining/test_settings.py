@@ -1,0 +1,181 @@
+"""The command line: recipes, defaults, the learning rate, and what is refused."""
+
+import pytest
+import torch
+import yaml
+from transformers import get_scheduler
+
+from modeling_glm import DataCollatorForBlankInfilling, GLMConfig
+from modeling_glm.configuration_glm import PRESETS
+from modeling_glm.hub.card import count_parameters
+from modeling_glm.pretraining import settings
+from modeling_glm.pretraining.arguments import collator_options
+from modeling_glm.pretraining.settings import check_export, parse_arguments, read_corpora, read_phases
+from tests.support.paths import EXAMPLES
+from tests.support.pretraining_runs import RECIPES
+
+
+def parse(tmp_path, *words: object):
+    line = ["--corpus", "texts.txt", "--output_dir", tmp_path / "run", *words]
+    return parse_arguments("", [str(word) for word in line], recipes=RECIPES)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(RECIPES.glob("*.yaml"))])
+def test_recipes(name, tmp_path, tokenizer):
+    """Every published recipe is understood, phase by phase, and its model has the published size."""
+    recipe = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
+    assert name in PRESETS
+    for phase in range(1, 1 + len(recipe.get("phases", [{}]))):
+        args, training = parse(tmp_path, "--recipe", name, "--phase", phase, "--weight_decay", 0.5)
+        assert args.preset == name
+        assert training.weight_decay == 0.5  # the command line overrides the recipe
+        assert training.learning_rate < 1e-3
+        per_step = training.per_device_train_batch_size * training.gradient_accumulation_steps
+        assert per_step == args.global_batch_size
+        assert args.max_length <= PRESETS[name]["max_position_embeddings"]
+        DataCollatorForBlankInfilling(tokenizer, objectives=args.shares, **collator_options(args))
+        config = GLMConfig.from_preset(name, vocab_size=-(-args.vocab_size // 128) * 128)
+        assert count_parameters(config) == count_parameters(GLMConfig.from_preset(name))
+
+
+def test_all_published_models_have_a_recipe():
+    """GLM-Doc is GLM-Large, trained further on other data."""
+    assert {path.stem for path in RECIPES.glob("*.yaml")} == set(PRESETS) - {"glm-doc"}
+
+
+def test_a_recipe_of_ones_own(tmp_path):
+    (tmp_path / "own.yaml").write_text(
+        "corpus: a.txt\nlearning_rate: 1.0e-3\nobjectives: {token: 0.5, document: 0.5}\n"
+    )
+    line = ["--recipe", str(tmp_path / "own.yaml"), "--output_dir", str(tmp_path / "run")]
+    args, training = parse_arguments("", line)
+    assert args.corpus == ["a.txt"]
+    assert args.shares == {"token": 0.5, "document": 0.5}
+    assert training.learning_rate == 1e-3
+
+
+def test_the_embedded_corpus_is_the_default(tmp_path):
+    line = ["--output_dir", str(tmp_path)]
+    assert parse_arguments("", line, embedded_corpus="python")[0].corpus == ["python"]
+    with pytest.raises(SystemExit, match="--corpus is missing"):
+        parse_arguments("", line)
+
+
+def test_defaults_that_depend_on_the_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "has_fast_bf16", lambda: True)
+    _, training = parse(tmp_path)
+    assert training.bf16
+    assert training.use_cpu != torch.cuda.is_available()
+    assert not parse(tmp_path, "--bf16", "false")[1].bf16
+    (tmp_path / "run").mkdir(exist_ok=True)
+    (tmp_path / "run" / "run.json").write_text('{"bf16": false}')  # a resumed run keeps its precision
+    assert not parse(tmp_path)[1].bf16
+
+
+@pytest.mark.parametrize(("given", "size", "accumulation"), [(48, 12, 1), (5, 4, 3), (1, 1, 12)])
+def test_accumulation_follows_from_the_batch(tmp_path, given, size, accumulation):
+    """The largest size up to the given one that divides 12 texts."""
+    _, training = parse(tmp_path, "--global_batch_size", 12, "--per_device_train_batch_size", given)
+    assert (training.per_device_train_batch_size, training.gradient_accumulation_steps) == (size, accumulation)
+
+
+@pytest.mark.parametrize("decay", ["cosine", "linear"])
+def test_the_learning_rate_ends_at_its_floor(tmp_path, decay):
+    floor = 0.1
+    line = ["--decay", decay, "--min_lr_ratio", floor, "--max_steps", 100, "--warmup_steps", 10]
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+
+    def rates(training) -> list[float]:
+        scheduler = get_scheduler(training.lr_scheduler_type, optimizer, 10, 100, training.lr_scheduler_kwargs)
+        found = []
+        for _ in range(120):
+            optimizer.step()
+            found.append(scheduler.get_last_lr()[0])
+            scheduler.step()
+        return found
+
+    found = rates(parse(tmp_path, *line)[1])
+    assert found[10] == pytest.approx(1.0)
+    assert found[99] == pytest.approx(floor, abs=0.02)
+    assert min(found[10:100]) >= floor - 1e-6
+    middle = (1 + floor) / 2
+    assert found[55] == pytest.approx(middle, abs=0.01)
+    # Step 30 tells a straight line from a cosine.
+    straight = 1 - 20 / 90 * (1 - floor)
+    expected = {"linear": (straight, 1e-6), "cosine": (straight + 0.093, 0.01)}[decay]
+    assert found[30] == pytest.approx(expected[0], abs=expected[1])
+    early = rates(parse(tmp_path, *line, "--decay_steps", 50)[1])
+    assert early[50:] == pytest.approx([floor] * 70, abs=1e-6)
+
+
+def test_the_linear_decay_stays_at_its_floor(tmp_path):
+    """The original's falls below zero behind the end."""
+    line = ["--decay", "linear", "--min_lr_ratio", 0.1, "--max_steps", 100, "--warmup_steps", 10]
+    _, training = parse(tmp_path, *line)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = get_scheduler(training.lr_scheduler_type, optimizer, 10, 100, training.lr_scheduler_kwargs)
+    for _ in range(110):
+        optimizer.step()
+        scheduler.step()
+    assert scheduler.get_last_lr()[0] == pytest.approx(0.1, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--objectives", "token"], "expected NAME=SHARE"),
+        (["--recipe", "glm-5b"], "There is no recipe glm-5b: give a YAML file or one of glm-10b"),
+        (["--recipe", "glm-base", "--phase", "2"], "has 1 phases: there is no --phase 2"),
+        (["--decay", "constant"], "expected cosine or linear"),
+        (["--max_steps", "-1"], "--max_steps -1: give the length of a run in steps"),
+        (["--gradient_accumulation_steps", "2"], "it follows from --global_batch_size"),
+        (["--lr_scheduler_type", "linear"], "give --decay"),
+        (["--model", EXAMPLES / "glm-tiny", "--hidden_size", "32"], "--hidden_size is for new models"),
+        (["--export_dtype", "int8"], "expected one of float32, bfloat16, float16"),
+        (["--global_batch_size", "0"], "cannot be shared among 1 processes"),
+    ],
+    ids=str,
+)
+def test_refused(tmp_path, words, message):
+    with pytest.raises(SystemExit, match=message):
+        parse(tmp_path, *words)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("learning_rat: 1.0e-3\n", "unknown arguments: learning_rat"), ("a: [", "is not YAML")]
+)
+def test_wrong_recipes_are_refused(tmp_path, content, message):
+    (tmp_path / "own.yaml").write_text(content)
+    with pytest.raises(SystemExit, match=message):
+        parse(tmp_path, "--recipe", tmp_path / "own.yaml")
+
+
+@pytest.mark.parametrize("words", [["--rec", "glm-base"], ["--num_train", "3"]], ids=str)
+def test_abbreviations_are_refused(tmp_path, words, capsys):
+    """The early parser, which reads --recipe, and the check for ignored arguments would miss them."""
+    with pytest.raises(SystemExit):
+        parse(tmp_path, *words)
+    assert f"unrecognized arguments: {' '.join(words)}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("export", ["run", ".", "cache", "texts.txt", "mine"])
+def test_a_finished_model_replaces_nothing_else(tmp_path, monkeypatch, export):
+    monkeypatch.chdir(tmp_path)
+    for name in ("run", "cache", "mine"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    (tmp_path / "texts.txt").write_text("a text")
+    with pytest.raises(SystemExit, match=f"--export {export} "):
+        parse(tmp_path, "--export", export, "--cache_dir", "cache")
+    (tmp_path / "mine" / "training.json").write_text("{}")  # now it is an earlier model
+    check_export(tmp_path / "mine", tmp_path / "run")
+
+
+def test_corpora_and_phases(tmp_path):
+    args, _ = parse(tmp_path, "--corpus", "a.txt=0.25", "b=c.txt=0.75", "--curriculum", "10:0.5,0.5")
+    corpora, weights = read_corpora(args, args.corpus)
+    assert [corpus.source for corpus in corpora] == ["a.txt", "b=c.txt"]
+    assert weights == [0.25, 0.75]
+    phases = read_phases(args, weights, [30, 10])
+    assert [(phase.from_sample, phase.weights) for phase in phases] == [(0, (0.25, 0.75)), (480, (0.5, 0.5))]
+    assert read_phases(args, None, [30, 10])[0].weights == (0.75, 0.25)
