@@ -2,6 +2,7 @@
 
 import json
 import os
+import pydoc
 import re
 import shlex
 import subprocess
@@ -160,12 +161,12 @@ def test_options_in_the_reference_exist():
             assert not missing, f"{name} has no {missing}"
 
 
-def test_every_public_name_is_in_the_reference():
+def test_the_reference_has_every_public_name_and_no_other():
     pages = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
-    documented = set(
-        re.findall(r"^\.\. auto(?:class|function):: (?:modeling_glm\.)?(\w+)$", pages, flags=re.MULTILINE)
-    )
-    assert set(modeling_glm.__all__) <= documented
+    named = re.findall(r"^\.\. auto(?:class|function):: (?:modeling_glm\.)?([\w.]+)$", pages, flags=re.MULTILINE)
+    assert len(named) == len(set(named))
+    assert set(modeling_glm.__all__) <= set(named)
+    assert not [name for name in named if pydoc.locate(f"modeling_glm.{name}") is None]
 
 
 def test_every_published_checkpoint_has_a_command():
