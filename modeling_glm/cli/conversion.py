@@ -12,7 +12,7 @@ from ..configuration_glm import PRESETS
 from .inputs import Dtype, Revision
 
 
-class Head(StrEnum):
+class HeadName(StrEnum):
     blank_infilling = "blank-infilling"
     classification = "classification"
 
@@ -48,7 +48,7 @@ def convert(
         ),
     ] = None,
     head: Annotated[
-        Head | None,
+        HeadName | None,
         typer.Option(help="Which head to keep. Without it: the head that the config.json of the source names."),
     ] = None,
     dtype: Annotated[

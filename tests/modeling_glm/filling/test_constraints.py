@@ -7,8 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modeling_glm import BlankConstraint, GLMForConditionalGeneration, GLMTokenizer, fill_blanks
-from modeling_glm.filling.automata import ForbiddenWordsAutomaton, RegexAutomaton
-from modeling_glm.tokenization.token_bytes import token_bytes
 from tests.support.models import make_model
 from tests.support.original_files import write_vocabulary
 
@@ -79,35 +77,6 @@ def test_forbidden_words_do_not_occur(model, tokenizer, words, seed):
         for answer in filling.answers:
             assert not set(re.findall(r"\w+", answer.text.lower())) & set(words)
             assert 2 <= len(answer.token_ids) <= 12
-
-
-def test_words_are_forbidden_however_they_are_cut(tokenizer):
-    """And only where they stand by themselves."""
-    rule = ForbiddenWordsAutomaton(tokenizer, ["the"], len(tokenizer))
-    token = {text.decode(): token_id for token_id, text in token_bytes(tokenizer).items() if text.isascii()}
-    letters = tuple(token[letter] for letter in " the")
-    for step, token_id in enumerate(letters):
-        assert rule.allowed(letters[:step], 9)[token_id]  # it may go on: "then" is another word
-        assert rule.may_end(letters[:step])
-    assert not rule.may_end(letters)
-    allowed = rule.allowed(letters, 9)
-    assert not allowed[token[" "]]
-    assert allowed[token["n"]]
-    assert rule.may_end((*letters, token["n"]))
-    assert not rule.may_end(tuple(token[letter] for letter in "The"))
-    assert rule.may_end((token["a"], *letters[1:]))  # "athe"
-
-
-def test_an_expression_leaves_room_for_its_end(tokenizer):
-    """Near the limit only what can still become a match may follow."""
-    rule = RegexAutomaton(tokenizer, "(?:zz)*q", len(tokenizer))
-    token = {text.decode(): token_id for token_id, text in token_bytes(tokenizer).items() if text.isascii()}
-    assert rule.allowed((), 3)[token["z"]]
-    assert not rule.allowed((), 2)[token["z"]]
-    assert rule.allowed((), 1)[token["q"]]
-    assert rule.may_end((token["q"],))
-    assert not rule.allowed((token["q"],), 9).any()
-    assert rule.shortest() == 1
 
 
 @pytest.mark.slow

@@ -1,14 +1,15 @@
-"""Fillings of texts: their scores, their order, what is the same whatever the batch, and what is refused."""
+"""`fill_blanks`: the scores and the order of fillings, the same for any batch, and what is refused."""
 
+import inspect
 import itertools
-import re
+import typing
 from itertools import chain
 
 import pytest
 import torch
 
-from modeling_glm import BlankConstraint, GLMForConditionalGeneration, fill_blanks, score_fillings
-from modeling_glm.filling.scoring import Candidates, score_candidates
+from modeling_glm import BlankConstraint, GLMForConditionalGeneration, choose, fill_blanks
+from modeling_glm.filling import jobs
 from tests.support.models import make_model
 from tests.support.naive_scoring import naive_log_probs
 
@@ -108,113 +109,6 @@ def test_draws_follow_the_seed(model, tokenizer):
     assert twice[0] != twice[1]
 
 
-def test_draws_follow_the_distribution(model, tokenizer):
-    """The share of every first answer among many draws, against its probability."""
-    choices = ["fox", "dog", "cat"]
-    only = BlankConstraint(choices=choices)
-    text = "The [MASK] jumps."
-    exact = {f.answers[0].text: f for f in fill_blanks(model, tokenizer, text, 3, constraints=only)}
-    drawn = fill_blanks(
-        model, tokenizer, [text] * 600, constraints=only, do_sample=True, temperature=1.0, batch_size=600
-    )
-    found = [fillings[0].answers[0].text for fillings in drawn]
-    # A draw renormalises step by step over what may follow; all three have their own first token.
-    first = torch.tensor([exact[choice].answers[0].token_log_probs[0] for choice in choices]).softmax(-1)
-    for choice, expected in zip(choices, first.tolist(), strict=True):
-        assert abs(found.count(choice) / 600 - expected) < 4 * (expected * (1 - expected) / 600) ** 0.5 + 1e-9
-
-
-def test_greedy_answers_are_those_of_generate(model, tokenizer):
-    """With nothing asked, and answers that end before the limit."""
-    only_words = [i for i in range(len(tokenizer)) if i in tokenizer.all_special_ids]
-    keep = {tokenizer.eop_token_id, tokenizer.eos_token_id, tokenizer.sop_token_id}
-    for text in TEXTS:
-        generated = model.generate(
-            **tokenizer(text, return_tensors="pt"),
-            suppress_tokens=[i for i in only_words if i not in keep],
-            max_new_tokens_per_blank=30,
-            max_new_tokens=60,
-        )
-        answers = tokenizer.decode_blanks(generated)[0]
-        (filling,) = fill_blanks(model, tokenizer, text, max_new_tokens_per_blank=29)
-        if all(len(answer.token_ids) < 29 for answer in filling.answers):
-            assert [answer.text for answer in filling.answers] == answers
-
-
-def test_the_best_of_all_is_found(model, tokenizer):
-    """Every sequence of at most two tokens that the expression allows, scored one by one."""
-    text, pattern = TEXTS[4], "[a-h]{1,4}"
-    texts = {i: tokenizer.decode([i]) for i in range(len(tokenizer)) if i not in tokenizer.all_special_ids}
-    usable = [i for i, word in texts.items() if re.fullmatch(" ?[a-h]*", word) and word]
-    pieces = [
-        list(piece)
-        for length in (1, 2)
-        for piece in itertools.product(usable, repeat=length)
-        if re.fullmatch(f" ?{pattern}", tokenizer.decode(piece))
-    ]
-    assert len(pieces) > 50
-    candidates = Candidates(context=tokenizer(text)["input_ids"], order=[0], pieces=[[piece] for piece in pieces])
-    scores = [candidate.pieces[0].log_prob for candidate in score_candidates(model, [candidates])[0]]
-    best: dict[str, float] = {}
-    for piece, score in zip(pieces, scores, strict=True):
-        word = tokenizer.decode(piece).strip()
-        best[word] = max(best.get(word, score), score)
-    ranking = sorted(best, key=best.__getitem__, reverse=True)[:5]
-    asked = BlankConstraint(regex=pattern, max_new_tokens=2)
-    found = fill_blanks(model, tokenizer, text, 5, constraints=asked, num_beams=64)
-    assert [filling.answers[0].text for filling in found] == ranking
-    assert [filling.log_prob for filling in found] == pytest.approx([best[word] for word in ranking], abs=1e-4)
-
-
-def test_closed_sets_rank_as_one_by_one(model, tokenizer, monkeypatch):
-    first, second = ["fox", "dog", "lazy cat"], ["Rome", "the capital of Italy", "1987", "over"]
-    constraints = [BlankConstraint(choices=first), BlankConstraint(choices=second)]
-    pairs = list(itertools.product(first, second))
-    alone = {pair: score_fillings(model, tokenizer, TEXTS[0], [pair])[0].log_prob for pair in pairs}
-    ranking = sorted(pairs, key=alone.__getitem__, reverse=True)
-    exact = fill_blanks(model, tokenizer, TEXTS[0], len(pairs), constraints=constraints)
-    assert [tuple(answer.text for answer in filling.answers) for filling in exact] == ranking
-    assert [f.log_prob for f in exact] == pytest.approx([alone[pair] for pair in ranking], abs=1e-4)
-    # Searched instead, with beams enough for all.
-    monkeypatch.setattr("modeling_glm.filling.jobs.MAX_EXACT", 0)
-    searched = fill_blanks(model, tokenizer, TEXTS[0], len(pairs), constraints=constraints, num_beams=24)
-    assert [filling.text for filling in searched] == [filling.text for filling in exact]
-
-
-def test_many_answers_are_scored_in_one_pass(model, tokenizer, monkeypatch):
-    calls = []
-    forward = model.glm.forward
-    monkeypatch.setattr(model.glm, "forward", lambda *args, **kwargs: calls.append(1) or forward(*args, **kwargs))
-    words = [f"{letter}{number}" for letter in "abcdefgh" for number in range(8)]
-    assert len(score_fillings(model, tokenizer, TEXTS[4], words)) == 64
-    assert len(calls) == 1
-
-
-def watch_batches(model):
-    """The batch size of every forward pass from here on."""
-    sizes = []
-    hook = model.glm.register_forward_pre_hook(
-        lambda module, args, kwargs: sizes.append(len(args[0] if args else kwargs["input_ids"])), with_kwargs=True
-    )
-    return sizes, hook
-
-
-@pytest.mark.parametrize("search", [{}, {"num_answers": 3, "do_sample": True}], ids=str)
-def test_filled_rows_leave_the_batch_and_nothing_is_read_again(model, tokenizer, monkeypatch, search):
-    monkeypatch.setattr(
-        "modeling_glm.filling.search.score_candidates", lambda *args: pytest.fail("All was read again.")
-    )
-    texts = ["[MASK] is the capital of Italy."] * 5 + [" ".join(["[MASK] fox"] * 4)] * 3
-    sizes, hook = watch_batches(model)
-    try:
-        fill(model, tokenizer, texts, **search)
-    finally:
-        hook.remove()
-    assert sizes[0] == len(texts) * search.get("num_answers", 1)
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[-1] < sizes[0] / 2
-
-
 @pytest.mark.parametrize(
     "more", [{"use_cache": False}, {"cache_implementation": "static"}, {"repetition_penalty": 1.0}]
 )
@@ -223,13 +117,6 @@ def test_further_arguments_of_generate_change_no_answer(model, tokenizer, more):
     for (one,), (other,) in zip(expected, fill(model, tokenizer, TEXTS, **more), strict=True):
         assert one.text == other.text
         assert one.log_prob == pytest.approx(other.log_prob, abs=1e-4)
-
-
-def test_tokens_of_a_draft_are_scored_as_all_others(model, tokenizer):
-    text = TEXTS[0]
-    (expected,), (drafted,) = fill(model, tokenizer, text), fill(model, tokenizer, text, prompt_lookup_num_tokens=3)
-    assert drafted.text == expected.text
-    assert drafted.log_prob == pytest.approx(expected.log_prob, abs=1e-4)
 
 
 def test_given_answers_are_read_and_not_scored(model, tokenizer):
@@ -282,36 +169,52 @@ def test_progress_is_shown_if_asked_for(model, tokenizer, capsys):
     assert "5/5" in capsys.readouterr().err
 
 
+def test_greedy_answers_are_those_of_generate(tokenizer):
+    """Without constraints, with a model that ends most of its answers before the limit."""
+    model = make_model(GLMForConditionalGeneration, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
+    end = model.get_input_embeddings().weight[tokenizer.eop_token_id]
+    with torch.no_grad():  # raises the logit of the end by 4
+        model.glm.transformer.final_layernorm.bias += 4 * end / end.norm() ** 2
+    ends = {tokenizer.eop_token_id, tokenizer.eos_token_id, tokenizer.sop_token_id}
+    generated = model.generate(
+        **tokenizer(TEXTS, return_tensors="pt", padding=True),
+        suppress_tokens=[token_id for token_id in tokenizer.all_special_ids if token_id not in ends],
+        max_new_tokens_per_blank=20,
+    )
+    expected = tokenizer.decode_blanks(generated)
+    found = [filling for (filling,) in fill_blanks(model, tokenizer, TEXTS, max_new_tokens_per_blank=19)]
+    short = [all(len(answer.token_ids) < 19 for answer in filling.answers) for filling in found]
+    assert sum(short) >= 3
+    for filling, answers, is_short in zip(found, expected, short, strict=True):
+        assert not is_short or [answer.text for answer in filling.answers] == answers
+
+
+def test_editors_see_all_settings():
+    """The overloads have the parameters and defaults of the function itself."""
+    for function in (fill_blanks, choose):
+        parameters = inspect.signature(function).parameters
+        for overload in typing.get_overloads(function):
+            shown = inspect.signature(overload).parameters
+            assert list(shown) == list(parameters)
+            assert [p.default for p in shown.values()] == [p.default for p in parameters.values()]
+            assert [p.kind for p in shown.values()] == [p.kind for p in parameters.values()]
+    assert set(jobs.FillingSettings.__dataclass_fields__) <= set(inspect.signature(fill_blanks).parameters)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"texts": ["A [MASK].", "None here."]}, r"Text 1 has no blank to fill: put one of \[MASK\]"),
         ({"texts": "word " * 80 + "[MASK]"}, r"Text 0 has \d+ tokens, but the position table holds 65"),
         ({"num_answers": 0}, "num_answers=0: expected at least 1"),
-        ({"batch_size": 0}, "batch_size=0"),
-        ({"order": "random"}, "order='random': expected one of 'left-to-right', 'confident-first'"),
-        ({"order": "confident-first", "num_answers": 2}, "gives one filling"),
-        ({"do_sample": True, "num_beams": 2}, "draws or beams, not both"),
         ({"max_new_tokens": 3}, "fill_blanks sets max_new_tokens itself"),
-        ({"max_new_tokens_per_blank": 0}, "max_new_tokens_per_blank=0 must be between 1 and"),
         ({"constraints": [BlankConstraint()]}, "Text 0 has 2 blanks, but 1 constraints"),
-        ({"constraints": [[None, None]]}, "constraints holds lists, but there is one text"),
-        ({"texts": ["A [MASK]."], "constraints": [[None], [None]]}, "constraints has 2 lists, but there are 1 texts"),
         ({"constraints": BlankConstraint(answer="a [MASK]")}, "have blanks of their own"),
         ({"constraints": BlankConstraint(regex="[0-9]{40}", max_new_tokens=3)}, "asks for at least"),
         ({"constraints": BlankConstraint(choices=["fox"], forbidden_words=["fox"])}, "None of the choices"),
-        ({"do_sample": True, "temperature": -1.0}, "temperature"),
     ],
     ids=str,
 )
 def test_what_is_refused(model, tokenizer, settings, message):
     with pytest.raises(ValueError, match=message):
         fill_blanks(model, tokenizer, **{"texts": "The [MASK] fox [MASK].", **settings})
-
-
-def test_fillings_to_score_must_fit_the_text(model, tokenizer):
-    with pytest.raises(ValueError, match=r"fillings\[1\] has 1 answers, but the text has 2 blanks"):
-        score_fillings(model, tokenizer, TEXTS[0], [["a", "b"], ["a"]])
-    with pytest.raises(ValueError, match="Text 0 has no blank"):
-        score_fillings(model, tokenizer, "None here.", [])
-    assert score_fillings(model, tokenizer, TEXTS[0], []) == []

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
+from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, score_fillings
 from modeling_glm.filling.results import ScoredCandidate
-from modeling_glm.filling.scoring import Candidates, score_candidates
+from modeling_glm.filling.scoring import Candidates, PieceLayout, pad_layouts, score_candidates
 from modeling_glm.layout_glm import compute_position_ids
-from tests.support.models import TOKEN_IDS, make_model, words
+from tests.support.models import TOKEN_IDS, make_model, tiny_config, words
 from tests.support.naive_scoring import naive_log_probs
 
 CLS, EOS, MASK, GMASK, SOP, EOP = (
@@ -84,6 +84,24 @@ def test_the_same_as_scores_of_choices():
         torch.testing.assert_close(sums, logits.detach(), atol=1e-5, rtol=1e-5)
 
 
+def test_layouts_are_those_of_the_docstring():
+    """[CLS] a M b M <eos> | S x | S y z, with the pieces of the second and of the first blank in two branches."""
+    config = tiny_config()
+    layout = PieceLayout([CLS, 20, MASK, 21, GMASK, EOS], config)
+    assert layout.append(1, [SOP, 30]) == range(6, 8)
+    assert layout.append(0, [SOP], branch=1) == range(8, 9)
+    assert layout.append(0, [31, 32], first=2, branch=1) == range(9, 11)
+    assert layout.ids == [CLS, 20, MASK, 21, GMASK, EOS, SOP, 30, SOP, 31, 32]
+    assert layout.row0 == [0, 1, 2, 3, 4, 5, 4, 4, 2, 2, 2]
+    assert layout.row1 == [0, 0, 0, 0, 0, 0, 1, 2, 1, 2, 3]
+    assert layout.branch == [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1]
+    inputs = pad_layouts([layout, PieceLayout([CLS, MASK], config)], 9, torch.device("cpu"))
+    assert inputs.input_ids[1].tolist() == [9] * 9 + [CLS, MASK]
+    assert inputs.attention_mask.sum(1).tolist() == [11, 2]
+    assert inputs.position_ids[1].tolist() == [[0] * 9 + [0, 1], [0] * 11]
+    assert inputs.branch[0].tolist() == layout.branch
+
+
 def test_without_ends_only_the_last_one_is_left_out():
     model = make_model(GLMForConditionalGeneration)
     texts = [Candidates(context=CONTEXT, order=(2, 0, 1), pieces=PIECES)]
@@ -100,3 +118,25 @@ def test_an_order_that_names_no_blank_is_refused():
     model = make_model(GLMForConditionalGeneration)
     with pytest.raises(ValueError, match=r"order=\[0, 0, 1\] must name blanks of the text, 0 to 2, once each"):
         score_candidates(model, [Candidates(context=CONTEXT, order=(0, 0, 1), pieces=PIECES)])
+
+
+@pytest.fixture(scope="module")
+def text_model(tokenizer) -> GLMForConditionalGeneration:
+    return make_model(GLMForConditionalGeneration, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
+
+
+def test_many_answers_are_scored_in_one_pass(text_model, tokenizer, monkeypatch):
+    calls = []
+    forward = text_model.glm.forward
+    monkeypatch.setattr(text_model.glm, "forward", lambda *args, **kwargs: calls.append(1) or forward(*args, **kwargs))
+    answers = [f"{letter}{number}" for letter in "abcdefgh" for number in range(8)]
+    assert len(score_fillings(text_model, tokenizer, "[MASK] is the capital of Italy.", answers)) == 64
+    assert len(calls) == 1
+
+
+def test_fillings_to_score_must_fit_the_text(text_model, tokenizer):
+    with pytest.raises(ValueError, match=r"fillings\[1\] has 1 answers, but the text has 2 blanks"):
+        score_fillings(text_model, tokenizer, "The [MASK] fox [MASK].", [["a", "b"], ["a"]])
+    with pytest.raises(ValueError, match="Text 0 has no blank"):
+        score_fillings(text_model, tokenizer, "None here.", [])
+    assert score_fillings(text_model, tokenizer, "The [MASK] fox [MASK].", []) == []

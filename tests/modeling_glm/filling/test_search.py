@@ -1,0 +1,118 @@
+"""The searches from left to right: exact rankings, beams, greedy search and draws."""
+
+import itertools
+import re
+
+import pytest
+import torch
+
+from modeling_glm import BlankConstraint, GLMForConditionalGeneration, fill_blanks, score_fillings
+from modeling_glm.filling.scoring import Candidates, score_candidates
+from tests.support.models import make_model
+
+TEXTS = [
+    "The [MASK] fox jumps over the [MASK].",
+    "[MASK] is the capital of Italy.",
+]
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer) -> GLMForConditionalGeneration:
+    return make_model(
+        GLMForConditionalGeneration,
+        vocab_size=len(tokenizer),
+        max_position_embeddings=64,
+        **tokenizer.special_token_ids,
+    )
+
+
+def fill(model, tokenizer, texts, **settings):
+    return fill_blanks(model, tokenizer, texts, **{"max_new_tokens_per_blank": 6, **settings})
+
+
+def test_the_best_of_all_is_found(model, tokenizer):
+    """Every sequence of at most two tokens that the expression allows, scored one by one."""
+    text, pattern = TEXTS[1], "[a-h]{1,4}"
+    texts = {i: tokenizer.decode([i]) for i in range(len(tokenizer)) if i not in tokenizer.all_special_ids}
+    usable = [i for i, word in texts.items() if re.fullmatch(" ?[a-h]*", word) and word]
+    pieces = [
+        list(piece)
+        for length in (1, 2)
+        for piece in itertools.product(usable, repeat=length)
+        if re.fullmatch(f" ?{pattern}", tokenizer.decode(piece))
+    ]
+    assert len(pieces) > 50
+    candidates = Candidates(context=tokenizer(text)["input_ids"], order=[0], pieces=[[piece] for piece in pieces])
+    scores = [candidate.pieces[0].log_prob for candidate in score_candidates(model, [candidates])[0]]
+    best: dict[str, float] = {}
+    for piece, score in zip(pieces, scores, strict=True):
+        word = tokenizer.decode(piece).strip()
+        best[word] = max(best.get(word, score), score)
+    ranking = sorted(best, key=best.__getitem__, reverse=True)[:5]
+    asked = BlankConstraint(regex=pattern, max_new_tokens=2)
+    found = fill_blanks(model, tokenizer, text, 5, constraints=asked, num_beams=64)
+    assert [filling.answers[0].text for filling in found] == ranking
+    assert [filling.log_prob for filling in found] == pytest.approx([best[word] for word in ranking], abs=1e-4)
+
+
+def test_closed_sets_rank_as_one_by_one(model, tokenizer, monkeypatch):
+    first, second = ["fox", "dog", "lazy cat"], ["Rome", "the capital of Italy", "1987", "over"]
+    constraints = [BlankConstraint(choices=first), BlankConstraint(choices=second)]
+    pairs = list(itertools.product(first, second))
+    alone = {pair: score_fillings(model, tokenizer, TEXTS[0], [pair])[0].log_prob for pair in pairs}
+    ranking = sorted(pairs, key=alone.__getitem__, reverse=True)
+    exact = fill_blanks(model, tokenizer, TEXTS[0], len(pairs), constraints=constraints)
+    assert [tuple(answer.text for answer in filling.answers) for filling in exact] == ranking
+    assert [f.log_prob for f in exact] == pytest.approx([alone[pair] for pair in ranking], abs=1e-4)
+    # Searched instead, with beams enough for all.
+    monkeypatch.setattr("modeling_glm.filling.jobs.MAX_EXACT", 0)
+    searched = fill_blanks(model, tokenizer, TEXTS[0], len(pairs), constraints=constraints, num_beams=24)
+    assert [filling.text for filling in searched] == [filling.text for filling in exact]
+
+
+def watch_batches(model):
+    """The batch size of every forward pass from here on."""
+    sizes = []
+    hook = model.glm.register_forward_pre_hook(
+        lambda module, args, kwargs: sizes.append(len(args[0] if args else kwargs["input_ids"])), with_kwargs=True
+    )
+    return sizes, hook
+
+
+@pytest.mark.parametrize("search", [{}, {"num_answers": 3, "do_sample": True}], ids=str)
+def test_filled_rows_leave_the_batch_and_nothing_is_read_again(model, tokenizer, monkeypatch, search):
+    monkeypatch.setattr(
+        "modeling_glm.filling.search.score_candidates", lambda *args: pytest.fail("All was read again.")
+    )
+    texts = ["[MASK] is the capital of Italy."] * 5 + [" ".join(["[MASK] fox"] * 4)] * 3
+    sizes, hook = watch_batches(model)
+    try:
+        fill(model, tokenizer, texts, **search)
+    finally:
+        hook.remove()
+    assert sizes[0] == len(texts) * search.get("num_answers", 1)
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < sizes[0] / 2
+
+
+def test_tokens_of_a_draft_are_scored_as_all_others(model, tokenizer):
+    text = TEXTS[0]
+    (expected,), (drafted,) = fill(model, tokenizer, text), fill(model, tokenizer, text, prompt_lookup_num_tokens=3)
+    assert drafted.text == expected.text
+    assert drafted.log_prob == pytest.approx(expected.log_prob, abs=1e-4)
+
+
+def test_draws_follow_the_distribution(model, tokenizer):
+    """The share of every first answer among many draws, against its probability."""
+    choices = ["fox", "dog", "cat"]
+    only = BlankConstraint(choices=choices)
+    text = "The [MASK] jumps."
+    exact = {f.answers[0].text: f for f in fill_blanks(model, tokenizer, text, 3, constraints=only)}
+    drawn = fill_blanks(
+        model, tokenizer, [text] * 600, constraints=only, do_sample=True, temperature=1.0, batch_size=600
+    )
+    found = [fillings[0].answers[0].text for fillings in drawn]
+    # A draw renormalises step by step over what may follow; all three have their own first token.
+    first = torch.tensor([exact[choice].answers[0].token_log_probs[0] for choice in choices]).softmax(-1)
+    for choice, expected in zip(choices, first.tolist(), strict=True):
+        assert abs(found.count(choice) / 600 - expected) < 4 * (expected * (1 - expected) / 600) ** 0.5 + 1e-9
