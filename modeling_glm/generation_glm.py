@@ -341,6 +341,8 @@ class GLMGenerationMixin(GenerationMixin):
             position_ids = _continue_positions(generation_position_ids, length)
         else:
             position_ids = compute_position_ids(input_ids, self.config, attention_mask)
+            # Rows that have ended are fed padding until the last row ends: keep it inside the position table.
+            position_ids[:, 1].clamp_(max=self.config.max_piece_length)
             if piece_limit is not None:
                 attention_mask = self._hide_unread(input_ids, attention_mask, position_ids, piece_limit)
         if generation_attention_mask is not None:

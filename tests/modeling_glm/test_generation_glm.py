@@ -406,3 +406,15 @@ def test_one_token_may_be_a_blank_and_the_end_of_a_piece(options):
         results.append(filler.generate(ids, attention_mask=(ids != PAD).long(), **options))
     assert torch.equal(results[0][:, separate.shape[1] :], results[1][:, separate.shape[1] :])
     assert (results[0][:, separate.shape[1] :] == EOP).any()
+
+
+def test_rows_that_have_ended_wait_for_longer_ones():
+    """Together the pieces of one row are longer than the position table; the other row waits with padding meanwhile."""
+    model = ending_model(max_position_embeddings=16)
+    w = words(12, 1)
+    rows = [[CLS, w[0], MASK, EOS], [CLS, *[MASK] * 12, w[1], EOS]]
+    ids, mask = pad_rows(rows, "left", PAD), pad_rows([[1] * len(row) for row in rows], "left")
+    outputs = model.generate(ids, attention_mask=mask, max_new_tokens_per_blank=LIMIT)
+    assert outputs.shape[1] > ids.shape[1] + 16
+    found = [read_pieces(row, ids.shape[1]) for row in outputs.tolist()]
+    assert found == [fill_naively(model, row, LIMIT) for row in rows]
