@@ -56,8 +56,8 @@ def register() -> None:
         if not model_class.is_remote_code():
             model_class.register_for_auto_class(auto_class)
 
-    # AutoTokenizer finds ours by its name (config.tokenizer_class), not by the config class. So it takes ours even with
-    # trust_remote_code=True, where the original code would not run.
+    # AutoTokenizer finds ours by its name (config.tokenizer_class), not by the config class. So it takes ours even
+    # with trust_remote_code=True, where the original code would not run.
     GLMTokenizer.register_for_auto_class()
     originals = [
         type(name, (GLMTokenizer,), {"from_pretrained": GLMTokenizer.from_pretrained}) for name in ORIGINAL_TOKENIZERS
@@ -74,7 +74,8 @@ def register() -> None:
                 task, pipeline_class=pipeline_class, pt_model=(model_classes,), type="text"
             )
 
-    # Our own classes push with a model card. Their code also runs without this package, so it cannot import the module.
+    # Our own classes push with a model card. Their code also runs without this package, so it cannot import
+    # the module.
     GLMPreTrainedModel.publisher = push
     GLMTokenizer.publisher = push
 

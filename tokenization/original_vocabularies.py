@@ -94,12 +94,12 @@ def build_from_original_files(
 
     Args:
         files: The paths of the vocabulary files by the keys of `VOCABULARY_FILES`, None for a missing file.
-        added_tokens: Ids of tokens behind the vocabulary, besides those in `added_tokens.json`. Special tokens of GLM get
-            the ids that are given here or there. Other tokens are kept.
+        added_tokens: Ids of tokens behind the vocabulary, besides those in `added_tokens.json`. Special tokens of GLM
+            get the ids that are given here or there. Other tokens are kept.
         special_tokens: Which of these other tokens are special.
         do_lower_case: Whether a WordPiece vocabulary is lower-cased.
-        shared_gmask: Whether `[gMASK]` also ends a piece, as in GLM-10B-Chinese when it was trained. It does so as well
-            if the added tokens give both the same id.
+        shared_gmask: Whether `[gMASK]` also ends a piece, as in GLM-10B-Chinese when it was trained. It does so as
+            well if the added tokens give both the same id.
 
     Returns:
         The tokenizer without a post-processor, and the special token of each role, such as
@@ -329,7 +329,7 @@ def _read_sentencepiece(path: str) -> tuple[list[SentencePiece], bytes]:
 
 
 def _read_fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Yield the fields (number, value) of a message in protobuf's wire format. A varint is an int, the rest is bytes."""
+    """Yield the fields (number, value) of a protobuf message. The value of a varint is an int, any other is bytes."""
     position = 0
 
     def read_varint() -> int:

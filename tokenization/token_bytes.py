@@ -24,8 +24,8 @@ def token_bytes(tokenizer: GLMTokenizer) -> dict[int, bytes]:
         "<0x0A>"   (byte fallback)                       -> b"\\n"
 
     Raises:
-        ValueError: If the vocabulary is neither byte-level, nor WordPiece, nor of whole words, nor of pieces with ▁ for a
-            space.
+        ValueError: If the vocabulary is neither byte-level, nor WordPiece, nor of whole words, nor of pieces with ▁
+            for a space.
     """
     return _token_bytes(tokenizer, len(tokenizer))
 

@@ -37,7 +37,8 @@ OPTIONAL_TOKENS = {
     "gmask_token": "[gMASK]",
     "dblock_token": "[dBLOCK]",
 }
-# A mask token takes the white space on its left with it, because the answer brings its own: "is [MASK]" + " hot" -> "is hot".
+# A mask token takes the white space on its left with it, because the answer brings its own:
+# "is [MASK]" + " hot" -> "is hot".
 MASK_TOKENS = ("mask_token", "smask_token", "gmask_token")
 GLM_TOKENS = ("sop_token", "eop_token", "smask_token", "gmask_token", "dblock_token")
 
@@ -76,8 +77,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
 
     `from_pretrained` also reads the vocabulary files of the original checkpoints (`vocab.json` with `merges.txt`,
     `vocab.txt`, or `cog-pretrain.model`). Texts get the ids that they had in pretraining. For GLM-10B-Chinese as its
-    authors trained it, where `[gMASK]` also ends a piece, pass `shared_gmask=True`. `save_pretrained` always writes one
-    `tokenizer.json`.
+    authors trained it, where `[gMASK]` also ends a piece, pass `shared_gmask=True`. `save_pretrained` always writes
+    one `tokenizer.json`.
 
     A text becomes `[CLS] text <eos>`, a pair `[CLS] text [SEP] pair <eos>` (paper section 2.1). A text that ends with
     `[gMASK]` gets no `<eos>`, because the model continues it.
@@ -91,9 +92,9 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     The last three, `pad_token`, `sep_token` and `unk_token` are None if the vocabulary has no such token.
 
     Attributes:
-        cloze: The cloze task that this tokenizer carries, as the dict of a `PatternVerbalizer`, or None. It is saved to
-            `cloze.json` with the vocabulary, and copies and pickles keep it. Use `with_cloze` to get a tokenizer with
-            another task: nothing in this package writes into a tokenizer that you own.
+        cloze: The cloze task that this tokenizer carries, as the dict of a `PatternVerbalizer`, or None. It is saved
+            to `cloze.json` with the vocabulary, and copies and pickles keep it. Use `with_cloze` to get a tokenizer
+            with another task: nothing in this package writes into a tokenizer that you own.
 
     Example:
 
@@ -107,8 +108,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     model_input_names = ["input_ids", "attention_mask"]
     SPECIAL_TOKENS_ATTRIBUTES = [*PreTrainedTokenizerFast.SPECIAL_TOKENS_ATTRIBUTES, *GLM_TOKENS]
 
-    # The installed package sets this to its module `modeling_glm.hub.push`, which completes the model card with every push.
-    # Code that was loaded from the hub has no publisher and pushes as Transformers does.
+    # The installed package sets this to its module `modeling_glm.hub.push`, which completes the model card with every
+    # push. Code that was loaded from the hub has no publisher and pushes as Transformers does.
     publisher: ClassVar[ModuleType | None] = None
 
     @classmethod
@@ -327,7 +328,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         return BatchEncoding(data, batch.encodings, tensor_type=return_tensors)
 
     def _pad_encodings(self, encodings: Sequence[Encoding], least: int, multiple: int, side: str | None):
-        """Pad encodings in place to one length: that of the longest, at least `least`, and a multiple of `multiple`."""
+        """Pad encodings in place to one length: the longest, at least `least`, and a multiple of `multiple`."""
         length = max(least, *map(len, encodings))
         length = -(-length // multiple) * multiple  # 9 for a multiple of 4 -> 12
         for encoding in encodings:
@@ -350,8 +351,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             sequences: (rows, seq) int64 ids. Each row is a prompt and the pieces behind it, or only the pieces.
 
         Returns:
-            For every row the answer of every blank, from left to right, without white space around it. A blank that the
-            model did not reach has an empty string.
+            For every row the answer of every blank, from left to right, without white space around it. A blank that
+            the model did not reach has an empty string.
         """
         rows = sequences.tolist() if isinstance(sequences, torch.Tensor) else sequences
         return [self._decode_row(list(row)) for row in rows]
@@ -494,8 +495,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
 
         Args:
             inputs: The output of the tokenizer for texts with a blank, as tensors.
-            choices: The choices of every text. Their number may differ. A choice is encoded as it stands: start it with
-                a space if the vocabulary keeps the space before a word in its token.
+            choices: The choices of every text. Their number may differ. A choice is encoded as it stands: start it
+                with a space if the vocabulary keeps the space before a word in its token.
             max_length: Longest choice in tokens. Longer ones are cut.
 
         Returns:

@@ -68,20 +68,21 @@ def create_model_card(
     """
     Create a card with metadata for the hub and generated sections.
 
-    Each section stands between two comments, such as `<!-- modeling-glm: usage -->` and `<!-- /modeling-glm: usage -->`.
+    Each section stands between two comments: `<!-- modeling-glm: usage -->` and `<!-- /modeling-glm: usage -->`.
     A later update finds it by them and leaves the text of the user alone.
 
     Args:
         config_or_model: The model, or its config.
         tokenizer: Its tokenizer. The code in the card suits its vocabulary. Without it, the code feeds ids.
-        model_class: Class that the weights are for, by default that of the model or the first in `config.architectures`.
+        model_class: Class that the weights are for, by default that of the model or the first in
+            `config.architectures`.
         model_id: What the code loads: a repository or a folder.
         model_name: Title, by default the last part of `model_id`.
         base_model, license, language, datasets: Metadata of the hub.
         tags: Further tags.
         eval_results: Measured results, for the model-index and the metrics in the metadata.
-        trainer: The trainer of the model, or its summary. The card gets its settings, results and versions. Its metadata
-            fill in for arguments that you leave out.
+        trainer: The trainer of the model, or its summary. The card gets its settings, results and versions. Its
+            metadata fill in for arguments that you leave out.
         sections: Further sections in Markdown by their names. "description", "usage", "training", "limits" and
             "citation" replace the generated section.
 
@@ -196,9 +197,9 @@ def _write_usage(
     blocks = "\n\n".join(f"### {title}\n\n```python\n{code.strip()}\n```" for title, code in snippets.items())
     return f"""## Use
 
-Install the package with `pip install modeling-glm`. Importing it registers GLM with the Auto classes of Transformers. To do
-without the package, leave out `import modeling_glm` and pass `trust_remote_code=True` to every `from_pretrained`. This runs
-the code that is stored with the weights.
+Install the package with `pip install modeling-glm`. Importing it registers GLM with the Auto classes of Transformers.
+To do without the package, leave out `import modeling_glm` and pass `trust_remote_code=True` to every
+`from_pretrained`. This runs the code that is stored with the weights.
 
 {blocks}"""
 

@@ -19,17 +19,19 @@ INTRODUCTION = """# GLM: General Language Model
 
 ## What it is
 
-GLM (Du et al., ACL 2022) is a family of language models that are pretrained by *autoregressive blank infilling*. Spans of
-a text are replaced by blanks. The model fills each blank token by token, and reads the rest of the text in both directions.
-The same weights can answer cloze questions, fill blanks of unknown length, and generate text with or without a prompt.
+GLM (Du et al., ACL 2022) is a family of language models that are pretrained by *autoregressive blank infilling*. Spans
+of a text are replaced by blanks. The model fills each blank token by token, and reads the rest of the text in both
+directions. The same weights can answer cloze questions, fill blanks of unknown length, and generate text with or
+without a prompt.
 
-This repository has an implementation for Transformers 5. It does not have the published weights: others distribute them
-under their own terms.
+This repository has an implementation for Transformers 5. It does not have the published weights: others distribute
+them under their own terms.
 
 ## Use
 
-`examples/glm-tiny` is a small model for trying the code. It has 3 million parameters, and its training data are facts and
-documentation that come with Python. Use any other GLM in the same way, by the name of its repository or by its folder:
+`examples/glm-tiny` is a small model for trying the code. It has 3 million parameters, and its training data are facts
+and documentation that come with Python. Use any other GLM in the same way, by the name of its repository or by its
+folder:
 
 ```python
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
@@ -43,13 +45,13 @@ inputs = tokenizer(text, return_tensors="pt")
 print(tokenizer.fill(text, answers))
 ```"""
 
-CONVERSION = """`modeling-glm convert SOURCE TARGET` converts an archive of the authors, or a repository on the hub, to a folder with
-safetensors and a model card. [The guide](docs/guides/convert.md) has the command for each checkpoint, and lists the
-differences to the original implementations.
+CONVERSION = """`modeling-glm convert SOURCE TARGET` converts an archive of the authors, or a repository on the hub, to a
+folder with safetensors and a model card. [The guide](docs/guides/convert.md) has the command for each checkpoint, and
+lists the differences to the original implementations.
 
-The published weights have not been tried: neither the archives nor the hub could be reached. The tests use small random
-weights of the same layout, and the numbers that the original implementations computed with them. Logits, losses and
-gradients agree within 1e-4, and the generated ids are the same."""
+The published weights have not been tried: neither the archives nor the hub could be reached. The tests use small
+random weights of the same layout, and the numbers that the original implementations computed with them. Logits, losses
+and gradients agree within 1e-4, and the generated ids are the same."""
 
 REST = """## Intended use
 
@@ -64,15 +66,15 @@ The models are not instruction-tuned, so they do not follow instructions.
 
 ## Training data
 
-According to the paper, Base and Large were trained on BooksCorpus and English Wikipedia, as BERT was. The training data of
-the RoBERTa size are like those of RoBERTa. The English models with 2B and 10B parameters were trained on the Pile, the
-Chinese models on WuDaoCorpora.
+According to the paper, Base and Large were trained on BooksCorpus and English Wikipedia, as BERT was. The training
+data of the RoBERTa size are like those of RoBERTa. The English models with 2B and 10B parameters were trained on the
+Pile, the Chinese models on WuDaoCorpora.
 
 ## Limits
 
 - A text can have up to {texts} tokens, an answer up to {answers} (`max_position_embeddings`).
-- The models repeat the errors and the prejudices of their training data, and they make up facts. Check what they write,
-  and do not let them decide about people.
+- The models repeat the errors and the prejudices of their training data, and they make up facts. Check what they
+  write, and do not let them decide about people.
 - BERT's vocabulary is lower-cased. It splits numbers and rare names into pieces that small models confuse.
 - The models fill blanks from left to right: an answer depends on the answers before it, not on later ones."""
 

@@ -32,10 +32,10 @@ def merge_model_cards(existing: str, new: str) -> str:
     """
     Complete an existing card from a new one.
 
-    - Metadata: missing values are added, and so are new entries of lists and new results of the model-index. A result for
-      the same metric on the same data is replaced. Any other value that differs is kept, with a warning.
-    - Text: the generated sections replace their older versions. If the text is only the template of huggingface_hub, all
-      of it is replaced.
+    - Metadata: missing values are added, and so are new entries of lists and new results of the model-index. A result
+      for the same metric on the same data is replaced. Any other value that differs is kept, with a warning.
+    - Text: the generated sections replace their older versions. If the text is only the template of huggingface_hub,
+      all of it is replaced.
     - Everything else stays the same, character by character.
 
     Args:
@@ -45,8 +45,8 @@ def merge_model_cards(existing: str, new: str) -> str:
         The merged card.
 
     Raises:
-        ValueError: If the metadata of the existing card are not a YAML mapping, or new results meet a model-index of another
-            form.
+        ValueError: If the metadata of the existing card are not a YAML mapping, or new results meet a model-index of
+            another form.
     """
     head, metadata, text = _split(existing)
     _, new_metadata, new_text = _split(new)
@@ -177,7 +177,7 @@ def _dump(key: str, value: Any, line_break: str) -> str:
 
 
 def _end_of(node: yaml.Node) -> int:
-    """Return where the text of a value ends. The node of a block of lines ends at the next key, its last entry does not."""
+    """Return where the text of a value ends. A block of lines ends at the next key, but its last entry does not."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end_of(last[1] if isinstance(last, tuple) else last)

@@ -46,8 +46,8 @@ def push_model(
     """
     Upload a model, its code and its card in one commit: the implementation of `GLMPreTrainedModel.push_to_hub`.
 
-    A card in the repository is kept and completed. Weights that the new ones replace are deleted, so that nobody loads a
-    mixture of both.
+    A card in the repository is kept and completed. Weights that the new ones replace are deleted, so that nobody loads
+    a mixture of both.
 
     Args:
         model: The model to push.
@@ -60,8 +60,8 @@ def push_model(
         revision: Branch to push to, created if it is missing.
         create_pr: Whether to open a pull request instead of committing.
         tags: Further tags for the card, beside those of `add_model_tags`.
-        tokenizer: Tokenizer to upload in the same commit. The code in the card suits its vocabulary. By default the card
-            suits the tokenizer in the repository.
+        tokenizer: Tokenizer to upload in the same commit. The code in the card suits its vocabulary. By default the
+            card suits the tokenizer in the repository.
         details: Arguments of `PreTrainedModel.save_pretrained` (`max_shard_size`, `variant`, ...), and of
             `modeling_glm.hub.card.create_model_card` (`license`, `language`, `datasets`, `base_model`, `eval_results`,
             `trainer`, `sections`).
@@ -142,8 +142,8 @@ def push_tokenizer(
     """
     Upload a tokenizer and its code in one commit: the implementation of `GLMTokenizer.push_to_hub`.
 
-    If the repository has a GLM, the code in its card suits the vocabulary afterwards. Otherwise the tokenizer is pushed
-    as Transformers does it.
+    If the repository has a GLM, the code in its card suits the vocabulary afterwards. Otherwise the tokenizer is
+    pushed as Transformers does it.
 
     Args:
         tokenizer: The tokenizer to push.

@@ -1,9 +1,9 @@
 """
 Print what importing the package changes in other libraries. tests/modeling_glm/test_registration.py runs this script.
 
-The output is JSON. "import_package" lists the changes; "patch_libraries" lists what the comparison finds where something
-was changed on purpose. The script first loads every module of other libraries that the package needs, so that loading them
-counts as no change.
+The output is JSON. "import_package" lists the changes; "patch_libraries" lists what the comparison finds where
+something was changed on purpose. The script first loads every module of other libraries that the package needs, so
+that loading them counts as no change.
 """
 
 import importlib
@@ -26,8 +26,8 @@ Container = dict | list | set
 @dataclass
 class Snapshot:
     """
-    Attributes: all attributes of modules and classes by their places, the containers among them or in them, copies of the
-    containers, and the number of classes.
+    Attributes: all attributes of modules and classes by their places, the containers among them or in them, copies of
+    the containers, and the number of classes.
     """
 
     attributes: dict[str, Any]
@@ -73,7 +73,7 @@ def load_modules_that_the_package_loads() -> None:
 
 
 def containers_of(value: Any) -> Iterator[tuple[str, Container]]:
-    """Yield the dicts, lists and sets that a value is or has: a registry is a dict, or keeps dicts in its attributes."""
+    """Yield the dicts, lists and sets that a value is or has. A registry is a dict, or has dicts as attributes."""
     if isinstance(value, Container):
         yield "", value
     if isinstance(value, type | types.ModuleType | types.FunctionType) or not hasattr(value, "__dict__"):

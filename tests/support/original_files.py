@@ -32,7 +32,7 @@ def write_vocabulary(family: str, folder: Path) -> Path:
 
 
 def write_hub_folder(variant: str, folder: Path) -> Path:
-    """Write the tokenizer files of a hub repository. "roberta_bracket" is RoBERTa with other names of special tokens."""
+    """Write the tokenizer files of a hub repository. "roberta_bracket" has other names of special tokens."""
     family = variant.removesuffix("_bracket")
     write_vocabulary(family, folder)
     if variant != family:
