@@ -161,6 +161,53 @@ def compute_position_ids(
     return torch.stack((row0, row1), dim=1)
 
 
+def complete_position_ids(
+    position_ids: torch.Tensor | None,
+    config: GLMConfig,
+    input_ids: torch.Tensor | None,
+    inputs_embeds: torch.Tensor | None = None,
+    attention_mask: torch.Tensor | BlockMask | None = None,
+    past_key_values: Cache | None = None,
+) -> torch.Tensor:
+    """
+    Bring the positions given to the shape (batch, 2, seq), or compute them.
+
+    Args:
+        position_ids: (batch, 2, seq) or (1, 2, seq); (batch, seq) too for models without block positions. None to
+            compute them.
+        config: The model's config.
+        input_ids: (batch, seq), or None. Without ids all is taken for Part A.
+        inputs_embeds: (batch, seq, hidden) where there are no ids.
+        attention_mask: A mask of shape (batch, seq) marks padding. Others are not read.
+        past_key_values: Must be empty where positions are computed.
+
+    Raises:
+        ValueError: for positions of another shape, and for a cache without positions that continue it.
+    """
+    shape = input_ids.shape if input_ids is not None else inputs_embeds.shape[:2]  # type: ignore[union-attr]
+    if position_ids is None:
+        if past_key_values is not None and not _is_empty(past_key_values):
+            raise ValueError(
+                f"past_key_values holds {int(past_key_values.get_seq_length())} tokens, whose blanks the new tokens "
+                "cannot know: give position_ids of shape (batch, 2, seq) for the new tokens."
+            )
+        if input_ids is None:
+            # -1 is no special token, so all is Part A.
+            input_ids = torch.full(shape, -1, dtype=torch.long, device=inputs_embeds.device)  # type: ignore[union-attr]
+        is_padding = isinstance(attention_mask, torch.Tensor) and attention_mask.ndim == 2
+        return compute_position_ids(input_ids, config, attention_mask if is_padding else None)  # type: ignore[arg-type]
+    if position_ids.ndim == 2 and not config.block_position_embeddings:
+        # Without block positions only row 0 has a table. Row 1 still tells Part A from Part B.
+        part_b = torch.zeros_like(position_ids) if input_ids is None else piece_numbers(input_ids, config)
+        position_ids = torch.stack((position_ids, part_b.expand_as(position_ids)), dim=1)
+    if position_ids.ndim != 3 or position_ids.shape[1] != 2 or position_ids.shape[2] != shape[1]:
+        raise ValueError(
+            f"position_ids has shape {tuple(position_ids.shape)}: expected (batch, 2, seq) = "
+            f"({shape[0]}, 2, {shape[1]}), row 0 for the place in the text, row 1 for the place in the piece."
+        )
+    return position_ids.expand(shape[0], -1, -1)
+
+
 def number_texts(position_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
     """
     Number the texts that are packed into one row, by their positions. A token of Part A opens a new text unless it

@@ -41,7 +41,7 @@ from .choices_glm import (
 )
 from .configuration_glm import GLMConfig
 from .generation_glm import GLMGenerationMixin
-from .layout_glm import check_ids, check_lengths, compute_position_ids, create_glm_mask, piece_numbers
+from .layout_glm import check_ids, check_lengths, complete_position_ids, create_glm_mask
 
 # Marks the projections that `residual_projection` makes.
 RESIDUAL = "_glm_residual"
@@ -381,10 +381,9 @@ class GLMModel(GLMPreTrainedModel):
             past_key_values = DynamicCache(config=self.config)
 
         packed = position_ids is not None
-        if position_ids is None:
-            position_ids = self._compute_position_ids(input_ids, inputs_embeds, attention_mask, past_key_values)
-        else:
-            position_ids = self._check_position_ids(position_ids, input_ids, inputs_embeds)
+        position_ids = complete_position_ids(
+            position_ids, self.config, input_ids, inputs_embeds, attention_mask, past_key_values
+        )
         check_lengths(position_ids, self.config)
         if inputs_embeds is None:
             inputs_embeds = self.word_embeddings(input_ids)
@@ -396,39 +395,6 @@ class GLMModel(GLMPreTrainedModel):
             inputs_embeds, position_ids, attention_mask=mask, past_key_values=past_key_values, **kwargs
         )
         return BaseModelOutputWithPast(last_hidden_state=hidden_states, past_key_values=past_key_values)
-
-    def _compute_position_ids(
-        self,
-        input_ids: torch.Tensor | None,
-        inputs_embeds: torch.Tensor | None,
-        attention_mask: torch.Tensor | None,
-        past_key_values: Cache | None,
-    ) -> torch.Tensor:
-        if past_key_values is not None and past_key_values.get_seq_length() > 0:
-            raise ValueError(
-                f"past_key_values holds {int(past_key_values.get_seq_length())} tokens, whose blanks the new tokens "
-                "cannot know: give position_ids of shape (batch, 2, seq) for the new tokens."
-            )
-        padding = attention_mask if attention_mask is not None and attention_mask.ndim == 2 else None
-        if input_ids is None:
-            # -1 is no special token, so all is Part A.
-            input_ids = torch.full(inputs_embeds.shape[:2], -1, dtype=torch.long, device=inputs_embeds.device)
-        return compute_position_ids(input_ids, self.config, padding)
-
-    def _check_position_ids(
-        self, position_ids: torch.Tensor, input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None
-    ) -> torch.Tensor:
-        batch_size, length = (input_ids if input_ids is not None else inputs_embeds).shape[:2]
-        if position_ids.ndim == 2 and not self.config.block_position_embeddings:
-            # Without block positions only row 0 has a table. Row 1 still tells Part A from Part B.
-            part_b = torch.zeros_like(position_ids) if input_ids is None else piece_numbers(input_ids, self.config)
-            position_ids = torch.stack((position_ids, part_b.expand_as(position_ids)), dim=1)
-        if position_ids.ndim != 3 or position_ids.shape[1] != 2 or position_ids.shape[2] != length:
-            raise ValueError(
-                f"position_ids has shape {tuple(position_ids.shape)}: expected (batch, 2, seq) = "
-                f"({batch_size}, 2, {length}), row 0 for the place in the text, row 1 for the place in the piece."
-            )
-        return position_ids.expand(batch_size, -1, -1)
 
 
 class GLMWithLMHead(GLMPreTrainedModel):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modeling_glm import GLMForConditionalGeneration, GLMModel
-from modeling_glm.layout_glm import compute_position_ids, glm_mask_function, number_texts
+from modeling_glm.layout_glm import complete_position_ids, compute_position_ids, glm_mask_function, number_texts
 from tests.support.models import FIRST_WORD, TOKEN_IDS, make_model, tiny_config
 
 MASK, SMASK, SOP, EOS, CLS, PAD = (
@@ -72,6 +72,28 @@ def test_positions_equal_a_naive_reading(tokens):
     for index, expected in enumerate(naive_positions(ids, real)):
         if expected is not None:
             assert tuple(found[:, index].tolist()) == expected
+
+
+def test_positions_are_computed_where_none_are_given():
+    ids = torch.tensor([[PAD, CLS, MASK, EOS, SOP, 11]])
+    mask = (ids != PAD).long()
+    expected = compute_position_ids(ids, tiny_config(), mask)
+    assert torch.equal(complete_position_ids(None, tiny_config(), ids, attention_mask=mask), expected)
+    # A 4D mask marks no padding, and embeddings hold no blanks.
+    unpadded = compute_position_ids(ids, tiny_config())
+    assert torch.equal(complete_position_ids(None, tiny_config(), ids, attention_mask=mask[None, None]), unpadded)
+    of_embeddings = complete_position_ids(None, tiny_config(), None, torch.zeros(1, 3, 32))
+    assert of_embeddings.tolist() == [[[0, 1, 2], [0, 0, 0]]]
+
+
+def test_given_positions_get_their_full_shape():
+    ids = torch.tensor([[CLS, MASK, SOP, 11]] * 2)
+    rows = torch.tensor([[[0, 1, 1, 1], [0, 0, 1, 2]]])
+    assert torch.equal(complete_position_ids(rows, tiny_config(), ids), rows.expand(2, -1, -1))
+    # Without block positions one row is enough: the pieces are found in the ids.
+    one_table = tiny_config(block_position_embeddings=False)
+    found = complete_position_ids(torch.tensor([[0, 1, 1, 1]] * 2), one_table, ids)
+    assert found.tolist() == [[[0, 1, 1, 1], [0, 0, 1, 1]]] * 2
 
 
 def test_texts_are_told_apart_by_their_positions():
