@@ -199,7 +199,7 @@ def draw(path: Path, results: Results):
     axes.tick_params(left=False)
     axes.invert_yaxis()
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_title("Times as fast on 2 CPU cores" if results.machine.cores == 2 else "Times as fast", fontsize=13)
+    axes.set_title(f"Times as fast on {results.machine.cores} CPU cores", fontsize=13)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -1,5 +1,6 @@
 """Tables, page and picture, and that the page has the figures of its file."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -66,6 +67,15 @@ def test_page_has_the_figures_of_its_file():
     page = report.PAGE.read_text(encoding="utf-8")
     assert report.headline_table(measured) in page
     assert report.all_tables(measured) in page
+
+
+def test_text_of_the_page_quotes_its_tables():
+    page = report.PAGE.read_text(encoding="utf-8")
+    text = re.sub(r"<!-- (\w+): begin -->.*?<!-- \1: end -->", "", page, flags=re.DOTALL)
+    quoted = re.findall(r"(\d+\.\d+) times as fast", text)
+    assert quoted == ["0.72", "0.92", "0.27"]
+    tables = report.all_tables(Results.read(MEASURED))
+    assert all(f"| {number} |" in tables for number in quoted)
 
 
 def test_every_headline_is_measured():
