@@ -1,6 +1,7 @@
 """
-What an answer may be, as automata over its tokens. Each says of the tokens so far which may follow, and whether the answer
-may end there.
+Describe what an answer may be as automata over its tokens.
+
+Given the tokens so far, an automaton says which tokens may follow and whether the answer may end.
 """
 
 import functools
@@ -19,23 +20,23 @@ INSTALL_REGEX = "pip install 'modeling-glm[constraints]'"
 
 
 class AnswerAutomaton(Protocol):
-    """Tokens are those of the answer so far, the start of the piece not among them."""
+    """Say which tokens may follow a prefix: the tokens of the answer so far, without the start of the piece."""
 
     def allowed(self, prefix: Prefix, room: int) -> torch.Tensor:
-        """(vocabulary,) bool: the tokens that may follow when `room` more fit."""
+        """Find the tokens that may follow if `room` more tokens fit, (vocabulary,) bool."""
 
     def may_end(self, prefix: Prefix) -> bool:
         """Whether the answer may end here."""
 
 
 class LengthAutomaton:
-    """Answers of a least and a greatest number of tokens, without special tokens in them."""
+    """Accept answers with a minimum number of tokens and without special tokens."""
 
     def __init__(self, tokenizer: GLMTokenizer, vocab_size: int, least: int):
         self.least = least
         self._words = torch.ones(vocab_size, dtype=torch.bool)
         self._words[tokenizer.all_special_ids] = False
-        self._words[len(tokenizer) :] = False  # rows that only fill up the matrix
+        self._words[len(tokenizer) :] = False  # the embedding may have more rows than the vocabulary has tokens
 
     def allowed(self, prefix: Prefix, room: int) -> torch.Tensor:
         return self._words
@@ -45,7 +46,11 @@ class LengthAutomaton:
 
 
 class ChoiceAutomaton:
-    """A closed set of answers, as a trie of their tokens."""
+    """
+    Accept the answers of a closed set, as a trie of their tokens.
+
+        answers [4 5] [4 6] -> after (): {4}, after (4): {5, 6}, ends after (4, 5) and (4, 6)
+    """
 
     def __init__(self, choices: Iterable[Sequence[int]], vocab_size: int):
         self._vocab_size = vocab_size
@@ -64,7 +69,7 @@ class ChoiceAutomaton:
 
 
 class RegexAutomaton:
-    """Answers that a regular expression matches as a whole, with or without the space that an answer begins with."""
+    """Accept answers that a regular expression matches completely. A space may come first."""
 
     def __init__(self, tokenizer: GLMTokenizer, pattern: str, vocab_size: int):
         self._vocab_size = vocab_size
@@ -78,7 +83,7 @@ class RegexAutomaton:
         state = self._state(prefix)
         if state is None:
             return _mask((), self._vocab_size)
-        key = state, min(room, self._longest + 1)  # with more room than that every way leads to an end
+        key = state, min(room, self._longest + 1)  # more room than the longest way to an end changes nothing
         if key not in self._masks:
             tokens = [
                 token_id
@@ -93,11 +98,11 @@ class RegexAutomaton:
         return state is not None and self._index.is_final_state(state)
 
     def shortest(self) -> float:
-        """Tokens of the shortest answer."""
+        """The number of tokens of the shortest answer."""
         return self._distances.get(self._index.get_initial_state(), math.inf)
 
     def _tokens(self, state: int) -> list[int]:
-        return [t for t in self._index.get_allowed_tokens(state) if t < self._vocab_size]  # not _END
+        return [t for t in self._index.get_allowed_tokens(state) if t < self._vocab_size]  # without _END
 
     def _state(self, prefix: Prefix) -> int | None:
         if prefix not in self._states:
@@ -107,7 +112,7 @@ class RegexAutomaton:
 
 
 class ForbiddenWordsAutomaton:
-    """Answers without certain words, whatever their case and however they are cut into tokens."""
+    """Accept answers without certain words, in any case and in any split into tokens."""
 
     def __init__(self, tokenizer: GLMTokenizer, forbidden: Sequence[str], vocab_size: int):
         self._texts = {token_id: text.decode("utf-8", "replace") for token_id, text in token_bytes(tokenizer).items()}
@@ -121,7 +126,7 @@ class ForbiddenWordsAutomaton:
         if tail not in self._masks:
             mask = torch.ones(self._vocab_size, dtype=torch.bool)
             for token_id, text in self._texts.items():
-                # A word at the end is no such word yet: what follows may belong to it.
+                # A word at the end may go on, as "the" in "then": only a complete word is forbidden.
                 whole = tail + text
                 if any(match.end() < len(whole) for match in self._found.finditer(whole)):
                     mask[token_id] = False
@@ -132,7 +137,7 @@ class ForbiddenWordsAutomaton:
         return self._found.search(self._tail(prefix)) is None
 
     def _tail(self, prefix: Prefix) -> str:
-        """The end of the text so far that may still become a forbidden word, or else its last character."""
+        """Find the end of the text that may still become a forbidden word, or else its last character."""
         text = "".join(self._texts.get(token_id, "") for token_id in prefix)
         for start in range(max(0, len(text) - max(map(len, self._words), default=0)), len(text)):
             inside = start > 0 and re.match(r"\w", text[start - 1]) and re.match(r"\w", text[start])
@@ -142,7 +147,7 @@ class ForbiddenWordsAutomaton:
 
 
 class Automata:
-    """The automata of a vocabulary, each made once for all blanks that ask the same, with what it finds out on the way."""
+    """Make the automata of a vocabulary. Blanks with the same constraint share one automaton and its caches."""
 
     def __init__(self, tokenizer: GLMTokenizer, vocab_size: int):
         self.tokenizer = tokenizer
@@ -153,7 +158,7 @@ class Automata:
 
 
 def forbidden_words_pattern(words: Sequence[str]) -> re.Pattern[str]:
-    """Finds the words where they stand by themselves, in any case."""
+    """Compile a pattern that finds whole words in any case."""
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
 
 
@@ -170,15 +175,15 @@ def _regex_index(tokenizer: GLMTokenizer, pattern: str) -> Any:
         ids.setdefault(text, []).append(token_id)
     try:
         return Index(f" ?(?:{pattern})", Vocabulary(_END, ids))
-    except Exception as error:  # the library raises no class of its own
+    except Exception as error:  # the library has no error class of its own
         raise ValueError(
-            f"No answer can be made of regex={pattern!r} with this vocabulary: {error}. Expected the syntax of Rust's "
-            "regex crate, which has neither look-around nor references."
+            f"The vocabulary cannot form an answer for regex={pattern!r}: {error}. Expected the syntax of Rust's "
+            "regex crate, which has neither look-around nor backreferences."
         ) from error
 
 
 def _distances(transitions: dict[int, dict[int, int]], finals: Iterable[int]) -> dict[int, int]:
-    """How many tokens at least lead from each state to an end."""
+    """Find the least number of tokens from each state to an end, by a search back from the ends."""
     before: dict[int, set[int]] = {}
     for state, following in transitions.items():
         for after in set(following.values()):

@@ -1,4 +1,4 @@
-"""What the answers of blanks may be, and the logits processor that sees to it."""
+"""Describe what the answers of blanks may be."""
 
 import re
 from collections.abc import Sequence
@@ -21,18 +21,25 @@ from .results import encode_answers
 @dataclass(frozen=True, kw_only=True)
 class BlankConstraint:
     """
-    What the answer of a blank may be. Conditions hold together.
+    Describe what the answer of a blank may be. All conditions hold at the same time.
+
+    Example:
+
+    ```python
+    >>> year = BlankConstraint(regex="(19|20)[0-9]{2}")
+    >>> fill_blanks(model, tokenizer, "It was built in [MASK].", constraints=year)
+    ```
 
     Args:
         choices: A closed set of answers.
         regex: A regular expression that the whole answer must match, such as `[0-9]{4}`, in the syntax of Rust's regex
-            crate (no look-around, no references). Needs `outlines-core`.
-        min_new_tokens, max_new_tokens: Least and greatest number of tokens, the end of the piece not counted.
-        forbidden_words: Words that must not stand in the answer by themselves, in any case: "he" does not forbid "the".
-        answer: The answer itself. It becomes part of the text, so that all other blanks are filled with it in sight.
+            crate (no look-around, no backreferences). Needs `outlines-core`.
+        min_new_tokens, max_new_tokens: The least and greatest number of tokens, without the end of the piece.
+        forbidden_words: Whole words that the answer must not contain, in any case: "he" does not forbid "the".
+        answer: The answer itself. It becomes part of the text, so the model reads it when it fills the other blanks.
 
     Raises:
-        ValueError: for conditions that contradict each other.
+        ValueError: If conditions contradict each other.
     """
 
     choices: Sequence[str] | None = None
@@ -50,7 +57,7 @@ class BlankConstraint:
         if self.choices is not None and not self.choices:
             raise ValueError("choices is empty: give at least one, or None for any answer.")
         if "" in self.forbidden_words:
-            raise ValueError("forbidden_words has an empty word, which stands everywhere: use min_new_tokens=1.")
+            raise ValueError("forbidden_words has an empty word: leave it out, or use min_new_tokens=1.")
         if self.min_new_tokens < 0:
             raise ValueError(f"min_new_tokens={self.min_new_tokens}: expected 0 or more.")
         if self.max_new_tokens is not None and self.max_new_tokens < max(1, self.min_new_tokens):
@@ -58,15 +65,15 @@ class BlankConstraint:
                 f"max_new_tokens={self.max_new_tokens} must be at least 1, and min_new_tokens={self.min_new_tokens}."
             )
         if self.answer is not None and replace(self, answer=None) != BlankConstraint():
-            raise ValueError(f"answer={self.answer!r} is given: nothing else can be asked of that blank.")
+            raise ValueError(f"answer={self.answer!r} is given: leave the other conditions of that blank out.")
         if self.regex is not None:
             try:
                 re.compile(self.regex)
             except re.error as error:
-                raise ValueError(f"regex={self.regex!r} is no regular expression: {error}.") from error
+                raise ValueError(f"regex={self.regex!r} is not a regular expression: {error}.") from error
 
     def accepts(self, answer: str) -> bool:
-        """Whether an answer is as asked, but for its number of tokens."""
+        """Whether an answer meets all conditions but those on its number of tokens."""
         if self.answer is not None:
             return answer == self.answer
         return (
@@ -77,7 +84,22 @@ class BlankConstraint:
 
 
 class BlankRules:
-    """A constraint made ready for a blank of a text: which tokens may follow which."""
+    """
+    Apply a constraint to a blank of a text.
+
+    Args:
+        constraint: The constraint.
+        automata: The automata of the vocabulary.
+        text: The text, with its other given answers in it.
+        blank: The number of the blank in that text.
+        longest: The most tokens of an answer, if the constraint does not allow fewer.
+
+    Attributes:
+        choices: The tokens of each choice, or None if the answer is not from a closed set.
+
+    Raises:
+        ValueError: If no answer can meet the constraint.
+    """
 
     def __init__(
         self,
@@ -100,7 +122,7 @@ class BlankRules:
             regex = automata.regex(constraint.regex)
             if regex.shortest() > self.longest:
                 raise ValueError(
-                    f"regex={constraint.regex!r} asks for at least {regex.shortest()} tokens, but the answer may have "
+                    f"regex={constraint.regex!r} asks for at least {regex.shortest()} tokens, but the answer may have at most "
                     f"{self.longest}: raise max_new_tokens."
                 )
             self._automata.append(regex)
@@ -117,21 +139,21 @@ class BlankRules:
         }
         if not fitting:
             raise ValueError(
-                f"None of the choices {wanted} has {self.constraint.min_new_tokens} to {self.longest} tokens and is as "
-                "asked otherwise."
+                f"None of the choices {wanted} has {self.constraint.min_new_tokens} to {self.longest} tokens and meets the "
+                "other conditions."
             )
         return fitting
 
     def allowed(self, prefix: Prefix) -> torch.Tensor:
-        """(vocabulary,) bool: the tokens that may follow."""
+        """Find the tokens that may follow, (vocabulary,) bool."""
         room = self.longest - len(prefix)
         if room <= 0:
             return torch.zeros(self._vocab_size, dtype=torch.bool)
         return reduce(torch.logical_and, (automaton.allowed(prefix, room) for automaton in self._automata))
 
     def read(self, tokenizer: GLMTokenizer, piece: Sequence[int]) -> str | None:
-        """The answer that a piece is, or None if it is not what was asked."""
-        if self.choices is not None:  # as they were written: vocabularies change case and spaces
+        """Decode a piece into an answer. Returns None if it breaks the constraint."""
+        if self.choices is not None:  # as the caller wrote them: decoding may change case and spaces
             return next((choice for choice, ids in self.choices.items() if ids == list(piece)), None)
         answer = tokenizer.decode(piece, skip_special_tokens=True).strip()
         fits = self.constraint.min_new_tokens <= len(piece) <= self.longest

@@ -1,4 +1,4 @@
-"""Filling blanks as a pipeline of Transformers: `pipeline("blank-infilling", model=folder)`."""
+"""Fill blanks with a pipeline of Transformers: `pipeline("blank-infilling", model=folder)`."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ GENERATES = "GLMForConditionalGeneration"
 
 class BlankInfillingPipeline(GLMPipeline):
     """
-    Fills all blanks of a text, and says how likely every answer is.
+    Fill all blanks of a text and tell how likely every answer is.
 
     Example:
 
@@ -30,10 +30,10 @@ class BlankInfillingPipeline(GLMPipeline):
       'answers': [{'text': 'France', 'start': 15, 'end': 21, 'score': 0.44, 'log_prob': -0.82}, ...]}, ...]
     ```
 
-    All settings of a call can be given when the pipeline is made too; those of a call win.
+    You can give the settings to `pipeline` or to a call. Those of a call win.
 
     Raises:
-        ValueError: for a model that is no [`GLMForConditionalGeneration`], and no tokenizer.
+        ValueError: If the model is not a `GLMForConditionalGeneration`, or if there is no tokenizer.
     """
 
     def _check_model(self):
@@ -45,19 +45,21 @@ class BlankInfillingPipeline(GLMPipeline):
 
     def __call__(self, inputs: Any, *, batch_size: int | None = None, **settings: Any) -> Any:  # type: ignore[override]
         """
+        Fill the blanks of texts.
+
         Args:
             inputs: A text with blanks; a list of them; or a generator or `datasets.Dataset` of texts, which is read as
-                the answers are taken.
-            batch_size: Texts of a forward pass, by default 32.
-            settings: Those of [`fill_blanks`]: `num_answers`, `constraints`, `order`, `do_sample`, ...
+                you take the answers.
+            batch_size: The number of texts in a forward pass, by default 32.
+            settings: The settings of `fill_blanks`: `num_answers`, `constraints`, `order`, `do_sample`, ...
 
         Returns:
-            For every text its fillings, best first, as dicts: "sequence" is the filled text, "score" the joint
-            probability of the answers and "log_prob" its logarithm; "answers" has for every blank its "text", its
-            "start" and "end" in the sequence, "score" and "log_prob". Of a generator or dataset comes an iterator.
+            For every text its fillings, best first, as dicts. "sequence" is the filled text, "score" the joint
+            probability of the answers, and "log_prob" its natural logarithm. "answers" has for every blank its "text",
+            its "start" and "end" in the sequence, "score" and "log_prob". For a generator or dataset it is an iterator.
 
         Raises:
-            ValueError: as [`fill_blanks`].
+            ValueError: As `fill_blanks`.
         """
         settings = {**self._settings, **settings}
         settings["batch_size"] = batch_size or settings.get("batch_size") or 32
@@ -88,7 +90,7 @@ class BlankInfillingPipeline(GLMPipeline):
         self._settings = settings
         return {}, {}, {}
 
-    # The steps that the library calls one after the other, for who calls them.
+    # The steps of the library's pipelines, for callers that use them one by one.
     def preprocess(self, inputs: str, **_: Any) -> dict[str, Any]:  # type: ignore[override]
         return {"text": inputs}
 
@@ -100,7 +102,7 @@ class BlankInfillingPipeline(GLMPipeline):
 
 
 def as_dict(filling: Filling) -> dict[str, Any]:
-    """A filling as plain values, with probabilities, for JSON and for the pipeline."""
+    """Turn a filling into plain values, as JSON and the pipeline need them."""
     return {
         "sequence": filling.text,
         "score": math.exp(filling.log_prob),

@@ -1,4 +1,4 @@
-"""Answers while they are made: streamers for `generate` that tell each one as soon as it is whole."""
+"""Stream answers: `generate` hands out each answer as soon as it is complete."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from ..tokenization import GLMTokenizer
 @dataclass(frozen=True, kw_only=True)
 class StreamedAnswer:
     """
-    The answer of one blank, told while others are still being filled.
+    Hold the answer of one blank, while other blanks are still being filled.
 
     Attributes:
-        row: The row of the batch; with several sequences per prompt those of a prompt follow each other.
+        row: The row of the batch. With several sequences per prompt, those of a prompt follow each other.
         blank: The number of the blank in its text, from 0.
         text: The answer, without white space around it.
     """
@@ -28,8 +28,10 @@ class StreamedAnswer:
 
 class BlankStreamer(BaseStreamer):
     """
-    Prints the answer of every blank as soon as it is whole; `TextStreamer`, which prints single words, knows of no blanks.
-    Unlike it, this one takes batches. Beams decide late which answer counts, so `generate` refuses streamers with them.
+    Print the answer of every blank as soon as it is complete.
+
+    It works for batches, unlike `TextStreamer`, which prints single words. `generate` does not take streamers with beams,
+    because beams decide late which answer counts.
 
     Example:
 
@@ -40,10 +42,10 @@ class BlankStreamer(BaseStreamer):
     0.1: 20
     ```
 
-    Subclasses that do something else with an answer override `on_answer`.
+    Override `on_answer` to do something else with an answer.
 
     Args:
-        tokenizer: That of the model.
+        tokenizer: The tokenizer of the model.
     """
 
     def __init__(self, tokenizer: GLMTokenizer):
@@ -53,19 +55,19 @@ class BlankStreamer(BaseStreamer):
         self._blanks: list[int] = []  # and the blank that it is for
 
     def on_answer(self, answer: StreamedAnswer) -> None:
-        """What is done with an answer: it is printed, with the numbers of its row and its blank."""
+        """Handle an answer: print it with the numbers of its row and its blank."""
         print(f"{answer.row}.{answer.blank}: {answer.text}", flush=True)
 
     def on_end(self) -> None:
-        """What is done when all rows have come to their end: nothing."""
+        """Handle the end of all rows: do nothing."""
 
     def put(self, value: torch.Tensor) -> None:
         """
-        Takes what `generate` hands over.
+        Take what `generate` hands over.
 
         Args:
-            value: First the prompts (rows, seq); then the next tokens of all rows: (rows,), or (1, tokens) where drafts
-                were accepted.
+            value: int64 ids: first the prompts (rows, seq), then the next tokens of all rows, (rows,). With accepted
+                drafts it is (1, tokens).
         """
         if self._prompts is None:
             self._prompts = value.tolist()
@@ -79,7 +81,7 @@ class BlankStreamer(BaseStreamer):
                 self._read(row, token_id)
 
     def end(self) -> None:
-        """Tells the answers that a limit cut off, and makes ready for the next call of `generate`."""
+        """Hand out the answers that a limit cut off, and get ready for the next call of `generate`."""
         for row in range(len(self._pieces or [])):
             self._finish(row)
         self._prompts = self._pieces = None
@@ -115,7 +117,7 @@ class BlankStreamer(BaseStreamer):
 
 class BlankIteratorStreamer(BlankStreamer):
     """
-    Hands over the answers to another thread, which iterates over them, as `TextIteratorStreamer` does with text.
+    Iterate over the answers in another thread, as `TextIteratorStreamer` does with text.
 
     Example:
 
@@ -127,9 +129,9 @@ class BlankIteratorStreamer(BlankStreamer):
     ```
 
     Args:
-        tokenizer: That of the model.
-        timeout: Seconds to wait for the next answer, after which `queue.Empty` is raised. Without it an iteration waits
-            forever where `generate` fails in its thread.
+        tokenizer: The tokenizer of the model.
+        timeout: Seconds to wait for the next answer before `queue.Empty` is raised. Without it an iteration waits forever
+            if `generate` fails in its thread.
     """
 
     def __init__(self, tokenizer: GLMTokenizer, timeout: float | None = None):

@@ -1,1 +1,1 @@
-"""Look at what the model sees, and at what training it costs."""
+"""Draw what the model sees, and predict the cost of training."""

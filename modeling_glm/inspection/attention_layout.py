@@ -1,4 +1,4 @@
-"""A picture of what the model sees: Part A, Part B, both rows of positions and the attention mask (paper Figure 2)."""
+"""Draw what the model sees: Part A, Part B, both rows of positions and the attention mask (paper Figure 2)."""
 
 import io
 import os
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_TOKENS = 80
-# Endings, and what is left out of a file of each so that the same picture is the same file.
+# Formats with the metadata to leave out, so that the same picture gives the same file.
 FORMATS: dict[str, dict[str, Any]] = {".png": {}, ".svg": {"Date": None}}
 CELL, MARGIN = 0.27, 0.1  # inches
 FONT_SIZE = 8  # points
-# Part A, and the pieces, which take turns.
+# Pieces take turns with their colours.
 PART_A_COLOUR = "#9ecae1"
 PIECE_COLOURS = ("#fdd49e", "#c7e9c0", "#dadaeb", "#fcbba1")
 GRID, INK = "#d9d9d9", "#252525"
-# Fonts with Chinese characters, of which a system may have some: the default font has none.
+# The default font has no Chinese characters. A system may have some of these fonts.
 CHINESE_FONTS = (
     "Noto Sans CJK SC",
-    "Noto Sans CJK JP",  # how matplotlib knows the collection of all of them
+    "Noto Sans CJK JP",  # the name that matplotlib gives to the collection of all Noto Sans CJK fonts
     "WenQuanYi Micro Hei",
     "Droid Sans Fallback",
     "PingFang SC",
@@ -44,19 +44,19 @@ CHINESE_FONTS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)  # tensors do not compare to one truth value
+@dataclass(frozen=True, kw_only=True, eq=False)  # tensors have no single truth value
 class AttentionLayout:
     """
-    What the model is given for a text and its answers: Part A, then the pieces of Part B.
+    Hold what the model reads for a text and its answers: Part A, then the pieces of Part B.
 
     Attributes:
-        tokens: Every token as text. A space reads `␣`, and bytes that are no whole character read `\\xe5`.
-        targets: What the model must predict at every token, as text: in Part B the next token or the end of the piece.
-            Empty strings in Part A.
-        input_ids: (seq,) int64.
-        blanks: (seq,) int64, the blank that a token's piece fills, counted from 1; 0 in Part A.
-        position_ids: (2, seq) int64, position 1 (in Part A) and position 2 (within the piece).
-        mask: (seq, seq) bool, whether the token of a row may attend to the token of a column.
+        tokens: Every token as text. A space is written `␣`, and bytes of an incomplete character `\\xe5`.
+        targets: The token that the model must predict at every token of Part B, as text: the next token or the end of the
+            piece. Empty strings in Part A.
+        input_ids: (seq,) int64 ids.
+        blanks: (seq,) int64 number of the blank that a token's piece fills, from 1. 0 in Part A.
+        position_ids: (2, seq) int64: position 1 (in Part A) and position 2 (within the piece).
+        mask: (seq, seq) bool: whether the token of a row may attend to the token of a column.
     """
 
     tokens: list[str]
@@ -71,30 +71,31 @@ def compute_attention_layout(
     tokenizer: GLMTokenizer, text: str, answers: str | Sequence[str], order: Sequence[int] | None = None
 ) -> AttentionLayout:
     """
-    Tokens, positions and mask of a text with its answers, by the functions that the model itself calls (paper section
-    2.1).
+    Compute tokens, positions and mask of a text with its answers (paper section 2.1).
+
+    It calls the functions that the model calls.
 
     Args:
         tokenizer: The tokenizer.
         text: A text with blanks.
-        answers: The answer of every blank from left to right; for a single blank also a plain string.
-        order: The blanks, numbered from 0, in the order in which their pieces stand. By default from left to right, as
-            in filling; in pretraining it is random.
+        answers: The answer of every blank from left to right. For a single blank it may be a plain string.
+        order: The blanks, numbered from 0, in the order of their pieces. The default is from left to right, as in
+            filling; in pretraining the order is random.
 
     Raises:
-        ValueError: for a text without a blank or with a start of piece in it, another number of answers than of blanks,
-            and an order that does not name every blank once.
+        ValueError: If the text has no blank or holds a start of piece, if there is not one answer for every blank, or if
+            the order does not name every blank once.
     """
     (count,) = check_blanks(tokenizer, [text])
     answers = [answers] if isinstance(answers, str) else answers
     if len(answers) != count:
-        raise ValueError(f"The number of answers is {len(answers)}, but that of blanks is {count}, in {text!r}.")
+        raise ValueError(f"There are {len(answers)} answers, but the text has {count} blanks: {text!r}.")
     order = range(count) if order is None else order
     if sorted(order) != list(range(count)):
         raise ValueError(f"order={list(order)} must name each of the blanks 0 to {count - 1} once.")
     context = tokenizer(text)["input_ids"]
     if tokenizer.sop_token_id in context:
-        raise ValueError(f"The text holds {tokenizer.sop_token}, with which Part B begins: leave it out of {text!r}.")
+        raise ValueError(f"The text holds {tokenizer.sop_token}, which begins Part B: leave it out of {text!r}.")
 
     settings: dict[str, Any] = {"attn_implementation": "sdpa", **tokenizer.special_token_ids}
     config = GLMConfig(vocab_size=len(tokenizer), **settings)
@@ -104,7 +105,8 @@ def compute_attention_layout(
         input_ids += [tokenizer.sop_token_id, *piece]
         targets += [_as_text(tokenizer, token_id) for token_id in [*piece, tokenizer.eop_token_id]]
         blanks += [blank] * (len(piece) + 1)
-    # From left to right the ids alone give the positions, which a piece keeps wherever it stands.
+    # From left to right, positions follow from the ids. A piece keeps them when it moves: order [1 0] turns the columns
+    # [A A 1 1 2 2] into [A A 2 2 1 1].
     position_ids = compute_position_ids(torch.tensor([input_ids]), config)
     rank = {0: 0, **{blank + 1: place for place, blank in enumerate(order, start=1)}}
     places = sorted(range(len(blanks)), key=lambda place: rank[blanks[place]])
@@ -130,9 +132,10 @@ def plot_attention_layout(
     path: str | os.PathLike | None = None,
 ) -> "Figure":
     """
-    Draws what the model sees of a text and its answers, as Figure 2 of the paper does: a row for every token, in which
-    the tokens that it may attend to are coloured; beneath, both rows of positions; at the right of Part B, what must be
-    predicted. Every blank has the colour and the number of its piece.
+    Draw what the model sees of a text and its answers, as in Figure 2 of the paper.
+
+    Every token has a row, in which the tokens that it may attend to are coloured. Both rows of positions stand below, and
+    the tokens to predict at the right of Part B. A blank has the colour and the number of its piece.
 
     Example:
 
@@ -141,16 +144,17 @@ def plot_attention_layout(
     ```
 
     Args:
-        tokenizer, text, answers, order: As for [`compute_attention_layout`].
-        path: A file to write the picture to, in the format of its ending: .png or .svg. It appears whole or not at all.
+        tokenizer, text, answers, order: As for `compute_attention_layout`.
+        path: A file for the picture. Its ending, .png or .svg, selects the format. It appears whole or not at all.
 
     Returns:
-        A `matplotlib.figure.Figure`, which notebooks show. It belongs to no window and changes no settings. Characters
-        that no font has are boxes, of which matplotlib warns: for Chinese, install a font such as Noto Sans CJK.
+        A `matplotlib.figure.Figure`, which notebooks show. It opens no window and changes no settings of matplotlib. For
+        characters without a font matplotlib draws boxes and warns: for Chinese, install a font such as Noto Sans CJK.
 
     Raises:
-        ImportError: without matplotlib.
-        ValueError: as [`compute_attention_layout`]; for more than 80 tokens, and for a path with another ending.
+        ImportError: If matplotlib is not installed.
+        ValueError: As `compute_attention_layout`. Also if there are more than 80 tokens, or if the path has another
+            ending.
     """
     try:
         from matplotlib.figure import Figure
@@ -163,7 +167,7 @@ def plot_attention_layout(
     size = len(layout.tokens)
     if size > MAX_TOKENS:
         raise ValueError(
-            f"The text and its answers have {size} tokens, but a picture of more than {MAX_TOKENS} cannot be read: "
+            f"The text and its answers have {size} tokens, but a picture can show at most {MAX_TOKENS}: "
             "draw a part of the text, or shorter answers."
         )
 
@@ -171,7 +175,7 @@ def plot_attention_layout(
     axes = figure.add_axes((0, 0, 1, 1), xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
     axes.set_axis_off()
     _draw(axes, layout)
-    # The grid has its size; the figure grows by what is written around it.
+    # The cells keep their size, and the figure grows by the text around them.
     left, bottom, right, top = figure.get_tightbbox().padded(MARGIN).extents
     width, height = right - left, top - bottom
     figure.set_size_inches(width, height)
@@ -184,7 +188,7 @@ def plot_attention_layout(
 
 
 def _draw(axes: "Axes", layout: AttentionLayout):
-    """The grid, a unit square for every cell, and all around it."""
+    """Draw the grid, with a unit square for every cell, and the text around it."""
     size, blanks = len(layout.tokens), layout.blanks.tolist()
     part_b = blanks.count(0)
     colour_of = dict(zip(dict.fromkeys(blanks), [PART_A_COLOUR, *PIECE_COLOURS * size], strict=False))
@@ -193,7 +197,7 @@ def _draw(axes: "Axes", layout: AttentionLayout):
         _fill_row(axes, row, [colour if sees else None for colour, sees in zip(colours, allowed, strict=True)])
     edges = [edge - 0.5 for edge in range(size + 1)]
     ends = [[-0.5], [size - 0.5]]
-    # Unclipped: the names of clip paths are random in SVG.
+    # Clip paths would have random names in SVG, so the same picture would not give the same file.
     axes.plot(ends, [edges, edges], [edges, edges], ends, color=GRID, linewidth=0.5, clip_on=False)
     axes.plot([part_b - 0.5] * 2, [-2.9, size - 0.5], color=INK, linewidth=1, clip_on=False)
 
@@ -228,7 +232,7 @@ def _draw(axes: "Axes", layout: AttentionLayout):
 
 
 def _fill_row(axes: "Axes", row: float, colours: Sequence[str | None]):
-    """Colours cells of a row, neighbours of one colour together."""
+    """Colour cells of a row. Neighbours of the same colour are one rectangle."""
     from matplotlib.patches import Rectangle
 
     for colour, start, width in _runs(colours):
@@ -237,7 +241,7 @@ def _fill_row(axes: "Axes", row: float, colours: Sequence[str | None]):
 
 
 def _runs(values: Sequence[Any]) -> Iterator[tuple[Any, int, int]]:
-    """Equal neighbours: their value, where they begin and how many they are."""
+    """Yield the value, the start and the length of every run: [a a b] -> (a, 0, 2), (b, 2, 1)."""
     start = 0
     for value, members in groupby(values):
         width = len(list(members))
@@ -253,7 +257,7 @@ def _find_fonts() -> list[str]:
 
 
 def _as_text(tokenizer: GLMTokenizer, token_id: int) -> str:
-    """A token as it reads: `Ġcapital` is `␣capital`, and what could not be seen is escaped."""
+    """Write a token for people: `Ġcapital` as `␣capital`, and invisible characters as escapes."""
     spelled = token_bytes(tokenizer).get(token_id)
     if spelled is None or isinstance(tokenizer.backend_tokenizer.decoder, decoders.WordPiece):
         return tokenizer.convert_ids_to_tokens(token_id)

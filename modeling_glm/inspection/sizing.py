@@ -1,5 +1,5 @@
 """
-What training a GLM takes before it is tried: floating point operations, memory, and what a device can do at best.
+Predict floating point operations and memory of training, and measure the matmul peak of a device.
 
     config = GLMConfig.from_preset("glm-base")
     training_flops(config, tokens=16 * 560, labelled_tokens=16 * 101, row_length=560) / measure_matmul_peak("cuda")
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     import torch
 
 FP32_BYTES = 4
-MASK_BYTES = 1  # of an element of a dropout mask
+MASK_BYTES = 1  # per element of a dropout mask
 COMPUTE_BYTES = {"fp32": 4, "bf16-mixed": 2}
 OPTIMIZER_BYTES = {"adamw": 8, "sgd": 0}  # per parameter: two moments in fp32, or nothing
 ATTENTIONS = ("eager", "sdpa")
-LABELLED_SHARE = 0.18  # of the tokens of a row, where 15% of its text are short spans
+LABELLED_SHARE = 0.18  # share of labelled tokens in a row, if short spans hide 15% of its text
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingMemory:
     """
-    Bytes on one device at the start of a backward pass that adds to gradients that are there already.
+    Hold the bytes in use on one device when a backward pass starts and gradients are accumulated.
 
-    Args:
-        weights: Parameters in fp32, as the optimizer updates them.
-        gradients: Of the same size.
-        optimizer: Its state.
-        copies: Of weights: those in bf16 that autocast makes, or what sharding gathers for the moment.
-        activations: What the forward pass keeps for the backward pass, and the logits of the loss. In fp32 on CPUs it is
-            less by the outputs of the MLPs' activation functions, which are computed again there.
+    Attributes:
+        weights: The parameters in fp32, as the optimizer updates them.
+        gradients: The gradients, of the same size.
+        optimizer: The state of the optimizer.
+        copies: Copies of weights: in bf16 for autocast, or gathered from shards.
+        activations: Tensors that the forward pass keeps for the backward pass, and the logits of the loss. In fp32 on
+            CPUs the outputs of the MLPs' activation functions are recomputed, so it is less.
     """
 
     weights: int
@@ -45,34 +45,36 @@ class TrainingMemory:
 
     @property
     def total(self) -> int:
-        """All of it in bytes."""
+        """The sum in bytes."""
         return sum(getattr(self, field.name) for field in fields(self))
 
 
 def training_flops(config: GLMConfig, *, tokens: int, labelled_tokens: int, row_length: int) -> float:
     """
-    Floating point operations of the matrix products in one forward and backward pass; a multiplication and an addition
-    count as two.
+    Count the floating point operations of the matmuls in one forward and backward pass.
+
+    A multiplication and an addition count as two operations.
 
     With L layers of width h and inner width f, rows of s tokens and a vocabulary of V, the forward pass takes
 
         tokens * L * (2 * 4h² + 2 * 2hf + 2 * 2sh) + labelled_tokens * 2hV
 
-    for the projections of the attention (3h² into queries, keys and values, h² out), those of the MLP, the products
-    with keys and values over all s of a row (GLM's mask hides some, but the products are made), and the projection to
-    the vocabulary, which the model makes only where there is a label. The backward pass takes twice as much: one
-    product for the gradient of the input and one for that of the weight. What is not a matrix product (layer norms,
-    softmax, GELU, dropout, the optimizer) is left out, as in the model FLOPs of Narayanan et al. (2021); so is the
-    forward pass that gradient checkpointing repeats.
+    operations. These are the projections of the attention (3h² into queries, keys and values, h² out) and of the MLP,
+    the matmuls with keys and values over all s tokens of a row, and the projection to the vocabulary. GLM's mask hides
+    some keys, but the matmuls compute them. The model projects only tokens with a label to the vocabulary.
+
+    The backward pass takes twice as much: one matmul for the gradient of the input and one for that of the weight.
+    Layer norms, softmax, GELU, dropout and the optimizer do not count, as in the model FLOPs of Narayanan et al. (2021),
+    and neither does the forward pass that gradient checkpointing repeats.
 
     Args:
-        config: Of the model.
-        tokens: Positions of the batch, padding included: rows times `row_length`.
-        labelled_tokens: How many of them have a label.
-        row_length: Positions of a row, Part A and Part B together.
+        config: The config of the model.
+        tokens: The tokens of the batch with padding: rows times `row_length`.
+        labelled_tokens: The number of tokens with a label.
+        row_length: The tokens of a row, Part A and Part B together.
 
     Raises:
-        ValueError: if a number is negative, or there are more labels than tokens.
+        ValueError: If a number is negative, or if there are more labels than tokens.
     """
     _require_counts(tokens, labelled_tokens, row_length)
     hidden, inner = config.hidden_size, _inner_size(config)
@@ -93,42 +95,44 @@ def training_memory(
     attention: Literal["eager", "sdpa"] = "sdpa",
 ) -> TrainingMemory:
     """
-    Bytes that training takes on one device at its peak, without the framework, fragments and the temporary copies of an
-    optimizer step (up to one more of the weights on a GPU, when the activations are gone).
+    Predict the peak memory of training on one device, in bytes.
 
-    Weights, gradients and AdamW's moments take 4 + 4 + 8 bytes per parameter (Rajbhandari et al. 2020, section 3.1, but
-    for weights that stay in fp32), divided by `shards`. bf16 by autocast keeps a copy of the matrices of 2 bytes. With
-    shards (FSDP, ZeRO 3) there are instead the whole weights of two units, the one at work and the next, and the whole
-    gradient of one; a unit is a block, or the embeddings.
+    The prediction leaves out the framework, fragmentation and the temporary copies of an optimizer step (on a GPU up to
+    one more copy of the weights, when the activations are gone).
 
-    Activations are those of Korthikanti et al. (2022), section 4.1: with e bytes of the compute dtype, m of an element
-    of a dropout mask, a heads and the rest as in [`training_flops`], a layer keeps for every token
+    Weights, gradients and AdamW's moments take 4 + 4 + 8 bytes per parameter, divided by `shards` (Rajbhandari et al.
+    2020, section 3.1, with weights in fp32). Autocast to bf16 keeps a copy of the matrices with 2 bytes per element. With
+    shards (FSDP, ZeRO 3) a device instead holds the whole weights of two units, the current and the next one, and the
+    whole gradient of one. A unit is a block or the embeddings.
+
+    Activations follow Korthikanti et al. (2022), section 4.1. With e bytes per element of the compute dtype, m bytes per
+    element of a dropout mask, a heads and the rest as in `training_flops`, a layer keeps for every token
 
     ```text
         2 * 4h + 6eh + 2ef + 2mh + 16   residual stream (fp32) before both layer norms, with their statistics; inputs
                                         of the projections, queries, keys and values; both sides of GELU; two masks
         (4 + m + e) * as                eager attention: softmax in fp32, its mask, and what comes of it
-        4a                              SDPA in place of it: one number per query and head
+        4a                              SDPA instead: one number per query and head
     ```
 
-    which at e = 2, m = 1, f = 4h and a residual stream of 2 bytes is their (34 + 5as/h)h, but for the fp32 softmax.
-    Outside the layers are the masks of the embeddings, the last layer norm, and for every labelled token its hidden
-    state and 12V bytes: log-softmax, and the gradients on both its sides, in fp32. With gradient checkpointing a layer
-    keeps only its input, 4h, and one layer at a time the rest (their section 4.1.3).
+    With e = 2, m = 1, f = 4h and a residual stream of 2 bytes this is their (34 + 5as/h)h, except for the fp32 softmax.
+    Outside the layers, memory holds the masks of the embeddings, the last layer norm, and for every labelled token its
+    hidden state and 12V bytes: log-softmax and the gradients on both sides of it, in fp32. With gradient checkpointing a
+    layer keeps only its input, 4h, and one layer at a time keeps the rest (their section 4.1.3).
 
     Args:
-        config: Of the model; its dropout probabilities say whether there are masks.
-        batch_tokens: Positions in one forward pass on this device, padding included.
-        row_length: Positions of a row, Part A and Part B together.
-        labelled_tokens: How many of `batch_tokens` have a label; 18% if not given, as where 15% of a text are masked.
+        config: The config of the model. Dropout probabilities above 0 mean that there are masks.
+        batch_tokens: The tokens of one forward pass on this device, with padding.
+        row_length: The tokens of a row, Part A and Part B together.
+        labelled_tokens: The number of `batch_tokens` with a label. The default is 18%, as when 15% of a text is masked.
         optimizer: "adamw", or "sgd" without momentum.
         precision: "bf16-mixed" is autocast over fp32 weights, as in Trainer; "fp32" throughout.
-        gradient_checkpointing: Whether the blocks compute their activations again in the backward pass.
-        shards: Over how many devices weights, gradients and optimizer are split.
-        attention: "eager" keeps the scores of all heads, "sdpa" (its fused kernels, on GPUs) does not.
+        gradient_checkpointing: Whether the blocks recompute their activations in the backward pass.
+        shards: The number of devices that share weights, gradients and optimizer.
+        attention: "eager" keeps the scores of all heads. "sdpa", with the fused kernels of GPUs, does not.
 
     Raises:
-        ValueError: for a number out of range, or a name that is not one of those above.
+        ValueError: If a number is out of range, or if a name is unknown.
     """
     labelled = round(LABELLED_SHARE * batch_tokens) if labelled_tokens is None else labelled_tokens
     _require_counts(batch_tokens, labelled, row_length)
@@ -174,8 +178,8 @@ def measure_matmul_peak(
     Measure the matmul peak of a device: the best of several matmuls, in floating point operations per second.
 
     Args:
-        device: "cpu" (with as many threads as torch has), "cuda" or another that torch knows.
-        dtype: Of the matrices; fp32 if not given.
+        device: "cpu" (with the threads of torch), "cuda" or another device of torch.
+        dtype: The data type of the matrices. The default is fp32.
         size: Size of square matrices, or rows, inner size and columns of the matmul. The default is 1024 on a CPU and
             8192 elsewhere.
         seconds: How long to measure, after a first matmul that is not counted. There are at least three.
@@ -193,7 +197,7 @@ def measure_matmul_peak(
     dtype = dtype or torch.float32
     left = torch.randn(rows, inner, device=device, dtype=dtype)
     right = torch.randn(inner, columns, device=device, dtype=dtype)
-    product = left @ right  # the first one loads the library
+    product = left @ right  # the first matmul loads the library
     durations: list[float] = []
     _wait_for(device)
     begin = time.perf_counter()
@@ -213,7 +217,7 @@ def _wait_for(device: "torch.device"):
 
 
 def _inner_size(config: GLMConfig) -> int:
-    assert config.intermediate_size is not None  # the config fills it in
+    assert config.intermediate_size is not None  # the config sets a default
     return config.intermediate_size
 
 
@@ -231,7 +235,7 @@ def _embedding_parameters(config: GLMConfig) -> int:
 
 
 def _layer_bytes(config: GLMConfig, row_length: int, compute: int, attention: str) -> int:
-    """Kept by one layer for every token."""
+    """Count the bytes that one layer keeps for every token."""
     hidden, heads = config.hidden_size, config.num_attention_heads
     kept = 2 * FP32_BYTES * hidden + 6 * compute * hidden + 2 * compute * _inner_size(config) + 4 * FP32_BYTES
     if config.hidden_dropout > 0:
@@ -242,12 +246,12 @@ def _layer_bytes(config: GLMConfig, row_length: int, compute: int, attention: st
     if config.attention_dropout > 0:
         scores += MASK_BYTES + compute
     elif compute < FP32_BYTES:
-        scores += compute  # without dropout, fp32 has the softmax itself and bf16 a copy of it
+        scores += compute  # without dropout, fp32 keeps the softmax itself and bf16 a copy of it
     return kept + scores * heads * row_length
 
 
 def _outer_bytes(config: GLMConfig, tokens: int, labelled: int, compute: int) -> int:
-    """Kept before the first layer and behind the last."""
+    """Count the bytes that are kept before the first layer and after the last one."""
     hidden = config.hidden_size
     embedding_mask = 0 if config.embedding_dropout == 0 else MASK_BYTES * hidden
     last_norm = FP32_BYTES * (2 * hidden + 2)  # input and output, mean and deviation
@@ -258,8 +262,8 @@ def _outer_bytes(config: GLMConfig, tokens: int, labelled: int, compute: int) ->
 def _require_counts(tokens: int, labelled_tokens: int, row_length: int):
     if min(tokens, labelled_tokens, row_length) < 0 or labelled_tokens > tokens:
         raise ValueError(
-            f"{tokens} tokens, {labelled_tokens} of them labelled, in rows of {row_length}: none may be negative, and "
-            "no more labelled than there are."
+            f"{tokens} tokens, {labelled_tokens} of them labelled, in rows of {row_length}: numbers must not "
+            "be negative, and there cannot be more labels than tokens."
         )
 
 

@@ -108,8 +108,8 @@ def test_vocabularies_of_the_originals(original, asked):
         ({"min_new_tokens": -1}, "min_new_tokens=-1: expected 0 or more"),
         ({"min_new_tokens": 5, "max_new_tokens": 3}, "max_new_tokens=3 must be at least 1, and min_new_tokens=5"),
         ({"max_new_tokens": 0}, "max_new_tokens=0 must be at least 1"),
-        ({"answer": "a", "regex": "a"}, "nothing else can be asked of that blank"),
-        ({"regex": "(a"}, r"regex='\(a' is no regular expression"),
+        ({"answer": "a", "regex": "a"}, "leave the other conditions of that blank out"),
+        ({"regex": "(a"}, r"regex='\(a' is not a regular expression"),
     ],
     ids=str,
 )

@@ -152,7 +152,7 @@ def test_total_is_the_sum():
     ("changes", "message"),
     [
         ({"batch_tokens": -1}, "none may be negative"),
-        ({"labelled_tokens": 10_000}, "no more labelled than there are"),
+        ({"labelled_tokens": 10_000}, "there cannot be more labels than tokens"),
         ({"shards": 0}, "shards=0 must be at least 1"),
         ({"optimizer": "lion"}, "optimizer='lion': expected one of adamw, sgd"),
         ({"precision": "fp16"}, "precision='fp16': expected one of fp32, bf16-mixed"),
@@ -165,7 +165,7 @@ def test_errors_say_what_is_allowed(changes, message):
 
 
 def test_operations_refuse_more_labels_than_tokens():
-    with pytest.raises(ValueError, match="no more labelled than there are"):
+    with pytest.raises(ValueError, match="there cannot be more labels than tokens"):
         training_flops(tiny_config(), tokens=3, labelled_tokens=4, row_length=3)
 
 
