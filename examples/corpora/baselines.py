@@ -1,8 +1,10 @@
-"""Trivial baselines for filling one blank of whole words, to compare a trained model with.
+"""
+Trivial baselines for filling one blank, to compare a trained model with.
 
-A blank hides one to three words of a document.  Every baseline is told how many words are missing (a model has to find
-out) and answers with the most frequent run of so many words among the contexts like this one that it has seen.
-`python -m examples.corpora.baselines` prints the exact match of each on held-out blanks.
+A blank hides one to three words of a document. The baselines know how many words are missing; a model does not. They answer
+with the most frequent run of so many words that they have seen in a context like this one.
+
+    python -m examples.corpora.baselines     # prints the exact match of each baseline on held-out blanks
 """
 
 import functools
@@ -27,7 +29,7 @@ _BARRIERS = frozenset({*"(\"'.,:;!?)", _START, _END})
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutBlank:
-    """A document with a hidden span; punctuation around the span stays in the text."""
+    """A document with a hidden span. Punctuation around the span stays in the text."""
 
     family: str
     text: str
@@ -35,12 +37,12 @@ class HeldOutBlank:
 
     @property
     def words(self) -> int:
-        """The number of words that are missing."""
+        """Number of missing words."""
         return len(self.answer.split())
 
 
 def make_blanks(documents: Sequence[Document], *, count: int, seed: int) -> list[HeldOutBlank]:
-    """``count`` blanks in documents drawn at random (with replacement), one blank for each draw."""
+    """Make `count` blanks, each in a random document. A document may be drawn again."""
     rng = random.Random(seed)
     return [_make_blank(rng.choice(documents), rng) for _ in range(count)]
 
@@ -54,7 +56,7 @@ def _make_blank(document: Document, rng: random.Random) -> HeldOutBlank:
 
 
 def _spans(text: str, words: int) -> Iterator[tuple[int, int]]:
-    """Where ``words`` words follow each other without punctuation between them."""
+    """Yield where so many words follow each other without punctuation between them: first character and end."""
     chunks = [
         (chunk.start() + len(match[1]), chunk.end() - len(match[3]), match)
         for chunk in re.finditer(r"\S+", text)
@@ -68,7 +70,7 @@ def _spans(text: str, words: int) -> Iterator[tuple[int, int]]:
 
 
 def _tokens(text: str) -> list[str]:
-    """Words and punctuation marks."""
+    """Split a text into words and punctuation marks."""
     tokens: list[str] = []
     for chunk in text.split():
         tokens += _tokens_of_chunk(chunk)
@@ -82,7 +84,7 @@ def _tokens_of_chunk(chunk: str) -> tuple[str, ...]:
 
 
 def _framed(documents: Iterable[Document]) -> list[str]:
-    """The tokens of all documents, with enough marks between them that no context reaches into another document."""
+    """Return the tokens of all documents, with marks between them, so that no context reaches into another document."""
     tokens: list[str] = []
     for document in documents:
         tokens += [*[_START] * LEFT, *_tokens(document.text), *[_END] * RIGHT]
@@ -90,7 +92,7 @@ def _framed(documents: Iterable[Document]) -> list[str]:
 
 
 def _runs(tokens: Sequence[str], words: int) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Every run of so many words without punctuation, with its position."""
+    """Yield every run of so many words without punctuation, with its position."""
     for position, run in enumerate(zip(*(tokens[offset:] for offset in range(words)), strict=False)):
         if _BARRIERS.isdisjoint(run):
             yield position, run
@@ -102,23 +104,23 @@ def _context(blank: HeldOutBlank) -> tuple[list[str], list[str]]:
 
 
 def _most_frequent(runs: Iterable[tuple[str, ...]]) -> str:
-    """The most frequent run; of several, the first in the alphabet."""
+    """Return the most frequent run; among equals, the first in the alphabet."""
     counts = Counter(runs)
     return " ".join(min(counts, key=lambda run: (-counts[run], run)))
 
 
 class Baseline(Protocol):
-    """What all baselines do."""
+    """A way to fill blanks without a model."""
 
     def fit(self, documents: Iterable[Document]) -> Self:
         """Learn from documents."""
 
     def predict(self, blank: HeldOutBlank) -> str:
-        """The words for a blank, of which only the number of words in its answer is looked at."""
+        """Return words for a blank. Of its answer only the number of words is used."""
 
 
 class UnigramBaseline:
-    """The most frequent run of so many words, whatever the context."""
+    """Answer with the most frequent run of so many words."""
 
     def fit(self, documents: Iterable[Document]) -> Self:
         """Count the runs of words."""
@@ -129,12 +131,12 @@ class UnigramBaseline:
         return self
 
     def predict(self, blank: HeldOutBlank) -> str:
-        """The most frequent run of words."""
+        """Return the most frequent run of words."""
         return self._best[blank.words]
 
 
 class NeighbourBaseline(UnigramBaseline):
-    """The most frequent run between the same left neighbour and right neighbour, else the most frequent run."""
+    """Answer with the most frequent run between the same two neighbours, or else the most frequent run."""
 
     def fit(self, documents: Iterable[Document]) -> Self:
         """Note between which neighbours the runs of words stand."""
@@ -148,7 +150,7 @@ class NeighbourBaseline(UnigramBaseline):
         return self
 
     def predict(self, blank: HeldOutBlank) -> str:
-        """The most frequent run between the neighbours of the blank."""
+        """Return the most frequent run between the neighbours of the blank."""
         left, right = _context(blank)
         if positions := self._between.get((left[-1], right[0], blank.words)):
             return self._most_frequent_at(positions, blank.words)
@@ -159,12 +161,12 @@ class NeighbourBaseline(UnigramBaseline):
 
 
 class BackoffNgramBaseline(NeighbourBaseline):
-    """The most frequent run in the longest context seen before, up to three words on the left and two on the right."""
+    """Answer with the most frequent run in the longest known context: up to 3 words on the left and 2 on the right."""
 
     _CONTEXTS = ((3, 2), (2, 2), (3, 1), (2, 1), (1, 2), (1, 1), (3, 0), (2, 0), (0, 2), (1, 0), (0, 1))
 
     def fit(self, documents: Iterable[Document]) -> Self:
-        """Note where each word and each pair of words stands, too."""
+        """Note where each word and each pair of words stands."""
         super().fit(documents)
         self._places: dict[tuple[str, ...], list[int]] = defaultdict(list)
         for size in (1, 2):
@@ -173,14 +175,14 @@ class BackoffNgramBaseline(NeighbourBaseline):
         return self
 
     def predict(self, blank: HeldOutBlank) -> str:
-        """The most frequent run in the longest context that was seen."""
+        """Return the most frequent run in the longest context that was seen."""
         for left, right in self._CONTEXTS:
             if positions := self._seen_in(blank, left, right):
                 return self._most_frequent_at(positions, blank.words)
         return super().predict(blank)
 
     def _seen_in(self, blank: HeldOutBlank, left: int, right: int) -> list[int]:
-        """Where a run of as many words stands in the same context of ``left`` and ``right`` words."""
+        """Return the positions of runs of as many words in the same context of `left` and `right` words."""
         tokens, words = self._tokens, blank.words
         before, after = _context(blank)
         before, after = before[LEFT - left :], after[:right]
@@ -202,8 +204,9 @@ class BackoffNgramBaseline(NeighbourBaseline):
 
 class NgramLoss:
     """
-    Cross entropy of answers under an n-gram model of tokens that sees what stands to the left, interpolated down to
-    single tokens by how many different tokens follow a context (Witten and Bell 1991).
+    Cross entropy of answers under an n-gram model of tokens, which sees the tokens on the left.
+
+    Shorter contexts are interpolated by the number of different tokens that follow a context (Witten and Bell 1991).
     """
 
     def __init__(self, order: int, vocab_size: int) -> None:
@@ -221,7 +224,7 @@ class NgramLoss:
         return self
 
     def __call__(self, context: Sequence[int], answer: Sequence[int]) -> float:
-        """The loss of an answer behind its context, summed over its tokens, in nats."""
+        """Return the loss of an answer behind its context in nats, summed over its tokens."""
         ids = [*context, *answer]
         return -sum(math.log(self._probability(ids, position)) for position in range(len(context), len(ids)))
 
@@ -244,7 +247,7 @@ BASELINES: dict[str, tuple[type[UnigramBaseline], int]] = {
 def evaluate_baselines(
     documents: Sequence[Document], blanks: Sequence[HeldOutBlank], encode: Callable[[str], list[int]]
 ) -> dict[str, tuple[list[bool], float]]:
-    """For each baseline, trained on documents, which blanks it fills exactly, and its loss in nats per token."""
+    """Train every baseline. Returns for each which blanks it fills exactly, and its loss in nats per token."""
     texts = [encode(document.text) for document in documents]
     vocab_size = 1 + max(map(max, texts))
     # A word inside a text begins with the space before it.
@@ -262,13 +265,13 @@ def evaluate_baselines(
 
 
 def exact_match(predictions: Sequence[str], blanks: Sequence[HeldOutBlank]) -> float:
-    """The share of blanks whose words are all predicted."""
+    """Return the share of blanks whose words are all right."""
     hits = sum(prediction == blank.answer for prediction, blank in zip(predictions, blanks, strict=True))
     return hits / len(blanks)
 
 
 def main() -> None:
-    """Print the exact match of the baselines on 2000 held-out blanks, for each family and for all."""
+    """Print the exact match of the baselines on 2000 held-out blanks, by family and in total."""
     documents = build_corpus()
     blanks = make_blanks(split(documents, held_out=True), count=2000, seed=0)
     training = split(documents, held_out=False)

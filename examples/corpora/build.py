@@ -8,7 +8,7 @@ from .families import FAMILIES
 
 
 def build_corpus(*, families: Sequence[str] | None = None) -> list[Document]:
-    """All documents of the families, in a fixed order, each text once."""
+    """Return the documents of the families (by default of all), in a fixed order, each text once."""
     names = FAMILIES if families is None else families
     documents: dict[str, Document] = {}
     for name in names:
@@ -19,6 +19,6 @@ def build_corpus(*, families: Sequence[str] | None = None) -> list[Document]:
 
 @functools.cache
 def build_splits() -> tuple[list[Document], list[Document]]:
-    """The documents to train on and those held out, built once in a process."""
+    """Return the documents to train on, and the held-out ones. They are built once per process."""
     documents = build_corpus()
     return split(documents, held_out=False), split(documents, held_out=True)

@@ -1,4 +1,4 @@
-"""How well a GLM fills blanks in the held-out part of the corpus, beside trivial baselines."""
+"""Measure how well a GLM fills blanks in held-out documents, and compare it with trivial baselines."""
 
 import random
 from collections.abc import Iterable
@@ -14,7 +14,14 @@ from .build import build_splits
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutRow:
-    """Exact match in all blanks, in those of facts and of prose, and the loss in nats per token."""
+    """
+    The results of a model or a baseline.
+
+    Attributes:
+        name: Its name.
+        all, facts, prose: Exact match in all blanks, in those of facts, and in those of prose.
+        loss: Cross entropy of the right answers in nats per token.
+    """
 
     name: str
     all: float
@@ -24,7 +31,12 @@ class HeldOutRow:
 
 
 def measure_held_out(model, tokenizer, count: int, seed: int = 1) -> list[HeldOutRow]:
-    """A row for every baseline, and one for the model, which is the last."""
+    """
+    Measure the baselines and a model on `count` blanks in held-out documents.
+
+    Returns:
+        One row per baseline, and the row of the model at the end.
+    """
     train, held_out = build_splits()
     blanks = make_blanks(held_out, count=count, seed=seed)
     results = evaluate_baselines(train, blanks, lambda text: tokenizer.encode(text, add_special_tokens=False))
@@ -45,7 +57,7 @@ def measure_held_out(model, tokenizer, count: int, seed: int = 1) -> list[HeldOu
 
 
 def error_ratio(rows: list[HeldOutRow]) -> float:
-    """The errors of the model as a share of those of the best baseline."""
+    """Return the errors of the model as a share of the errors of the best baseline."""
     *baselines, model = rows
     return (1 - model.all) / (1 - max(row.all for row in baselines))
 
@@ -69,7 +81,7 @@ def hide_words(count: int, seed: int, most: int = 3) -> tuple[list[str], list[li
 
 @torch.inference_mode()
 def blank_loss(model, tokenizer, blanks: list[HeldOutBlank], batch_size: int = 64) -> float:
-    """Cross entropy of the right answers in nats per token, the end of each answer included."""
+    """Return the cross entropy of the right answers in nats per token, with the end of each answer."""
     model.eval()
     total, tokens = 0.0, 0
     for start in range(0, len(blanks), batch_size):

@@ -2,11 +2,6 @@
 
 import re
 
-
-def counted(count: int, noun: str) -> str:
-    return f"{cardinal(count)} {noun}" if count == 1 else f"{cardinal(count)} {noun}s"
-
-
 UNITS = [
     "zero",
     "one",
@@ -35,7 +30,7 @@ ORDINALS |= {"twelve": "twelfth"}
 
 
 def cardinal(number: int) -> str:
-    """The words for a number from 0 to 999,999, such as ``three hundred and forty-seven``."""
+    """Spell a number from 0 to 999,999: 347 -> `three hundred and forty-seven`."""
     if number < 20:
         return UNITS[number]
     if number < 100:
@@ -48,18 +43,23 @@ def cardinal(number: int) -> str:
 
 
 def ordinal(number: int) -> str:
-    """The words for a rank, such as ``twenty-first``."""
+    """Spell a rank: 21 -> `twenty-first`."""
     head, mark, last = re.fullmatch(r"(?:(.*)([ -]))?(\w+)", cardinal(number)).groups(default="")
     rank = last[:-1] + "ieth" if last.endswith("y") else last + ("h" if last.endswith("t") else "th")
     return head + mark + ORDINALS.get(last, rank)
 
 
 def ordinal_digits(number: int) -> str:
-    """A rank in digits, such as ``21st``."""
+    """Write a rank in digits: 21 -> `21st`."""
     suffix = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{suffix}"
 
 
 def number_key(number: int) -> str:
-    """The key of everything said about a number; the numbers below 100 are the building blocks of the others."""
+    """Return the key of all facts about a number. Numbers below 100 are never held out: the others are built from them."""
     return f"number:{number}" if number >= 100 else f"base:number {number}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Count things: 2, `word` -> `two words`."""
+    return f"{cardinal(count)} {noun}" if count == 1 else f"{cardinal(count)} {noun}s"

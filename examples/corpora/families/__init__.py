@@ -1,6 +1,7 @@
-"""The families of the corpus, one module each, grouped by what they are about.
+"""
+The families of the corpus, one module each.
 
-Each family is a function without arguments that yields documents, the same ones in the same order every time.
+A family is a function that yields documents, the same ones in the same order every time.
 """
 
 from collections.abc import Callable, Iterator

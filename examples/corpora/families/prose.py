@@ -86,12 +86,12 @@ SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 
 def prose() -> Iterator[Document]:
-    """A sample of the prose: more of it would take the room of facts that a small model can master."""
+    """Return a sample of the prose. All of it would crowd out the facts, which a small model can learn."""
     return iter(sample("prose", list(_all_prose()), 3000))
 
 
 def _all_prose() -> Iterator[Document]:
-    """Prose paragraphs of the documentation; a paragraph that occurs more than once is kept where it comes first."""
+    """Yield all paragraphs. A sentence that occurs more than once is kept where it comes first."""
     seen: set[str] = set()
     for key, text in _prose_sources():
         sentences = [sentence for block in _paragraphs(text) for sentence in SENTENCE_END.split(block)]
@@ -119,7 +119,7 @@ def _prose_sources() -> Iterator[tuple[str, str]]:
 
 
 def prose_sentences() -> Iterator[tuple[str, str]]:
-    """Pairs of a top-level module and a sentence of plain prose in its docstrings and comments, in a fixed order."""
+    """Yield the sentences of docstrings and comments in a fixed order, each with its top-level module."""
     for key, text in _prose_sources():
         kind, _, name = key.partition(":")
         if kind != "topic":
@@ -130,7 +130,7 @@ def prose_sentences() -> Iterator[tuple[str, str]]:
 
 
 def _docstrings(module: object) -> Iterator[tuple[str, str]]:
-    """The docstrings of an extension module, its functions, its classes and their methods."""
+    """Yield the docstrings of an extension module: of its functions, classes and methods."""
     owner = module.__name__.removeprefix("_")
     for name, item in sorted(vars(module).items()):
         if callable(item) and not name.startswith("_"):
@@ -140,7 +140,7 @@ def _docstrings(module: object) -> Iterator[tuple[str, str]]:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    """The paragraphs of a docstring that are plain prose, without markup."""
+    """Yield the paragraphs of a docstring that are plain prose, without their markup."""
     for block in _BLOCK_START.split(text):
         lines = _BULLET.sub(lambda match: " " * len(match[0]), block, count=1).splitlines()
         if len({len(line) - len(line.lstrip()) for line in lines}) == 1:
@@ -165,7 +165,7 @@ def _looks_like_prose(paragraph: str) -> bool:
 
 
 def _packed(sentences: Iterable[str]) -> Iterator[str]:
-    """Join sentences to paragraphs of about 60 words at most."""
+    """Join sentences into paragraphs of up to about 60 words."""
     pending: list[str] = []
     for sentence in sentences:
         if pending and len(" ".join([*pending, sentence]).split()) > 60:

@@ -93,7 +93,7 @@ def test_layouts_of_the_original(case, tmp_path):
         masks = [ids["MASK"], *(ids[f"MASK{k}"] for k in range(1, len(in_order)))]
         sops = [ids["sop"], *(ids[f"sop{k}"] for k in range(1, len(in_order)))]
     spans = as_spans(in_order, order, masks, sops)
-    if case["name"] == "masked_lm_data":
+    if np.ndim(expected["position_ids"]) == 1:  # masked language modelling has one row of positions, and no Part B
         samples = mask_in_place(texts, spans)
         assert samples.position_ids[0].tolist() == expected["position_ids"]
     else:

@@ -43,7 +43,7 @@ CATEGORIES = {
 
 
 def character_key(character: str) -> str:
-    """The key of everything said about a character and its partner of the other case."""
+    """Return the key of all facts about a character and its partner of the other case."""
     if any(ord(character) in block for block in BASE_BLOCKS):
         return f"base:character {ord(character):04X}"
     upper = character.upper()
@@ -51,11 +51,12 @@ def character_key(character: str) -> str:
 
 
 def named_characters(blocks: Iterable[range]) -> Iterator[str]:
-    """The named characters of some blocks, of the categories known by words."""
+    """Yield the characters of some blocks that have a name and one of the `CATEGORIES`."""
     for character in map(chr, (code for block in blocks for code in block)):
         if unicodedata.category(character) in CATEGORIES and unicodedata.name(character, ""):
             yield character
 
 
 def code_point(character: str) -> str:
+    """Write the code point of a character: `A` -> `U+0041`."""
     return f"U+{ord(character):04X}"

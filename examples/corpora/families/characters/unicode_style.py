@@ -33,5 +33,5 @@ def unicode_style() -> Iterator[Document]:
 
 
 def _is_recognisable(character: str, plain: str) -> bool:
-    """Whether the name of a character contains the last word of the name of its plain form."""
+    """Return whether the name of a character has the last word of the name of its plain form."""
     return len(plain) == 1 and unicodedata.name(plain).split()[-1] in unicodedata.name(character).split()

@@ -43,7 +43,7 @@ def unicode_symbols() -> Iterator[Document]:
 
 
 def _opposite(name: str) -> str:
-    """The character whose name swaps left and right, up and down and so on, or nothing."""
+    """Return the character whose name swaps left and right, up and down and so on, or ""."""
     swapped = " ".join(_OPPOSITES.get(word, word) for word in name.split())
     try:
         return unicodedata.lookup(swapped) if swapped != name else ""

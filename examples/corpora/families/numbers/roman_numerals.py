@@ -10,7 +10,7 @@ NUMERALS |= {5: "V", 4: "IV", 1: "I"}
 
 
 def roman(number: int) -> str:
-    """A number from 1 to 3999 in Roman numerals."""
+    """Write a number from 1 to 3999 in Roman numerals."""
     letters = ""
     for value, numeral in NUMERALS.items():
         count, number = divmod(number, value)

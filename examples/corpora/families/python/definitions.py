@@ -12,7 +12,16 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
-    """A module, class or function of the standard library, as found in its source."""
+    """
+    A module, class or function in the source of the standard library.
+
+    Attributes:
+        module: Full name of its module.
+        name: Its name within the module; empty for the module itself.
+        parameters: Names of the parameters of a function.
+        base: Base class of a class with exactly one.
+        doc: Its docstring.
+    """
 
     module: str
     name: str
@@ -30,7 +39,7 @@ _LEFT_OUT = re.compile(r"(^|\.)(tests?|idlelib|lib2to3|turtledemo|site-packages|
 
 @functools.cache
 def read_sources() -> dict[str, str]:
-    """The pure Python modules of the standard library and their source."""
+    """Return the source of every pure Python module of the standard library."""
     root = Path(sysconfig.get_path("stdlib"))
     sources: dict[str, str] = {}
     for path in sorted(root.rglob("*.py")):
@@ -42,7 +51,7 @@ def read_sources() -> dict[str, str]:
 
 @functools.cache
 def find_definitions() -> tuple[Definition, ...]:
-    """What the modules of ``read_sources`` define, in the order of their text."""
+    """Return the modules, classes and functions of `read_sources`, in the order of their source."""
     found: list[Definition] = []
     for module, source in read_sources().items():
         tree = ast.parse(source)
@@ -64,6 +73,6 @@ def _definitions_in(node: ast.Module | ast.ClassDef, module: str, prefix: str) -
 
 
 def is_public(item: Definition) -> bool:
-    """Whether a name is meant to be used; the codecs are left out, as they all define the same names."""
+    """Return whether a name is public. Codecs are left out, because all of them define the same names."""
     hidden = any(part.startswith("_") for part in item.name.split("."))
     return not hidden and not item.module.startswith("encodings.")

@@ -12,7 +12,7 @@ _OPERATOR_FUNCTIONS = sorted(name for name in operator.__all__ if name not in {"
 
 
 def python_words() -> Iterator[Document]:
-    """Keywords, operators, tokens and built-in names: closed sets, always in the training part."""
+    """Yield keywords, operators and tokens: closed sets, which are never held out."""
     for word in keyword.kwlist:
         yield from _closed(
             word,
