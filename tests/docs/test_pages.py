@@ -57,6 +57,11 @@ def test_code_prints_what_the_page_shows(page, tmp_path, monkeypatch):
             compare(page, block.output, printed, block.line)
 
 
+def test_only_code_of_other_libraries_is_not_run():
+    skipped = {page.parent.name for page in PAGES for block in read_blocks(page) if not block.is_run}
+    assert skipped == {"coming_from"}
+
+
 @pytest.mark.slow
 def test_the_publishing_page_pushes_to_a_hub(tmp_path):
     """The hub is on loopback, and the client runs in a process of its own, which knows no other hub."""
