@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modeling_glm import (
     BlankConstraint,
@@ -15,6 +15,10 @@ from modeling_glm import (
     plot_attention_layout,
 )
 from modeling_glm.cli.inputs import Dtype, load
+from modeling_glm.filling.jobs import Constraints
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ALTERNATIVES = 5
 
@@ -140,7 +144,7 @@ class Page:
         found = choose(self.model, self.tokenizer, text, names)
         return {choice.text: choice.probability for choice in found}
 
-    def draw(self, result: Result | None) -> Any:
+    def draw(self, result: Result | None) -> "Figure":
         """Draw what the model saw for the chosen filling, as a matplotlib figure. Given answers are part of its text."""
         if result is None:
             raise ValueError("Fill a text first: the picture shows what the model sees of it.")
@@ -174,7 +178,7 @@ class Page:
         return BlankConstraint(regex=pattern)
 
     def _fill(
-        self, texts: Sequence[str], question: Question, number: int, constraints: Any, **search: Any
+        self, texts: Sequence[str], question: Question, number: int, constraints: Constraints, **search: Any
     ) -> list[list[Filling]]:
         settings = {"constraints": constraints, "max_new_tokens_per_blank": question.longest, **search}
         try:

@@ -8,12 +8,15 @@ import functools
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
 from ..tokenization import GLMTokenizer
 from ..tokenization.token_bytes import token_bytes
+
+if TYPE_CHECKING:
+    from outlines_core import Index
 
 Prefix = tuple[int, ...]
 INSTALL_REGEX = "pip install 'modeling-glm[constraints]'"
@@ -165,7 +168,7 @@ def forbidden_words_pattern(words: Sequence[str]) -> re.Pattern[str]:
 _END = (1 << 32) - 1  # stands for the end of an answer in the index of a regular expression
 
 
-def _regex_index(tokenizer: GLMTokenizer, pattern: str) -> Any:
+def _regex_index(tokenizer: GLMTokenizer, pattern: str) -> "Index":
     try:
         from outlines_core import Index, Vocabulary
     except ImportError as error:

@@ -89,7 +89,7 @@ def page(chromium, address):
 
 
 class Reader:
-    """What one does and sees on the page, with patience."""
+    """Use the page as a reader does, and wait until it answers."""
 
     def __init__(self, window):
         self.window = window

@@ -19,7 +19,7 @@ class Result(NamedTuple):
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """The exit code, and what was printed on standard output and standard error; `given` stands on standard input."""
+    """Run the command with `given` on standard input. Returns the exit code, standard output and standard error."""
 
     def run(*arguments, given: bytes = b"") -> Result:
         monkeypatch.setattr(sys, "argv", ["modeling-glm", *map(str, arguments)])

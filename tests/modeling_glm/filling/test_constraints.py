@@ -1,4 +1,4 @@
-"""Whatever is asked of an answer, it is as asked: for vocabularies of all kinds."""
+"""Answers meet their constraints, with vocabularies of all kinds."""
 
 import re
 

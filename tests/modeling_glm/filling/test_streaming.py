@@ -76,7 +76,7 @@ def test_the_answers_are_those_of_the_result(model, tokenizer, settings, side):
 
 
 def test_an_answer_comes_before_the_next_is_begun(model, tokenizer):
-    """Told behind its last token, not at the end of all."""
+    """Each answer comes right after its last token, not at the end of all."""
     tokens = []
 
     class Watcher(Collector):

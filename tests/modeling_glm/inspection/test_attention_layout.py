@@ -1,4 +1,4 @@
-"""The picture of what the model sees: its positions and its mask, what they are by the paper's rules, what is drawn."""
+"""The picture of the attention layout: positions and mask by the rules of the paper, and what is drawn."""
 
 import itertools
 import sys

@@ -1,4 +1,4 @@
-"""Sizing: operations against torch's counter, memory against what the backward pass really keeps."""
+"""Sizing: operations against torch's counter, memory against the tensors that the backward pass keeps."""
 
 import pytest
 import torch
@@ -151,7 +151,7 @@ def test_total_is_the_sum():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_tokens": -1}, "none may be negative"),
+        ({"batch_tokens": -1}, "numbers must not be negative"),
         ({"labelled_tokens": 10_000}, "there cannot be more labels than tokens"),
         ({"shards": 0}, "shards=0 must be at least 1"),
         ({"optimizer": "lion"}, "optimizer='lion': expected one of adamw, sgd"),
