@@ -25,6 +25,7 @@ class GrowingLayer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        # Writing in place breaks compiled graphs, and changes states that a backward pass still needs.
         if torch.compiler.is_compiling() or (torch.is_grad_enabled() and key_states.requires_grad):
             return super().update(key_states, value_states, *args, **kwargs)
         if not self.is_initialized:

@@ -299,7 +299,7 @@ def class_scores(words: WordScores, length_penalty: float) -> torch.Tensor:
     present, scores = words.token_counts > 0, words.log_probs
     if length_penalty != 0.0:
         scores = scores / words.token_counts.clamp(min=1).to(scores.dtype) ** length_penalty
-    if scores.shape[-1] == 1:
+    if scores.shape[-1] == 1:  # one word for every class, as for choices of the example
         scores = scores.squeeze(-1)
     else:  # large and finite, because -inf would make the gradient of an absent class NaN instead of 0
         scores = scores.masked_fill(~present, torch.finfo(scores.dtype).min / 2).logsumexp(-1)
@@ -332,6 +332,7 @@ def choice_loss(
     """
     right = labels.view(-1, 1)
     if config.choice_loss == "hinge":
+        # With logits [-1 -1.5 -4] and right class 0 the margins are [1 0.5 0], of which the first does not count.
         margins = (1 + logits - logits.gather(1, right)).clamp(min=0)
         loss = margins.scatter(1, right, 0.0).sum(-1).mean()
     else:

@@ -116,6 +116,7 @@ def eager_attention_forward(
     dropout: float = 0.0,
     **kwargs: Unpack[TransformersKwargs],
 ) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attend with all scores in memory. The result is (batch, seq, heads, head_dim), and the attention weights."""
     # Queries are scaled before the matmul because that keeps fp16 scores small, as the originals' attention_scale does.
     scores = torch.matmul(query * scaling, key.transpose(-1, -2))  # (batch, heads, seq, keys)
     if attention_mask is not None:

@@ -219,6 +219,7 @@ def _write_weights(
                     yield chunk
                     bar.update(chunk.nbytes)
 
+        # Shards are split along any dimension, so they need whole tensors.
         def read(name: str) -> torch.Tensor:
             return torch.cat(list(stream(name))).view(plan.tensors[name].shape)
 
