@@ -70,7 +70,7 @@ class ChoiceBranches(NamedTuple):
 
 class ChoiceRows(NamedTuple):
     """
-    What belongs to rows that hold a choice each.
+    Hold the mask and targets of rows with one choice each.
 
     Attributes:
         attention_mask: (rows, seq) bool, True for real tokens, and for all of an absent choice.

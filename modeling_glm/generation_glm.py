@@ -134,7 +134,7 @@ class GenerationSettings:
 
 class Prompt(NamedTuple):
     """
-    What the library's `generate` starts from.
+    Hold the inputs that `generate` of Transformers starts from.
 
     Attributes:
         input_ids: (batch, seq), every row ends with its running piece.

@@ -55,7 +55,7 @@ class Conversion:
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
     """
-    What a conversion writes.
+    Hold all that a conversion writes.
 
     Attributes:
         config: The config of the model.
