@@ -49,7 +49,10 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Keep the lines of the description, and show the defaults."""
+    """Keep the lines of the description, and show the defaults that are values."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
 
 
 def parse_arguments(
@@ -86,7 +89,7 @@ def parse_arguments(
     early.add_argument("--recipe")
     early.add_argument("--phase", type=int, default=1)
     early.add_argument("--model")
-    early.add_argument("--output_dir", default=PretrainingArguments.output_dir)
+    early.add_argument("--output_dir", "--output-dir", default=PretrainingArguments.output_dir)
     early.add_argument("--fp16", nargs="?", const="true", default="false")
     known, _ = early.parse_known_args(command_line)
     # Not as defaults of the fields: those of bools must be constants.
@@ -122,7 +125,8 @@ def read_run(output_dir: str | Path) -> dict[str, Any] | None:
 
 def _refuse_ignored(command_line: Sequence[str], has_model: bool):
     """Raise SystemExit for arguments that would have no effect."""
-    given = {word[2:].partition("=")[0] for word in command_line if word.startswith("--")}
+    words = (word[2:].partition("=")[0] for word in command_line if word.startswith("--"))
+    given = {word.replace("-", "_") for word in words}  # the parser takes both forms
     for name, remedy in FIXED.items():
         if name in given:
             raise SystemExit(f"--{name} cannot be set here: {remedy}.")

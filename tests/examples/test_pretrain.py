@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from examples.corpora import build_splits
 from modeling_glm import DataCollatorForBlankInfilling, GLMTokenizer
 from tests.support.paths import EXAMPLES
-from tests.support.pretraining_runs import options, read_losses, start_script, write_texts
+from tests.support.pretraining_runs import one_thread, options, read_losses, start_script, write_texts
 from tests.support.scripts import run_script
 
 
@@ -26,16 +26,8 @@ def test_help_has_a_section_for_each_group(capsys):
     assert "(default: 0.02)" in printed
 
 
-@pytest.fixture
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
+@one_thread()
 def test_a_killed_run_resumes_bit_for_bit(tmp_path, monkeypatch, capsys):
     """kill -9 in the middle of a step: the rest of the loss curve, and the weights, are those of an undisturbed run."""
     monkeypatch.chdir(tmp_path)

@@ -4,7 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import torch
 
 from modeling_glm.pretraining import run
 from modeling_glm.pretraining.settings import parse_arguments
@@ -25,6 +29,17 @@ SMALL = {
     "disable_tqdm": "true",
     "bf16": "false",
 }
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for torch, so that losses of runs compare bit for bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def write_texts(path: Path, count: int = 200) -> Path:

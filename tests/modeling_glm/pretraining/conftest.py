@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.support.pretraining_runs import write_texts
 
@@ -14,12 +13,3 @@ def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_texts(tmp_path / "texts.txt")
     return tmp_path
-
-
-@pytest.fixture
-def one_thread():
-    """One thread for torch, so that losses of runs compare bit for bit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

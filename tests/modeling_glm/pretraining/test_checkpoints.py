@@ -13,6 +13,7 @@ from modeling_glm import GLMConfig, GLMForConditionalGeneration
 from modeling_glm.pretraining.checkpoints import load_weights
 from modeling_glm.pretraining.manifest import FoundCheckpoint, ResumeError, last_good_checkpoint
 from tests.support import distributed_run
+from tests.support.pretraining_runs import one_thread
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def train(tokenizer_folder: Path, folder: Path, *options: object) -> dict[str, f
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
+@one_thread()
 def test_a_full_disk_keeps_the_last_checkpoint(tokenizer_folder, tmp_path, capsys):
     """The second save meets a limit of the system on the size of files, as it would meet a full disk."""
     folder, whole = tmp_path / "run", tmp_path / "whole"
@@ -54,7 +55,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tokenizer_folder, tmp_path, capsy
     assert resumed == train(tokenizer_folder, whole, "--steps", 6)
 
 
-@pytest.mark.usefixtures("one_thread")
+@one_thread()
 def test_a_resumed_run_draws_the_same_dropout(tokenizer_folder, tmp_path, capsys):
     options = ("--steps", 6, "--dropout", 0.2)
     whole = train(tokenizer_folder, tmp_path / "whole", *options)

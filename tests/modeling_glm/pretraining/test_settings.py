@@ -70,6 +70,8 @@ def test_defaults_that_depend_on_the_machine(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir(exist_ok=True)
     (tmp_path / "run" / "run.json").write_text('{"bf16": false}')  # a resumed run keeps its precision
     assert not parse(tmp_path)[1].bf16
+    line = ["--corpus", "texts.txt", f"--output-dir={tmp_path / 'run'}"]
+    assert not parse_arguments("", line)[1].bf16
 
 
 @pytest.mark.parametrize(("given", "size", "accumulation"), [(48, 12, 1), (5, 4, 3), (1, 1, 12)])
@@ -129,6 +131,7 @@ def test_the_linear_decay_stays_at_its_floor(tmp_path):
         (["--decay", "constant"], "expected cosine or linear"),
         (["--max_steps", "-1"], "--max_steps -1: give the length of a run in steps"),
         (["--gradient_accumulation_steps", "2"], "it follows from --global_batch_size"),
+        (["--gradient-accumulation-steps=2"], "it follows from --global_batch_size"),
         (["--lr_scheduler_type", "linear"], "give --decay"),
         (["--model", EXAMPLES / "glm-tiny", "--hidden_size", "32"], "--hidden_size is for new models"),
         (["--export_dtype", "int8"], "expected one of float32, bfloat16, float16"),
