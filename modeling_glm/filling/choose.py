@@ -11,7 +11,7 @@ from ..cloze.calibration import Calibration
 from ..configuration_glm import GLMConfig
 from ..tokenization import GLMTokenizer
 from ..utils.inference import evaluation_mode, is_a, unwrap
-from .results import check_blanks, with_space
+from .results import check_blanks, check_length, with_space
 from .scoring import Candidates, ScoringModel, score_candidates
 
 MODEL_CLASSES = ("GLMForMultipleChoice", "GLMForConditionalGeneration")
@@ -193,11 +193,7 @@ def _encode(
     questions = []
     for number, (text, row) in enumerate(zip(texts, spaced, strict=True)):
         context = tuple(tokenizer(text)["input_ids"])
-        if len(context) > config.max_context_length:
-            raise ValueError(
-                f"Text {number} has {len(context)} tokens, but the position table holds {config.max_context_length}: "
-                f"shorten {text[:80]!r}..."
-            )
+        check_length(config, number, text, context)
         for index, choice in enumerate(row):
             if not ids[choice]:
                 raise ValueError(f"Choice {index} of text {number} is {choice!r}: a choice needs at least one token.")

@@ -14,6 +14,7 @@ from ..tokenization import GLMTokenizer
 from .automata import Automata
 from .constraints import BlankConstraint, BlankRules
 from .processors import sampling_warpers
+from .results import check_length
 
 # Closed sets with at most this many combinations are all scored. Larger ones are searched with beams.
 MAX_EXACT = 512
@@ -201,11 +202,7 @@ def _prepare(
     context = list(tokenizer(prompt)["input_ids"])
     if sum(token_id in config.mask_token_ids for token_id in context) != len(blanks):
         raise ValueError(f"The answers given for text {number}, {given}, have blanks of their own.")
-    if len(context) > config.max_context_length:
-        raise ValueError(
-            f"Text {number} has {len(context)} tokens, but the position table holds {config.max_context_length}: "
-            f"shorten {text[:80]!r}..."
-        )
+    check_length(config, number, text, context)
     rules = []
     for place, blank in enumerate(blanks):
         wanted = constraints[blank]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..configuration_glm import GLMConfig
 from ..tokenization import GLMTokenizer
 
 
@@ -165,3 +166,12 @@ def check_blanks(tokenizer: GLMTokenizer, texts: Sequence[str]) -> list[int]:
                 f"Text {number} has no blank to fill: put one of {masks} where text is wanted, in {text!r}."
             )
     return counts
+
+
+def check_length(config: GLMConfig, number: int, text: str, context: Sequence[int]) -> None:
+    """Raise a `ValueError` for a text whose ids exceed the position table."""
+    if len(context) > config.max_context_length:
+        raise ValueError(
+            f"Text {number} has {len(context)} tokens, but the position table holds {config.max_context_length}: "
+            f"shorten {text[:80]!r}..."
+        )

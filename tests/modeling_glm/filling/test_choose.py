@@ -10,7 +10,6 @@ from modeling_glm import (
     BlankConstraint,
     Calibration,
     Choice,
-    GLMForConditionalGeneration,
     GLMForMultipleChoice,
     GLMForSequenceClassification,
     choose,
@@ -31,16 +30,6 @@ CHOICES = [
     ["was not found", "404", "dog", "cat", "Paris is the capital"],
     ["fox", "Fox"],
 ]
-
-
-@pytest.fixture(scope="module")
-def model(tokenizer) -> GLMForConditionalGeneration:
-    return make_model(
-        GLMForConditionalGeneration,
-        vocab_size=len(tokenizer),
-        max_position_embeddings=64,
-        **tokenizer.special_token_ids,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,9 @@
 
 import pytest
 
-from modeling_glm import BlankConstraint, GLMForConditionalGeneration, fill_blanks
+from modeling_glm import BlankConstraint, fill_blanks
 from modeling_glm.filling.confident_first import fill_confident_first
 from modeling_glm.filling.jobs import FillingSettings, prepare_jobs
-from tests.support.models import make_model
 from tests.support.naive_filling import fill_naively_by_confidence
 from tests.support.naive_scoring import naive_log_probs
 
@@ -14,11 +13,6 @@ TEXTS = [
     "The [MASK] fox jumps over the [MASK].",
     "The number [gMASK]",
 ]
-
-
-@pytest.fixture(scope="module")
-def model(tokenizer) -> GLMForConditionalGeneration:
-    return make_model(GLMForConditionalGeneration, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
 
 
 def test_it_fills_as_the_naive_loop(model, tokenizer):

@@ -35,16 +35,6 @@ SEARCHES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def model(tokenizer) -> GLMForConditionalGeneration:
-    return make_model(
-        GLMForConditionalGeneration,
-        vocab_size=len(tokenizer),
-        max_position_embeddings=64,
-        **tokenizer.special_token_ids,
-    )
-
-
 def fill(model, tokenizer, texts, **settings):
     return fill_blanks(model, tokenizer, texts, **{"max_new_tokens_per_blank": 6, **settings})
 

@@ -8,15 +8,10 @@ from datasets import Dataset
 from transformers import pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
-from modeling_glm import BlankConstraint, GLMForConditionalGeneration, GLMForMultipleChoice, fill_blanks
+from modeling_glm import BlankConstraint, GLMForMultipleChoice, fill_blanks
 from tests.support.models import make_model
 
 TEXTS = ["The [MASK] fox jumps over the [MASK].", "Paris is the capital of [MASK].", "The number [gMASK]"]
-
-
-@pytest.fixture(scope="module")
-def model(tokenizer) -> GLMForConditionalGeneration:
-    return make_model(GLMForConditionalGeneration, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
 
 
 @pytest.fixture(scope="module")

@@ -6,28 +6,13 @@ import re
 import pytest
 import torch
 
-from modeling_glm import BlankConstraint, GLMForConditionalGeneration, fill_blanks, score_fillings
+from modeling_glm import BlankConstraint, fill_blanks, score_fillings
 from modeling_glm.filling.scoring import Candidates, score_candidates
-from tests.support.models import make_model
 
 TEXTS = [
     "The [MASK] fox jumps over the [MASK].",
     "[MASK] is the capital of Italy.",
 ]
-
-
-@pytest.fixture(scope="module")
-def model(tokenizer) -> GLMForConditionalGeneration:
-    return make_model(
-        GLMForConditionalGeneration,
-        vocab_size=len(tokenizer),
-        max_position_embeddings=64,
-        **tokenizer.special_token_ids,
-    )
-
-
-def fill(model, tokenizer, texts, **settings):
-    return fill_blanks(model, tokenizer, texts, **{"max_new_tokens_per_blank": 6, **settings})
 
 
 def test_the_best_of_all_is_found(model, tokenizer):
@@ -87,7 +72,7 @@ def test_filled_rows_leave_the_batch_and_nothing_is_read_again(model, tokenizer,
     texts = ["[MASK] is the capital of Italy."] * 5 + [" ".join(["[MASK] fox"] * 4)] * 3
     sizes, hook = watch_batches(model)
     try:
-        fill(model, tokenizer, texts, **search)
+        fill_blanks(model, tokenizer, texts, **search, max_new_tokens_per_blank=6)
     finally:
         hook.remove()
     assert sizes[0] == len(texts) * search.get("num_answers", 1)
@@ -97,7 +82,10 @@ def test_filled_rows_leave_the_batch_and_nothing_is_read_again(model, tokenizer,
 
 def test_tokens_of_a_draft_are_scored_as_all_others(model, tokenizer):
     text = TEXTS[0]
-    (expected,), (drafted,) = fill(model, tokenizer, text), fill(model, tokenizer, text, prompt_lookup_num_tokens=3)
+    (expected,), (drafted,) = (
+        fill_blanks(model, tokenizer, text, max_new_tokens_per_blank=6),
+        fill_blanks(model, tokenizer, text, prompt_lookup_num_tokens=3, max_new_tokens_per_blank=6),
+    )
     assert drafted.text == expected.text
     assert drafted.log_prob == pytest.approx(expected.log_prob, abs=1e-4)
 

@@ -10,11 +10,9 @@ from modeling_glm import (
     BlankConstraint,
     BlankIteratorStreamer,
     BlankStreamer,
-    GLMForConditionalGeneration,
     StreamedAnswer,
     fill_blanks,
 )
-from tests.support.models import make_model
 
 TEXTS = [
     "The [MASK] fox jumps over the [MASK] dog and the [MASK] cat.",
@@ -34,11 +32,6 @@ class Collector(BlankStreamer):
 
     def on_end(self):
         self.ends += 1
-
-
-@pytest.fixture(scope="module")
-def model(tokenizer) -> GLMForConditionalGeneration:
-    return make_model(GLMForConditionalGeneration, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
 
 
 def as_rows(answers: list[StreamedAnswer], rows: int) -> list[list[str]]:
