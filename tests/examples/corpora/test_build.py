@@ -1,4 +1,4 @@
-"""Tests of the example corpus and of the baselines on it."""
+"""The corpus: the same in every process, its split, and what its documents look like."""
 
 import os
 import re
@@ -8,12 +8,8 @@ import unicodedata
 from collections import Counter
 from hashlib import sha256
 
-import pytest
-
 from examples import corpora as corpus
-from examples.corpora import baselines
-from examples.corpora.families.numbers.roman_numerals import roman
-from examples.corpora.spelling import TENS, UNITS, cardinal, ordinal, ordinal_digits
+from examples.corpora.spelling import TENS, UNITS, cardinal, ordinal
 from tests.support.paths import ROOT
 
 NUMBER_WORD = "|".join([*UNITS, *TENS, "hundred", "thousand"])
@@ -24,21 +20,6 @@ NUMBER_PHRASE = re.compile(
     re.IGNORECASE,
 )
 CHARACTER_NAME = re.compile(r"(?<![^ (])[A-Z][A-Z0-9-]+(?: [A-Z0-9-]+)*")
-
-
-@pytest.fixture(scope="module")
-def documents() -> list[corpus.Document]:
-    return corpus.build_corpus()
-
-
-@pytest.fixture(scope="module")
-def training(documents: list[corpus.Document]) -> list[corpus.Document]:
-    return corpus.split(documents, held_out=False)
-
-
-@pytest.fixture(scope="module")
-def held_out(documents: list[corpus.Document]) -> list[corpus.Document]:
-    return corpus.split(documents, held_out=True)
 
 
 def facts(documents: list[corpus.Document]) -> list[corpus.Document]:
@@ -140,73 +121,3 @@ def test_facts_neither_compare_numbers_nor_speak_of_parity(documents: list[corpu
 def test_prose_has_no_markup(documents: list[corpus.Document]) -> None:
     prose = [document.text for document in documents if document.family == "prose"]
     assert not [text for text in prose if re.search(r">>>|``|:\w+:`|\n", text)]
-
-
-@pytest.mark.parametrize(
-    ("number", "words", "rank", "short"),
-    [
-        (3, "three", "third", "3rd"),
-        (12, "twelve", "twelfth", "12th"),
-        (21, "twenty-one", "twenty-first", "21st"),
-        (40, "forty", "fortieth", "40th"),
-        (100, "one hundred", "one hundredth", "100th"),
-        (111, "one hundred and eleven", "one hundred and eleventh", "111th"),
-        (347, "three hundred and forty-seven", "three hundred and forty-seventh", "347th"),
-        (2005, "two thousand and five", "two thousand and fifth", "2005th"),
-        (99_202, "ninety-nine thousand two hundred and two", "ninety-nine thousand two hundred and second", "99202nd"),
-    ],
-)
-def test_numbers_are_spelled(number: int, words: str, rank: str, short: str) -> None:
-    assert cardinal(number) == words
-    assert ordinal(number) == rank
-    assert ordinal_digits(number) == short
-
-
-def test_cardinals_differ() -> None:
-    assert len({cardinal(number) for number in range(20_000)}) == 20_000
-
-
-@pytest.mark.parametrize(("number", "numeral"), [(14, "XIV"), (1987, "MCMLXXXVII"), (3999, "MMMCMXCIX")])
-def test_roman(number: int, numeral: str) -> None:
-    assert roman(number) == numeral
-
-
-def test_filled_blanks_restore_the_text(held_out: list[corpus.Document]) -> None:
-    blanks = baselines.make_blanks(held_out, count=2000, seed=1)
-    assert blanks == baselines.make_blanks(held_out, count=2000, seed=1)
-    assert blanks != baselines.make_blanks(held_out, count=2000, seed=2)
-    texts = {(document.family, document.text) for document in held_out}
-    for blank in blanks:
-        assert blank.text.count(baselines.MASK) == 1
-        assert (blank.family, blank.text.replace(baselines.MASK, blank.answer)) in texts
-        assert 1 <= blank.words <= baselines.MAX_WORDS
-        assert blank.answer == " ".join(blank.answer.split())
-        assert blank.answer[-1] not in ".,:;!?"
-
-
-def test_more_context_predicts_better(training: list[corpus.Document], held_out: list[corpus.Document]) -> None:
-    families = {"number_words", "dates", "unicode_case", "clock"}
-    seen = [document for document in training if document.family in families]
-    blanks = baselines.make_blanks(
-        [document for document in held_out if document.family in families], count=500, seed=0
-    )
-    kinds = (baselines.UnigramBaseline, baselines.NeighbourBaseline, baselines.BackoffNgramBaseline)
-    scores = [baselines.exact_match([*map(kind().fit(seen).predict, blanks)], blanks) for kind in kinds]
-    assert 0 < scores[0] <= scores[1] <= scores[2] < 1
-
-
-def test_baselines_on_a_handful() -> None:
-    texts = ("a cat sat on the mat.", "a dog sat on the mat.", "a dog ran on the road.")
-    seen = [corpus.Document(family="toy", key=f"closed:{text}", text=text) for text in texts]
-    blank = baselines.HeldOutBlank(family="toy", text="one [MASK] ran on.", answer="dog")
-    assert baselines.UnigramBaseline().fit(seen).predict(blank) == "a"
-    near = baselines.HeldOutBlank(family="toy", text="a [MASK] sat on the mat.", answer="cat")
-    assert baselines.NeighbourBaseline().fit(seen).predict(near) == "cat"
-    assert baselines.BackoffNgramBaseline().fit(seen).predict(blank) == "dog"
-    long = baselines.HeldOutBlank(family="toy", text="a dog sat [MASK] mat.", answer="on the")
-    assert baselines.BackoffNgramBaseline().fit(seen).predict(long) == "on the"
-
-
-def test_exact_match() -> None:
-    blanks = [baselines.HeldOutBlank(family="toy", text="[MASK].", answer=answer) for answer in ("a", "b")]
-    assert baselines.exact_match(["a", "c"], blanks) == 0.5

@@ -1,0 +1,29 @@
+"""The corpus as 03_pretrain.py takes it."""
+
+from examples.corpora import build_splits, embedded
+from examples.corpora.embedded import PYTHON
+from examples.corpora.held_out import HeldOutRow
+from modeling_glm.pretraining.arguments import RunArguments
+
+ROWS = [
+    HeldOutRow(name="unigram", all=0.1, facts=0.1, prose=0.1, loss=5.0),
+    HeldOutRow(name="best", all=0.5, facts=0.6, prose=0.1, loss=2.5),
+    HeldOutRow(name="GLM", all=0.8, facts=0.9, prose=0.2, loss=0.6),
+]
+
+
+def test_texts_are_those_of_the_splits():
+    train, held_out = build_splits()
+    texts = PYTHON.build_splits()
+    assert texts.train == [document.text for document in train]
+    assert texts.held_out == [document.text for document in held_out]
+    assert set(texts.train).isdisjoint(texts.held_out)
+
+
+def test_sections_of_the_card(monkeypatch):
+    monkeypatch.setattr(embedded, "measure_held_out", lambda model, tokenizer, count: ROWS)
+    sections = PYTHON.measure(None, None, RunArguments(blanks=30, max_length=128))
+    # Half of the blanks are wrong with the best baseline, a fifth with the model.
+    assert "60% fewer errors than the best baseline, on 30 held-out blanks" in sections["figures"]
+    assert "| GLM | 80.0% | 90.0% | 20.0% | 0.60 |" in sections["figures"]
+    assert "to 128 tokens" in sections["limits"]
