@@ -146,7 +146,7 @@ def hold_out(dataset: Dataset, fraction: float) -> tuple[Dataset, Dataset]:
     memory-mapped files, and neighbours are often alike, so they belong to one side.
 
     Args:
-        dataset: What `tokenize_corpus` returned.
+        dataset: The result of `tokenize_corpus`.
         fraction: Share of the rows to hold out, between 0 and 1. At least one document is held out, and the last one may
             exceed the share.
 

@@ -57,7 +57,7 @@ def check_run(output_dir: Path, run: dict[str, Any], resumes: bool):
 
     Args:
         output_dir: The folder of the run.
-        run: What `describe_run` returned.
+        run: The result of `describe_run`.
         resumes: Whether the run resumes from a checkpoint.
 
     Raises:

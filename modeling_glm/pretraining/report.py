@@ -88,7 +88,7 @@ def export(
         args, training: The settings of the run.
         trainer: The trainer of the run, after training.
         tokenizer: The vocabulary of the run.
-        data: What `PretrainingData.describe` returned.
+        data: The result of `PretrainingData.describe`.
         seconds: Duration of the training over all starts.
         embedded: The corpus that the program brought along, if any.
 

@@ -25,7 +25,7 @@ def pretrain(args: RunArguments, training: PretrainingArguments, embedded: Embed
     Call `checkpoints.disconnect` afterwards.
 
     Args:
-        args, training: What `settings.parse_arguments` returned.
+        args, training: The result of `settings.parse_arguments`.
         embedded: A corpus that the program brings along.
 
     Raises:

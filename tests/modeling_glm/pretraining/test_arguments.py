@@ -12,6 +12,7 @@ from modeling_glm.pretraining.arguments import (
     RunArguments,
     collator_options,
 )
+from tests.support.structure import read_graph
 
 
 def test_every_argument_is_in_one_group_and_explained():
@@ -25,7 +26,7 @@ def test_every_argument_is_in_one_group_and_explained():
 
 def test_collator_options_are_those_of_the_collator(tokenizer):
     known = {option.name for option in dataclasses.fields(DataCollatorForBlankInfilling)}
-    # What the command line does not offer: baselines of the ablation, and what is set from other arguments.
+    # The command line leaves out the baselines of the ablation, and sets the others itself.
     assert known - set(COLLATOR_OPTIONS) == {
         "tokenizer", "objectives", "seed", "context_mask_range", "sentinels", "masked_lm",
     }  # fmt: skip
@@ -39,3 +40,15 @@ def test_a_run_needs_a_folder(tmp_path):
     training.output_dir = None
     with pytest.raises(ValueError, match="output_dir is None"):
         training.folder  # noqa: B018
+
+
+def test_importing_the_package_leaves_pretraining_out():
+    """So `datasets`, `yaml` and `matplotlib` are needed for pretraining only."""
+    graph, reached, waiting = read_graph(), set(), ["modeling_glm"]
+    while waiting:
+        module = waiting.pop()
+        if module not in reached:
+            reached.add(module)
+            waiting += graph[module]
+    assert "modeling_glm.modeling_glm" in reached
+    assert not [module for module in reached if module.startswith("modeling_glm.pretraining")]

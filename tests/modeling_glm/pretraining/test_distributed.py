@@ -193,7 +193,7 @@ class TestSharded:
                 load_weights(model, path)
                 assert model.lm_head.weight is model.glm.word_embeddings.weight
                 torch.testing.assert_close(model(ids).logits, expected, atol=1e-5, rtol=1e-5)
-            # What accelerate makes of it holds the tied weights twice, and the same.
+            # The merged file of accelerate holds the tied weights twice, and both are equal.
             merge_fsdp_weights(str(checkpoint / "pytorch_model_fsdp_0"), str(tmp_path))
             reference.config.save_pretrained(tmp_path)
             merged = load_file(tmp_path / "model.safetensors")

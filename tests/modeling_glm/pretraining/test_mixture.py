@@ -109,7 +109,7 @@ def test_resumed_and_shared_among_processes(order, number, world):
 def test_phases_to_come_do_not_change_what_was():
     before = MixtureOrder([50, 70], [Phase(0, (0.25, 0.75))], 3)
     after = MixtureOrder([50, 70], [Phase(0, (0.25, 0.75)), Phase(1500, (1.0, 0.0))], 3)
-    # The block in which the phase changes is cut short, and so shuffled anew.
+    # The block in which the phase changes is cut short, and its order changes.
     assert [before(i) for i in range(1024)] == [after(i) for i in range(1024)]
     assert {after(i)[0] for i in range(1500, 3000)} == {0}
     assert sum(after(i)[0] == 0 for i in range(1500)) == 375
@@ -172,7 +172,7 @@ def test_permutations_of_many_texts_are_uncorrelated():
 
 
 def test_the_order_is_the_same_for_ever():
-    """What a run that is resumed with a later version relies on."""
+    """A run that is resumed with a later version relies on these numbers."""
     order = MixtureOrder([10**9, 7, 100], [Phase(0, (0.5, 0.25, 0.25)), Phase(2000, (0.0, 1.0, 0.0))], 42)
     assert [order(number) for number in (0, 1, 2, 1999, 2000, 10**9)] == [
         (0, 951103746),

@@ -30,7 +30,7 @@ def draw(objective, rows: list[list[int]], chosen: list[bool] | None = None) -> 
 
 
 def test_runs_by_hand():
-    """Documents without their boundaries, and without the last token of a text that goes on, unless it is the only one."""
+    """Documents without their boundaries, and without the last token of a text that has no end, unless it is the only one."""
     texts = Texts.join([np.array(row) for row in ([2, 10, 11, 1, 2, 12, 1], [2, 10, 11, 12], [2, 10])], (CLS, EOS))
     runs = find_runs(texts)
     assert runs.start.tolist() == [1, 5, 8, 12]
