@@ -34,8 +34,8 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from modeling_glm import DataCollatorForCloze, PatternVerbalizer, choose, fill_blanks
-from modeling_glm.pretraining.settings import HelpFormatter
 from modeling_glm.utils.files import whole_folder
+from modeling_glm.utils.help import HelpFormatter
 from modeling_glm.utils.plots import plot_losses
 from modeling_glm.utils.precision import has_fast_bf16
 

@@ -23,7 +23,7 @@ from page.views import CSS
 from transformers import HfArgumentParser
 from transformers.utils.logging import disable_progress_bar
 
-from modeling_glm.pretraining.settings import HelpFormatter
+from modeling_glm.utils.help import HelpFormatter
 
 
 @dataclass

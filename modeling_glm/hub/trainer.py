@@ -80,7 +80,8 @@ class HubTrainerMixin:
     """
     Make all pushes of a trainer class hold the code and the card of a GLM.
 
-    Put it in front of the class: `class MyTrainer(HubTrainerMixin, Seq2SeqTrainer)`. The arguments are those of the trainer class. `HubCallback` is added to its callbacks.
+    Put it in front of the class: `class MyTrainer(HubTrainerMixin, Seq2SeqTrainer)`. The arguments are those of the
+    trainer class. `HubCallback` is added to its callbacks.
     """
 
     def __init__(self, *args: Any, callbacks: list[TrainerCallback] | None = None, **kwargs: Any):

@@ -14,6 +14,7 @@ import yaml
 from transformers import HfArgumentParser
 
 from ..utils.files import is_free
+from ..utils.help import HelpFormatter
 from ..utils.precision import has_fast_bf16
 from .arguments import GROUPS, PretrainingArguments, RunArguments
 from .documents import Corpus
@@ -46,13 +47,6 @@ OF_NEW_MODELS = (
     "vocab_size",
 )
 DTYPES = ("float32", "bfloat16", "float16")
-
-
-class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Keep the lines of the description, and show the defaults that are values."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default is None else super()._get_help_string(action)
 
 
 def parse_arguments(

@@ -1,0 +1,15 @@
+"""The `--help` of scripts."""
+
+import argparse
+
+from modeling_glm.utils.help import HelpFormatter
+
+
+def test_lines_stay_and_defaults_are_shown():
+    parser = argparse.ArgumentParser(description="First line.\nSecond line.", formatter_class=HelpFormatter)
+    parser.add_argument("--steps", default=5, help="How many.")
+    parser.add_argument("--folder", help="Where to.")
+    text = parser.format_help()
+    assert "First line.\nSecond line." in text
+    assert "How many. (default: 5)" in text
+    assert "Where to.\n" in text
