@@ -1,5 +1,7 @@
 """Pretraining in several processes on the CPU, started as users start it: the same losses as in one process."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -20,7 +22,9 @@ import modeling_glm.modeling_glm
 from modeling_glm import GLMConfig, GLMForConditionalGeneration
 from modeling_glm.pretraining.checkpoints import load_weights
 from modeling_glm.pretraining.manifest import FoundCheckpoint, last_good_checkpoint, read_manifest
+from tests.support import distributed_run
 from tests.support.paths import ROOT
+from tests.support.pretraining_runs import one_thread
 
 RUN = ROOT / "tests" / "support" / "distributed_run.py"
 CONFIGS = ROOT / "examples" / "accelerate"
@@ -73,17 +77,20 @@ def one_process(tokenizer_folder, tmp_path_factory) -> Path:
 def launch(
     tokenizer_folder: Path, folder: Path, processes: int, *options: object, config=CONFIGS / "cpu.yaml", fails=False
 ):
-    """Runs distributed_run.py under `accelerate launch`, or by itself in one process; returns what it printed."""
-    command = [sys.executable]
-    if processes > 1:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        command += ["-m", "accelerate.commands.launch", "--config_file", config, "--num_processes", processes]
-        command += ["--main_process_port", port]
+    """Run distributed_run.py under `accelerate launch`, or in this process for one. Returns what it printed."""
+    arguments = [str(part) for part in (tokenizer_folder, folder, *options)]
+    if processes == 1:
+        with one_thread(), contextlib.redirect_stdout(io.StringIO()) as printed:
+            distributed_run.train(distributed_run.read_options(arguments))
+        return printed.getvalue()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", config]
+    command += ["--num_processes", processes, "--main_process_port", port, RUN, *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
     process = subprocess.Popen(
-        [str(part) for part in [*command, RUN, tokenizer_folder, folder, *options]],
+        [*map(str, command)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

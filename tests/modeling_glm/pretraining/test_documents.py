@@ -170,7 +170,11 @@ def test_bytes_are_counted_from_the_beginning_of_the_file(tmp_path):
         read(path, documents="files")
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"text " * 1000)[:-10], gzip.compress(b"text")[:12]])
+@pytest.mark.parametrize(
+    "content",
+    [b"no gzip", gzip.compress(b"text " * 1000)[:-10], gzip.compress(b"text")[:12]],
+    ids=["other", "truncated", "header only"],  # the bytes hold the time
+)
 def test_damaged_gzip(tmp_path, content):
     path = tmp_path / "a.txt.gz"
     path.write_bytes(content)
