@@ -1,4 +1,4 @@
-"""What the page answers, without a browser."""
+"""Answers of the page, without a browser."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What the commands read: arguments, lines of standard input, and folders of models."""
+"""Inputs of the commands: arguments, lines of standard input, and folders of models."""
 
 import io
 import sys

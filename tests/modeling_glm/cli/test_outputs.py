@@ -1,4 +1,4 @@
-"""What the commands print."""
+"""Outputs of the commands."""
 
 import json
 

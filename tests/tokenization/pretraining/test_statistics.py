@@ -37,7 +37,7 @@ def shares_of(run: dict) -> dict[str, float]:
 
 
 class Observed:
-    """What the collator makes of the corpus of a run, per sample and per span."""
+    """Measure the batches of a run, per sample and per span."""
 
     def __init__(self, run: dict, tokenizer, corpora, mean_span_length: float = 3.0, objective: str | None = None):
         settings = run["settings"]
