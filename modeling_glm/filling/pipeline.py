@@ -61,7 +61,7 @@ class BlankInfillingPipeline(GLMPipeline):
         Raises:
             ValueError: As `fill_blanks`.
         """
-        settings = {**self._settings, **settings}
+        settings = {**self._forward_params, **settings}
         settings["batch_size"] = batch_size or settings.get("batch_size") or 32
         if isinstance(inputs, str):
             return self._fill([inputs], settings)[0]
@@ -87,15 +87,14 @@ class BlankInfillingPipeline(GLMPipeline):
             number += len(chunk)
 
     def _sanitize_parameters(self, **settings: Any):
-        self._settings = settings
-        return {}, {}, {}
+        return {}, settings, {}  # the library keeps those of __init__ as self._forward_params
 
     # The steps of the library's pipelines, for callers that use them one by one.
     def preprocess(self, inputs: str, **_: Any) -> dict[str, Any]:  # type: ignore[override]
         return {"text": inputs}
 
-    def _forward(self, inputs: dict[str, Any], **_: Any) -> dict[str, Any]:  # type: ignore[override]
-        return {"fillings": self._fill([inputs["text"]], self._settings)[0]}
+    def _forward(self, inputs: dict[str, Any], **settings: Any) -> dict[str, Any]:  # type: ignore[override]
+        return {"fillings": self._fill([inputs["text"]], {**self._forward_params, **settings})[0]}
 
     def postprocess(self, outputs: dict[str, Any], **_: Any) -> list[dict]:  # type: ignore[override]
         return outputs["fillings"]

@@ -16,7 +16,6 @@ class GLMPipeline(Pipeline):
     _load_image_processor = _load_video_processor = False  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **kwargs: Any):
-        self._settings: dict[str, Any] = {}
         super().__init__(*args, **kwargs)
         self._check_model()
         if self.tokenizer is None:

@@ -63,6 +63,18 @@ def test_settings_of_the_pipeline_and_of_a_call(model, tokenizer):
     assert {entry["answers"][0]["text"] for entry in filler(TEXTS[1])} == {"fox", "dog"}
 
 
+def test_calls_leave_nothing_behind(model, tokenizer):
+    filler = pipeline("blank-infilling", model=model, tokenizer=tokenizer, num_answers=2, max_new_tokens_per_blank=3)
+    kept = {**vars(filler), "_forward_params": dict(filler._forward_params)}
+    assert len(filler(TEXTS[1], num_answers=1)) == 1
+    list(filler(iter(TEXTS[:1]), num_answers=1, batch_size=4))
+    assert len(filler.forward(filler.preprocess(TEXTS[1]), num_answers=1)["fillings"]) == 1
+    assert vars(filler) == kept
+    # The steps of the library, one by one, read the settings of the pipeline.
+    assert filler.postprocess(filler.forward(filler.preprocess(TEXTS[1]))) == filler(TEXTS[1])
+    assert len(filler(TEXTS[1])) == 2
+
+
 def test_a_folder_is_enough(model, tokenizer, tmp_path):
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)

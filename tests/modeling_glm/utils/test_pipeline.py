@@ -14,13 +14,12 @@ class EchoPipeline(GLMPipeline):
             raise ValueError("not three layers")
 
     def _sanitize_parameters(self, **settings):
-        self._settings.update(settings)
-        return {}, {}, {}
+        return {}, settings, {}
 
     def preprocess(self, inputs):
         return self.tokenizer(inputs, return_tensors="pt")
 
-    def _forward(self, inputs):
+    def _forward(self, inputs, greeting):
         return inputs
 
     def postprocess(self, outputs):
@@ -35,7 +34,7 @@ def build(tokenizer, **overrides):
 def test_it_has_its_tokenizer_and_settings(tokenizer):
     echo = build(tokenizer)
     assert echo("the lazy dog") == "the lazy dog"
-    assert echo._settings == {"greeting": "hi"}
+    assert echo._forward_params == {"greeting": "hi"}
 
 
 def test_models_that_the_pipeline_cannot_use(tokenizer):
