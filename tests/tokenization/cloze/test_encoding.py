@@ -107,6 +107,24 @@ def test_labels_with_the_same_tokens_are_named(tokenizer):
         task.encode({"a": "x"}, tokenizer)
 
 
+def test_words_have_the_ids_of_the_tokenizer_as_it_is(tokenizer):
+    task = PatternVerbalizer("{a} [MASK]", {"x": "lazy", "y": ["fox", "jumps over"]})
+    kept = pickle.dumps(task)
+    words = [[" lazy"], [" fox", " jumps over"]]
+    other = pickle.loads(pickle.dumps(tokenizer))
+    other.add_tokens(["laz"])
+    for _ in range(2):
+        for chosen in (tokenizer, other):
+            expected = [[ids_of(chosen, word) for word in row] for row in words]
+            assert task.encode({"a": "x"}, chosen)["choice_ids"] == [expected]
+    before = task.encode({"a": "x"}, other)["choice_ids"]
+    other.add_tokens(["jumps over"])
+    after = task.encode({"a": "x"}, other)["choice_ids"]
+    assert after == [[[ids_of(other, word) for word in row] for row in words]]
+    assert after != before != task.encode({"a": "x"}, tokenizer)["choice_ids"]
+    assert pickle.dumps(task) == kept  # the task keeps nothing
+
+
 def test_a_word_without_tokens(tokenizer):
     task = PatternVerbalizer("{a}[MASK]", choices="{options}")
     with pytest.raises(ValueError, match="no tokens"):
