@@ -55,8 +55,9 @@ def test_names_are_public():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page):
-    for target, anchor in LINKS.findall(page.read_text(encoding="utf-8")):
-        path = page if not target else page.parent / target
-        assert os.path.exists(path), target
-        if anchor:
-            assert anchor in anchors_of(path), f"{target}#{anchor}"
+    links = [
+        (page.parent / target if target else page, anchor)
+        for target, anchor in LINKS.findall(page.read_text(encoding="utf-8"))
+    ]
+    assert [str(path) for path, _ in links if not os.path.exists(path)] == []
+    assert [f"{path}#{anchor}" for path, anchor in links if anchor and anchor not in anchors_of(path)] == []

@@ -16,18 +16,21 @@ VOCABULARIES = {
 }
 
 
-def read_golden(name: str) -> bytes:
-    """Read a file of the full golden data, or of its compressed copy if the data are absent."""
-    if (GOLDEN / name).exists():
+def read_golden(name: str, *, fixture: bool = False) -> bytes:
+    """Read a file of the full golden data, or of its compressed copy if the data are absent or the copy is asked for."""
+    if not fixture and (GOLDEN / name).exists():
         return (GOLDEN / name).read_bytes()
     return lzma.decompress((FIXTURES / f"{name}.xz").read_bytes())
 
 
-def write_vocabulary(family: str, folder: Path) -> Path:
-    """Write only the vocabulary, as the code of the authors uses it."""
+def write_vocabulary(family: str, folder: Path, *, fixture: bool = False) -> Path:
+    """
+    Write only the vocabulary, as the code of the authors uses it. With `fixture` it is the repository's own copy, for tests
+    that expect words and ids worked by hand.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name, source in VOCABULARIES[family].items():
-        (folder / name).write_bytes(read_golden(f"vocab/{source}"))
+        (folder / name).write_bytes(read_golden(f"vocab/{source}", fixture=fixture))
     return folder
 
 

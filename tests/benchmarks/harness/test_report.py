@@ -82,10 +82,21 @@ def test_every_headline_is_measured():
     measured = Results.read(MEASURED)
     assert 8 <= len(report.HEADLINES) <= 10
     for headline in report.HEADLINES:
-        assert isinstance(report.find_speed(measured, headline), Speed), headline
-        if headline.extra:
-            extra = headline.extra
-            assert measured.find(headline.suite, extra.kind, extra.work, extra.peer), headline
+        (speed,) = (
+            result
+            for result in measured.suites[headline.suite]
+            if isinstance(result, Speed) and (result.work, result.peer) == (headline.work, headline.peer)
+        )
+        assert report.find_speed(measured, headline) == speed
+        assert 0 < speed.low <= speed.ratio <= speed.high
+
+
+def test_every_result_beside_a_headline_is_measured():
+    measured = Results.read(MEASURED)
+    extras = [(headline.suite, headline.extra) for headline in report.HEADLINES if headline.extra]
+    assert extras
+    found = [measured.find(suite, extra.kind, extra.work, extra.peer) for suite, extra in extras]
+    assert [(type(result), result.work) for result in found] == [(extra.kind, extra.work) for _, extra in extras]
 
 
 def test_picture_has_a_bar_for_each_headline(results, headline, tmp_path):

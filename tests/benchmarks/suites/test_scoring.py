@@ -36,5 +36,7 @@ def test_packed_choices_have_the_same_scores():
 @pytest.mark.slow  # models of three million parameters
 def test_suite_runs(quick):
     results = scoring.run(quick)
-    assert all(isinstance(result, Speed) for result in results)
+    assert {type(result) for result in results} == {Speed}
+    # Of the one round.
+    assert all(0 < result.low == result.ratio == result.high == result.theirs / result.ours for result in results)
     assert [result.peer for result in results] == ["one forward pass per choice", "naive GLM, choices packed"] * 2

@@ -49,39 +49,71 @@ def restore(sample, tokenizer) -> list[int]:
     return text
 
 
-@settings(max_examples=300)
-@given(
-    docs=st.lists(WORDS, min_size=1, max_size=4),
-    ends=st.booleans(),
-    objective=st.sampled_from(["token", "sentence", "document"]),
-    short=st.sampled_from([0.0, 1.0]),
-    sample=st.integers(0, 2**50),
-)
-def test_invariants(tokenizer, docs, ends, objective, short, sample):
-    """Filling the blanks restores the text; positions stay in the table; no piece crosses a document."""
+OBJECTIVES = st.sampled_from(["token", "sentence", "document"])
+SHORT = st.sampled_from([0.0, 1.0])
+
+
+@st.composite
+def drawn_texts(draw) -> dict:
+    """The documents of a text, whether its end is there, and its number."""
+    return {
+        "docs": draw(st.lists(WORDS, min_size=1, max_size=4)),
+        "ends": draw(st.booleans()),
+        "sample": draw(st.integers(0, 2**50)),
+    }
+
+
+def corrupted(tokenizer, drawn, objective, short) -> tuple[list[int], list[dict]]:
+    """The text that was drawn, and its samples."""
     cls, eos = tokenizer.cls_token_id, tokenizer.eos_token_id
-    text = [token for words in docs for token in (cls, *words, eos)]
-    text = text if ends else text[:-1]
+    text = [token for words in drawn["docs"] for token in (cls, *words, eos)]
+    text = text if drawn["ends"] else text[:-1]
     collator = DataCollatorForBlankInfilling(
         tokenizer, objectives={objective: 1.0}, short_probability=short, max_length=max(3, len(text)), seed=3
     )
-    samples = collator.corrupt([{"input_ids": text, "sample_id": sample}])
-    for number in range(len(samples.lengths)):
-        part = samples[number]
+    samples = collator.corrupt([{"input_ids": text, "sample_id": drawn["sample"]}])
+    parts = [samples[number] for number in range(len(samples.lengths))]
+    assert parts
+    return text, parts
+
+
+@settings(max_examples=300)
+@given(drawn=drawn_texts(), objective=OBJECTIVES, short=SHORT)
+def test_blanks_restore_a_part_of_the_text(tokenizer, drawn, objective, short):
+    """Positions stay in the table."""
+    text, parts = corrupted(tokenizer, drawn, objective, short)
+    for part in parts:
         restored = restore(part, tokenizer)
         joined = " ".join(map(str, restored[1:]))
-        assert restored[0] == cls
+        assert restored[0] == tokenizer.cls_token_id
         assert joined in " ".join(map(str, text[1:]))
-        if not short:
-            assert restored == text
         assert part["position_ids"].max() <= len(text)
         assert part["position_ids"][0].max() < len(text)
+
+
+@settings(max_examples=200)
+@given(drawn=drawn_texts(), objective=OBJECTIVES)
+def test_blanks_restore_all_of_a_text_that_is_not_cut(tokenizer, drawn, objective):
+    text, parts = corrupted(tokenizer, drawn, objective, short=0.0)
+    assert [restore(part, tokenizer) for part in parts] == [text]
+
+
+@settings(max_examples=200)
+@given(drawn=drawn_texts(), objective=st.sampled_from(["token", "sentence"]), short=SHORT)
+def test_no_piece_crosses_a_document(tokenizer, drawn, objective, short):
+    _, parts = corrupted(tokenizer, drawn, objective, short)
+    for part in parts:
         inputs = part["input_ids"][part["position_ids"][1] > 0]
-        if objective != "document":
-            assert not np.isin(inputs, [cls, eos]).any()
+        assert not np.isin(inputs, [tokenizer.cls_token_id, tokenizer.eos_token_id]).any()
+
+
+@settings(max_examples=200)
+@given(drawn=drawn_texts(), short=SHORT)
+def test_blanks_of_tokens_do_not_touch(tokenizer, drawn, short):
+    _, parts = corrupted(tokenizer, drawn, "token", short)
+    for part in parts:
         masks = np.flatnonzero(np.isin(part["input_ids"], tokenizer.mask_token_ids))
-        if objective == "token":
-            assert all(np.diff(masks) > 1)
+        assert all(np.diff(masks) > 1)
 
 
 def make(tokenizer, **settings) -> DataCollatorForBlankInfilling:
@@ -124,8 +156,8 @@ def test_document_objective(tokenizer, features):
         assert (len(text) + 2) // 2 <= size <= len(text)
         assert tokenizer.gmask_token_id in sample["input_ids"]
         assert (tokenizer.eos_token_id in sample["input_ids"]) == ends
-        if not ends:
-            assert whole[-size:] == part_b.tolist()
+        # A piece that is the end of the text has no end of its own.
+        assert (whole[-size:] == part_b.tolist()) == (not ends)
         seen.add((bool(ends), int(size)))
     assert {ends for ends, _ in seen} == {True, False}
     assert len({size for _, size in seen}) > 5

@@ -75,10 +75,14 @@ def original_layouts() -> tuple[dict, list[dict]]:
     return data["command_ids"], data["cases"]
 
 
-@pytest.mark.parametrize("case", original_layouts()[1], ids=lambda case: case["name"])
-def test_layouts_of_the_original(case, tmp_path):
-    """All 15 examples of the original code, with its spans and orders, through the collator's own steps."""
-    given, expected = case["input"], case["output"]
+def is_in_place(case: dict) -> bool:
+    """Masked language modelling has one row of positions, and no Part B."""
+    return np.ndim(case["output"]["position_ids"]) == 1
+
+
+def original_spans(case: dict) -> tuple[dict[str, int], Texts, Spans]:
+    """The ids of special tokens, the text, and its spans in the order of the original."""
+    given = case["input"]
     options = given["settings"]
     ids = original_layouts()[0][given["tokenizer"]]
     texts = Texts.join([np.array(given["tokens"])])
@@ -92,42 +96,68 @@ def test_layouts_of_the_original(case, tmp_path):
     if options.get("sentinel_token"):
         masks = [ids["MASK"], *(ids[f"MASK{k}"] for k in range(1, len(in_order)))]
         sops = [ids["sop"], *(ids[f"sop{k}"] for k in range(1, len(in_order)))]
-    spans = as_spans(in_order, order, masks, sops)
-    if np.ndim(expected["position_ids"]) == 1:  # masked language modelling has one row of positions, and no Part B
-        samples = mask_in_place(texts, spans)
-        assert samples.position_ids[0].tolist() == expected["position_ids"]
-    else:
-        samples = blank_out(texts, spans, ids["eop"])
-        vocabulary = "bert" if "bert" in given["tokenizer"] else "gpt2"
-        collator = DataCollatorForBlankInfilling(
-            GLMTokenizer.from_pretrained(write_vocabulary(vocabulary, tmp_path)),
-            max_length=given["max_seq_length"],
-            block_positions=options["block_position_encoding"],
-            sentinels=list(zip(masks, sops, strict=True)) if options.get("sentinel_token") else None,
-            random_positions=options.get("random_position", False),
-            block_mask_probability=options.get("block_mask_prob", 0.0),
-        )
-        draws = FixedDraws(
-            shift=given.get("randrange_returns", 0), room=given.get("randrange_called_with", [[0, 1]])[0][1]
-        )
-        hidden = [
-            sample
-            for sample, (found, target) in enumerate(zip(expected["tokens"], samples.input_ids.tolist(), strict=True))
-            if found == ids.get("dBLOCK") and target != found
-        ]
-        draws.hidden = samples.origins[hidden]
-        collator.hide_inputs(samples, texts, np.array([given["task"] == "bert"]), draws)
-        collator.change_positions(samples, draws)
-        assert samples.position_ids.tolist() == expected["position_ids"]
-        assert ("dBLOCK" in ids and ids["dBLOCK"] in samples.input_ids.tolist()) == bool(hidden)
+    return ids, texts, as_spans(in_order, order, masks, sops)
+
+
+def original_labels(case: dict) -> list[int]:
+    output = case["output"]
+    return [t if keep else -100 for t, keep in zip(output["targets"], output["loss_mask"], strict=True)]
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in original_layouts()[1] if is_in_place(case)], ids=lambda case: case["name"]
+)
+def test_masking_in_place_of_the_original(case):
+    """All examples of the original code that mask in place."""
+    _, texts, spans = original_spans(case)
+    samples, expected = mask_in_place(texts, spans), case["output"]
     assert samples.input_ids.tolist() == expected["tokens"]
-    targets = [t if keep else -100 for t, keep in zip(expected["targets"], expected["loss_mask"], strict=True)]
-    assert samples.labels.tolist() == targets
-    if "source_length" in expected:
-        assert samples.context_lengths.tolist() == [expected["source_length"]]
+    assert samples.labels.tolist() == original_labels(case)
+    assert samples.position_ids[0].tolist() == expected["position_ids"]
 
 
-class FixedDraws:
+@pytest.mark.parametrize(
+    "case", [case for case in original_layouts()[1] if not is_in_place(case)], ids=lambda case: case["name"]
+)
+def test_layouts_of_the_original(case, tmp_path):
+    """All examples of the original code with a Part B, with its spans and orders, through the collator's own steps."""
+    given, expected = case["input"], case["output"]
+    options = given["settings"]
+    ids, texts, spans = original_spans(case)
+    samples = blank_out(texts, spans, ids["eop"])
+    vocabulary = "bert" if "bert" in given["tokenizer"] else "gpt2"
+    collator = DataCollatorForBlankInfilling(
+        GLMTokenizer.from_pretrained(write_vocabulary(vocabulary, tmp_path)),
+        max_length=given["max_seq_length"],
+        block_positions=options["block_position_encoding"],
+        sentinels=list(zip(spans.mask_ids.tolist(), spans.sop_ids.tolist(), strict=True))
+        if options.get("sentinel_token")
+        else None,
+        random_positions=options.get("random_position", False),
+        block_mask_probability=options.get("block_mask_prob", 0.0),
+    )
+    draws = OriginalDraws(
+        shift=given.get("randrange_returns", 0), room=given.get("randrange_called_with", [[0, 1]])[0][1]
+    )
+    hidden = [
+        sample
+        for sample, (found, target) in enumerate(zip(expected["tokens"], samples.input_ids.tolist(), strict=True))
+        if found == ids.get("dBLOCK") and target != found
+    ]
+    draws.hidden = samples.origins[hidden]
+    collator.hide_inputs(samples, texts, np.array([given["task"] == "bert"]), draws)
+    collator.change_positions(samples, draws)
+    assert samples.position_ids.tolist() == expected["position_ids"]
+    assert ("dBLOCK" in ids and ids["dBLOCK"] in samples.input_ids.tolist()) == bool(hidden)
+    assert samples.input_ids.tolist() == expected["tokens"]
+    assert samples.labels.tolist() == original_labels(case)
+    # The original tells the length of Part A only where it makes no mask; it has a loss in Part B alone.
+    context_length = expected["loss_mask"].count(0)
+    assert samples.context_lengths.tolist() == [context_length]
+    assert expected.get("source_length", context_length) == context_length
+
+
+class OriginalDraws:
     """The draws of the original: the shift of the positions out of the room for it, and the tokens that are hidden."""
 
     def __init__(self, shift: int, room: int):
