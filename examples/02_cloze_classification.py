@@ -17,7 +17,7 @@ the words for the blank, one or several per label:
 
 Train on a task of SuperGLUE, or try a model on one without training:
 
-    python examples/02_cloze_classification.py --task rte --data_dir SuperGLUE --model THUDM/glm-large --output_dir runs/rte
+    python examples/02_cloze_classification.py --task rte --data_dir SuperGLUE --model THUDM/glm-2b --output_dir runs/rte
     python examples/02_cloze_classification.py --task axb --data_dir SuperGLUE --model runs/rte/pretrained/model --zero_shot
 
 Run the same command again to resume a run that was interrupted.

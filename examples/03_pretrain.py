@@ -8,7 +8,7 @@ it to `examples/glm-tiny`. Run the same command again to resume an interrupted r
 
     python examples/03_pretrain.py
     python examples/03_pretrain.py --corpus my_texts/ --output_dir runs/mine --vocab_size 16000 --max_steps 20000
-    python examples/03_pretrain.py --model THUDM/glm-large --corpus wiki.jsonl=0.7 books/*.parquet=0.3 --output_dir runs/more
+    python examples/03_pretrain.py --model THUDM/glm-2b --corpus wiki.jsonl=0.7 'books/*.parquet=0.3' --output_dir runs/more
     accelerate launch --config_file examples/accelerate/fsdp2.yaml examples/03_pretrain.py \\
         --recipe glm-10b --corpus /data/pile --output_dir /shared/glm-10b --per_device_train_batch_size 8
 

@@ -33,7 +33,7 @@ from .modeling_glm import (
 from .registration import register
 from .tokenization import DataCollatorForBlankInfilling, DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 register()
 

@@ -31,9 +31,17 @@ def _commands():
     pass
 
 
-for command in (convert, fill, generate, card, info, demo):
-    app.command()(command)
-app.command("choose")(choose_command)
+# In the order of `--help`: most used first.
+for name, command in (
+    ("fill", fill),
+    ("choose", choose_command),
+    ("generate", generate),
+    ("convert", convert),
+    ("info", info),
+    ("card", card),
+    ("demo", demo),
+):
+    app.command(name)(command)
 
 
 def main():

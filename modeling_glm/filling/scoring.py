@@ -252,7 +252,7 @@ def _count_tokens(pieces: Pieces) -> int:
 
 
 def _score_rows(model: ScoringModel, rows: Sequence[Candidates], score_ends: bool) -> list[list[ScoredCandidate]]:
-    layouts, queries = zip(*(_lay_out(row, model.config, score_ends) for row in rows), strict=True)
+    layouts, queries = zip(*(_lay_out_row(row, model.config, score_ends) for row in rows), strict=True)
     inputs = pad_layouts(layouts, 0, model.device)  # the id does not matter: it is masked
     glm: GLMModel = model.glm
     hidden_states = glm(
@@ -299,7 +299,7 @@ def _take(order: Sequence[int], pieces: Pieces, found: Iterator[float], score_en
     return ScoredCandidate(tuple(order), tuple(scored))
 
 
-def _lay_out(row: Candidates, config: GLMConfig, score_ends: bool) -> tuple[PieceLayout, list[_Query]]:
+def _lay_out_row(row: Candidates, config: GLMConfig, score_ends: bool) -> tuple[PieceLayout, list[_Query]]:
     """
     Lay out a text and its candidates, and say what is predicted where. The first start of piece stands in branch 0,
     which all branches see:
