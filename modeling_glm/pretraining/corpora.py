@@ -193,7 +193,7 @@ def write_shard(corpus: Corpus, files: Sequence[Path] | None, maker: RowMaker, p
     kind = pa.uint16() if backend.get_vocab_size() <= 2**16 else pa.int32()
     schema = pa.schema({"input_ids": pa.list_(kind), "part": pa.int32()})
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
-        for texts in _batched(read_sources(corpus, files)):
+        for texts in batch_texts(read_sources(corpus, files)):
             encodings = backend.encode_batch_fast(texts, add_special_tokens=False)
             documents = [maker.cut(encoding.ids) for encoding in encodings]
             rows = [row for document in documents for row in document]
@@ -229,7 +229,8 @@ def _run(jobs: Sequence[tuple], num_proc: int) -> Iterator[int]:
             pool.shutdown(cancel_futures=True)
 
 
-def _batched(texts: Iterable[str]) -> Iterator[list[str]]:
+def batch_texts(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Group texts for the tokenizer. A batch ends at `BATCH_DOCUMENTS` texts, or once it has `BATCH_CHARACTERS`."""
     batch: list[str] = []
     characters = 0
     for text in texts:

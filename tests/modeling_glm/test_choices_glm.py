@@ -136,31 +136,40 @@ def test_loss_of_filling_the_blank(penalty):
     torch.testing.assert_close(outputs.loss, expected, **CLOSE)
 
 
-@pytest.mark.parametrize(
-    ("ids_shape", "choices_shape", "rows_shape", "words_shape", "shape"),
-    [
-        ((2, 9), (2, 3, 4), (2, 9), (2, 3, 4), (2, 1, 3, 1)),
-        ((2, 9), (2, 3, 5, 4), (2, 9), (2, 15, 4), (2, 1, 3, 5)),
-        ((2, 6, 9), (2, 6, 3, 4), (12, 9), (12, 3, 4), (2, 6, 3, 1)),
-        ((2, 6, 9), (2, 6, 3, 5, 4), (12, 9), (12, 15, 4), (2, 6, 3, 5)),
-        ((2, 6, 9), None, (12, 9), None, (2, 1, 6, 1)),
-    ],
-)
-def test_all_forms_become_one(ids_shape, choices_shape, rows_shape, words_shape, shape):
-    """Patterns become rows and words become choices, in the order of the dimensions."""
-    ids = torch.arange(torch.Size(ids_shape).numel()).view(ids_shape)
-    choice_ids = None if choices_shape is None else torch.arange(torch.Size(choices_shape).numel()).view(choices_shape)
-    positions = torch.stack((ids, -ids), dim=-2)
-    found = read_choices(ids, ids % 2, positions, choice_ids)
+def numbers(shape: tuple[int, ...]) -> torch.Tensor:
+    return torch.arange(torch.Size(shape).numel()).view(shape)
+
+
+def assert_rows(ids_shape, choice_ids: torch.Tensor | None, rows_shape, shape):
+    """Read ids that count up, with masks and positions made of them, and compare the rows. Returns what was read."""
+    ids = numbers(ids_shape)
+    found = read_choices(ids, ids % 2, torch.stack((ids, -ids), dim=-2), choice_ids)
     assert torch.equal(found.input_ids, ids.view(rows_shape))
     assert torch.equal(found.attention_mask, ids.view(rows_shape) % 2)
     assert torch.equal(found.position_ids[:, 0], ids.view(rows_shape))
     assert torch.equal(found.position_ids[:, 1], -ids.view(rows_shape))
     assert found.shape == shape
-    if words_shape is None:
-        assert found.choice_ids is None
-    else:
-        assert torch.equal(found.choice_ids, choice_ids.view(words_shape))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("ids_shape", "rows_shape", "choices_shape", "words_shape", "shape"),
+    [
+        ((2, 9), (2, 9), (2, 3, 4), (2, 3, 4), (2, 1, 3, 1)),
+        ((2, 9), (2, 9), (2, 3, 5, 4), (2, 15, 4), (2, 1, 3, 5)),
+        ((2, 6, 9), (12, 9), (2, 6, 3, 4), (12, 3, 4), (2, 6, 3, 1)),
+        ((2, 6, 9), (12, 9), (2, 6, 3, 5, 4), (12, 15, 4), (2, 6, 3, 5)),
+    ],
+)
+def test_all_forms_become_one(ids_shape, rows_shape, choices_shape, words_shape, shape):
+    """Patterns become rows and words become choices, in the order of the dimensions."""
+    choice_ids = numbers(choices_shape)
+    found = assert_rows(ids_shape, choice_ids, rows_shape, shape)
+    assert torch.equal(found.choice_ids, choice_ids.view(words_shape))
+
+
+def test_rows_of_filled_blanks_have_no_choices_beside_them():
+    assert assert_rows((2, 6, 9), None, (12, 9), (2, 1, 6, 1)).choice_ids is None
 
 
 def test_branches_by_hand():

@@ -181,8 +181,11 @@ def test_labels_that_the_library_calls_shifted_are_aligned_labels():
 def test_the_limits_themselves_are_allowed():
     model = make_model(GLMModel)
     with torch.no_grad():
-        model(torch.full((1, 49), 11))
-        model(torch.tensor([[CLS, MASK, SOP, *[11] * 47]]))
+        for ids in (torch.full((1, 49), 11), torch.tensor([[CLS, MASK, SOP, *[11] * 47]])):
+            assert compute_position_ids(ids, model.config).max() == model.config.max_position_embeddings
+            states = model(ids).last_hidden_state
+            assert states.shape == (*ids.shape, model.config.hidden_size)
+            assert states.isfinite().all()
 
 
 def test_a_cache_without_positions_is_refused():

@@ -75,10 +75,16 @@ def test_rows_of_three_dimensions():
 def test_loss_trains_every_parameter():
     model = make_model(GLMForMultipleChoice).train()
     ids, mask = pad_rows(CONTEXTS, "right", PAD), pad_rows([[1] * len(row) for row in CONTEXTS], "right")
-    outputs = model(ids, attention_mask=mask, choice_ids=choice_tensor(), labels=torch.tensor([2, 1, 0]))
-    outputs.loss.backward()
+    inputs = {"attention_mask": mask, "choice_ids": choice_tensor(), "labels": torch.tensor([2, 1, 0])}
+    loss = model(ids, **inputs).loss
+    loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-    assert model.glm.transformer.layers[0].attention.query_key_value.weight.grad.abs().sum() > 0
+    # A small step against the gradient lowers the loss by the step times the squared norm.
+    weight = model.glm.transformer.layers[0].attention.query_key_value.weight
+    with torch.no_grad():
+        weight -= 1e-3 * weight.grad
+        lowered = loss - model(ids, **inputs).loss
+    assert lowered.item() == pytest.approx(1e-3 * weight.grad.square().sum().item(), rel=0.02)
 
 
 def test_compiled_equals_eager():

@@ -11,7 +11,7 @@ import pytest
 from modeling_glm.cli import main as cli
 
 
-class Result(NamedTuple):
+class CommandResult(NamedTuple):
     returncode: int
     stdout: str
     stderr: str
@@ -21,7 +21,7 @@ class Result(NamedTuple):
 def run(monkeypatch, capsys):
     """Run the command with `given` on standard input. Returns the exit code, standard output and standard error."""
 
-    def run(*arguments, given: bytes = b"") -> Result:
+    def run(*arguments, given: bytes = b"") -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["modeling-glm", *map(str, arguments)])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
         handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
@@ -33,12 +33,12 @@ def run(monkeypatch, capsys):
             for number, handler in handlers.items():
                 signal.signal(number, handler)
             cli.warnings.showwarning = show
-        return Result(ended.value.code, *capsys.readouterr())
+        return CommandResult(ended.value.code, *capsys.readouterr())
 
     return run
 
 
-def objects(result: Result) -> list[dict]:
+def objects(result: CommandResult) -> list[dict]:
     """Read the JSON lines that the command printed."""
     assert result.returncode == 0, result.stderr
     return [json.loads(line) for line in result.stdout.splitlines()]

@@ -311,7 +311,7 @@ class TestWhatIsKept:
         np.testing.assert_allclose(loaded.predict_proba(EXAMPLES), classifier.predict_proba(EXAMPLES), atol=1e-7)
 
 
-class TestErrors:
+class TestErrorsOfClassifier:
     def test_no_task(self, parts):
         with pytest.raises(ValueError, match="saved without a cloze task: give task=PatternVerbalizer"):
             ClozeClassifier(*parts)

@@ -315,7 +315,7 @@ class TestSaving:
         assert not caplog.records
 
 
-class TestErrors:
+class TestErrorsOfPipeline:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [

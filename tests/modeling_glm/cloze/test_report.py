@@ -66,7 +66,11 @@ def test_confusion(tmp_path, classes):
     labels = [f"class {number}" for number in range(classes)]
     plot_confusion(list(range(classes)), [0] * classes, labels, path, "toy")
     image = np.asarray(Image.open(path).convert("RGB"))
-    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 20  # cells, texts and a scale of blues
+    colours, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
+    pixels = dict(zip(map(tuple, colours.tolist()), counts.tolist(), strict=True))
+    # One cell of each row has its example, in the darkest blue. All others have the lightest.
+    assert pixels[247, 251, 255] / pixels[8, 48, 107] == pytest.approx(classes - 1, rel=0.05)
+    assert 256 <= len(pixels) < 2000  # with the scale of 256 blues and the edges of texts
 
 
 def test_table():

@@ -232,7 +232,7 @@ def test_a_dataset_of_the_hub(tmp_path, tokenizer, monkeypatch):
 def test_batches_are_limited_in_documents_and_characters(monkeypatch):
     monkeypatch.setattr(corpora_module, "BATCH_DOCUMENTS", 3)
     monkeypatch.setattr(corpora_module, "BATCH_CHARACTERS", 10)
-    batches = list(corpora_module._batched(["a", "b", "c", "d" * 20, "e", "f" * 9, "g"]))
+    batches = list(corpora_module.batch_texts(["a", "b", "c", "d" * 20, "e", "f" * 9, "g"]))
     assert batches == [["a", "b", "c"], ["d" * 20], ["e", "f" * 9], ["g"]]
 
 

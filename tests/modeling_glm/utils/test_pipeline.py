@@ -19,11 +19,14 @@ class EchoPipeline(GLMPipeline):
     def preprocess(self, inputs):
         return self.tokenizer(inputs, return_tensors="pt")
 
-    def _forward(self, inputs, greeting):
-        return inputs
+    def _forward(self, inputs, **settings):
+        return {**inputs, "settings": settings}
 
     def postprocess(self, outputs):
-        return self.tokenizer.decode(outputs["input_ids"][0], skip_special_tokens=True)
+        return {
+            **outputs["settings"],
+            "text": self.tokenizer.decode(outputs["input_ids"][0], skip_special_tokens=True),
+        }
 
 
 def build(tokenizer, **overrides):
@@ -32,9 +35,7 @@ def build(tokenizer, **overrides):
 
 
 def test_it_has_its_tokenizer_and_settings(tokenizer):
-    echo = build(tokenizer)
-    assert echo("the lazy dog") == "the lazy dog"
-    assert echo._forward_params == {"greeting": "hi"}
+    assert build(tokenizer)("the lazy dog") == {"greeting": "hi", "text": "the lazy dog"}
 
 
 def test_models_that_the_pipeline_cannot_use(tokenizer):
