@@ -25,6 +25,14 @@ CASES = [
 TWO_PARTS = {("cb", 0), ("cb", 1), ("cb", 2), ("cb", 3), ("rte", 0), ("rte", 1), ("rte", 2), ("rte", 3)}
 
 
+def form_of(task: str, record: dict) -> str:
+    if record.get("fast_decode"):
+        return "decoded apart"
+    if task == "wsc" and record["loss_func"] == "cross_entropy":
+        return "generated"
+    return "several tokens" if record["multi_token"] else "one token"
+
+
 @pytest.fixture(scope="module")
 def tokenizers(tmp_path_factory) -> dict[str, GLMTokenizer]:
     folder = tmp_path_factory.mktemp("vocabularies")
@@ -51,69 +59,105 @@ def positions(ids: list[int], size: int, config: GLMConfig) -> list[list[int]]:
     return [line + [0] * (len(ids) - size) for line in found]
 
 
-@pytest.mark.parametrize(("task_name", "number"), CASES)
-def test_features(task_name, number, tokenizers, tmp_path):
-    record = GOLDEN["features"][task_name][number]
-    sample, length, pattern = record["sample"], record["seq_length"], record["pattern_id"]
-    tokenizer = tokenizers[record["tokenizer"]]
-    config = GLMConfig(**tokenizer.special_token_ids, vocab_size=len(tokenizer))
-    task = PatternVerbalizer.from_task(task_name).select([pattern])
-    task.end_of_piece = record["multi_token"]
-    truncation = "longest" if (task_name, pattern) in TWO_PARTS else "last"
-    example = example_of(task_name, tmp_path)
-    choices = [words[0] for words in task.encode(example, tokenizer)["choice_ids"][0]]
-    longest = max(map(len, choices))
+class Question:
+    """A record of the originals, and how we encode its example."""
 
-    def context(choice: list[int]) -> list[int]:
+    def __init__(self, task_name: str, number: int, tokenizers: dict[str, GLMTokenizer], folder):
+        self.record = record = GOLDEN["features"][task_name][number]
+        self.sample, self.length = record["sample"], record["seq_length"]
+        self.tokenizer = tokenizers[record["tokenizer"]]
+        self.config = GLMConfig(**self.tokenizer.special_token_ids, vocab_size=len(self.tokenizer))
+        self.task = PatternVerbalizer.from_task(task_name).select([record["pattern_id"]])
+        self.task.end_of_piece = record["multi_token"]
+        self.truncation = "longest" if (task_name, record["pattern_id"]) in TWO_PARTS else "last"
+        self.example = example_of(task_name, folder)
+        encoded = self.task.encode(self.example, self.tokenizer)
+        self.choices = [words[0] for words in encoded["choice_ids"][0]]
+
+    def context(self, choice: list[int]) -> list[int]:
         """The originals cut the context for every choice on its own, here it is cut for the longest."""
-        limit = length - len(choice) + longest
-        return task.encode(example, tokenizer, max_length=limit, truncation=truncation)["input_ids"][0]
+        limit = self.length - len(choice) + max(map(len, self.choices))
+        encoded = self.task.encode(self.example, self.tokenizer, max_length=limit, truncation=self.truncation)
+        return encoded["input_ids"][0]
 
-    def expected_row(choice: list[int], size: int = length) -> list[int]:
-        return row(context(choice), [config.sop_token_id, *choice[:-1]], size, tokenizer.pad_token_id)
+    def assert_input(self, choice: list[int], text: list[int], mask: int, position: list[list[int]]):
+        ids = self.context(choice)
+        fed = [self.config.sop_token_id, *choice[:-1]]
+        assert text == row(ids, fed, self.length, self.tokenizer.pad_token_id)
+        assert mask == len(ids)
+        assert position == positions(text, len(ids) + len(choice), self.config)
 
-    if record.get("fast_decode"):
-        ids = context(choices[0])
-        assert sample["text"] == row(ids, [], length, tokenizer.pad_token_id)
-        assert sample["position"] == positions(sample["text"], len(ids), config)
-        for index, choice in enumerate(choices):
-            fed = [config.sop_token_id, *choice[:-1]]
-            assert sample["dec_text"][index][: len(fed)] == fed
-            of_fed = compute_position_ids(torch.tensor([ids + fed]), config)[0, :, len(ids) :].tolist()
-            assert [line[: len(fed)] for line in sample["dec_position"][index]] == of_fed
-            assert sample["dec_target"][index][: len(choice)] == choice
-        return
-
-    if task_name == "wsc" and record["loss_func"] == "cross_entropy":  # the right words alone, to be generated
-        samples = [{**sample, "position": sample["position_id"], "mask": sample["attention_mask"]}]
-        choices = choices[:1]
-    elif record["multi_token"]:
-        names = ("text", "position", "mask", "target", "logit_mask")
-        samples = [{name: sample[name][index] for name in names} for index in range(len(sample["text"]))]
-        assert len(samples) == len(choices)
-    else:
-        assert [choice for (choice,) in choices] == sample["target"]
-        assert [index for index, on in enumerate(sample["logit_mask"]) if on] == [sample["mask"]]
-        choices, samples = choices[:1], [sample]
-    for choice, expected in zip(choices, samples, strict=True):
-        ids = context(choice)
-        assert expected["text"] == expected_row(choice)
-        assert expected["mask"] == len(ids)
-        assert expected["position"] == positions(expected["text"], len(ids) + len(choice), config)
-        if record["multi_token"]:
-            scored = expected.get("logit_mask", expected.get("loss_mask"))
-            assert [token for token, on in zip(expected["target"], scored, strict=True) if on] == choice
-            assert [index for index, on in enumerate(scored) if on] == list(range(len(ids), len(ids) + len(choice)))
-    if task_name != "wsc":
-        assert task.label_index(example) == sample["label"]
+    def assert_scored(self, choice: list[int], target: list[int], scored: list[int]):
+        start = len(self.context(choice))
+        assert [token for token, on in zip(target, scored, strict=True) if on] == choice
+        assert [index for index, on in enumerate(scored) if on] == list(range(start, start + len(choice)))
 
 
-def test_copa_with_the_choices_in_the_text(tokenizers, tmp_path):
+def cases(form: str) -> pytest.MarkDecorator:
+    chosen = [(task, number) for task, number in CASES if form_of(task, GOLDEN["features"][task][number]) == form]
+    return pytest.mark.parametrize(("task_name", "number"), chosen)
+
+
+@cases("one token")
+def test_choices_of_one_token(task_name, number, tokenizers, tmp_path):
+    question = Question(task_name, number, tokenizers, tmp_path)
+    sample, choices = question.sample, question.choices
+    assert [choice for (choice,) in choices] == sample["target"]
+    assert [index for index, on in enumerate(sample["logit_mask"]) if on] == [sample["mask"]]
+    question.assert_input(choices[0], sample["text"], sample["mask"], sample["position"])
+
+
+@cases("several tokens")
+def test_choices_of_several_tokens(task_name, number, tokenizers, tmp_path):
+    question = Question(task_name, number, tokenizers, tmp_path)
+    sample = question.sample
+    inputs = zip(question.choices, sample["text"], sample["mask"], sample["position"], strict=True)
+    for choice, text, mask, position in inputs:
+        question.assert_input(choice, text, mask, position)
+    for choice, target, scored in zip(question.choices, sample["target"], sample["logit_mask"], strict=True):
+        question.assert_scored(choice, target, scored)
+
+
+@cases("generated")
+def test_words_to_be_generated(task_name, number, tokenizers, tmp_path):
+    """Of WSC, the right words alone."""
+    question = Question(task_name, number, tokenizers, tmp_path)
+    sample, choice = question.sample, question.choices[0]
+    question.assert_input(choice, sample["text"], sample["attention_mask"], sample["position_id"])
+    question.assert_scored(choice, sample["target"], sample["loss_mask"])
+
+
+@cases("decoded apart")
+def test_choices_that_are_decoded_apart(task_name, number, tokenizers, tmp_path):
+    """The context once, and each choice with its own positions."""
+    question = Question(task_name, number, tokenizers, tmp_path)
+    sample, config = question.sample, question.config
+    ids = question.context(question.choices[0])
+    assert sample["text"] == row(ids, [], question.length, question.tokenizer.pad_token_id)
+    assert sample["position"] == positions(sample["text"], len(ids), config)
+    for index, choice in enumerate(question.choices):
+        fed = [config.sop_token_id, *choice[:-1]]
+        assert sample["dec_text"][index][: len(fed)] == fed
+        of_fed = compute_position_ids(torch.tensor([ids + fed]), config)[0, :, len(ids) :].tolist()
+        assert [line[: len(fed)] for line in sample["dec_position"][index]] == of_fed
+        assert sample["dec_target"][index][: len(choice)] == choice
+
+
+# WSC's number in the originals is not that of its choice.
+@pytest.mark.parametrize(("task_name", "number"), [case for case in CASES if case[0] != "wsc"])
+def test_labels(task_name, number, tokenizers, tmp_path):
+    question = Question(task_name, number, tokenizers, tmp_path)
+    assert question.task.label_index(question.example) == question.sample["label"]
+
+
+@pytest.mark.parametrize(
+    "record", [record for record in GOLDEN["features"]["copa"] if record["pattern_id"] == 2], ids=lambda record: "copa"
+)
+def test_copa_with_the_choices_in_the_text(record, tokenizers, tmp_path):
     """
     The originals encode COPA's pattern 2 otherwise than they write it: a text for every choice, in which the blank is the
     connective. As a pattern of its own it has the same ids; the task's pattern 2 is what they write.
     """
-    (record,) = (record for record in GOLDEN["features"]["copa"] if record["pattern_id"] == 2)
     tokenizer, sample = tokenizers[record["tokenizer"]], record["sample"]
     task = PatternVerbalizer(
         '"{choice1|bare|lower_first}" or "{choice2|bare|lower_first}"?{premise|bare|shorten} [MASK] {choice|bare|lower_first}',
