@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from transformers import PreTrainedModel
@@ -10,6 +11,20 @@ from ..tokenization import GLMTokenizer, PatternVerbalizer
 from .calibration import CONTENT_FREE, Calibration, CalibrationMethod, fit_temperature
 from .references import Example, References
 from .scorer import ChoiceScorer, Encoded
+
+
+@dataclass(frozen=True)
+class _Calibrated:
+    """A task that carries a calibration, and what that calibration asks and adds. The value never changes."""
+
+    task: PatternVerbalizer
+    references: References
+
+    @classmethod
+    def of(cls, task: PatternVerbalizer, references: References) -> "_Calibrated":
+        """Let a task carry the calibration. The given one may belong to other classifiers too: it does not change."""
+        calibration = None if references.calibration == Calibration() else references.calibration.to_dict()
+        return cls(task if calibration == task.calibration else task.with_calibration(calibration), references)
 
 
 class ClozeClassifier:
@@ -37,10 +52,6 @@ class ClozeClassifier:
             to fit. None means all that the model's position table and the tokenizer's `model_max_length` allow.
         batch_size: Number of examples of a forward pass. Examples of similar length go together.
 
-    Attributes:
-        task: The task with the current calibration. `calibrate` and `fit_temperature` set a new one; the task that was
-            given does not change.
-
     Raises:
         ValueError: For a model of another class, a missing task, patterns that do not go together, and a domain premise
             that does not fit them.
@@ -63,8 +74,9 @@ class ClozeClassifier:
                 )
             task = PatternVerbalizer.from_dict(tokenizer.cloze)
         self._scorer = ChoiceScorer(model, tokenizer, task, max_length=max_length, batch_size=batch_size)
-        self.task = task
-        self._set(References.of(Calibration.from_dict(task.calibration) if calibration is None else calibration, task))
+        if calibration is None:
+            calibration = Calibration.from_dict(task.calibration)
+        self._calibrated = _Calibrated.of(task, References.of(calibration, task))
 
     @property
     def model(self) -> PreTrainedModel:
@@ -77,9 +89,19 @@ class ClozeClassifier:
         return self._scorer.tokenizer
 
     @property
+    def task(self) -> PatternVerbalizer:
+        """
+        The task with the current calibration.
+
+        `calibrate` and `fit_temperature` set a new one; the task that was given does not change. For another task, make
+        another classifier.
+        """
+        return self._calibrated.task
+
+    @property
     def calibration(self) -> Calibration:
         """The current calibration, an immutable value; `calibrate` and `fit_temperature` set another one."""
-        return self._references.calibration
+        return self._calibrated.references.calibration
 
     @property
     def max_length(self) -> int:
@@ -119,7 +141,7 @@ class ClozeClassifier:
                 before the blank differs from the patterns.
         """
         calibration = method if isinstance(method, Calibration) else Calibration(method, content_free, domain_premise)
-        self._set(References.of(calibration, self.task))
+        self._calibrated = _Calibrated.of(self.task, References.of(calibration, self.task))
         return self
 
     def fit_temperature(self, examples: Iterable[Example]) -> float:
@@ -131,15 +153,9 @@ class ClozeClassifier:
         listed = _listed(examples)
         temperature = fit_temperature(self.calibrated_scores(listed), self._labels(listed))
         calibration = dataclasses.replace(self.calibration, temperature=temperature)
-        self._set(dataclasses.replace(self._references, calibration=calibration))
+        references = dataclasses.replace(self._calibrated.references, calibration=calibration)
+        self._calibrated = _Calibrated.of(self.task, references)
         return temperature
-
-    def _set(self, references: References):
-        self._references = references
-        calibration = None if references.calibration == Calibration() else references.calibration.to_dict()
-        # The given task may belong to other classifiers too, so it is replaced, not changed.
-        if calibration != self.task.calibration:
-            self.task = self.task.with_calibration(calibration)
 
     def scores(self, examples: Iterable[Example]) -> np.ndarray:
         """
@@ -192,7 +208,7 @@ class ClozeClassifier:
             example: Its fields.
             number: How a `ValueError` calls the example.
         """
-        references = self._references
+        references = self._calibrated.references
         questions = references.questions(example) if references.per_example else []
         return {
             **self._scorer.encode(self.task, example, number),
@@ -210,17 +226,28 @@ class ClozeClassifier:
         scores = self._scorer.score(encoded, len(self.task.labels), batch_size)
         if self.calibration.method is None or not encoded:
             return scores
-        if self._references.per_example:
+        if self._calibrated.references.per_example:
             rows = [question for example in encoded for question in example["references"]]
             # (examples, questions, classes)
             tables = self._scorer.score(rows, 0, batch_size).reshape(len(encoded), -1, scores.shape[1])
             return (scores + np.stack([self.calibration.bias(table) for table in tables])).astype(np.float32)
-        # The bias does not depend on the example, so it is measured once, with an example of empty fields.
-        if self._references.bias is None:
-            questions = self._references.questions(dict.fromkeys(self.task.fields, ""))
-            asked = [self._scorer.encode(self._references.task, question) for question in questions]
-            self._references = self._references.measured(self._scorer.score(asked, scores.shape[1]))
-        return (scores + self._references.bias).astype(np.float32)
+        return (scores + self._measure_bias()).astype(np.float32)
+
+    def _measure_bias(self) -> np.ndarray:
+        """
+        Return the bias of a calibration that does not depend on the example, asked with empty fields.
+
+        It is a lazy cache: the first use measures the bias, so that no constructor runs the model, and puts a value with it
+        in the place of the whole `_calibrated`.
+        """
+        references = self._calibrated.references
+        if references.bias is None:
+            questions = references.questions(dict.fromkeys(self.task.fields, ""))
+            asked = [self._scorer.encode(references.task, question) for question in questions]
+            references = references.measured(self._scorer.score(asked, len(self.task.labels)))
+            self._calibrated = dataclasses.replace(self._calibrated, references=references)
+        assert references.bias is not None
+        return references.bias
 
     def _labels(self, examples: list[Example]) -> np.ndarray:
         if not examples:

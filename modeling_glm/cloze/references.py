@@ -52,7 +52,9 @@ class References:
 
     def measured(self, scores: np.ndarray) -> "References":
         """Return the references with the bias that scores (questions, classes) give."""
-        return dataclasses.replace(self, bias=self.calibration.bias(scores))
+        bias = np.array(self.calibration.bias(scores))
+        bias.setflags(write=False)
+        return dataclasses.replace(self, bias=bias)
 
 
 def ask_premise(task: PatternVerbalizer, premise: str) -> PatternVerbalizer:

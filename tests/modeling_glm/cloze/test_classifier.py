@@ -1,5 +1,6 @@
 """Cloze tasks as classifiers: scores against one forward per choice, calibration against its definition, what is saved."""
 
+import dataclasses
 import pickle
 from dataclasses import FrozenInstanceError
 
@@ -295,6 +296,28 @@ class TestWhatIsKept:
             classifier.calibration = Calibration()
         with pytest.raises(FrozenInstanceError):
             classifier.calibration.temperature = 2.0
+
+    def test_the_task_is_read(self, parts):
+        classifier = ClozeClassifier(*parts, labelled())
+        with pytest.raises(AttributeError):
+            classifier.task = labelled()
+
+    def test_task_calibration_and_bias_change_together(self, parts):
+        """What one calibration measured is not used for another, and what was read before stays as it was."""
+        classifier = ClozeClassifier(*parts, labelled()).calibrate("contextual")
+        unmeasured = classifier._calibrated
+        classifier.predict(EXAMPLES)
+        assert unmeasured.references.bias is None
+        assert classifier._calibrated == dataclasses.replace(
+            unmeasured, references=dataclasses.replace(unmeasured.references, bias=classifier._measure_bias())
+        )
+        classifier.fit_temperature(EXAMPLES)  # keeps the bias
+        assert classifier.task.calibration == classifier.calibration.to_dict()
+        assert classifier._calibrated.references.bias is not None
+        classifier.calibrate("pmi", domain_premise=PREMISE)
+        assert classifier._calibrated.references.bias is None
+        fresh = ClozeClassifier(*parts, classifier.task)
+        np.testing.assert_array_equal(classifier.predict_proba(EXAMPLES), fresh.predict_proba(EXAMPLES))
 
     @pytest.mark.parametrize("method", ["contextual", "pmi"])
     def test_a_saved_classifier_gives_the_same_probabilities(self, parts, method, tmp_path):

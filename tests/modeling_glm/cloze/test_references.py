@@ -50,6 +50,8 @@ def test_measuring_makes_another_value():
     np.testing.assert_allclose(References.of(PREMISE, LABELLED).measured(np.array([[-2.0, -1.0]])).bias, [2.0, 1.0])
     with pytest.raises(FrozenInstanceError):
         references.bias = measured.bias
+    with pytest.raises(ValueError, match="read-only"):
+        measured.bias[0] = 0
 
 
 def test_premise_keeps_the_words_of_every_pattern():
