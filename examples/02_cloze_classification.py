@@ -22,9 +22,9 @@ Train on a task of SuperGLUE, or try a model on one without training:
 
 Run the same command again to resume a run that was interrupted.
 
-The output folder has one folder per start ("pretrained", "random") with the checkpoints and `model`: the model, its
-tokenizer and its task, which `pipeline("cloze-classification", model=FOLDER)` loads; the metrics; the predictions, for
-SuperGLUE in the form of its server; and the confusion matrix.
+The output folder has one folder per start ("pretrained", "random"), with the checkpoints and a folder `model`. That has the
+model, its tokenizer and its task, which `pipeline("cloze-classification", model=FOLDER)` loads. It also has the metrics, the
+predictions (for SuperGLUE in the form of its server) and the confusion matrix.
 """
 
 import argparse

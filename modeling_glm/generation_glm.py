@@ -1,4 +1,4 @@
-"""Fill blanks with `generate`: all blanks of every row, from left to right, whatever their number and length."""
+"""Fill blanks with `generate`: all blanks of every row, from left to right, in any number and of any length."""
 
 import copy
 from collections.abc import Sequence

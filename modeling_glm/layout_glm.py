@@ -1,6 +1,7 @@
 """
-The layout of a GLM input (paper section 2.1): which tokens are Part A (the text with its blanks) and which are Part B
-(the pieces that fill them), their 2D positions, and who may attend to whom.
+The layout of a GLM input (paper section 2.1): its parts, their 2D positions, and who may attend to whom.
+
+Part A is the text with its blanks. Part B has the pieces that fill them.
 
 Everything follows from the ids. With `M` a mask token and `S` the start of a piece:
 

@@ -40,7 +40,7 @@ def choose_config(
     tell, in this order.
 
     Raises:
-        CheckpointError: if a file is no config, or the shapes do not tell one.
+        CheckpointError: if a file is not a config, or no config follows from the shapes.
         FileNotFoundError: if there is no config at the path given.
         ValueError: if there is no such preset.
     """
@@ -115,7 +115,7 @@ def load_tokenizer(
 
     Raises:
         CheckpointError: if the vocabulary cannot be read, or belongs to another model.
-        FileNotFoundError: if the vocabulary given is no folder.
+        FileNotFoundError: if the vocabulary given is not a folder.
     """
     config = identity.config
     folder = source.vocabulary if vocabulary is None else Path(vocabulary)
@@ -123,7 +123,7 @@ def load_tokenizer(
         return None
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"The vocabulary {folder} is no folder: expected one with {', '.join(TOKENIZER_FILES)}."
+            f"The vocabulary {folder} is not a folder: expected one with {', '.join(TOKENIZER_FILES)}."
         )
     try:
         tokenizer = GLMTokenizer.from_pretrained(folder, shared_gmask=shared_gmask)

@@ -169,7 +169,7 @@ def _read_constraints(line: Line, tokenizer: GLMTokenizer, for_all: BlankConstra
 def _read_constraint(entry: Any) -> BlankConstraint:
     if not isinstance(entry, dict) or (unknown := sorted(set(entry) - set(CONSTRAINT_FIELDS))):
         wrong = unknown[0] if isinstance(entry, dict) else entry
-        raise ValueError(f"{wrong!r} is none of {', '.join(CONSTRAINT_FIELDS)}")
+        raise ValueError(f"{wrong!r} is not one of {', '.join(CONSTRAINT_FIELDS)}")
     return BlankConstraint(**entry)
 
 

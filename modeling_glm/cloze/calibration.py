@@ -73,7 +73,7 @@ class Calibration:
             (choices,) float64; 0 for absent choices, and everywhere if the method is None.
 
         Raises:
-            ValueError: If `references` is no table, has NaN, +inf or a row of absent choices, or, for "pmi", if it has
+            ValueError: If `references` is not a table, has NaN, +inf or a row of absent choices, or, for "pmi", has
                 several rows.
         """
         table = _table(references, "references")
@@ -205,8 +205,8 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins
         A number from 0 (calibrated) to 1.
 
     Raises:
-        ValueError: If there are no examples, shapes do not fit, rows do not sum to 1, a label is none of the classes, or
-            `bins` is below 1.
+        ValueError: If there are no examples, shapes do not fit, rows do not sum to 1, a label is not one of the classes,
+            or `bins` is below 1.
     """
     values, right = _check(probabilities, labels, "probabilities", absent_allowed=True)
     if bins < 1:

@@ -36,7 +36,7 @@ def compute_metrics(
 
     Raises:
         ValueError: For an unknown metric, no examples, another number of predictions, an example without its right label,
-            and a prediction or a label that is none of the classes.
+            and a prediction or a label that is not one of the classes.
     """
     if metric not in _METRICS:
         raise ValueError(f"Unknown metric {metric!r}: there are {sorted(_METRICS)}.")
@@ -89,9 +89,9 @@ def _gold_and_predicted(
 
 
 def require_class(prediction: int, classes: int):
-    """Raise a `ValueError` for a prediction that is none of the classes."""
+    """Raise a `ValueError` for a prediction that is not one of the classes."""
     if not 0 <= prediction < classes:
-        raise ValueError(f"Prediction {prediction} is none of the {classes} classes or candidates.")
+        raise ValueError(f"Prediction {prediction} is not one of the {classes} classes or candidates.")
 
 
 def _accuracy(examples: Examples, predicted: list[int], labels: Sequence[str] | None) -> dict[str, float]:

@@ -58,7 +58,7 @@ class ChoiceScorer:
             example: Its fields.
             number: How a `ValueError` calls the example.
         """
-        # Labels are not needed here, and in test sets they may be -1, which is none of the task's.
+        # Labels are not needed here, and in test sets they may be -1, which is not one of the task's.
         hidden = {pattern.label_field for pattern in task.patterns} - task.fields
         shown = {name: value for name, value in example.items() if name not in hidden}
         try:

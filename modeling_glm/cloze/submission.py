@@ -54,7 +54,7 @@ def write_submission(
 
     Raises:
         ValueError: For a task that SuperGLUE does not have, no examples, another number of predictions, a prediction that
-            is no class, and a repeated `idx` (as in a training set).
+            is not a class, and a repeated `idx` (as in a training set).
     """
     if task not in SUBMISSION_FILES:
         raise ValueError(f"SuperGLUE has no task {task!r}: expected one of {sorted(SUBMISSION_FILES)}.")

@@ -27,7 +27,7 @@ def project_recomputed(projection: nn.Linear, activation: nn.Module, states: tor
 
 
 def is_recomputed(projection: nn.Linear, activation: nn.Module, states: torch.Tensor) -> bool:
-    """Return whether this is training on CPUs, and calling `projection` would do nothing but multiply and add."""
+    """Return whether this is training on CPUs, and calling `projection` would only multiply and add."""
     training = projection.training and states.device.type == "cpu" and states.requires_grad and torch.is_grad_enabled()
     # Adapters, quantization and parallelism replace the class of the layer or of its weight.
     plain = type(projection).forward is nn.Linear.forward and type(projection.weight) is nn.Parameter

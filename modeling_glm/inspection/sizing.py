@@ -59,9 +59,9 @@ def training_flops(config: GLMConfig, *, tokens: int, labelled_tokens: int, row_
 
         tokens * L * (2 * 4h² + 2 * 2hf + 2 * 2sh) + labelled_tokens * 2hV
 
-    operations. These are the projections of the attention (3h² into queries, keys and values, h² out) and of the MLP,
-    the matmuls with keys and values over all s tokens of a row, and the projection to the vocabulary. GLM's mask hides
-    some keys, but the matmuls compute them. The model projects only tokens with a label to the vocabulary.
+    operations. These are the projections of the attention (3h² into queries, keys and values, h² out) and of the MLP.
+    Then there are the matmuls with keys and values over all s tokens of a row, and the projection to the vocabulary. GLM's
+    mask hides some keys, but the matmuls compute them. The model projects only tokens with a label to the vocabulary.
 
     The backward pass takes twice as much: one matmul for the gradient of the input and one for that of the weight.
     Layer norms, softmax, GELU, dropout and the optimizer do not count, as in the model FLOPs of Narayanan et al. (2021),

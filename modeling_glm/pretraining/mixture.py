@@ -56,9 +56,9 @@ class MixtureOrder:
     The order follows from the arguments alone. So a resumed run sees the same texts as an uninterrupted one, and processes
     that share the numbers share the texts.
 
-    - Every corpus has its share in blocks of 1024 samples, counted from the start of a phase. Rounding in one block is made
-      up for in a later one: after n samples, at the end of a block, a corpus was seen weight x n times, up to half a
-      sample per corpus and phase.
+    - Every corpus has its share in blocks of 1024 samples, counted from the start of a phase. A later block
+      corrects the rounding of an earlier one. After n samples, at the end of a block, a corpus was seen weight x n
+      times, up to half a sample per corpus and phase.
     - Within an epoch of a corpus every text comes once.
     - A later phase changes nothing before the block in which it begins.
 

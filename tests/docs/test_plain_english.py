@@ -1,5 +1,5 @@
 """
-README and docs are written in short sentences, without archaic turns.
+README and docs are written in short sentences, without archaic turns. Docstrings are without them, too.
 
 How sentences are counted: code blocks, tables, images, comments, directives and headings are left out. A link counts as its
 text, and `code` as one word. A sentence ends at . ! ? or : before white space, and with its paragraph, list item or
@@ -91,6 +91,19 @@ def docstrings(path: Path) -> list[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     return [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, kinds)]
+
+
+@pytest.mark.parametrize("folder", ["modeling_glm", "tokenization"])
+def test_docstrings_have_no_archaic_turns(folder):
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    assert paths
+    texts = [(path.relative_to(ROOT), " ".join(text.split())) for path in paths for text in docstrings(path)]
+    wrong = [
+        f"{path}: {text[max(match.start() - 30, 0) : match.end() + 30]!r}"
+        for path, text in texts
+        for match in ARCHAIC.finditer(text)
+    ]
+    assert not wrong
 
 
 def test_docstrings_begin_with_a_verb():

@@ -31,10 +31,10 @@ class DataCollatorForCloze:
 
     Returns:
         Called with examples (dicts of fields, or what `PatternVerbalizer.encode` returned), int64 tensors: `input_ids`
-        and `attention_mask` (batch, seq), `choice_ids` (batch, choices, length), -100 behind the end of a choice and for
-        absent ones, and `labels` (batch,) if the examples have them. If labels have several words, `choice_ids` is
-        (batch, labels, words, length). With several patterns all but the labels have a dimension for them behind the
-        first.
+        and `attention_mask` (batch, seq), `choice_ids` (batch, choices, length), and `labels` (batch,) if the examples
+        have them. `choice_ids` are -100 behind the end of a choice and for absent ones. If labels have several words,
+        `choice_ids` is (batch, labels, words, length). With several patterns all but the labels have a dimension for
+        them behind the first.
 
     Raises:
         ValueError: If only some of the examples have labels, and for all that `PatternVerbalizer.encode` refuses, with the

@@ -50,7 +50,7 @@ class ClozePattern:
         if self.verbalizer is None:
             for choice in self.choices or ():
                 if not field_names(parse(choice)):
-                    raise ValueError(f"{choice!r} is no choice of an example: write its field in braces.")
+                    raise ValueError(f"{choice!r} is not a choice of an example: write its field in braces.")
             return
         if len(self.verbalizer) < 2:
             raise ValueError(f"The verbalizer names {list(self.verbalizer)}: expected at least two labels.")

@@ -199,14 +199,14 @@ class PatternVerbalizer:
             names = chosen.read_choices(self._with_derived(example))
         if isinstance(label, str) and label in names:
             return names.index(label)
-        if isinstance(label, bool):  # which is an int, too: True is no class 1
+        if isinstance(label, bool):  # which is an int, too: True is not class 1
             folded = [name.lower() for name in names]
             if str(label).lower() in folded:
                 return folded.index(str(label).lower())
         elif hasattr(label, "__index__") and 0 <= int(label) < len(names):
             return int(label)
         raise ValueError(
-            f"Label {label!r} is none of the task's: expected one of {names}, or a number from 0 to {len(names) - 1}."
+            f"Label {label!r} is not one of the task's: expected one of {names}, or a number from 0 to {len(names) - 1}."
         )
 
     def content_free(self, example: Mapping[str, Any], text: str) -> dict[str, Any]:
@@ -230,9 +230,9 @@ class PatternVerbalizer:
             example: Its fields.
             tokenizer: A `GLMTokenizer`.
             max_length: Most tokens of a context together with the longest choice behind it.
-            truncation: Where tokens are removed, one by one, from the ends of fields marked `|shorten`: "longest" removes
-                from the longest of them, "last" from the last that has any, as the originals do within a part of their
-                patterns. The blank, the words and all other text stay.
+            truncation: Where tokens are removed, one by one, from the ends of fields marked `|shorten`. "longest" removes
+                from the longest of them. "last" removes from the last that has any, as the originals do within a part
+                of their patterns. The blank, the words and all other text stay.
 
         Returns:
             `input_ids` (patterns, context) and `choice_ids` (patterns, choices, words, tokens), lists of different
@@ -305,7 +305,7 @@ class PatternVerbalizer:
         """Read what `to_dict` wrote. Raises a `ValueError` without 'patterns'."""
         known = {"name", "metric", "label_field", "derived", "end_of_piece", "calibration", "verbalizer", "choices"}
         if "patterns" not in data:
-            raise ValueError(f"No 'patterns' among {sorted(data)}: this is no cloze task.")
+            raise ValueError(f"No 'patterns' among {sorted(data)}: this is not a cloze task.")
         return cls(data["patterns"], **{key: value for key, value in data.items() if key in known})
 
     def save_pretrained(self, save_directory: str | os.PathLike) -> Path:

@@ -86,8 +86,8 @@ class DataCollatorForBlankInfilling:
         seed: Any non-negative integer.
 
     Raises:
-        ValueError: For an unknown objective, probabilities out of range or with another sum than 1, a vocabulary without a
-            needed mask, more spans than sentinels, an empty batch, and a text without tokens.
+        ValueError: For an unknown objective, and probabilities out of range or with another sum than 1. For a vocabulary
+            without a needed mask, and more spans than sentinels. For an empty batch, and a text without tokens.
     """
 
     tokenizer: GLMTokenizer

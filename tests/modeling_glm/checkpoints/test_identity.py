@@ -62,7 +62,7 @@ def test_a_vocabulary_of_another_model(tmp_path):
     rows = GLMConfig.from_pretrained(CONFIG).vocab_size
     with pytest.raises(CheckpointError, match=rf"has 30524 tokens, but word_embeddings.weight has {rows} rows"):
         convert_checkpoint(SHARDED[1], tmp_path / "glm", config=CONFIG, vocabulary=folder)
-    with pytest.raises(FileNotFoundError, match=r"The vocabulary .*nowhere is no folder"):
+    with pytest.raises(FileNotFoundError, match=r"The vocabulary .*nowhere is not a folder"):
         convert_checkpoint(SHARDED[1], tmp_path / "glm", config=CONFIG, vocabulary=tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"No vocabulary: expected tokenizer.json"):
         convert_checkpoint(SHARDED[1], tmp_path / "glm", config=CONFIG, vocabulary=SHARDED[1])

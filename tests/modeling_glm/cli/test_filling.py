@@ -65,7 +65,7 @@ def test_choose_shows_a_table_to_people(run):
 @pytest.mark.parametrize(
     ("arguments", "given", "message"),
     [
-        (["fill", TINY], b'{"text": "a [MASK]", "constraints": [1]}', "1 is none of choices"),
+        (["fill", TINY], b'{"text": "a [MASK]", "constraints": [1]}', "1 is not one of choices"),
         (["fill", TINY], b'{"text": "a [MASK]", "constraints": [null, null]}', "for each of the 1 blanks"),
         (["fill", TINY, "no blank"], b"", "text 1 has no blank to fill"),
         (["choose", TINY, "a [MASK]"], b"", "There are no choices"),

@@ -347,7 +347,7 @@ class TestErrorsOfClassifier:
             classifier.predict([EXAMPLES[0], {"premise": "x"}])
         with pytest.raises(ValueError, match=r"Example 1 has no label \('label'\)"):
             classifier.score([EXAMPLES[0], {"text": "x"}])
-        with pytest.raises(ValueError, match="Label 'ugly' is none of the task's"):
+        with pytest.raises(ValueError, match="Label 'ugly' is not one of the task's"):
             classifier.fit_temperature([{"text": "x", "label": "ugly"}])
         with pytest.raises(ValueError, match="There are no examples"):
             classifier.score([])

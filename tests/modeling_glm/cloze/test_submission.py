@@ -69,7 +69,7 @@ def test_submission_of_multirc(tmp_path):
         ("mnli", label_examples(None), [0], None, r"SuperGLUE has no task 'mnli': expected one of \['axb'"),
         ("rte", [], [], ENTAILMENT, r"There are no examples"),
         ("rte", label_examples(None), [0, 1], ENTAILMENT, r"There are 2 predictions for 1 examples"),
-        ("rte", label_examples(None), [2], ENTAILMENT, r"Prediction 2 is none of the 2 classes"),
+        ("rte", label_examples(None), [2], ENTAILMENT, r"Prediction 2 is not one of the 2 classes"),
         ("rte", label_examples(None), [0], None, r"labels=None: expected the names of the classes of 'rte'"),
         (
             "boolq",
@@ -78,9 +78,9 @@ def test_submission_of_multirc(tmp_path):
             ["No", "Yes"],
             r"labels=\['No', 'Yes'\]: expected .* \['false', 'true'\]",
         ),
-        ("copa", label_examples(None), [2], None, r"Prediction 2 is none of the 2 classes"),
+        ("copa", label_examples(None), [2], None, r"Prediction 2 is not one of the 2 classes"),
         ("copa", [{"idx": -1}, {"idx": -1}], [0, 0], None, r"idx -1 occurs 2 times: give the examples of the test"),
-        ("record", [{"idx": {"question": 0}, "candidates": ["a"]}], [1], None, r"Prediction 1 is none of the 1 "),
+        ("record", [{"idx": {"question": 0}, "candidates": ["a"]}], [1], None, r"Prediction 1 is not one of the 1 "),
     ],
 )
 def test_what_cannot_be_submitted(task, rows, predictions, labels, message, tmp_path):

@@ -36,7 +36,7 @@ def test_fields():
         (("{a} [MASK]", {"x": ("x",)}), "at least two labels"),
         (("{a} [MASK]", {"x": ("x",), "y": ()}), "Label 'y' has the words"),
         (("{a} [MASK]", {"x": ("x",), "y": (" ",)}), "Label 'y' has the words"),
-        (("{a} [MASK]", None, ("yes", "no")), "'yes' is no choice of an example"),
+        (("{a} [MASK]", None, ("yes", "no")), "'yes' is not a choice of an example"),
         (("{a}", WORDS), "has 0 blanks"),
     ],
 )

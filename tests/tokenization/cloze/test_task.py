@@ -58,7 +58,7 @@ def test_labels_that_are_truth_values_or_texts_of_choices():
 
 @pytest.mark.parametrize("label", ["maybe", 2, -1, 1.0, True, "0"])
 def test_labels_outside_the_task(label):
-    with pytest.raises(ValueError, match=r"Label .* is none of the task's: expected one of \['yes', 'no'\]"):
+    with pytest.raises(ValueError, match=r"Label .* is not one of the task's: expected one of \['yes', 'no'\]"):
         NLI.label_index({**EXAMPLE, "label": label})
 
 
