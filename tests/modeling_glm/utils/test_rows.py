@@ -1,0 +1,313 @@
+"""Rows of any input: the caller's order, whatever the rows come in; and errors in the places of their rows."""
+
+import collections
+import copy
+import pickle
+from collections import UserDict
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+from datasets import Dataset, DatasetDict
+from datasets import IterableDataset as HFIterableDataset
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import IterableDataset, Subset
+from transformers.pipelines.pt_utils import KeyDataset
+
+from modeling_glm.utils.rows import (
+    RowError,
+    Rows,
+    as_row_error,
+    check_on_error,
+    check_rows,
+    in_batches,
+    read_example,
+    read_rows,
+    read_text,
+)
+
+
+class MapStyle(TorchDataset):
+    """A dataset of torch that cannot be iterated."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, place):
+        return self.rows[place]
+
+
+class Stream(IterableDataset):
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __iter__(self):
+        return iter(self.rows)
+
+
+class OnlyPlaces:
+    """A sequence by hand: a length and places, nothing more."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, place):
+        return self.rows[place]
+
+
+def shuffled_index(values):
+    """Labels that are the places of other rows."""
+    return list(reversed(range(len(values))))
+
+
+# Everything that holds texts: a name, and how it is made of a list.
+CONTAINERS = {
+    "list": list,
+    "tuple": tuple,
+    "user list": collections.UserList,
+    "deque": collections.deque,
+    "only places": OnlyPlaces,
+    "iterator": iter,
+    "generator": lambda texts: (text for text in texts),
+    "map": lambda texts: map(str, texts),
+    "dict values": lambda texts: dict(enumerate(texts)).values(),
+    "array": lambda texts: np.array(texts, dtype=object),
+    "array of strings": lambda texts: np.array([f"{text}|" for text in texts] or [], dtype=str),
+    "column array": lambda texts: np.array(texts, dtype=object).reshape(-1, 1),
+    "record array": lambda texts: np.array([(text, 1) for text in texts], dtype=[("text", object), ("n", int)]),
+    "series": lambda texts: pd.Series(texts, dtype=object),
+    "series of strings": lambda texts: pd.Series(texts, dtype="string"),
+    "series, categorical": lambda texts: pd.Series(texts, dtype=object).astype("category"),
+    "series, shuffled index": lambda texts: pd.Series(texts, index=shuffled_index(texts), dtype=object),
+    "series, string index": lambda texts: pd.Series(
+        texts, index=[f"row {i}" for i in range(len(texts))], dtype=object
+    ),
+    "series, labels of a table": lambda texts: pd.Series(
+        texts, index=["columns", "text", "iloc", "dtype", "x"][: len(texts)], dtype=object
+    ),
+    "series, one label for all": lambda texts: pd.Series(texts, index=[7] * len(texts), dtype=object),
+    "series, dates": lambda texts: pd.Series(
+        texts, index=pd.date_range("2026-01-01", periods=len(texts)), dtype=object
+    ),
+    "index": lambda texts: pd.Index(texts, dtype=object),
+    "frame": lambda texts: pd.DataFrame({"text": texts}, index=shuffled_index(texts)),
+    "frame of two columns": lambda texts: pd.DataFrame({"id": range(len(texts)), "text": texts}),
+    "columns": lambda texts: {"text": texts, "id": list(range(len(texts)))},
+    "columns of arrays": lambda texts: {"text": np.array(texts, dtype=object), "id": torch.arange(len(texts))},
+    "columns of series": lambda texts: {"text": pd.Series(texts, index=shuffled_index(texts), dtype=object)},
+    "user dict of columns": lambda texts: UserDict(text=list(texts)),
+    "dataset": lambda texts: make_dataset(texts),
+    "dataset, pandas format": lambda texts: make_dataset(texts).with_format("pandas"),
+    "dataset, arrow format": lambda texts: make_dataset(texts).with_format("arrow"),
+    "dataset, numpy format": lambda texts: make_dataset(texts).with_format("numpy"),
+    "shuffled dataset": lambda texts: make_dataset(list(reversed(texts))).select(shuffled_index(texts)),
+    "iterable dataset": lambda texts: HFIterableDataset.from_generator(lambda: ({"text": text} for text in texts)),
+    "column": lambda texts: make_dataset(texts)["text"],
+    "key dataset": lambda texts: KeyDataset(make_dataset(texts), "text"),
+    "torch dataset": MapStyle,
+    "torch stream": Stream,
+    "torch subset": lambda texts: Subset(MapStyle(list(reversed(texts))), shuffled_index(texts)),
+    "arrow table": lambda texts: pa.table({"text": pa.array(texts, pa.string())}),
+    "arrow array": lambda texts: pa.array(texts, pa.string()),
+}
+LAZY = {
+    "only places", "iterator", "generator", "map", "dataset", "dataset, pandas format", "dataset, arrow format",
+    "dataset, numpy format", "shuffled dataset", "iterable dataset", "key dataset", "torch dataset", "torch stream",
+    "torch subset",
+}  # fmt: skip
+
+
+def make_dataset(texts) -> Dataset:
+    return Dataset(pa.table({"text": pa.array(list(texts), pa.string()), "id": pa.array(range(len(texts)))}))
+
+
+def read_all(inputs) -> list[str]:
+    return [read_text(row).removesuffix("|") for row in read_rows(inputs)]
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+@given(texts=st.lists(st.text(st.characters(exclude_characters="|\0", exclude_categories=["Cs"])), max_size=5))
+def test_order_and_type_do_not_matter(name, texts):
+    assert read_all(CONTAINERS[name](texts)) == texts
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_what_is_read_lazily_is_no_single_row(name):
+    rows = read_rows(CONTAINERS[name](["b", "a"]))
+    assert not rows.single
+    assert rows.lazy == (name in LAZY)
+
+
+@pytest.mark.parametrize(
+    "inputs", ["a", np.str_("a"), np.array("a"), {"text": "a"}, UserDict(text="a"), {"only": "a"}]
+)
+def test_one_text(inputs):
+    rows = read_rows(inputs)
+    assert rows.single
+    assert read_all(rows) == ["a"]
+    assert type(read_text(next(iter(rows)))) is str
+
+
+def test_rows_of_a_generator_are_read_as_they_are_wanted():
+    taken = []
+    rows = read_rows(taken.append(number) or number for number in range(9))
+    assert taken == []
+    first, batch = next(in_batches(rows, 4))
+    assert (first, batch, taken) == (0, [0, 1, 2, 3], [0, 1, 2, 3])
+
+
+def test_batches_say_where_they_begin():
+    assert list(in_batches(iter("abcde"), 2)) == [(0, ["a", "b"]), (2, ["c", "d"]), (4, ["e"])]
+    assert list(in_batches([], 2)) == []
+
+
+FIELDS = {"premise", "hypothesis"}
+PAIRS = [{"premise": "b", "hypothesis": "y"}, {"premise": "a", "hypothesis": "x"}]
+
+
+TABLES = {
+    "list": lambda: PAIRS,
+    "iterator": lambda: iter(PAIRS),
+    "frame": lambda: pd.DataFrame(PAIRS, index=[1, 0]),
+    "frame, one label for all": lambda: pd.DataFrame(PAIRS, index=["t", "t"]),
+    "frame, sorted back": lambda: pd.DataFrame(PAIRS[::-1]).sort_values("premise", ascending=False),
+    "columns": lambda: {"premise": ["b", "a"], "hypothesis": ("y", "x")},
+    "columns of series": lambda: {
+        "premise": pd.Series(["b", "a"], index=[1, 0]),
+        "hypothesis": pd.Series(["y", "x"], index=[5, 5]),
+    },
+    "columns of arrays": lambda: {"premise": np.array(["b", "a"]), "hypothesis": pa.array(["y", "x"])},
+    "dataset": lambda: Dataset.from_list(PAIRS),
+    "columns of a dataset": lambda: dict(Dataset.from_list(PAIRS)[:]),
+    "table": lambda: pa.table({"premise": ["b", "a"], "hypothesis": ["y", "x"]}),
+    "array": lambda: np.array([("b", "y"), ("a", "x")], dtype=[("premise", "U1"), ("hypothesis", "U1")]),
+    "series of dicts": lambda: pd.Series(PAIRS, index=[1, 0]),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_are_dicts_by_row(name):
+    assert [read_example(row, FIELDS) for row in read_rows(TABLES[name](), FIELDS)] == PAIRS
+
+
+def test_lists_in_one_example_are_no_columns():
+    example = {"text": "Where?", "options": ["a", "b"]}
+    assert read_rows(example, {"text"}) == Rows([example], single=True)
+    many = {"text": ["Where?", "Who?"], "options": [["a", "b"], ["c"]]}
+    rows = read_rows(many, {"text"})
+    assert not rows.single
+    assert list(rows) == [example, {"text": "Who?", "options": ["c"]}]
+    # All of a dict decides where nothing else is known.
+    assert read_rows({"options": ["a", "b"], "n": 1}).single
+
+
+def test_an_example_of_one_field_may_be_its_value():
+    assert read_example("a", {"text"}) == {"text": "a"}
+    assert read_example(3, ["sentence"]) == {"sentence": 3}
+    with pytest.raises(
+        ValueError, match=r"reads the fields \['hypothesis', 'premise'\]: give a dict with them in place of 'a'"
+    ):
+        read_example("a", FIELDS)
+
+
+NO_ROWS = {
+    "int": (lambda: 5, "The input is a int: expected a text"),
+    "None": (lambda: None, "The input is a NoneType"),
+    "bytes": (lambda: b"a", "The input is a bytes"),
+    "set": (lambda: {"a", "b"}, "The input is a set: expected a text, or texts in an order"),
+    "tensor": (lambda: torch.tensor([1]), "The input is a Tensor"),
+    "array of two columns": (lambda: np.array([["a", "b"]]), r"an array of shape \(1, 2\)"),
+    "splits": (
+        lambda: DatasetDict(train=Dataset.from_dict({"text": ["a"]})),
+        r"a DatasetDict with the splits \['train'\]: give one of them",
+    ),
+    "columns of different lengths": (lambda: {"text": ["a"], "id": [1, 2]}, "'text' has 1, 'id' has 2"),
+    "a name twice": (lambda: pd.DataFrame([["a", "b"]], columns=["x", "x"]), "two columns with the name 'x'"),
+}
+
+
+@pytest.mark.parametrize("name", NO_ROWS)
+def test_what_is_not_rows(name):
+    make, message = NO_ROWS[name]
+    with pytest.raises(ValueError, match=message):
+        read_rows(make())
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (None, "The text is None, of type NoneType"),
+        (float("nan"), "The text is nan, of type float"),
+        (pd.NA, "The text is <NA>, of type NAType"),
+        (b"a [MASK]", r"The text is b'a \[MASK\]', of type bytes"),
+        (["a"], r"The text is \['a'\], of type list"),
+        (5, "The text is 5, of type int"),
+        ({"text": None}, "The text is None"),
+        ({"a": "x", "b": "y"}, r"a dict with the fields \['a', 'b'\]"),
+        ({}, r"a dict with the fields \[\]"),
+        (["a"] * 100, r"'a',\.\.\., of type list"),
+    ],
+    ids=["None", "nan", "NA", "bytes", "list", "int", "field None", "two fields", "no field", "long"],
+)
+def test_what_is_no_text(row, message):
+    with pytest.raises(ValueError, match=message):
+        read_text(row)
+
+
+def check_positive(value: int) -> str:
+    if value < 0:
+        raise ValueError(f"The value is {value}.")
+    return str(value)
+
+
+@given(st.lists(st.integers(-3, 3)), st.integers(0, 100))
+def test_errors_stand_in_the_places_of_their_rows(values, first_row):
+    checked = check_rows(values, check_positive, kind="Value", on_error="record", first_row=first_row)
+    results = checked.restore([f"<{value}>" for value in checked.good])
+    assert checked.numbers == [first_row + place for place, value in enumerate(values) if value >= 0]
+    for place, (value, result) in enumerate(zip(values, results, strict=True)):
+        shown = str(result) if value < 0 else result
+        assert shown == (f"Value {first_row + place} is {value}." if value < 0 else f"<{value}>")
+
+
+def test_restoring_takes_one_result_for_each_good_row():
+    checked = check_rows([1, -1], check_positive, on_error="record")
+    with pytest.raises(ValueError, match="more results than the 1 good rows"):
+        checked.restore(["a", "b"])
+
+
+def test_the_first_bad_row_is_raised():
+    with pytest.raises(RowError, match=r"^Value 12 is -1\.$") as caught:
+        check_rows(iter([1, 1, -1, -2]), check_positive, kind="Value", first_row=10)
+    assert caught.value.row == 12
+    assert caught.value.reason == "The value is -1."
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_a_wrong_on_error_is_named():
+    with pytest.raises(ValueError, match="on_error='skip': expected one of 'raise', 'record'"):
+        check_on_error("skip")
+    with pytest.raises(ValueError, match="on_error='skip'"):
+        check_rows([], check_positive, on_error="skip")
+
+
+def test_an_error_says_its_row_and_travels():
+    error = RowError(3, "The text has no blank.", "Text")
+    assert str(error) == "Text 3 has no blank."
+    assert error.as_dict() == {"row": 3, "error": "The text has no blank."}
+    assert str(RowError(3, "Pattern 'x' wants a field.", "Example")) == "Example 3: Pattern 'x' wants a field."
+    for copied in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+        assert type(copied) is RowError
+        assert (str(copied), copied.row, copied.reason) == (str(error), 3, error.reason)
+    assert str(as_row_error(error, 8)) == "Text 8 has no blank."
+    assert str(as_row_error(ValueError("Bad."), 8, "Text")) == "Text 8: Bad."
