@@ -44,7 +44,7 @@ class RowError(ValueError):
 
 
 @dataclass(frozen=True)
-class Rows:
+class InputRows:
     """
     Hold rows in the order of the caller.
 
@@ -87,7 +87,7 @@ class CheckedRows(Generic[Good]):
         return restored
 
 
-def read_rows(inputs: Any, text_fields: Collection[str] | None = None) -> Rows:
+def read_rows(inputs: Any, text_fields: Collection[str] | None = None) -> InputRows:
     """
     Read what the caller gave as rows.
 
@@ -104,10 +104,10 @@ def read_rows(inputs: Any, text_fields: Collection[str] | None = None) -> Rows:
     Raises:
         ValueError: If the input is neither, has no order (a set), or is a dict of columns of different lengths.
     """
-    if isinstance(inputs, Rows):
+    if isinstance(inputs, InputRows):
         return inputs
     if isinstance(inputs, str):
-        return Rows([inputs], single=True)
+        return InputRows([inputs], single=True)
     if isinstance(inputs, NOT_ROWS):
         raise ValueError(
             f"The input is a {type(inputs).__name__}: expected a text, or texts in an order, as in a list."
@@ -118,12 +118,12 @@ def read_rows(inputs: Any, text_fields: Collection[str] | None = None) -> Rows:
         return _read_array(inputs)
     if _is_from(inputs, "pandas") and hasattr(type(inputs), "columns"):  # a Series may have a row of this name
         names = list(inputs.columns)
-        return Rows(_rows_of_columns(names, [inputs.iloc[:, place] for place in range(len(names))]))
+        return InputRows(_rows_of_columns(names, [inputs.iloc[:, place] for place in range(len(names))]))
     if _is_from(inputs, "pyarrow") and hasattr(inputs, "to_pylist"):
-        return Rows(inputs.to_pylist())
+        return InputRows(inputs.to_pylist())
     if isinstance(inputs, Sequence) or _is_from(inputs, "pandas"):
-        return Rows(inputs)
-    return Rows(_as_iterable(inputs), lazy=not isinstance(inputs, Collection))
+        return InputRows(inputs)
+    return InputRows(_as_iterable(inputs), lazy=not isinstance(inputs, Collection))
 
 
 def read_text(row: Any) -> str:
@@ -229,31 +229,31 @@ class _ByPlace:
         return (self.dataset[place] for place in range(len(self.dataset)))
 
 
-def _read_mapping(inputs: Mapping, text_fields: Collection[str] | None) -> Rows:
+def _read_mapping(inputs: Mapping, text_fields: Collection[str] | None) -> InputRows:
     if type(inputs).__name__.endswith("DatasetDict"):
         raise ValueError(f"The input is a {type(inputs).__name__} with the splits {list(inputs)}: give one of them.")
     asked = [name for name in inputs if text_fields is None or name in text_fields] or list(inputs)
     if not asked or not all(_is_column(inputs[name]) for name in asked):
-        return Rows([inputs], single=True)
+        return InputRows([inputs], single=True)
     names, columns = list(inputs), list(inputs.values())
     lengths = {name: len(column) if _is_column(column) else None for name, column in inputs.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name!r} has {length or 'none'}" for name, length in lengths.items())
         raise ValueError(f"The columns of the input differ in their number of rows: {told}.")
-    return Rows(_rows_of_columns(names, columns))
+    return InputRows(_rows_of_columns(names, columns))
 
 
-def _read_array(array: np.ndarray) -> Rows:
+def _read_array(array: np.ndarray) -> InputRows:
     if array.dtype.names:
         names = list(array.dtype.names)
-        return Rows(_rows_of_columns(names, [array[name].tolist() for name in names]))
+        return InputRows(_rows_of_columns(names, [array[name].tolist() for name in names]))
     if array.ndim == 0:
         return read_rows(array.item())
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
         raise ValueError(f"The input is an array of shape {array.shape}: expected one row per text, shape (rows,).")
-    return Rows(array.tolist())
+    return InputRows(array.tolist())
 
 
 def _rows_of_columns(names: Sequence[Any], columns: Sequence[Any]) -> list[dict[Any, Any]]:
@@ -290,9 +290,9 @@ def _is_from(value: Any, package: str) -> bool:
 
 __all__ = [
     "CheckedRows",
+    "InputRows",
     "OnError",
     "RowError",
-    "Rows",
     "as_row_error",
     "check_on_error",
     "check_rows",

@@ -19,8 +19,8 @@ from torch.utils.data import IterableDataset, Subset
 from transformers.pipelines.pt_utils import KeyDataset
 
 from modeling_glm.utils.rows import (
+    InputRows,
     RowError,
-    Rows,
     as_row_error,
     check_on_error,
     check_rows,
@@ -202,7 +202,7 @@ def test_tables_are_dicts_by_row(name):
 
 def test_lists_in_one_example_are_no_columns():
     example = {"text": "Where?", "options": ["a", "b"]}
-    assert read_rows(example, {"text"}) == Rows([example], single=True)
+    assert read_rows(example, {"text"}) == InputRows([example], single=True)
     many = {"text": ["Where?", "Who?"], "options": [["a", "b"], ["c"]]}
     rows = read_rows(many, {"text"})
     assert not rows.single
