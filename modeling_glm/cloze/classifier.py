@@ -1,16 +1,20 @@
 """Classify with a cloze task and a model, with the method names of scikit-learn."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 from transformers import PreTrainedModel
 
 from ..tokenization import GLMTokenizer, PatternVerbalizer
+from ..utils.rows import CheckedRows, OnError, RowError, check_rows, read_example, read_rows
 from .calibration import CONTENT_FREE, Calibration, CalibrationMethod, fit_temperature
 from .references import Example, References
 from .scorer import ChoiceScorer, Encoded
+
+Good = TypeVar("Good")
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,10 @@ class _Calibrated:
 class ClozeClassifier:
     """
     Classify by filling a blank: the answer is the label whose words the model expects there.
+
+    Methods take examples in a list, tuple, generator or NumPy array, in a pandas Series or DataFrame, as a dict of columns
+    or as a `datasets.Dataset`, and keep their order. An example is a dict of fields; if the task reads one field, the
+    value of that field will do. Errors name an example by its number, from 0.
 
     Example:
 
@@ -144,34 +152,35 @@ class ClozeClassifier:
         self._calibrated = _Calibrated.of(self.task, References.of(calibration, self.task))
         return self
 
-    def fit_temperature(self, examples: Iterable[Example]) -> float:
+    def fit_temperature(self, examples: Any) -> float:
         """
         Set and return the temperature for which the probabilities fit labelled examples best.
 
         No prediction changes. Raises a `ValueError` for an example without a label.
         """
-        listed = _listed(examples)
-        temperature = fit_temperature(self.calibrated_scores(listed), self._labels(listed))
+        listed = self._read_labelled(examples)
+        scores = self.score_encoded([encoded for encoded, _ in listed])
+        temperature = fit_temperature(scores, np.array([label for _, label in listed]))
         calibration = dataclasses.replace(self.calibration, temperature=temperature)
         references = dataclasses.replace(self._calibrated.references, calibration=calibration)
         self._calibrated = _Calibrated.of(self.task, references)
         return temperature
 
-    def scores(self, examples: Iterable[Example]) -> np.ndarray:
+    def scores(self, examples: Any) -> np.ndarray:
         """
         Compute the log-probability of every class, without calibration. Labels of the examples are not read.
 
         Returns:
             (examples, classes) fp32, -inf for a class that an example does not have.
         """
-        encoded = [self._scorer.encode(self.task, example, number) for number, example in enumerate(_listed(examples))]
-        return self._scorer.score(encoded, len(self.task.labels))
+        checked = self._check(examples, lambda example: self._scorer.encode(self.task, example))
+        return self._scorer.score(checked.good, len(self.task.labels))
 
-    def calibrated_scores(self, examples: Iterable[Example]) -> np.ndarray:
+    def calibrated_scores(self, examples: Any) -> np.ndarray:
         """Compute `scores`, corrected by the method of the calibration and not divided by its temperature."""
-        return self.score_encoded([self.encode(example, number) for number, example in enumerate(_listed(examples))])
+        return self.score_encoded(self._check(examples, self.encode).good)
 
-    def predict_proba(self, examples: Iterable[Example]) -> np.ndarray:
+    def predict_proba(self, examples: Any) -> np.ndarray:
         """
         Compute calibrated probabilities.
 
@@ -181,16 +190,30 @@ class ClozeClassifier:
         """
         return self.to_probabilities(self.calibrated_scores(examples))
 
-    def predict(self, examples: Iterable[Example]) -> list[str]:
-        """Return the label of every example, or the text of the chosen one of its own choices."""
-        listed = _listed(examples)
-        chosen = self.calibrated_scores(listed).argmax(1)
-        return [self.names(example)[number] for example, number in zip(listed, chosen, strict=True)]
+    @overload
+    def predict(self, examples: Any, *, on_error: Literal["raise"] = "raise") -> list[str]: ...
 
-    def score(self, examples: Iterable[Example]) -> float:
+    @overload
+    def predict(self, examples: Any, *, on_error: OnError) -> list[str | RowError]: ...
+
+    def predict(self, examples: Any, *, on_error: OnError = "raise") -> list[str] | list[str | RowError]:
+        """
+        Return the label of every example, or the text of the chosen one of its own choices.
+
+        Args:
+            examples: The examples.
+            on_error: "raise" stops at the first example that cannot be used. "record" puts its `RowError` in its place,
+                and the other examples get their labels.
+        """
+        checked = self._check(examples, lambda example: (self.names(example), self.encode(example)), on_error)
+        chosen = self.score_encoded([encoded for _, encoded in checked.good]).argmax(1) if checked.good else []
+        return checked.restore([names[number] for (names, _), number in zip(checked.good, chosen, strict=True)])
+
+    def score(self, examples: Any) -> float:
         """Compute the accuracy on labelled examples. `modeling_glm.cloze.metrics` has other metrics."""
-        listed = _listed(examples)
-        return float((self.calibrated_scores(listed).argmax(1) == self._labels(listed)).mean())
+        listed = self._read_labelled(examples)
+        chosen = self.score_encoded([encoded for encoded, _ in listed]).argmax(1)
+        return float((chosen == np.array([label for _, label in listed])).mean())
 
     def to_probabilities(self, calibrated_scores: np.ndarray) -> np.ndarray:
         """Turn calibrated scores (examples, classes) into float64 probabilities with the temperature."""
@@ -249,22 +272,32 @@ class ClozeClassifier:
         assert references.bias is not None
         return references.bias
 
-    def _labels(self, examples: list[Example]) -> np.ndarray:
-        if not examples:
+    def _check(
+        self, examples: Any, check: Callable[[Example], Good], on_error: OnError = "raise"
+    ) -> CheckedRows[Good]:
+        """Read examples in the caller's order, with the caller's number in errors."""
+        rows = read_rows(examples, self.task.text_fields)
+        if rows.single:
+            raise ValueError(
+                f"examples is one {type(examples).__name__}: expected a list of dicts with the task's fields."
+            )
+        fields = self.task.fields
+        return check_rows(rows, lambda row: check(read_example(row, fields)), kind="Example", on_error=on_error)
+
+    def _read_labelled(self, examples: Any) -> list[tuple[Encoded, int]]:
+        """Encode examples, each with the number of its right class."""
+
+        def check(example: Example) -> tuple[Encoded, int]:
+            label = self.task.label_index(example)
+            if label is None:
+                field = self.task.patterns[0].label_field
+                raise ValueError(f"The example has no label ({field!r}): expected one for every example.")
+            return self.encode(example), label
+
+        listed = self._check(examples, check).good
+        if not listed:
             raise ValueError("There are no examples: expected some with labels.")
-        labels = [self.task.label_index(example) for example in examples]
-        if None in labels:
-            field = self.task.patterns[0].label_field
-            raise ValueError(f"Example {labels.index(None)} has no label ({field!r}): expected one for every example.")
-        return np.array(labels)
-
-
-def _listed(examples: Iterable[Example]) -> list[Example]:
-    if isinstance(examples, str | Mapping):
-        raise ValueError(
-            f"examples is one {type(examples).__name__}: expected a list of dicts with the task's fields."
-        )
-    return list(examples)
+        return listed
 
 
 __all__ = ["ClozeClassifier"]

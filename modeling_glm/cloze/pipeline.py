@@ -2,15 +2,16 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from torch.utils.data import Dataset, IterableDataset, Subset
+from torch.utils.data import Dataset, IterableDataset
 
-from ..tokenization import PatternVerbalizer
 from ..utils.pipeline import GLMPipeline
+from ..utils.rows import InputRows, as_row_error, read_example, read_rows
 from .calibration import Calibration
 from .classifier import ClozeClassifier
 from .scorer import check_model
@@ -89,8 +90,9 @@ class ClozeClassificationPipeline(GLMPipeline):
         Classify one example or many.
 
         Args:
-            inputs: An example as a dict of fields, or a text if the task has one field; a list of them; or a generator or
-                `datasets.Dataset`, which is read lazily.
+            inputs: An example as a dict of fields, or a text if the task has one field; many of them in a list, NumPy
+                array, pandas Series or DataFrame, or as a dict of columns; or a generator or `datasets.Dataset`, which is
+                read lazily. The answers come in the order of the rows.
             sequences: Another name for `inputs`.
             candidate_labels: A list of labels, or one string with commas; the labels are the words for the blank too.
                 Without `pattern`, the question is the field "text", then `hypothesis_template`, which has {} in the place
@@ -106,6 +108,8 @@ class ClozeClassificationPipeline(GLMPipeline):
             top_k: Number of labels to return, None for all; by default the best.
             multi_label: Must be False.
             max_length: Longest input in tokens; by default all that the model can read.
+            on_error: "raise" raises the first example that cannot be used, as a `RowError` with its number. "record"
+                gives `{"row": number, "error": reason}` in the place of its answer, and the other examples their answers.
             batch_size, num_workers: As in every pipeline.
 
         Returns:
@@ -123,11 +127,12 @@ class ClozeClassificationPipeline(GLMPipeline):
         if candidate_labels is not None:
             settings["candidate_labels"] = candidate_labels
         request = self._request(self.settings.override(settings))
-        listed = _listed(sequences if inputs is None else inputs)
-        if listed == []:
+        rows = read_rows(sequences if inputs is None else inputs, request.classifier.task.text_fields)
+        numbered = _number(rows)
+        if numbered == []:
             return []
-        found = super().__call__(listed, num_workers=num_workers, batch_size=batch_size, request=request)
-        return [found] if isinstance(found, dict) and not request.settings.zero_shot else found
+        found = super().__call__(numbered, num_workers=num_workers, batch_size=batch_size, request=request)
+        return [found] if rows.single and isinstance(found, dict) and not request.settings.zero_shot else found
 
     def _sanitize_parameters(self, request: ClozeRequest | None = None, **settings: Any):
         if request is None:  # called by __init__
@@ -136,22 +141,46 @@ class ClozeClassificationPipeline(GLMPipeline):
         return {"request": request}, {"request": request}, {"request": request}
 
     def preprocess(self, inputs: Any, request: ClozeRequest) -> dict[str, Any]:  # type: ignore[override]
+        row = inputs if isinstance(inputs, _NumberedRow) else _NumberedRow(0, inputs)
+        try:
+            return self._encode(row.value, request)
+        except ValueError as error:
+            # Raised in _forward: errors of the library's worker processes lose their type.
+            return {
+                "encoded": None,
+                "names": [],
+                "sequence": None,
+                "error": as_row_error(error, row.number, "Example"),
+            }
+
+    def _encode(self, row: Any, request: ClozeRequest) -> dict[str, Any]:
         classifier = request.classifier
-        example = _as_example(inputs, classifier.task)
+        example = read_example(row, classifier.task.fields)
         return {
             "encoded": classifier.encode(example),
             "names": classifier.names(example),
             "sequence": example["text"] if request.settings.zero_shot else None,
+            "error": None,
         }
 
     def _forward(self, inputs: dict[str, Any], request: ClozeRequest) -> dict[str, Any]:  # type: ignore[override]
         # The library collates anything but tensors into a list, and leaves a single example as it is.
-        encoded = inputs["encoded"] if isinstance(inputs["encoded"], list) else [inputs["encoded"]]
-        scores = request.classifier.score_encoded(encoded, batch_size=len(encoded))
-        probabilities = torch.from_numpy(request.classifier.to_probabilities(scores))
-        return {"probabilities": probabilities, "names": inputs["names"], "sequence": inputs["sequence"]}
+        is_batch = isinstance(inputs["encoded"], list)
+        encoded, errors = (inputs[name] if is_batch else [inputs[name]] for name in ("encoded", "error"))
+        if request.settings.on_error == "raise":
+            for error in filter(None, errors):
+                raise error
+        good = [place for place, example in enumerate(encoded) if example is not None]
+        scores = request.classifier.score_encoded([encoded[place] for place in good], batch_size=len(encoded))
+        probabilities = np.full((len(encoded), scores.shape[1]), np.nan)
+        if good:
+            probabilities[good] = request.classifier.to_probabilities(scores)
+        kept = {name: inputs[name] for name in ("names", "sequence", "error")}
+        return {"probabilities": torch.from_numpy(probabilities), **kept}
 
     def postprocess(self, outputs: dict[str, Any], request: ClozeRequest) -> Any:  # type: ignore[override]
+        if outputs["error"] is not None:
+            return outputs["error"].as_dict()
         names = outputs["names"]
         scores, order = outputs["probabilities"][0, : len(names)].sort(descending=True, stable=True)
         labels, scores = [names[index] for index in order[: request.top_k]], scores[: request.top_k].tolist()
@@ -173,8 +202,9 @@ class ClozeClassificationPipeline(GLMPipeline):
         tokenizer.save_pretrained(save_directory, **kwargs)
 
     def _request(self, settings: ClozeSettings) -> ClozeRequest:
-        # top_k only changes the form of the answers.
-        if self._own is not None and dataclasses.replace(settings, top_k=self.settings.top_k) == self.settings:
+        # These two only change the form of the answers.
+        own = self.settings
+        if self._own and dataclasses.replace(settings, top_k=own.top_k, on_error=own.on_error) == own:
             return ClozeRequest(self._own.classifier, settings)
         task = settings.task(self.tokenizer.cloze)
         calibration = settings.read_calibration(Calibration.from_dict(task.calibration))
@@ -184,36 +214,45 @@ class ClozeClassificationPipeline(GLMPipeline):
         return ClozeRequest(classifier, settings)
 
 
+@dataclass(frozen=True)
+class _NumberedRow:
+    """A row with the caller's number. The library takes it for one example, never for a chat."""
+
+    number: int
+    value: Any
+
+
+class _ByPlace(Dataset):
+    """Rows that have places, for the library's workers."""
+
+    def __init__(self, rows: Any):
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int) -> _NumberedRow:
+        return _NumberedRow(place, self.rows[place])
+
+
 class _Stream(IterableDataset):
-    """Examples that are read one by one; some versions of the library would turn a generator into a list."""
+    """Rows that are read one by one; some versions of the library would turn a generator into a list."""
 
-    def __init__(self, examples: Iterable[Any]):
-        self.examples = examples
+    def __init__(self, rows: InputRows):
+        self.rows = rows
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.examples)
-
-
-def _listed(inputs: Any) -> Any:
-    """Return the inputs in a form that the library takes for one example, a list, or a stream."""
-    if isinstance(inputs, str | Mapping | Dataset):
-        return inputs
-    if isinstance(inputs, Sequence):
-        return list(inputs)
-    if isinstance(inputs, Sized) and hasattr(inputs, "__getitem__"):  # datasets.Dataset
-        return Subset(inputs, range(len(inputs)))  # type: ignore[arg-type]
-    if isinstance(inputs, Iterable):
-        return _Stream(inputs)
-    raise ValueError(f"The input is a {type(inputs).__name__}: expected a text, a dict of fields, or many of them.")
+    def __iter__(self) -> Iterator[_NumberedRow]:
+        return (_NumberedRow(number, row) for number, row in enumerate(self.rows))
 
 
-def _as_example(inputs: Any, task: PatternVerbalizer) -> Mapping[str, Any]:
-    if isinstance(inputs, Mapping):
-        return inputs
-    fields = sorted(task.fields)
-    if not isinstance(inputs, str) or len(fields) != 1:
-        raise ValueError(f"The task reads the fields {fields}: give a dict with them in place of {inputs!r}.")
-    return {fields[0]: inputs}
+def _number(rows: InputRows) -> Any:
+    """Return the rows in a form that the library takes for one example, a list, or a stream."""
+    if not rows.lazy:
+        numbered = [_NumberedRow(number, row) for number, row in enumerate(rows)]
+        return numbered[0] if rows.single else numbered
+    source = rows.source
+    has_places = isinstance(source, Sized) and hasattr(source, "__getitem__")
+    return _ByPlace(source) if has_places and not isinstance(source, IterableDataset) else _Stream(rows)
 
 
 __all__ = ["ClozeClassificationPipeline"]

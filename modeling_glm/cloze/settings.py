@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from ..tokenization import PatternVerbalizer
+from ..utils.rows import OnError, check_on_error
 from .calibration import Calibration, CalibrationMethod
 
 # The two settings of a pair say the same in two ways.
@@ -29,7 +30,7 @@ class ClozeSettings:
     The settings of a pipeline or of one call. `ClozeClassificationPipeline.__call__` describes them.
 
     Raises:
-        ValueError: For both settings of a rival pair, `multi_label=True`, and a `top_k` below 1.
+        ValueError: For both settings of a rival pair, `multi_label=True`, a `top_k` below 1, and an unknown `on_error`.
     """
 
     pattern: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | PatternVerbalizer | None = None
@@ -42,6 +43,7 @@ class ClozeSettings:
     temperature: float | None = None
     max_length: int | None = None
     top_k: int | NotGiven | None = NOT_GIVEN
+    on_error: OnError = "raise"
 
     def __post_init__(self):
         if self.multi_label:
@@ -52,6 +54,7 @@ class ClozeSettings:
         for one, other in RIVALS:
             if getattr(self, one) is not None and getattr(self, other) is not None:
                 raise ValueError(f"Give either {one}= or {other}=, not both.")
+        check_on_error(self.on_error)
         if isinstance(self.top_k, int) and self.top_k >= 1:
             return
         if self.top_k is not None and self.top_k is not NOT_GIVEN:

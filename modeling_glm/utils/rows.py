@@ -98,8 +98,8 @@ def read_rows(inputs: Any, text_fields: Collection[str] | None = None) -> InputR
 
     Args:
         inputs: One row or many.
-        text_fields: The fields of a row that hold texts; by default all. A dict is a dict of columns if those of them that
-            it has hold a column each. Other fields, such as the choices of an example, may be lists in one row too.
+        text_fields: The fields that hold one text in every row; by default all. A dict that has a column in each of them
+            is a dict of columns. Other fields, such as the choices of an example, may be lists in one row too.
 
     Raises:
         ValueError: If the input is neither, has no order (a set), or is a dict of columns of different lengths.
@@ -220,19 +220,25 @@ def in_batches(rows: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]
 
 
 @dataclass(frozen=True)
-class _ByPlace:
-    """Read an object that has a length and places, but cannot be iterated: datasets of torch, such as `KeyDataset`."""
+class _Places:
+    """Iterate an object that has a length and places and nothing more: datasets of torch, such as `KeyDataset`."""
 
     dataset: Any
 
     def __iter__(self) -> Iterator[Any]:
         return (self.dataset[place] for place in range(len(self.dataset)))
 
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, place: int) -> Any:
+        return self.dataset[place]
+
 
 def _read_mapping(inputs: Mapping, text_fields: Collection[str] | None) -> InputRows:
     if type(inputs).__name__.endswith("DatasetDict"):
         raise ValueError(f"The input is a {type(inputs).__name__} with the splits {list(inputs)}: give one of them.")
-    asked = [name for name in inputs if text_fields is None or name in text_fields] or list(inputs)
+    asked = [name for name in inputs if text_fields is None or name in text_fields]
     if not asked or not all(_is_column(inputs[name]) for name in asked):
         return InputRows([inputs], single=True)
     names, columns = list(inputs), list(inputs.values())
@@ -271,7 +277,7 @@ def _as_iterable(inputs: Any) -> Iterable[Any]:
     if isinstance(inputs, Iterable):
         return inputs
     if hasattr(inputs, "__getitem__") and isinstance(inputs, Sized):
-        return _ByPlace(inputs)
+        return _Places(inputs)
     raise ValueError(f"The input is a {type(inputs).__name__}: expected a text, a dict of fields, or many of them.")
 
 

@@ -134,6 +134,12 @@ class PatternVerbalizer:
         return names
 
     @property
+    def text_fields(self) -> set[str]:
+        """Names of the fields that hold one text in every example: all but those that hold a list of choices."""
+        lists = [pattern.choice_fields for pattern in self.patterns if len(pattern.choices or ()) == 1]
+        return self.fields - set().union(*lists)
+
+    @property
     def soft_tokens(self) -> int:
         """The largest number of prompt tokens in a pattern."""
         return max(pattern.soft_tokens for pattern in self.patterns)

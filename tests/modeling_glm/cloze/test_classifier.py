@@ -5,6 +5,7 @@ import pickle
 from dataclasses import FrozenInstanceError
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -16,6 +17,8 @@ from modeling_glm import (
     PatternVerbalizer,
     expected_calibration_error,
 )
+from modeling_glm.utils.rows import RowError
+from tests.support.containers import CONTAINERS
 from tests.support.models import make_model
 
 PATTERN = "{text|shorten} It was [MASK]."
@@ -334,6 +337,37 @@ class TestWhatIsKept:
         np.testing.assert_allclose(loaded.predict_proba(EXAMPLES), classifier.predict_proba(EXAMPLES), atol=1e-7)
 
 
+class TestRows:
+    def test_any_form_of_texts_has_the_order_of_its_rows(self, parts):
+        classifier = ClozeClassifier(*parts, labelled())
+        texts = TEXTS[:3]
+        expected = classifier.predict_proba([{"text": text} for text in texts])
+        for make in CONTAINERS.values():
+            np.testing.assert_allclose(classifier.predict_proba(make(texts)), expected)
+        assert [classifier.predict(make([])) for make in CONTAINERS.values()] == [[]] * len(CONTAINERS)
+
+    @pytest.mark.parametrize("make_frame", [pd.DataFrame, lambda rows: pd.DataFrame(rows).to_dict("list")])
+    def test_labels_stay_with_their_rows(self, parts, make_frame):
+        classifier = ClozeClassifier(*parts, labelled())
+        rows = [
+            {"text": example["text"], "label": classifier.task.labels[index % 3]}
+            for index, example in enumerate(EXAMPLES)
+        ]
+        shuffled = make_frame(rows)
+        assert classifier.score(shuffled) == classifier.score(rows)
+        assert classifier.fit_temperature(shuffled) == classifier.fit_temperature(rows)
+
+    def test_bad_rows_stand_in_their_places(self, parts):
+        classifier = ClozeClassifier(*parts, labelled())
+        rows = [EXAMPLES[0], {"premise": "x"}, EXAMPLES[1], {}]
+        first, bad, second, worse = classifier.predict(iter(rows), on_error="record")
+        assert [first, second] == classifier.predict(EXAMPLES[:2])
+        assert isinstance(bad, RowError)
+        assert str(bad).startswith("Example 1: The pattern asks for a field 'text'")
+        assert (bad.row, worse.row) == (1, 3)
+        assert [error.row for error in classifier.predict([{}, {}], on_error="record")] == [0, 1]
+
+
 class TestErrorsOfClassifier:
     def test_no_task(self, parts):
         with pytest.raises(ValueError, match="saved without a cloze task: give task=PatternVerbalizer"):
@@ -347,7 +381,7 @@ class TestErrorsOfClassifier:
             classifier.predict([EXAMPLES[0], {"premise": "x"}])
         with pytest.raises(ValueError, match=r"Example 1 has no label \('label'\)"):
             classifier.score([EXAMPLES[0], {"text": "x"}])
-        with pytest.raises(ValueError, match="Label 'ugly' is not one of the task's"):
+        with pytest.raises(ValueError, match="Example 0: Label 'ugly' is not one of the task's"):
             classifier.fit_temperature([{"text": "x", "label": "ugly"}])
         with pytest.raises(ValueError, match="There are no examples"):
             classifier.score([])

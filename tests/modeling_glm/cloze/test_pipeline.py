@@ -5,9 +5,10 @@ import pickle
 
 import datasets
 import numpy as np
+import pandas as pd
 import pytest
 from transformers import pipeline
-from transformers.pipelines.pt_utils import KeyDataset, PipelineIterator
+from transformers.pipelines.pt_utils import PipelineIterator
 
 from modeling_glm import (
     Calibration,
@@ -18,6 +19,8 @@ from modeling_glm import (
     PatternVerbalizer,
 )
 from modeling_glm.registration import register
+from modeling_glm.utils.rows import RowError
+from tests.support.containers import CONTAINERS, LAZY, MapStyle
 from tests.support.models import make_model, randomise
 
 TASK = PatternVerbalizer(
@@ -83,28 +86,43 @@ class TestOwnTask:
         assert sorted(found["labels"]) == ["politics", "sports"]
         assert sum(found["scores"]) == pytest.approx(1)
 
-    @pytest.mark.parametrize(
-        ("make_inputs", "answer_type"),
-        [
-            (lambda rows: TEXTS, list),
-            (lambda rows: tuple(TEXTS), list),
-            (lambda rows: rows, list),
-            # These are read lazily, while the answers are taken.
-            (lambda rows: (text for text in TEXTS), PipelineIterator),
-            (lambda rows: KeyDataset(rows, "text"), PipelineIterator),
-            (lambda rows: datasets.Dataset.from_list(rows), PipelineIterator),
-            (lambda rows: datasets.Dataset.from_list(rows).to_iterable_dataset(), PipelineIterator),
-        ],
-        ids=["list", "tuple", "dicts", "generator", "key_dataset", "dataset", "iterable_dataset"],
-    )
-    def test_forms_of_many_inputs(self, parts, make_inputs, answer_type):
-        rows = [{"text": text} for text in TEXTS]
-        found = make(parts, TASK)(make_inputs(rows), batch_size=2)
-        assert issubclass(type(found), answer_type)
+    @pytest.mark.parametrize("name", CONTAINERS)
+    def test_any_form_of_many_texts(self, parts, name):
+        found = make(parts, TASK)(CONTAINERS[name](TEXTS), batch_size=2)
+        # These are read lazily, while the answers are taken.
+        assert isinstance(found, PipelineIterator if name in LAZY else list)
         found = list(found)
-        probabilities = expected(parts, TASK, rows)
+        probabilities = expected(parts, TASK, [{"text": text} for text in TEXTS])
         assert [answer["label"] for answer in found] == [TASK.labels[index] for index in probabilities.argmax(1)]
         np.testing.assert_allclose([answer["score"] for answer in found], probabilities.max(1), atol=1e-5)
+
+    @pytest.mark.parametrize("name", CONTAINERS)
+    def test_any_form_without_rows(self, parts, name):
+        assert list(make(parts, TASK)(CONTAINERS[name]([]), batch_size=2)) == []
+
+    @pytest.mark.parametrize(
+        "make_inputs",
+        [
+            list,
+            iter,
+            lambda rows: pd.Series(rows, index=range(len(rows))[::-1]),
+            lambda rows: pd.DataFrame(rows, index=["x"] * len(rows)),
+            lambda rows: pd.DataFrame(rows).to_dict("list"),
+            datasets.Dataset.from_list,
+        ],
+        ids=["list", "iterator", "series", "frame", "columns", "dataset"],
+    )
+    def test_examples_with_lists_of_choices(self, parts, make_inputs):
+        found = list(make(parts, CHOICES)(make_inputs(QUESTIONS), top_k=None))
+        one_by_one = [make(parts, CHOICES)(question, top_k=None) for question in QUESTIONS]
+        for together, alone in zip(found, one_by_one, strict=True):
+            assert [entry["label"] for entry in together] == [entry["label"] for entry in alone]
+
+    def test_an_example_may_have_the_fields_of_a_chat(self, parts):
+        task = PatternVerbalizer("{role} {content} It was [MASK].", {"good": "lazy", "bad": "capital"})
+        rows = [{"role": "Rome", "content": "Paris"}, {"role": "fox", "content": "dog"}]
+        classifier = make(parts, task)
+        assert classifier(rows) == [*classifier(rows[0]), *classifier(rows[1])]
 
     def test_forms_of_the_output(self, parts):
         """As of text-classification, but that a single example always gets a list."""
@@ -128,6 +146,45 @@ class TestOwnTask:
     def test_workers(self, parts):
         classifier = make(parts, TASK)
         assert classifier(TEXTS, num_workers=1, batch_size=2) == classifier(TEXTS, batch_size=2)
+
+
+class TestBadRows:
+    ROWS = [{"text": TEXTS[0]}, {"txt": "x"}, 3.5, {"text": TEXTS[1]}, {}]
+    BAD = [1, 4]
+
+    @pytest.mark.parametrize("batch_size", [1, 2, 5])
+    @pytest.mark.parametrize("num_workers", [0, 1])
+    @pytest.mark.parametrize("make_inputs", [list, iter, MapStyle], ids=["list", "iterator", "dataset"])
+    def test_they_are_recorded_in_their_places(self, parts, make_inputs, batch_size, num_workers):
+        classifier = make(parts, TASK)
+        settings = {"batch_size": batch_size, "num_workers": num_workers}
+        found = list(classifier(make_inputs(self.ROWS), on_error="record", **settings))
+        assert [entry["row"] for entry in found if "error" in entry] == self.BAD
+        assert all("field 'text'" in found[row]["error"] for row in self.BAD)
+        for row in (0, 2, 3):
+            (alone,) = classifier([self.ROWS[row]])
+            assert found[row] == {"label": alone["label"], "score": pytest.approx(alone["score"], abs=1e-6)}
+        with pytest.raises(RowError, match=r"^Example 1: .*asks for a field 'text'") as caught:
+            list(classifier(make_inputs(self.ROWS), **settings))
+        assert caught.value.row == 1
+
+    def test_a_setting_of_the_pipeline_too(self, parts):
+        classifier = make(parts, TASK, on_error="record", calibration="contextual")
+        assert [entry.get("row") for entry in classifier(self.ROWS, batch_size=5)] == [None, 1, None, None, 4]
+        assert classifier(self.ROWS[1])[0]["row"] == 0
+        assert classifier([self.ROWS[1]] * 2, batch_size=2)[1]["row"] == 1
+        with pytest.raises(RowError, match="Example 1"):
+            classifier(self.ROWS, on_error="raise")
+        with pytest.raises(ValueError, match="on_error='skip'"):
+            classifier(self.ROWS, on_error="skip")
+
+    def test_in_other_forms_of_answers(self, parts):
+        found = make(parts)(["Rome", {"texts": ""}], candidate_labels=LABELS, on_error="record")
+        assert found[0]["sequence"] == "Rome"
+        assert found[1]["row"] == 1
+        found = make(parts, CHOICES)([QUESTIONS[0], {"text": "Where?"}], top_k=None, on_error="record", batch_size=2)
+        assert len(found[0]) == 2
+        assert "'options'" in found[1]["error"]
 
 
 class TestBatches:

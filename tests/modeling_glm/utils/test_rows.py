@@ -1,6 +1,5 @@
 """Rows of any input: the caller's order, whatever the rows come in; and errors in the places of their rows."""
 
-import collections
 import copy
 import pickle
 from collections import UserDict
@@ -11,12 +10,8 @@ import pyarrow as pa
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
-from datasets import IterableDataset as HFIterableDataset
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.utils.data import Dataset as TorchDataset
-from torch.utils.data import IterableDataset, Subset
-from transformers.pipelines.pt_utils import KeyDataset
 
 from modeling_glm.utils.rows import (
     InputRows,
@@ -29,114 +24,15 @@ from modeling_glm.utils.rows import (
     read_rows,
     read_text,
 )
-
-
-class MapStyle(TorchDataset):
-    """A dataset of torch that cannot be iterated."""
-
-    def __init__(self, rows):
-        self.rows = rows
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, place):
-        return self.rows[place]
-
-
-class Stream(IterableDataset):
-    def __init__(self, rows):
-        self.rows = rows
-
-    def __iter__(self):
-        return iter(self.rows)
-
-
-class OnlyPlaces:
-    """A sequence by hand: a length and places, nothing more."""
-
-    def __init__(self, rows):
-        self.rows = rows
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, place):
-        return self.rows[place]
-
-
-def shuffled_index(values):
-    """Labels that are the places of other rows."""
-    return list(reversed(range(len(values))))
-
-
-# Everything that holds texts: a name, and how it is made of a list.
-CONTAINERS = {
-    "list": list,
-    "tuple": tuple,
-    "user list": collections.UserList,
-    "deque": collections.deque,
-    "only places": OnlyPlaces,
-    "iterator": iter,
-    "generator": lambda texts: (text for text in texts),
-    "map": lambda texts: map(str, texts),
-    "dict values": lambda texts: dict(enumerate(texts)).values(),
-    "array": lambda texts: np.array(texts, dtype=object),
-    "array of strings": lambda texts: np.array([f"{text}|" for text in texts] or [], dtype=str),
-    "column array": lambda texts: np.array(texts, dtype=object).reshape(-1, 1),
-    "record array": lambda texts: np.array([(text, 1) for text in texts], dtype=[("text", object), ("n", int)]),
-    "series": lambda texts: pd.Series(texts, dtype=object),
-    "series of strings": lambda texts: pd.Series(texts, dtype="string"),
-    "series, categorical": lambda texts: pd.Series(texts, dtype=object).astype("category"),
-    "series, shuffled index": lambda texts: pd.Series(texts, index=shuffled_index(texts), dtype=object),
-    "series, string index": lambda texts: pd.Series(
-        texts, index=[f"row {i}" for i in range(len(texts))], dtype=object
-    ),
-    "series, labels of a table": lambda texts: pd.Series(
-        texts, index=["columns", "text", "iloc", "dtype", "x"][: len(texts)], dtype=object
-    ),
-    "series, one label for all": lambda texts: pd.Series(texts, index=[7] * len(texts), dtype=object),
-    "series, dates": lambda texts: pd.Series(
-        texts, index=pd.date_range("2026-01-01", periods=len(texts)), dtype=object
-    ),
-    "index": lambda texts: pd.Index(texts, dtype=object),
-    "frame": lambda texts: pd.DataFrame({"text": texts}, index=shuffled_index(texts)),
-    "frame of two columns": lambda texts: pd.DataFrame({"id": range(len(texts)), "text": texts}),
-    "columns": lambda texts: {"text": texts, "id": list(range(len(texts)))},
-    "columns of arrays": lambda texts: {"text": np.array(texts, dtype=object), "id": torch.arange(len(texts))},
-    "columns of series": lambda texts: {"text": pd.Series(texts, index=shuffled_index(texts), dtype=object)},
-    "user dict of columns": lambda texts: UserDict(text=list(texts)),
-    "dataset": lambda texts: make_dataset(texts),
-    "dataset, pandas format": lambda texts: make_dataset(texts).with_format("pandas"),
-    "dataset, arrow format": lambda texts: make_dataset(texts).with_format("arrow"),
-    "dataset, numpy format": lambda texts: make_dataset(texts).with_format("numpy"),
-    "shuffled dataset": lambda texts: make_dataset(list(reversed(texts))).select(shuffled_index(texts)),
-    "iterable dataset": lambda texts: HFIterableDataset.from_generator(lambda: ({"text": text} for text in texts)),
-    "column": lambda texts: make_dataset(texts)["text"],
-    "key dataset": lambda texts: KeyDataset(make_dataset(texts), "text"),
-    "torch dataset": MapStyle,
-    "torch stream": Stream,
-    "torch subset": lambda texts: Subset(MapStyle(list(reversed(texts))), shuffled_index(texts)),
-    "arrow table": lambda texts: pa.table({"text": pa.array(texts, pa.string())}),
-    "arrow array": lambda texts: pa.array(texts, pa.string()),
-}
-LAZY = {
-    "only places", "iterator", "generator", "map", "dataset", "dataset, pandas format", "dataset, arrow format",
-    "dataset, numpy format", "shuffled dataset", "iterable dataset", "key dataset", "torch dataset", "torch stream",
-    "torch subset",
-}  # fmt: skip
-
-
-def make_dataset(texts) -> Dataset:
-    return Dataset(pa.table({"text": pa.array(list(texts), pa.string()), "id": pa.array(range(len(texts)))}))
+from tests.support.containers import CONTAINERS, LAZY
 
 
 def read_all(inputs) -> list[str]:
-    return [read_text(row).removesuffix("|") for row in read_rows(inputs)]
+    return [read_text(row) for row in read_rows(inputs)]
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-@given(texts=st.lists(st.text(st.characters(exclude_characters="|\0", exclude_categories=["Cs"])), max_size=5))
+@given(texts=st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), max_size=5))
 def test_order_and_type_do_not_matter(name, texts):
     assert read_all(CONTAINERS[name](texts)) == texts
 
