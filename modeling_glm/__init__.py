@@ -31,7 +31,13 @@ from .modeling_glm import (
     GLMPreTrainedModel,
 )
 from .registration import register
-from .tokenization import DataCollatorForBlankInfilling, DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
+from .tokenization import (
+    BlankText,
+    DataCollatorForBlankInfilling,
+    DataCollatorForCloze,
+    GLMTokenizer,
+    PatternVerbalizer,
+)
 
 __version__ = "0.2.0.dev0"
 
@@ -44,6 +50,7 @@ __all__ = [
     "BlankInfillingPipeline",
     "BlankIteratorStreamer",
     "BlankStreamer",
+    "BlankText",
     "Calibration",
     "Choice",
     "ClozeClassificationPipeline",

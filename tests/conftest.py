@@ -1,11 +1,15 @@
 """Fixtures that all tests share."""
 
+from collections.abc import Callable
+from functools import cache
+
 import pytest
 import torch
 from hypothesis import settings
 
 from modeling_glm import GLMTokenizer
 from tests.support.models import TEXTS
+from tests.support.original_files import write_vocabulary
 
 # The same examples in every run, and nothing written beside the tests.
 settings.register_profile("deterministic", derandomize=True, deadline=None)
@@ -16,6 +20,20 @@ settings.load_profile("deterministic")
 def tokenizer() -> GLMTokenizer:
     """A small vocabulary; tests that change it take a copy."""
     return GLMTokenizer.train_from_iterator(TEXTS, 400)
+
+
+@pytest.fixture(scope="session")
+def of_family(tokenizer, tmp_path_factory) -> Callable[[str], GLMTokenizer]:
+    """The tokenizer of a family of vocabularies: "own" or one of the originals. Each is loaded once."""
+
+    @cache
+    def load(family: str) -> GLMTokenizer:
+        if family == "own":
+            return tokenizer
+        folder = write_vocabulary(family, tmp_path_factory.mktemp("families") / family, fixture=True)
+        return GLMTokenizer.from_pretrained(folder)
+
+    return load
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,7 @@ from modeling_glm import (
     score_fillings,
 )
 from tokenization import (
+    BlankText,
     DataCollatorForBlankInfilling,
     DataCollatorForCloze,
     GLMTokenizer,
@@ -47,7 +48,7 @@ def build(texts: list[str]) -> GLMForConditionalGeneration:
 def fill(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, inputs: BatchEncoding) -> str:
     inputs = tokenizer.build_inputs_for_generation(inputs, max_gen_length=8, targets=["one", "two"], padding=True)
     answers = tokenizer.decode_blanks(torch.zeros(1, 2))
-    assert_type(answers, list[list[str]])
+    assert_type(answers, list[list[BlankText]])
     return tokenizer.fill("a [MASK]", answers[0])
 
 

@@ -2,9 +2,7 @@
 
 import copy
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -15,6 +13,7 @@ from tokenizers import AddedToken, Encoding, Regex, Tokenizer, decoders, models,
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 from transformers.utils import PaddingStrategy, TensorType
 
+from .blanks import BlankText, decode_row, fill_with_offsets, split_at_blanks
 from .original_vocabularies import VOCABULARY_FILES, build_from_original_files
 
 # Beside the vocabulary, this file holds the cloze task that the tokenizer carries (a `PatternVerbalizer` as a dict).
@@ -343,30 +342,21 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             return last.rstrip().endswith(self.gmask_token)
         return any(self._ends_with_gmask(part, None) for part in last)
 
-    def decode_blanks(self, sequences: torch.Tensor | Sequence[Sequence[int]]) -> list[list[str]]:
+    def decode_blanks(self, sequences: torch.Tensor | Sequence[Sequence[int]]) -> list[list[BlankText]]:
         """
         Read the answers from the ids that `generate` returned.
 
         Args:
-            sequences: (rows, seq) int64 ids. Each row is a prompt and the pieces behind it, or only the pieces.
+            sequences: (rows, seq) int64 ids. Each row is a prompt and the pieces behind it, or only the pieces. Negative
+                ids are skipped: Trainer pads predictions with -100.
 
         Returns:
-            For every row the answer of every blank, from left to right, without white space around it. A blank that
-            the model did not reach has an empty string.
+            For every row the answer of every blank, from left to right. An answer is a string without white space around
+            it that also knows the white space which the model wrote, so that `fill` can show it. A blank that the model
+            did not reach has an empty string.
         """
         rows = sequences.tolist() if isinstance(sequences, torch.Tensor) else sequences
-        return [self._decode_row(list(row)) for row in rows]
-
-    def _decode_row(self, ids: list[int]) -> list[str]:
-        starts = [index for index, token_id in enumerate(ids) if token_id == self.sop_token_id]
-        context = ids[: starts[0]] if starts else ids
-        answers = []
-        for start, stop in pairwise([*starts, len(ids)]):
-            piece = ids[start + 1 : stop]
-            end = next((i for i, token_id in enumerate(piece) if token_id in self.end_token_ids), len(piece))
-            answers.append(self.decode(piece[:end], skip_special_tokens=True).strip())
-        blanks = sum(token_id in self.mask_token_ids for token_id in context)
-        return answers + [""] * (blanks - len(answers))
+        return [decode_row(self, row) for row in rows]
 
     @property
     def end_token_ids(self) -> set[int]:
@@ -376,6 +366,9 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     def fill(self, text: str, answers: Sequence[str]) -> str:
         """
         Fill the blanks of a text, from left to right.
+
+        Answers of `decode_blanks` bring the white space that the model wrote. A string of your own goes behind the white
+        space of the text, and one with white space in front replaces it.
 
         Args:
             text: A text with mask tokens.
@@ -400,33 +393,21 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         An empty answer also removes the white space before its blank.
 
         Returns:
-            The filled text, and for every answer the positions of its first character and behind its last one.
+            The filled text, and for every answer the positions of its first character and behind its last one, without
+            white space around it.
 
         Raises:
             ValueError: If the number of answers is not the number of blanks.
         """
-        filled, *parts = self.split_at_blanks(text)
-        if len(parts) != len(answers):
-            raise ValueError(f"The text has {len(parts)} blanks, but {len(answers)} answers are given: {text!r}.")
-        offsets = []
-        for answer, part in zip(answers, parts, strict=True):
-            filled = filled if answer else filled.rstrip()
-            offsets.append((len(filled), len(filled) + len(answer)))
-            filled += answer + part
-        return filled, offsets
+        return fill_with_offsets(self, text, list(answers))
 
     def fill_some(self, text: str, answers: Mapping[int, str]) -> str:
         """Fill some blanks of a text. `answers` maps the number of a blank, counted from 0, to its answer."""
-        masks = re.findall(self._blank_pattern, text)
-        return self.fill(text, [answers.get(number, mask) for number, mask in enumerate(masks)])
-
-    @property
-    def _blank_pattern(self) -> str:
-        return "|".join(map(re.escape, self.convert_ids_to_tokens(self.mask_token_ids)))
+        return fill_with_offsets(self, text, answers)[0]
 
     def split_at_blanks(self, text: str) -> list[str]:
         """Split a text at its blanks. The result has one part more than the text has blanks."""
-        return re.split(self._blank_pattern, text)
+        return split_at_blanks(self, text)[0]
 
     def build_inputs_for_generation(
         self,

@@ -72,7 +72,7 @@ def test_the_target_is_complete(tmp_path):
     names = {path.name for path in (tmp_path / "glm").iterdir()}
     assert names == {
         *("config.json", "generation_config.json", "model.safetensors", "README.md"),
-        *("tokenizer.json", "tokenizer_config.json", "tokenization_glm.py", "original_vocabularies.py"),
+        *("tokenizer.json", "tokenizer_config.json", "tokenization_glm.py", "original_vocabularies.py", "blanks.py"),
         *MODEL_CODE,
     }
     config = json.loads((tmp_path / "glm" / "config.json").read_text())

@@ -1,0 +1,347 @@
+"""
+Decide what white space at a blank means.
+
+A mask token takes the white space on its left with it, so `is [MASK]` and `is[MASK]` have the same ids. The model says in
+its answer whether white space comes first. This module reads answers from ids, puts them into texts, and lists the ids
+that a given answer can have.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+from transformers import PreTrainedTokenizerFast
+
+# The white space that a mask token takes with it. To Python, the four separators \x1c to \x1f are white space as well.
+WHITE_SPACE_AT_THE_END = re.compile(r"[^\S\x1c-\x1f]+\Z")
+# What begins a word in the tokens of SentencePiece and of byte-level vocabularies.
+WORD_STARTS = ("▁", "Ġ")
+
+
+class BlankText(str):
+    """
+    Hold an answer that the model wrote, as a string without white space around it.
+
+    Args:
+        text: The answer without white space around it.
+        before: The white space that the ids put in front of the answer. In a filled text it replaces the white space that
+            stands before the blank.
+        after: The white space at the end of the ids. The filled text shows it.
+        token_ids: The tokens of the answer, without start and end of the piece.
+
+    Example:
+
+    ```python
+    >>> (answers,) = tokenizer.decode_blanks(model.generate(**inputs))
+    >>> answers, answers[0].before
+    (['twelve'], ' ')
+    ```
+    """
+
+    _details: tuple[str, str, tuple[int, ...]]
+
+    def __new__(cls, text: str = "", before: str = "", after: str = "", token_ids: Sequence[int] = ()) -> "BlankText":
+        answer = super().__new__(cls, text)
+        answer._details = before, after, tuple(token_ids)
+        return answer
+
+    @property
+    def before(self) -> str:
+        """The white space that the ids put in front of the answer."""
+        return self._details[0]
+
+    @property
+    def after(self) -> str:
+        """The white space at the end of the ids."""
+        return self._details[1]
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The tokens of the answer, without start and end of the piece."""
+        return self._details[2]
+
+    @property
+    def literal(self) -> str:
+        """The answer with the white space around it."""
+        return f"{self.before}{self}{self.after}"
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return str(self), *self._details
+
+
+def decode_piece(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int]) -> BlankText:
+    """
+    Decode the tokens of an answer as they read behind other text.
+
+        ["Ġthe", "Ġdog"]  (byte-level)                      -> before " ", text "the dog"
+        ["▁the"]  (SentencePiece)  ["the"]  (WordPiece)     -> before " ", text "the"
+        ["the"]  (byte-level, SentencePiece)  ["##the"]     -> before "", text "the"
+
+    Args:
+        tokenizer: A `GLMTokenizer`.
+        token_ids: The tokens, without start and end of the piece. Special tokens add nothing.
+    """
+    # A decoder treats the first token differently: SentencePiece drops its space, WordPiece keeps its ##. So decode behind
+    # an ordinary token and cut that off.
+    anchor, shown = _anchor(tokenizer)
+    ids = [int(token_id) for token_id in token_ids]
+    return _with_white_space(_decode(tokenizer, [*anchor, *ids])[len(shown) :], ids)
+
+
+def decode_row(tokenizer: Any, row: Sequence[int]) -> list[BlankText]:
+    """
+    Read the answers of all blanks from a row that `generate` returned.
+
+    Args:
+        tokenizer: A `GLMTokenizer`.
+        row: The ids of a prompt and of the pieces behind it, or only of the pieces. Negative ids, with which Trainer pads,
+            count as nothing.
+
+    Returns:
+        The answer of every blank, from left to right. A blank that the model did not reach has an empty answer.
+    """
+    ids = [int(token_id) for token_id in row if token_id >= 0]
+    starts = [index for index, token_id in enumerate(ids) if token_id == tokenizer.sop_token_id]
+    context = ids[: starts[0]] if starts else ids
+    ends = tokenizer.end_token_ids
+    answers = []
+    for start, stop in pairwise([*starts, len(ids)]):
+        piece = ids[start + 1 : stop]
+        end = next((i for i, token_id in enumerate(piece) if token_id in ends), len(piece))
+        answers.append(decode_piece(tokenizer, piece[:end]))
+    blanks = sum(token_id in tokenizer.mask_token_ids for token_id in context)
+    return answers + [BlankText()] * (blanks - len(answers))
+
+
+def split_at_blanks(tokenizer: Any, text: str) -> tuple[list[str], list[str]]:
+    """Split a text at its blanks, into the parts around them and the mask tokens."""
+    found = re.split(f"({_mask_pattern(tokenizer)})", text)
+    return found[::2], found[1::2]
+
+
+def fill_with_offsets(
+    tokenizer: Any, text: str, answers: Sequence[str] | Mapping[int, str]
+) -> tuple[str, list[tuple[int, int]]]:
+    """
+    Fill blanks of a text, and say where the answers stand.
+
+    What the caller wrote stays as it is, except for the white space at a blank:
+
+    - A `BlankText`, which the model wrote, brings its own white space.
+    - A string with white space in front is literal: it replaces the white space before its blank.
+    - Another string goes behind the white space of the text.
+    - An empty string removes the white space before its blank.
+
+    At the start of a text, an answer has a space only if the tokenizer decodes it with one there.
+
+    Args:
+        tokenizer: A `GLMTokenizer`.
+        text: A text with blanks.
+        answers: One answer for every blank; or, by the number of the blank, the answers of some of them. The others keep
+            their mask token.
+
+    Returns:
+        The filled text, and for every blank the start and end of its answer, without white space around it.
+
+    Raises:
+        ValueError: If a list does not have one answer for every blank.
+    """
+    parts, masks = split_at_blanks(tokenizer, text)
+    if isinstance(answers, Mapping):
+        listed = [answers.get(blank, mask) for blank, mask in enumerate(masks)]
+    else:
+        listed = list(answers)
+    if len(listed) != len(masks):
+        raise ValueError(f"The text has {len(masks)} blanks, but {len(listed)} answers are given: {text!r}.")
+    filled, offsets = "", []
+    for part, answer in zip(parts, listed, strict=False):
+        written = answer if isinstance(answer, BlankText) else _with_white_space(answer)
+        replaces = isinstance(answer, BlankText) or not answer or written.before
+        filled += WHITE_SPACE_AT_THE_END.sub("", part) if replaces else part
+        filled += written.before if filled.strip() else _space_at_the_start(tokenizer, written)
+        offsets.append((len(filled), len(filled) + len(written)))
+        filled += f"{written}{written.after}"
+    return filled + parts[-1], offsets
+
+
+def answer_forms(tokenizer: PreTrainedTokenizerFast, answer: str) -> list[tuple[int, ...]]:
+    """
+    List the ids that a given answer can have.
+
+    Args:
+        tokenizer: A `GLMTokenizer`.
+        answer: The answer. With white space in front it is literal and has one form. Without, it stands for the word
+            behind a space and for the word glued to what stands before. A `BlankText` has the form that the model wrote.
+
+    Returns:
+        The different forms: one or two. An empty answer has the form `()`.
+    """
+    if isinstance(answer, BlankText):
+        written, answer = answer, answer.literal
+        # The tokens may come from another vocabulary. Or the caller wrote the text, and decoding changes its case.
+        if written.token_ids and decode_piece(tokenizer, written.token_ids).literal == answer:
+            return [written.token_ids]
+        forms = answer_forms(tokenizer, answer)
+        return [written.token_ids] if written.token_ids in forms else forms
+    if not answer or answer[0].isspace():
+        return [_encode(tokenizer, answer)]
+    spaced = _encode(tokenizer, f" {answer}")
+    glued = _glued_form(tokenizer, answer)
+    return [spaced] if glued is None or glued == spaced else [spaced, glued]
+
+
+def shown_form(tokenizer: PreTrainedTokenizerFast, before: str, answer: str) -> tuple[int, ...]:
+    """
+    Encode an answer as the text shows it: behind a space, or glued to what stands before.
+
+    Use it for training targets. Where answers are compared, use `answer_forms`.
+
+    Args:
+        tokenizer: A `GLMTokenizer`.
+        before: The text in front of the blank.
+        answer: The answer. With white space in front it is literal.
+    """
+    forms = answer_forms(tokenizer, answer)
+    if len(forms) == 1:
+        return forms[0]
+    if WHITE_SPACE_AT_THE_END.search(before):
+        return forms[0]
+    # WordPiece glues words, but not a word and a sign: "(hot" is "(", "hot".
+    if not before or _is_split(tokenizer, before[-1], answer):
+        return _encode(tokenizer, answer)
+    return forms[1]
+
+
+def encode_text(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """
+    Encode texts in which only masks are special.
+
+    Another special token in such a text is ordinary characters. Texts without one get the ids that the tokenizer gives
+    them.
+
+    Args:
+        tokenizer: A `GLMTokenizer`.
+        texts: The texts.
+
+    Returns:
+        The ids of every text, with the special tokens around it.
+    """
+    if not texts:
+        return []
+    masks = set(tokenizer.mask_token_ids)
+    structure = {token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special} - masks
+    around = tokenizer(tokenizer.mask_token)["input_ids"]
+    place = around.index(tokenizer.mask_token_id)
+    rows = []
+    encoded = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    for text, ids in zip(texts, encoded, strict=True):
+        blanks = len(re.findall(_mask_pattern(tokenizer), text))
+        if structure.intersection(ids) or sum(token_id in masks for token_id in ids) != blanks:
+            ids = _encode_parts(tokenizer, text, structure | masks)
+        # A text that ends with [gMASK] continues there: it has no end.
+        continues = bool(ids) and ids[-1] == tokenizer.gmask_token_id
+        rows.append([*around[:place], *ids, *(() if continues else around[place + 1 :])])
+    return rows
+
+
+def _encode_parts(tokenizer: Any, text: str, special: set[int]) -> list[int]:
+    """Encode a text part by part, each with the masks around it. Special tokens in a part become characters."""
+    parts, masks = split_at_blanks(tokenizer, text)
+    ids: list[int] = []
+    for part, left, right in zip(parts, ["", *masks], [*masks, ""], strict=True):
+        around = [int(bool(left)), int(bool(right))]
+        inner = tokenizer(f"{left}{part}{right}", add_special_tokens=False)["input_ids"]
+        inner = inner[around[0] : len(inner) - around[1]]
+        if special.intersection(inner):
+            bare = WHITE_SPACE_AT_THE_END.sub("", part) if right else part
+            inner = _encode(tokenizer, bare)
+        ids += [*inner, *([tokenizer.convert_tokens_to_ids(right)] if right else [])]
+    return ids
+
+
+def _mask_pattern(tokenizer: Any) -> str:
+    return "|".join(map(re.escape, tokenizer.convert_ids_to_tokens(tokenizer.mask_token_ids)))
+
+
+def _with_white_space(text: str, token_ids: Sequence[int] = ()) -> BlankText:
+    """Take the white space around a text apart from it."""
+    begun = text.lstrip()
+    answer = begun.rstrip()
+    return BlankText(answer, text[: len(text) - len(begun)], begun[len(answer) :], token_ids)
+
+
+def _space_at_the_start(tokenizer: PreTrainedTokenizerFast, answer: BlankText) -> str:
+    """Find the white space of an answer that nothing stands before: WordPiece and SentencePiece decode it without."""
+    if answer.token_ids and not _decode(tokenizer, answer.token_ids)[:1].isspace():
+        return ""
+    return answer.before
+
+
+def _glued_form(tokenizer: PreTrainedTokenizerFast, answer: str) -> tuple[int, ...] | None:
+    """Encode an answer that no space separates from what stands before. Returns None if the vocabulary cannot."""
+    plain = _encode(tokenizer, answer)
+    if not plain or not decode_piece(tokenizer, plain).before:
+        return plain
+    # WordPiece, SentencePiece and some byte-level vocabularies begin every text with the start of a word. Spell the first
+    # word without it, as the vocabulary spells what follows inside a word.
+    (first, *later), model = _words(tokenizer, answer), tokenizer.backend_tokenizer.model
+    prefix = getattr(model, "continuing_subword_prefix", None)
+    if prefix and not _is_split(tokenizer, "a", answer):  # a sign never continues a word: "a-six" is "a", "-", "six"
+        inside = f"{prefix}{first}"
+    elif not prefix and first.startswith(WORD_STARTS):
+        inside = first[1:]
+    else:
+        return None
+    glued = tuple(token.id for word in (inside, *later) if word for token in model.tokenize(word))
+    shown, expected = decode_piece(tokenizer, glued), decode_piece(tokenizer, plain)
+    return glued if not shown.before and shown == expected else None
+
+
+def _is_split(tokenizer: PreTrainedTokenizerFast, before: str, answer: str) -> bool:
+    """Whether WordPiece begins a new word between a character and an answer. Other vocabularies never do."""
+    if not getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None):
+        return False
+    return _words(tokenizer, before + answer)[:1] == _words(tokenizer, before)
+
+
+def _words(tokenizer: PreTrainedTokenizerFast, text: str) -> list[str]:
+    """Split a text into the words that the model of the vocabulary spells, one by one."""
+    backend = tokenizer.backend_tokenizer
+    if backend.normalizer is not None:
+        text = backend.normalizer.normalize_str(text)
+    return [text] if backend.pre_tokenizer is None else [w for w, _ in backend.pre_tokenizer.pre_tokenize_str(text)]
+
+
+def _encode(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+
+
+def _decode(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int]) -> str:
+    return str(tokenizer.decode(list(token_ids), skip_special_tokens=True))
+
+
+@lru_cache(maxsize=8)
+def _anchor(tokenizer: PreTrainedTokenizerFast) -> tuple[tuple[int, ...], str]:
+    """Find tokens of ordinary text, and what they decode to."""
+    tokens = _encode(tokenizer, "a")
+    if _decode(tokenizer, tokens).strip() == "a":
+        return tokens, _decode(tokenizer, tokens)
+    for token_id in range(len(tokenizer)):
+        shown = _decode(tokenizer, [token_id])
+        if shown.strip() and "\ufffd" not in shown:
+            return (token_id,), shown
+    return (), ""
+
+
+__all__ = [
+    "BlankText",
+    "answer_forms",
+    "decode_piece",
+    "decode_row",
+    "encode_text",
+    "fill_with_offsets",
+    "shown_form",
+    "split_at_blanks",
+]
