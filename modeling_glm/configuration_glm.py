@@ -11,6 +11,17 @@ from transformers.utils import cached_file
 # Only the originals' config.json has these keys. Transformers' own GLM-4 shares the model type "glm", but not them.
 ORIGINAL_KEYS = ("max_sequence_length", "block_position_encoding", "num_layers")
 
+# Only the configs of ChatGLM (model type "chatglm", also of the first GLM-4) have these keys. It rotates the queries and
+# keys instead of adding positions, but shares the other keys and the names of many tensors.
+CHATGLM_KEYS = (
+    "position_encoding_2d",
+    "inner_hidden_size",
+    "padded_vocab_size",
+    "multi_query_attention",
+    "original_rope",
+    "rope_ratio",
+)
+
 # Options of the originals' training framework, which do not affect the weights.
 IGNORED_ORIGINAL_KEYS = (
     "auto_map",
@@ -151,7 +162,8 @@ class GLMConfig(PreTrainedConfig):
         sop_token_id, eop_token_id (`int`, *optional*): Ids that start and end the piece that fills a blank.
 
     Raises:
-        ValueError: if the sizes do not fit together, or the dict is the config of Transformers' GLM-4.
+        ValueError: if the sizes do not fit together, or the dict is the config of another architecture, such as
+            Transformers' GLM-4 or ChatGLM.
 
     Example:
 
@@ -329,20 +341,38 @@ class GLMConfig(PreTrainedConfig):
 
     @classmethod
     def _convert_original(cls, config_dict: dict[str, Any], source: str | os.PathLike | None) -> dict[str, Any]:
-        """Rename the keys of an original config. Others are returned as they are; GLM-4 is refused."""
+        """Rename the keys of an original config. Ours are returned as they are; those of other models are refused."""
+        cls._refuse_other_architectures(config_dict, source)
         if config_dict.get("model_type") != "glm":
             return config_dict
-        if not cls.is_original(config_dict):
-            raise ValueError(
-                f"The config{f' in {source}' if source else ''} has model_type 'glm' but no block positions: it is a "
-                "GLM-4, another architecture. Load it with transformers.AutoModelForCausalLM; the classes of "
-                "modeling_glm read GLM (2022) with autoregressive blank infilling."
-            )
         kept = {key: value for key, value in config_dict.items() if key not in IGNORED_ORIGINAL_KEYS}
         return {
             **{cls.attribute_map.get(key, key): value for key, value in kept.items()},
             "model_type": cls.model_type,
         }
+
+    @classmethod
+    def _refuse_other_architectures(cls, config_dict: dict[str, Any], source: str | os.PathLike | None):
+        model_type = config_dict.get("model_type", cls.model_type)
+        architectures = config_dict.get("architectures") or ()
+        if any("chatglm" in str(name).lower() for name in (model_type, *architectures)) or any(
+            key in config_dict for key in CHATGLM_KEYS
+        ):
+            other = "a ChatGLM (or an early GLM-4), which has no tables of positions"
+        elif model_type == "glm" and not cls.is_original(config_dict):
+            other = "a GLM-4, which has no block positions"
+        elif model_type not in (cls.model_type, "glm"):
+            other = f"a model of type {model_type!r}"
+        else:
+            return
+        found = ", ".join(
+            f"{key} {config_dict[key]!r}" for key in ("model_type", "architectures") if key in config_dict
+        )
+        raise ValueError(
+            f"The config{f' in {source}' if source else ''} ({found}) is not one of GLM (2022) with autoregressive blank "
+            f"infilling, which the classes of modeling_glm read: it is {other}. Load it with "
+            "transformers.AutoModelForCausalLM, or the class that its authors name."
+        )
 
 
 def _read_special_token_ids(source: str | os.PathLike, hub_options: dict[str, Any]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, ClassVar
@@ -55,6 +56,15 @@ def project_activated(projection: nn.Linear, activation: nn.Module, states: torc
     """Compute `projection(activation(states))`, the second half of the MLP."""
     return projection(activation(states))
 
+
+# The two layers of the classification head have other names in the hub's code and in our first version (`dense`,
+# `out_proj`), and in the authors' training code. They are read under all of these names.
+CLASSIFIER_NAMES = {
+    "dense.": "classifier.dense.",
+    "out_proj.": "classifier.out_proj.",
+    "pool_layer.": "classifier.dense.",
+    "multichoice_head.": "classifier.out_proj.",
+}
 
 # What the model calls by name, so that it can be exchanged. The installed package sets functions of the same results
 # that are faster in training on CPUs (modeling_glm.cpu_training). The model works without them.
@@ -251,6 +261,8 @@ class GLMPreTrainedModel(PreTrainedModel):
     _input_embed_layer = "word_embeddings"
     # Heads that some of the originals' checkpoints hold, and that the loaded class may not have.
     _keys_to_ignore_on_load_unexpected = [r"^(glm\.)?prompt_spell\.", r"^dense\.", r"^out_proj\."]
+    # Beginnings of tensors' names that are read, by those of this class.
+    _other_names: ClassVar[dict[str, str]] = {}
 
     # The installed package sets this to its module `modeling_glm.hub.push`, which writes a model card with every push.
     # Code that was loaded from the hub has no publisher and pushes as Transformers does.
@@ -299,6 +311,35 @@ class GLMPreTrainedModel(PreTrainedModel):
         if self.publisher is not None:
             return self.publisher.push_model(self, repo_id, **kwargs)
         return super().push_to_hub(repo_id, **kwargs)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike | None, *args: Any, **kwargs: Any):
+        """
+        Load a model as `PreTrainedModel.from_pretrained` does. Heads are read under the names of the originals, too.
+
+        Args:
+            pretrained_model_name_or_path, args, kwargs: As in `PreTrainedModel.from_pretrained`.
+
+        Raises:
+            ValueError: for weights that lack tensors of the base model. The library would draw these at random. A new
+                head is no error.
+        """
+        key_mapping = {f"^{re.escape(theirs)}": ours for theirs, ours in cls._other_names.items()}
+        kwargs["key_mapping"] = {**(kwargs.get("key_mapping") or {}), **key_mapping}
+        wants_info = kwargs.pop("output_loading_info", False)
+        loaded: Any = super().from_pretrained(pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs)
+        model, info = loaded
+        model._require_base(info["missing_keys"], pretrained_model_name_or_path)
+        return (model, info) if wants_info else model
+
+    def _require_base(self, missing: set[str], source: str | os.PathLike | None):
+        base = self.base_model.state_dict().keys()
+        if lacking := sorted(name for name in missing if name.removeprefix(f"{self.base_model_prefix}.") in base):
+            raise ValueError(
+                f"The weights in {source} lack {len(lacking)} of the {len(base)} tensors of a GLM, such as {lacking[0]}, "
+                "which would be drawn at random. They are incomplete, or of another architecture (a ChatGLM has no "
+                "position tables). Load the weights with the class that their config.json names."
+            )
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
@@ -614,17 +655,38 @@ class GLMForMultipleChoice(GLMWithLMHead):
         return WordScores(counts.view(choices.shape), scores.view(choices.shape)), outputs
 
 
+class GLMClassificationHead(nn.Module):
+    """Two layers from the state of a text to the scores of its labels. PEFT trains and saves what is named `classifier`."""
+
+    def __init__(self, config: GLMConfig):
+        super().__init__()
+        self.dropout = nn.Dropout(_classifier_dropout(config))
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.out_proj = nn.Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        hidden_states = torch.tanh(self.dense(self.dropout(hidden_states)))
+        return self.out_proj(self.dropout(hidden_states))
+
+
 class GLMForSequenceClassification(GLMPreTrainedModel):
     """GLM with a classification head on the first token (`[CLS]`) of a text or a pair of texts."""
+
+    _other_names = CLASSIFIER_NAMES
 
     def __init__(self, config: GLMConfig):
         super().__init__(config)
         self.num_labels = config.num_labels
         self.glm = GLMModel(config)
-        self.dropout = nn.Dropout(_classifier_dropout(config))
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.out_proj = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = GLMClassificationHead(config)
         self.post_init()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any):
+        # `load_state_dict` reads the head under its other names, as `from_pretrained` does.
+        for theirs, ours in CLASSIFIER_NAMES.items():
+            for name in [name for name in state_dict if name.startswith(prefix + theirs)]:
+                state_dict[prefix + ours + name.removeprefix(prefix + theirs)] = state_dict.pop(name)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     @can_return_tuple
     def forward(
@@ -654,7 +716,7 @@ class GLMForSequenceClassification(GLMPreTrainedModel):
         if attention_mask is not None and attention_mask.ndim == 2:
             first = (attention_mask != 0).int().argmax(-1)  # the first real token, behind padding on the left
         pooled = hidden_states[torch.arange(hidden_states.shape[0], device=hidden_states.device), first]
-        logits = self.out_proj(self.dropout(torch.tanh(self.dense(self.dropout(pooled)))))
+        logits = self.classifier(pooled)
 
         loss = None
         if labels is not None:

@@ -8,6 +8,7 @@ import torch
 
 from ..configuration_glm import PRESETS, GLMConfig
 from ..modeling_glm import (
+    CLASSIFIER_NAMES,
     GLMForConditionalGeneration,
     GLMForMultipleChoice,
     GLMForQuestionAnswering,
@@ -19,8 +20,6 @@ from .files import DTYPES, CheckpointError
 
 Tensors = Mapping[str, torch.Tensor]
 
-# The layers of a classifier: their names in the authors' code, and in the hub's and ours.
-HEAD_NAMES = {"pool_layer.": "dense.", "multichoice_head.": "out_proj."}
 CLASSES: dict[str, type[GLMPreTrainedModel]] = {
     model_class.__name__: model_class
     for model_class in (
@@ -130,7 +129,7 @@ def check_fit(
     """
     sources = {rename_head(name): name for name in tensors}
     if model_class in (GLMForSequenceClassification, GLMForTokenClassification):
-        head = "out_proj.weight" if model_class is GLMForSequenceClassification else "classifier.weight"
+        head = "classifier.out_proj.weight" if model_class is GLMForSequenceClassification else "classifier.weight"
         if config.num_labels != (rows := tensors[sources[head]].shape[0]):
             config.num_labels = rows
     expected = _expected_shapes(config, model_class)
@@ -158,8 +157,8 @@ def check_fit(
 
 
 def rename_head(name: str) -> str:
-    """Give a layer of the authors' classifier the name that it has on the hub."""
-    for theirs, ours in HEAD_NAMES.items():
+    """Give a layer of the originals' classifiers the name that it has here."""
+    for theirs, ours in CLASSIFIER_NAMES.items():
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
     return name

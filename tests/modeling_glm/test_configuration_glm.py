@@ -191,6 +191,37 @@ def test_glm4_is_refused_by_our_classes(tmp_path):
             load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model_type": "chatglm", "architectures": ["ChatGLMModel"]},
+        {"model_type": "chatglm", "architectures": ["ChatGLMForConditionalGeneration"], "rope_ratio": 500},
+        {"model_type": "glm", "architectures": ["ChatGLMModel"]},
+        {"model_type": "glm", "position_encoding_2d": True},
+        {"architectures": ["ChatGLMForSequenceClassification"]},
+        {"position_encoding_2d": True, "inner_hidden_size": 64},
+        {"padded_vocab_size": 65024, "multi_query_attention": True},
+        {"model_type": "glm_infilling", "original_rope": True},
+    ],
+    ids=str,
+)
+def test_a_chatglm_is_refused_by_its_name(tmp_path, changes):
+    settings = {"num_layers": 1, "hidden_size": 32, "num_attention_heads": 2, "max_sequence_length": 32, **changes}
+    (tmp_path / "config.json").write_text(json.dumps({**settings, "vocab_size": 64}))
+    for load in (GLMConfig.from_pretrained, GLMModel.from_pretrained, GLMForConditionalGeneration.from_pretrained):
+        with pytest.raises(ValueError, match=r"not one of GLM \(2022\).*ChatGLM.*no tables of positions"):
+            load(tmp_path)
+    with pytest.raises(ValueError, match="ChatGLM"):
+        GLMConfig.from_dict(settings)
+
+
+@pytest.mark.parametrize("model_type", ["bert", "glm4", "glm4_moe", "gpt2"])
+def test_other_model_types_are_refused(tmp_path, model_type):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type, "hidden_size": 32}))
+    with pytest.raises(ValueError, match=f"model_type '{model_type}'.*a model of type '{model_type}'"):
+        GLMForMultipleChoice.from_pretrained(tmp_path)
+
+
 def test_initialisation_follows_the_originals():
     config = tiny_config(hidden_size=256, num_hidden_layers=8)
     block = GLMModel(config).transformer.layers[3]

@@ -33,7 +33,7 @@ def test_the_same_weights_give_the_same_logits(tmp_path, model_class):
     ("name", "message"),
     [
         ("glm.transformer.layers.1.mlp.dense_h_to_4h.bias", "differ from those of the source by up to"),
-        ("out_proj.bias", "out_proj.bias differs from the source"),
+        ("classifier.out_proj.bias", "classifier.out_proj.bias differs from the source"),
     ],
 )
 def test_changed_weights_are_found(tmp_path, name, message):

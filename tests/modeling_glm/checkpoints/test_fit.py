@@ -124,16 +124,22 @@ def test_stray_heads_are_left_out(tmp_path):
     assert_same(weights_of(tmp_path / "glm"), {name.removeprefix("glm."): tensor for name, tensor in weights.items()})
 
 
+def other_names(model: GLMForSequenceClassification, dense: str, out_proj: str) -> dict[str, torch.Tensor]:
+    """Name the tensors of a classifier as other code does."""
+    names = {"glm.": "model.", "classifier.dense.": f"{dense}.", "classifier.out_proj.": f"{out_proj}."}
+    return {
+        theirs + name.removeprefix(ours): tensor
+        for name, tensor in model.state_dict().items()
+        for ours, theirs in names.items()
+        if name.startswith(ours)
+    }
+
+
 @pytest.mark.parametrize("names", [("dense", "out_proj"), ("pool_layer", "multichoice_head")])
 def test_a_classifier_keeps_its_head(tmp_path, names):
     """The hub's code and the authors' name the layers of the head differently."""
     model = make_model(GLMForSequenceClassification, num_labels=5)
-    head = dict(zip(("dense", "out_proj"), names, strict=True))
-    weights = {}
-    for name, tensor in model.state_dict().items():
-        first, _, rest = name.partition(".")
-        weights[f"{head[first]}.{rest}" if first in head else f"model.{rest}"] = tensor
-    save_module(tmp_path / "a.pt", weights)
+    save_module(tmp_path / "a.pt", other_names(model, *names))
     done = convert_checkpoint(
         tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), head="classification", check=True
     )
@@ -162,12 +168,8 @@ def test_fine_tuned_folders_keep_their_class(tmp_path, model_class):
 def test_a_head_beside_a_wrapped_model(tmp_path):
     """The wrapper stands before the names of both."""
     model = make_model(GLMForSequenceClassification)
-    names = {"dense": "pool_layer", "out_proj": "multichoice_head", "glm": "model"}
-    weights = {
-        ".".join(["module", names[first], *rest]): tensor
-        for (first, *rest), tensor in ((name.split("."), tensor) for name, tensor in model.state_dict().items())
-    }
-    save_module(tmp_path / "a.pt", weights)
+    weights = other_names(model, "pool_layer", "multichoice_head")
+    save_module(tmp_path / "a.pt", {f"module.{name}": tensor for name, tensor in weights.items()})
     convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), head="classification", check=True)
     assert_same(weights_of(tmp_path / "glm"), dict(model.state_dict()))
     with pytest.raises(ValueError, match="the authors' layout is for the model without its head"):
@@ -183,7 +185,7 @@ def test_integers_are_no_weights(tmp_path):
 
 def test_a_head_that_is_not_there(tmp_path):
     save_module(tmp_path / "a.pt", base_weights())
-    with pytest.raises(CheckpointError, match=r"no head for classification: there is no tensor dense.bias"):
+    with pytest.raises(CheckpointError, match=r"no head for classification: there is no tensor classifier.dense.bias"):
         convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), head="classification")
     with pytest.raises(ValueError, match="head='span': expected one of blank-infilling, classification"):
         convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), head="span")

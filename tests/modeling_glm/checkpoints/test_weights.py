@@ -31,7 +31,7 @@ def test_a_head_keeps_its_name_beside_a_wrapped_base_model(tmp_path):
     path = save_module(tmp_path / "a.pt", {f"module.{name}": tensor for name, tensor in state.items()})
     names = open_weights(find_source(path), tmp_path).tensors.keys()
     assert names == {name.removeprefix("glm.") for name in state}
-    assert "dense.weight" in names
+    assert "classifier.dense.weight" in names
 
 
 def test_shards_are_read_in_blocks_of_rows(tmp_path):
