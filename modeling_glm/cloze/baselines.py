@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .metrics import compute_metrics
-from .sources import ClozeData
+from .metrics import compute_metrics, with_labels
+from ..tokenization.cloze.values import text_of
+from .sources import ClozeData, is_labelled
 
 Example = Mapping[str, Any]
 
@@ -13,19 +14,16 @@ Example = Mapping[str, Any]
 def measure_baselines(data: ClozeData) -> dict[str, dict[str, float]]:
     """Return the metrics of all baselines on the test examples, for a task with labels. Needs scikit-learn."""
     task = data.task
-    label_field = task.patterns[0].label_field
+    train = with_labels(task, [example for example in data.train if is_labelled(task, example)])
+    test = with_labels(task, data.test)
     predicted = {
-        "majority": majority_baseline(data.train, data.test, label_field),
-        "TF-IDF + logistic regression": tfidf_baseline(
-            data.train, data.test, sorted(task.fields - set(task.derived)), label_field
-        ),
+        "majority": majority_baseline(train, test),
+        "TF-IDF + logistic regression": tfidf_baseline(train, test, sorted(task.fields - set(task.derived))),
     }
-    examples = [{**example, "label": task.label_index(example)} for example in data.test]
-    results = {}
-    for name, found in predicted.items():
-        classes = [task.label_index({label_field: label}) for label in found]
-        results[name] = compute_metrics(task.metric, examples, classes, task.labels)
-    return results
+    return {
+        name: compute_metrics(task.metric, test, [task.labels.index(label) for label in found], task.labels)
+        for name, found in predicted.items()
+    }
 
 
 def tfidf_baseline(
@@ -58,7 +56,7 @@ def majority_baseline(train: Sequence[Example], test: Sequence[Example], label_f
 
 
 def _joined(examples: Iterable[Example], fields: Sequence[str]) -> Iterator[str]:
-    return (" | ".join(str(example[field]) for field in fields) for example in examples)
+    return (" | ".join(text_of(example[field], f"Field {field!r}") for field in fields) for example in examples)
 
 
 __all__ = ["majority_baseline", "measure_baselines", "tfidf_baseline"]

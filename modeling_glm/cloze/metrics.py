@@ -9,6 +9,9 @@ from typing import Any
 
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
+from ..tokenization import PatternVerbalizer
+from ..tokenization.cloze.values import find_class, is_missing
+
 Examples = Sequence[Mapping[str, Any]]
 
 
@@ -30,7 +33,8 @@ def compute_metrics(
 
     Args:
         metric: One of the names above.
-        examples: As `read_superglue` reads them, with their right labels: names or numbers of classes.
+        examples: As `read_superglue` reads them, with their right labels: names or numbers of classes. A number is the
+            place of a class, unless it is a name: 1 is the class "1" wherever that is. None and NaN mean no label.
         predictions: For every example the number of the predicted class or candidate.
         labels: Names of the classes in their order (`task.labels`), needed if the examples have names.
 
@@ -44,6 +48,19 @@ def compute_metrics(
     if metric == "multirc" and labels is None:
         labels = ("0", "1")
     return {name: float(score) for name, score in _METRICS[metric](examples, predicted, labels).items()}
+
+
+def with_labels(task: PatternVerbalizer, examples: Examples) -> list[dict[str, Any]]:
+    """
+    Return examples whose "label" is the right one of the task as `compute_metrics` reads it.
+
+    It is the name of the class, the number of the right choice if examples have choices, or None without a label. Raises a
+    `ValueError` for a label outside the task.
+    """
+    names = task.labels
+    classes = [task.label_index(example) for example in examples]
+    found = [names[index] if names and index is not None else index for index in classes]
+    return [{**example, "label": label} for example, label in zip(examples, found, strict=True)]
 
 
 def check_predictions(examples: Examples, predictions: Iterable[int]) -> list[int]:
@@ -66,17 +83,16 @@ def _gold(examples: Examples, labels: Sequence[str] | None, field: str = "label"
     gold = []
     for number, example in enumerate(examples):
         label = example.get(field)
-        if label is None:
+        if is_missing(label):
             raise ValueError(f"Example {number} has no {field!r}: test sets without answers cannot be scored here.")
-        if isinstance(label, bool):
-            label = str(label).lower()  # the files of SuperGLUE have true and false
-        if isinstance(label, str):
-            if not labels:
-                raise ValueError(f"Example {number} has the label {label!r}: give labels=, the names in their order.")
-            if label not in labels:
-                raise ValueError(f"Example {number} has the label {label!r}: expected one of {list(labels)}.")
-            label = list(labels).index(label)
-        gold.append(operator.index(label))
+        try:
+            gold.append(find_class(label, labels) if labels else operator.index(label))
+        except TypeError as error:
+            raise ValueError(
+                f"Example {number} has the label {label!r}: give labels=, the names in their order."
+            ) from error
+        except ValueError as error:
+            raise ValueError(f"Example {number}: {error}") from error
     return gold
 
 
@@ -173,4 +189,4 @@ _METRICS: dict[str, Callable[..., dict[str, float]]] = {
 }
 
 
-__all__ = ["compute_metrics"]
+__all__ = ["compute_metrics", "with_labels"]

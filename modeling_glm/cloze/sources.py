@@ -16,6 +16,8 @@ from ..tokenization.cloze.files import DELIMITERS, JSON_LINES, read_examples
 from ..tokenization.cloze.published import read_task
 from ..tokenization.cloze.rows import example_from_row
 from ..tokenization.cloze.superglue import SUPERGLUE_TASKS, read_superglue
+from ..tokenization.cloze.values import is_missing, text_of
+from ..utils.rows import check_rows
 
 Examples = list[dict[str, Any]]
 # How files and datasets call the split that results are reported on, the most usual name first.
@@ -57,6 +59,11 @@ class ClozeData:
         return replace(self, train=train, validation=validation)
 
 
+def is_labelled(task: PatternVerbalizer, example: Mapping[str, Any]) -> bool:
+    """Return whether an example has a label: None and NaN mean that it has none."""
+    return not is_missing(example.get(task.patterns[0].label_field))
+
+
 def few_shot(
     examples: Sequence[dict[str, Any]], shots: int = 32, seed: int = 0, label_field: str = "label"
 ) -> Examples:
@@ -76,7 +83,7 @@ def few_shot(
         raise ValueError(f"Cannot choose {shots} shots from {len(examples)} examples: expected 1 to {len(examples)}.")
     by_label: dict[str, Examples] = defaultdict(list)
     for example in examples:
-        by_label[str(example[label_field])].append(example)
+        by_label[text_of(example[label_field], f"Label {label_field!r}")].append(example)
     rng = Random(seed)
     shuffled = [rng.sample(members, len(members)) for members in by_label.values()]
     rng.shuffle(shuffled)  # decides which labels get one more if the shots do not divide evenly
@@ -105,14 +112,13 @@ def load_published(
         FileNotFoundError: If a file is missing.
     """
     task = PatternVerbalizer.from_task(name, p_tuning=p_tuning).select(patterns)
-    label_field = task.patterns[0].label_field
     if name in SUPERGLUE_TASKS:
         if data_dir is None:
             raise ValueError(f"Task {name!r} needs data_dir: the folder with the official files of SuperGLUE.")
         train, test, unlabelled = _load_superglue(name, data_dir)
     else:
-        train, test, unlabelled = _load_rows(read_task(name), data_dir)
-    train, validation = hold_out([example for example in train if example.get(label_field) is not None])
+        train, test, unlabelled = _load_rows(task, read_task(name), data_dir)
+    train, validation = hold_out([example for example in train if is_labelled(task, example)])
     return ClozeData(name, task, train, validation, test, unlabelled)
 
 
@@ -127,21 +133,29 @@ def load_files(
     Load examples from your own CSV, TSV or JSON lines files.
 
     Args:
-        task: The patterns and words; the files must have all fields that it reads.
+        task: The patterns and words; the files must have all fields that it reads, and the labelled ones its labels.
         test: Labelled examples to report on.
         train: Labelled examples to learn from.
         validation: Labelled examples to fit a temperature on; by default a tenth of `train`.
         unlabelled: Examples to predict.
 
     Raises:
-        ValueError: If a file cannot be read or lacks a field; the message names the line.
+        ValueError: If a file cannot be read, lacks a field or a label, or has a label that is not one of the task's; the
+            message names the line.
         FileNotFoundError: If a file is missing.
     """
-    columns = sorted(task.fields)
-    labelled = [*columns, task.label_field]
-    to_train = read_examples(train, labelled) if train else []
+
+
+    def read(path: str | os.PathLike, labelled: bool = True) -> Examples:
+        def check(example: dict[str, Any]) -> dict[str, Any]:
+            task.check(example, labelled)
+            return example
+
+        return read_examples(path, convert=check)
+
+    to_train = read(train) if train else []
     if validation:
-        held_out = read_examples(validation, labelled)
+        held_out = read(validation)
     else:
         to_train, held_out = hold_out(to_train)
     return ClozeData(
@@ -149,8 +163,8 @@ def load_files(
         task,
         to_train,
         held_out,
-        read_examples(test, labelled),
-        read_examples(unlabelled, columns) if unlabelled else [],
+        read(test),
+        read(unlabelled, labelled=False) if unlabelled else [],
     )
 
 
@@ -180,19 +194,28 @@ def _load_superglue(name: str, data_dir: str | os.PathLike) -> tuple[Examples, E
         return train, test, []
 
 
-def _load_rows(task: dict[str, Any], data_dir: str | os.PathLike | None) -> tuple[Examples, Examples, Examples]:
+def _load_rows(
+    task: PatternVerbalizer, published: dict[str, Any], data_dir: str | os.PathLike | None
+) -> tuple[Examples, Examples, Examples]:
     """Return the examples to learn from, to report on and to predict."""
+
+    def convert(row: Mapping[str, Any]) -> dict[str, Any]:
+        example = dict(example_from_row(published, row))
+        task.check(example, labelled=is_labelled(task, example))
+        return example
+
     if data_dir is not None:
         splits = {
             path.stem: path for path in sorted(Path(data_dir).iterdir()) if path.suffix in {*DELIMITERS, *JSON_LINES}
         }
-        rows = {name: read_examples(path) for name, path in splits.items()}
+        examples = {name: read_examples(path, convert=convert) for name, path in splits.items()}
     else:
         from datasets import load_dataset
 
-        dataset = load_dataset(task["dataset"]["path"], task["dataset"].get("config"))
-        rows = {name: list(split) for name, split in dataset.items()}
-    examples = {name: [example_from_row(task, row) for row in split] for name, split in rows.items()}
+        dataset = load_dataset(published["dataset"]["path"], published["dataset"].get("config"))
+        examples = {
+            name: check_rows(split, convert, kind=f"Split {name!r}, row").good for name, split in dataset.items()
+        }
     if "train" not in examples:
         raise ValueError(f"There is no 'train' among the splits {sorted(examples)}.")
     validation = next((examples[name] for name in VALIDATION_NAMES if name in examples), None)
@@ -203,4 +226,4 @@ def _load_rows(task: dict[str, Any], data_dir: str | os.PathLike | None) -> tupl
     return examples["train"], examples["test"], []
 
 
-__all__ = ["ClozeData", "few_shot", "hold_out", "load_files", "load_published"]
+__all__ = ["ClozeData", "few_shot", "hold_out", "is_labelled", "load_files", "load_published"]

@@ -24,9 +24,9 @@ from transformers import (
 from ..tokenization import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
 from .calibration import Calibration, expected_calibration_error
 from .classifier import ClozeClassifier
-from .metrics import compute_metrics
+from .metrics import compute_metrics, with_labels
 from .soft_prompts import add_soft_tokens
-from .sources import ClozeData, Examples
+from .sources import ClozeData, Examples, is_labelled
 
 ADAPTED_LAYERS = ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"]
 # A run resumes only if these are the same.
@@ -215,13 +215,12 @@ def train(
     """
     folder = Path(str(arguments.output_dir))
     require_same_run(folder / "run.json", data, settings, arguments)
-    label_field = data.task.patterns[0].label_field
     trainer = Trainer(
         model,
         arguments,
         data_collator=DataCollatorForCloze(tokenizer, data.task, max_length=settings.max_length),
         train_dataset=data.train,
-        eval_dataset=[example for example in data.validation if example.get(label_field) is not None] or None,
+        eval_dataset=[example for example in data.validation if is_labelled(data.task, example)] or None,
         processing_class=data.task.attach(tokenizer),
         # Batches may have different numbers of choices. Trainer pads their scores with -100, which a choice may have too.
         preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
@@ -260,8 +259,7 @@ def evaluate(
     )
     probabilities = classifier.predict_proba(data.test)
     gold = [data.task.label_index(example) for example in data.test]
-    examples = [{**example, "label": label} for example, label in zip(data.test, gold, strict=True)]
-    metrics = compute_metrics(data.task.metric, examples, probabilities.argmax(1), data.task.labels or None)
+    metrics = compute_metrics(data.task.metric, with_labels(data.task, data.test), probabilities.argmax(1), data.task.labels or None)
     known = [index for index, label in enumerate(gold) if label is not None]
     note = None
     if known:

@@ -9,7 +9,11 @@ import torch
 from ..tokenization_glm import GLMTokenizer
 from .encoding import Truncation
 from .task import PatternVerbalizer
+from .values import is_missing
 
+REMOVED_COLUMNS = (
+    "None of the fields is there. Did Trainer remove them? Say TrainingArguments(remove_unused_columns=False)."
+)
 LARGE_INTEGER = int(1e20)  # the library's model_max_length is larger if there is no limit
 
 
@@ -37,8 +41,8 @@ class DataCollatorForCloze:
         them behind the first.
 
     Raises:
-        ValueError: If only some of the examples have labels, and for all that `PatternVerbalizer.encode` refuses, with the
-            number of the example in the batch.
+        ValueError: If only some of the examples have labels, and for all that `PatternVerbalizer.encode` refuses. It names
+            the example by its number in the batch and by its fields.
     """
 
     tokenizer: GLMTokenizer
@@ -73,13 +77,16 @@ class DataCollatorForCloze:
             # (batch * patterns, seq) -> (batch, patterns, seq)
             for name in ("input_ids", "attention_mask"):
                 batch[name] = batch[name].view(len(encoded), patterns, -1)
-        labelled = sum("labels" in row for row in encoded)
-        if labelled not in (0, len(encoded)):
+        labels = [row.get("labels") for row in encoded]
+        missing = [number for number, label in enumerate(labels) if is_missing(label)]
+        if not missing:
+            batch["labels"] = torch.tensor([int(label) for label in labels])
+        elif len(missing) < len(encoded):
             raise ValueError(
-                f"{labelled} of {len(encoded)} examples have a label ({self.task.label_field!r}): give all or none."
+                f"{len(encoded) - len(missing)} of {len(encoded)} examples have a label "
+                f"({self.task.patterns[0].label_field!r}): give all or none. {_name(missing[0], features[missing[0]])} has "
+                "none."
             )
-        if labelled:
-            batch["labels"] = torch.tensor([int(row["labels"]) for row in encoded])
         return batch
 
     def _encode(self, number: int, feature: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -88,7 +95,16 @@ class DataCollatorForCloze:
         try:
             return self.task.encode(feature, self.tokenizer, self.max_length, self.truncation)
         except ValueError as error:
-            raise ValueError(f"Example {number} of the batch: {error}") from error
+            read = self.task.fields | set(self.task.derived)
+            # Trainer leaves only what the model's forward method takes, and the labels.
+            hint = "" if read & set(feature) or not read else f" {REMOVED_COLUMNS}"
+            raise ValueError(f"{_name(number, feature)}: {error}{hint}") from error
+
+
+def _name(number: int, feature: Mapping[str, Any]) -> str:
+    """Name an example by its number in the batch and by what it holds, because the caller's rows are not known here."""
+    shown = repr(dict(feature))
+    return f"Example {number} of the batch ({shown if len(shown) <= 200 else shown[:197] + '...'})"
 
 
 def _pad_nested(lists: Sequence[Any]) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ Row = Mapping[str, Any]
 Example = dict[str, Any]
 
 
-def read_examples(path: str | os.PathLike, columns: Sequence[str] = ()) -> list[Example]:
+def read_examples(
+    path: str | os.PathLike, columns: Sequence[str] = (), convert: Callable[[Example], Example] | None = None
+) -> list[Example]:
     """
     Read a file of examples, one per line.
 
@@ -22,11 +24,13 @@ def read_examples(path: str | os.PathLike, columns: Sequence[str] = ()) -> list[
         path: JSON objects (`.jsonl`, `.json`, `.ndjson`), or a table whose first line names the columns (`.csv`, `.tsv`),
             in UTF-8.
         columns: Columns that every example must have.
+        convert: Checks a row and returns the example, for instance `example_from_row`. A `ValueError` of it comes with
+            the file and the line.
 
     Raises:
         FileNotFoundError: If the file does not exist.
         ValueError: For another ending, a file without examples, text that is not UTF-8 throughout, a line that cannot be
-            read, and a missing column.
+            read, a missing column, and what `convert` refuses.
     """
     path = Path(path)
     if not path.is_file():
@@ -41,7 +45,10 @@ def read_examples(path: str | os.PathLike, columns: Sequence[str] = ()) -> list[
             raise ValueError(
                 f"{path}, line {number} has no {', '.join(map(repr, missing))}: there are {sorted(example)}."
             )
-        examples.append(example)
+        try:
+            examples.append(convert(example) if convert else example)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
     if not examples:
         raise ValueError(f"{path} has no examples.")
     return examples

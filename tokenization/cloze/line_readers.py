@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from .files import Example, Row
+from .values import is_missing
 
 ENTAILMENT = ("entailment", "not_entailment")
 CONNECTIVES = {"cause": " because", "effect": ", so"}
@@ -21,7 +22,7 @@ def _texts(row: Row, *names: str) -> dict[str, str]:
 
 def _label(row: Row, names: tuple[str, ...], split: str) -> str | None:
     """Return the name of the class, which files have as a text, a bool or a number; None if a test set has none."""
-    if split == "test" and row.get("label") is None:
+    if split == "test" and is_missing(row.get("label")):
         return None
     # Files have true, 1 and "True" for the same class.
     folded = {name.lower(): name for name in names}

@@ -14,6 +14,7 @@ from .syntax import (
     parse_pattern,
     space_before_blank,
 )
+from .values import IntegerLabels, text_of, texts_of
 
 Words = str | Sequence[str]
 
@@ -28,6 +29,7 @@ class ClozePattern:
         verbalizer: For every label its words.
         choices: Instead of a verbalizer: one field that holds a list of choices, or one template per choice.
         label_field: Field with the right label.
+        integer_labels: What integers mean there; see `find_class`.
 
     Raises:
         ValueError: For a malformed pattern, or one without exactly one blank; without a verbalizer or choices, or with
@@ -38,6 +40,7 @@ class ClozePattern:
     verbalizer: Mapping[str, tuple[str, ...]] | None = None
     choices: tuple[str, ...] | None = None
     label_field: str = "label"
+    integer_labels: IntegerLabels = "auto"
     elements: list[Element] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self):
@@ -96,8 +99,10 @@ class ClozePattern:
 
 
 def as_tuple(words: Words) -> tuple[str, ...]:
-    """Return words as a tuple; a string is one word."""
-    return (words,) if isinstance(words, str) else tuple(words)
+    """Return words as a tuple of texts; a text or a number is one word. Raises a `ValueError` for missing values."""
+    if isinstance(words, str) or not hasattr(words, "__iter__"):
+        return (text_of(words, "A word of the verbalizer"),)
+    return tuple(texts_of(words, "words of a label"))
 
 
 def plain(words: Mapping[str, tuple[str, ...]] | tuple[str, ...]) -> Any:

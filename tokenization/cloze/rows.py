@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
+from numbers import Number
 from typing import Any
 
 from .files import Example, Row
+from .values import is_missing
 
 
 def example_from_row(task: Mapping[str, Any], row: Row) -> Example:
@@ -14,7 +16,8 @@ def example_from_row(task: Mapping[str, Any], row: Row) -> Example:
     Args:
         task: The data of the task, from `read_task`: `dataset["fields"]` maps columns to their names in patterns, and
             `preprocess` is one of `PREPROCESSORS`.
-        row: The columns of the dataset. Its label may be a number; -1 means none.
+        row: The columns of the dataset. Its label may be a number. None, NaN and, where no class is called so, -1 mean
+            that there is none.
 
     Raises:
         ValueError: For a missing column, and for a row that the preprocessor cannot read.
@@ -23,7 +26,8 @@ def example_from_row(task: Mapping[str, Any], row: Row) -> Example:
     if missing := [column for column in renamed if column not in row]:
         raise ValueError(f"Task {task.get('name')!r} reads the columns {missing}, but the row has {sorted(row)}.")
     example = {renamed.get(column, column): value for column, value in row.items()}
-    if isinstance(example.get("label"), int) and example["label"] == -1:
+    label = example.get("label")
+    if is_missing(label) or (isinstance(label, Number) and label == -1 and "-1" not in task.get("verbalizer", {})):
         example["label"] = None
     if (name := task.get("preprocess")) is None:
         return example
@@ -51,7 +55,7 @@ def preprocess_race(example: Row) -> Example:
         before, after = question[: gap.start()].rstrip(), question[gap.end() :]
     if after.strip():
         options = [option.rstrip(" .") for option in options]  # the question continues behind the blank
-    answer = example.get("answer") or None
+    answer = None if is_missing(example.get("answer")) else example["answer"] or None
     letters = list("ABCDEFGH")[: len(options)]
     if answer is not None and answer not in letters:
         raise ValueError(f"The answer is {answer!r}: expected one of {letters}, as there are {len(options)} options.")

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .values import text_of, texts_of
+
 # The blank as patterns write it -> the attribute of the tokenizer that has the token.
 BLANKS = {"[MASK]": "mask_token", "[sMASK]": "smask_token", "[gMASK]": "gmask_token"}
 # What may end a sentence or a phrase, in Latin and in Chinese texts.
@@ -48,27 +50,21 @@ class FieldElement:
     inline: bool = False
 
     def read(self, example: Mapping[str, Any]) -> str:
-        """Return the filtered text of the field. Raises a `ValueError` if the example has none."""
-        return self._filter(self._value(example))
+        """Return the filtered text of the field. Raises a `ValueError` if the example has none; see `text_of`."""
+        return self._filter(text_of(self._value(example), f"Field {self.name!r}"))
 
     def read_list(self, example: Mapping[str, Any]) -> list[str]:
-        """Return the filtered texts of a field that holds a list of choices. Raises a `ValueError` for anything else."""
-        values = self._value(example)
-        if isinstance(values, str | Mapping) or not hasattr(values, "__iter__"):
-            raise ValueError(f"Field {self.name!r} is {values!r}: expected a list of choices.")
-        return [self._filter(value) for value in values]
+        """Return the filtered texts of a field that holds a list of choices. Raises a `ValueError` as `texts_of` does."""
+        return [self._filter(text) for text in texts_of(self._value(example), f"field {self.name!r}")]
 
     def _value(self, example: Mapping[str, Any]) -> Any:
         if self.name not in example:
             raise ValueError(
                 f"The pattern asks for a field {self.name!r}, but the example has {sorted(map(str, example))}."
             )
-        if example[self.name] is None:
-            raise ValueError(f"Field {self.name!r} of the example is empty (None): expected a text.")
         return example[self.name]
 
-    def _filter(self, value: Any) -> str:
-        text = str(value)
+    def _filter(self, text: str) -> str:
         for name in self.filters:
             text = FILTERS[name](text)
         return text

@@ -1,5 +1,6 @@
 """Ask cloze questions: classification as filling a blank (paper section 2.3; Schick and Schütze 2021)."""
 
+import inspect
 import json
 import os
 import tempfile
@@ -15,6 +16,7 @@ from .encoding import Truncation, encode_context, encode_words, warn_of_twins
 from .pattern import ClozePattern, Words, as_tuple, plain
 from .published import read_task, with_prompt_tokens
 from .syntax import BlankElement, Segment, SoftElement, field_names, fill_segments, fill_template, parse
+from .values import IntegerLabels, find_class, is_missing, label_name
 
 
 class PatternVerbalizer:
@@ -39,14 +41,18 @@ class PatternVerbalizer:
 
     Args:
         patterns: One pattern or several, whose answers are averaged: strings, or dicts with a "pattern" and a
-            "verbalizer", "choices" or "label_field" of its own.
+            "verbalizer", "choices", "label_field" or "integer_labels" of its own.
         verbalizer: For every label one word or several; a word may have several tokens. The probability of a label is the
             sum over its words. The order of the labels is the order of the classes.
         choices: Instead of a verbalizer, if every example has its own choices: a field that holds a list,
             `"{options}"`, or one template per choice, `["{choice1}", "{choice2}"]`.
         derived: Further fields, as templates of others; each may be shortened as a whole.
-        label_field: Field with the right label: its name or its number. A bool is "true" or "false" in any case. If
-            examples have choices, it is the number or the text of the right one.
+        label_field: Field with the right label: its name, as a value of any type, or its place. A bool is "true" or
+            "false" in any case. If examples have choices, it is the text or the place of the right one. None and NaN mean
+            that an example has no label.
+        integer_labels: What an integer means as a label. "auto": the name, if it is one ("1" for 1); else the place of
+            the class, from 0, if no name is a number; else an error. "place": always the place. "name": only the name. Or
+            a list with the name that every integer stands for, such as `dataset.features["label"].names`.
         metric: Metric of the task; see `modeling_glm.cloze.metrics`.
         name: Name of the task.
         end_of_piece: Whether the end of the piece is scored behind every word. The originals do so for words of several
@@ -65,6 +71,7 @@ class PatternVerbalizer:
         *,
         derived: Mapping[str, str] | None = None,
         label_field: str = "label",
+        integer_labels: IntegerLabels = "auto",
         metric: str = "accuracy",
         name: str | None = None,
         end_of_piece: bool = False,
@@ -80,6 +87,7 @@ class PatternVerbalizer:
             if any(isinstance(element, BlankElement | SoftElement) for element in parse(template)):
                 raise ValueError(f"The derived field {template!r} has a blank: only patterns have one.")
         self.label_field = label_field
+        self.integer_labels = _read_integer_labels(integer_labels)
         self.metric = metric
         self.name = name
         self.end_of_piece = end_of_piece
@@ -90,7 +98,7 @@ class PatternVerbalizer:
         self, entry: str | Mapping[str, Any], verbalizer: Mapping[str, Words] | None, choices: Words | None
     ) -> ClozePattern:
         entry = {"pattern": entry} if isinstance(entry, str) else entry
-        if unknown := set(entry) - {"pattern", "verbalizer", "choices", "label_field"}:
+        if unknown := set(entry) - {"pattern", "verbalizer", "choices", "label_field", "integer_labels"}:
             raise ValueError(f"Unknown keys {sorted(unknown)} of pattern {entry.get('pattern')!r}.")
         if "pattern" not in entry:
             raise ValueError(f"{dict(entry)!r} has no 'pattern'.")
@@ -98,9 +106,10 @@ class PatternVerbalizer:
             verbalizer, choices = entry.get("verbalizer"), entry.get("choices")
         return ClozePattern(
             entry["pattern"],
-            None if verbalizer is None else {str(label): as_tuple(words) for label, words in verbalizer.items()},
+            None if verbalizer is None else _read_verbalizer(verbalizer),
             None if choices is None else as_tuple(choices),
             entry.get("label_field", self.label_field),
+            _read_integer_labels(entry.get("integer_labels", self.integer_labels)),
         )
 
     def __repr__(self) -> str:
@@ -193,27 +202,53 @@ class PatternVerbalizer:
         """Return the words of every label (or choice of the example), with the space that they begin with."""
         return self.patterns[pattern].words(self._with_derived(example))
 
-    def label_index(self, example: Mapping[str, Any], pattern: int = 0) -> int | None:
-        """Return the class of an example, None without a label. Raises a `ValueError` for a label outside the task."""
+    def label_index(
+        self, example: Mapping[str, Any], pattern: int = 0, integer_labels: IntegerLabels | None = None
+    ) -> int | None:
+        """
+        Return the class of an example.
+
+        Args:
+            example: Its fields.
+            pattern: The number of the pattern whose label field is read.
+            integer_labels: What integers mean, instead of what the task says.
+
+        Returns:
+            The number of the class. None without a label: if the field is not there, None or NaN.
+
+        Raises:
+            ValueError: For a label outside the task, and for one that might be two of its classes.
+        """
         chosen = self.patterns[pattern]
         label = example.get(chosen.label_field)
-        if label is None:
+        if is_missing(label):
             return None
-        if chosen.verbalizer is not None:
-            names = list(chosen.verbalizer)
-        else:
-            names = chosen.read_choices(self._with_derived(example))
-        if isinstance(label, str) and label in names:
-            return names.index(label)
-        if isinstance(label, bool):  # which is an int, too: True is not class 1
-            folded = [name.lower() for name in names]
-            if str(label).lower() in folded:
-                return folded.index(str(label).lower())
-        elif hasattr(label, "__index__") and 0 <= int(label) < len(names):
-            return int(label)
-        raise ValueError(
-            f"Label {label!r} is not one of the task's: expected one of {names}, or a number from 0 to {len(names) - 1}."
-        )
+        own = chosen.verbalizer is None
+        names = chosen.read_choices(self._with_derived(example)) if own else list(chosen.verbalizer or ())
+        return find_class(label, names, integer_labels or chosen.integer_labels, own)
+
+    def check(self, example: Mapping[str, Any], labelled: bool = False):
+        """
+        Check that an example can be asked, before a long run finds out.
+
+        Args:
+            example: Its fields.
+            labelled: Whether it must have a label, too.
+
+        Raises:
+            ValueError: For a missing field, a value that is not a text, and a label that is not one of the task's.
+        """
+        for number in range(len(self.patterns)):
+            self.parts(example, number)
+            self.choices(example, number)
+        field = self.patterns[0].label_field
+        if labelled and field not in example:
+            raise ValueError(
+                f"There is no label {field!r} among {sorted(map(str, example))}: name the field that has it, label_field "
+                "(--label_field on the command line)."
+            )
+        if labelled and self.label_index(example) is None:
+            raise ValueError(f"The label {field!r} is missing ({example[field]!r}): expected one for every example.")
 
     def content_free(self, example: Mapping[str, Any], text: str) -> dict[str, Any]:
         """Return the example with `text` in every field that a pattern reads; its own choices stay."""
@@ -245,8 +280,8 @@ class PatternVerbalizer:
             lengths, and `labels`, the class, if the example has a label.
 
         Raises:
-            ValueError: For a missing field, a label outside the task, a word without tokens, an example that does not fit
-                `max_length`, and prompt tokens that the vocabulary lacks.
+            ValueError: For a field that is missing or not a text, a label outside the task, a word without tokens, an
+                example that does not fit `max_length`, and prompt tokens that the vocabulary lacks.
         """
         self.labels  # noqa: B018  # raises if the patterns do not go together
         example = self._with_derived(example)
@@ -286,6 +321,8 @@ class PatternVerbalizer:
         """Return the whole task as JSON can hold it; `from_dict` reads it."""
         shared = self.patterns[0]
         data: dict[str, Any] = {"name": self.name, "metric": self.metric, "label_field": self.label_field}
+        if self.integer_labels != "auto":
+            data["integer_labels"] = self.integer_labels
         if self.derived:
             data["derived"] = dict(self.derived)
         if self.end_of_piece:
@@ -303,15 +340,17 @@ class PatternVerbalizer:
                 entry[key] = plain(getattr(pattern, key))
             if pattern.label_field != self.label_field:
                 entry["label_field"] = pattern.label_field
+            if pattern.integer_labels != self.integer_labels:
+                entry["integer_labels"] = pattern.integer_labels
             data["patterns"].append(entry if len(entry) > 1 else pattern.text)
         return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "PatternVerbalizer":
         """Read what `to_dict` wrote. Raises a `ValueError` without 'patterns'."""
-        known = {"name", "metric", "label_field", "derived", "end_of_piece", "calibration", "verbalizer", "choices"}
         if "patterns" not in data:
             raise ValueError(f"No 'patterns' among {sorted(data)}: this is not a cloze task.")
+        known = set(inspect.signature(cls).parameters) - {"patterns"}
         return cls(data["patterns"], **{key: value for key, value in data.items() if key in known})
 
     def save_pretrained(self, save_directory: str | os.PathLike) -> Path:
@@ -354,6 +393,23 @@ class PatternVerbalizer:
         """
         data = read_task(name)
         return cls.from_dict(with_prompt_tokens(data) if p_tuning else data)
+
+
+def _read_verbalizer(verbalizer: Mapping[Any, Words]) -> dict[str, tuple[str, ...]]:
+    read = {label_name(label): as_tuple(words) for label, words in verbalizer.items()}
+    if len(read) < len(verbalizer):
+        raise ValueError(f"The verbalizer has two labels of one name: {list(verbalizer)}.")
+    return read
+
+
+def _read_integer_labels(integer_labels: IntegerLabels) -> IntegerLabels:
+    if not isinstance(integer_labels, str):
+        return [label_name(name) for name in integer_labels]
+    if integer_labels not in ("auto", "name", "place"):
+        raise ValueError(
+            f"integer_labels={integer_labels!r}: expected 'auto', 'name', 'place', or a list with the name of every integer."
+        )
+    return integer_labels
 
 
 __all__ = ["PatternVerbalizer"]
