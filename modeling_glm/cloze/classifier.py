@@ -1,7 +1,7 @@
 """Classify with a cloze task and a model, with the method names of scikit-learn."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, overload
 
@@ -9,7 +9,7 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from ..tokenization import GLMTokenizer, PatternVerbalizer
-from ..utils.rows import CheckedRows, OnError, RowError, check_rows, read_example, read_rows
+from ..utils.rows import CheckedRows, OnError, RowError, as_row_error, check_rows, read_example, read_rows
 from .calibration import CONTENT_FREE, Calibration, CalibrationMethod, fit_temperature
 from .references import Example, References
 from .scorer import ChoiceScorer, Encoded
@@ -37,7 +37,7 @@ class ClozeClassifier:
 
     Methods take examples in a list, tuple, generator or NumPy array, in a pandas Series or DataFrame, as a dict of columns
     or as a `datasets.Dataset`, and keep their order. An example is a dict of fields; if the task reads one field, the
-    value of that field will do. Errors name an example by its number, from 0.
+    value of that field will do. A single example is a list of one. Errors name an example by its number, from 0.
 
     Example:
 
@@ -156,7 +156,7 @@ class ClozeClassifier:
         """
         Set and return the temperature for which the probabilities fit labelled examples best.
 
-        No prediction changes. Raises a `ValueError` for an example without a label.
+        No prediction changes. Raises a `RowError` for an example without a label; for labels see `score`.
         """
         listed = self._read_labelled(examples)
         scores = self.score_encoded([encoded for encoded, _ in listed])
@@ -180,15 +180,24 @@ class ClozeClassifier:
         """Compute `scores`, corrected by the method of the calibration and not divided by its temperature."""
         return self.score_encoded(self._check(examples, self.encode).good)
 
-    def predict_proba(self, examples: Any) -> np.ndarray:
+    def predict_proba(self, examples: Any, *, on_error: OnError = "raise") -> np.ndarray:
         """
         Compute calibrated probabilities.
+
+        Args:
+            examples: The examples.
+            on_error: "raise" stops at the first example that cannot be used. "record" gives it a row of NaN; `predict`
+                has its error.
 
         Returns:
             (examples, classes) float64: rows sum to 1, with 0 for a class that an example does not have. Their argmax is
             the number of the class, as metrics take it.
         """
-        return self.to_probabilities(self.calibrated_scores(examples))
+        checked = self._check(examples, self.encode, on_error)
+        found = self.to_probabilities(self.score_encoded(checked.good))
+        probabilities = np.full((len(checked.good) + len(checked.errors), found.shape[1]), np.nan)
+        probabilities[checked.numbers] = found
+        return probabilities
 
     @overload
     def predict(self, examples: Any, *, on_error: Literal["raise"] = "raise") -> list[str]: ...
@@ -210,7 +219,14 @@ class ClozeClassifier:
         return checked.restore([names[number] for (names, _), number in zip(checked.good, chosen, strict=True)])
 
     def score(self, examples: Any) -> float:
-        """Compute the accuracy on labelled examples. `modeling_glm.cloze.metrics` has other metrics."""
+        """
+        Compute the accuracy on labelled examples. `modeling_glm.cloze.metrics` has other metrics.
+
+        Integers of a `datasets.ClassLabel` mean its names, unless the task has `integer_labels`.
+
+        Raises:
+            RowError: For an example without a label, or with one that is not one of the task's.
+        """
         listed = self._read_labelled(examples)
         chosen = self.score_encoded([encoded for encoded, _ in listed]).argmax(1)
         return float((chosen == np.array([label for _, label in listed])).mean())
@@ -232,11 +248,16 @@ class ClozeClassifier:
             number: How a `ValueError` calls the example.
         """
         references = self._calibrated.references
-        questions = references.questions(example) if references.per_example else []
-        return {
-            **self._scorer.encode(self.task, example, number),
-            "references": [self._scorer.encode(references.task, question, number) for question in questions],
-        }
+        try:
+            questions = references.questions(example) if references.per_example else []
+            return {
+                **self._scorer.encode(self.task, example),
+                "references": [self._scorer.encode(references.task, question) for question in questions],
+            }
+        except ValueError as error:
+            if number is None:
+                raise
+            raise as_row_error(error, number, "Example") from error
 
     def score_encoded(self, encoded: Sequence[Encoded], batch_size: int | None = None) -> np.ndarray:
         """
@@ -276,28 +297,33 @@ class ClozeClassifier:
         self, examples: Any, check: Callable[[Example], Good], on_error: OnError = "raise"
     ) -> CheckedRows[Good]:
         """Read examples in the caller's order, with the caller's number in errors."""
-        rows = read_rows(examples, self.task.text_fields)
-        if rows.single:
-            raise ValueError(
-                f"examples is one {type(examples).__name__}: expected a list of dicts with the task's fields."
-            )
-        fields = self.task.fields
+        rows, fields = read_rows(examples, self.task.text_fields), self.task.fields
         return check_rows(rows, lambda row: check(read_example(row, fields)), kind="Example", on_error=on_error)
 
     def _read_labelled(self, examples: Any) -> list[tuple[Encoded, int]]:
         """Encode examples, each with the number of its right class."""
+        pattern = self.task.patterns[0]
+        integers = _class_names(examples, pattern.label_field) if pattern.integer_labels == "auto" else None
 
         def check(example: Example) -> tuple[Encoded, int]:
-            label = self.task.label_index(example)
+            label = self.task.label_index(example, integer_labels=integers)
             if label is None:
-                field = self.task.patterns[0].label_field
-                raise ValueError(f"The example has no label ({field!r}): expected one for every example.")
+                raise ValueError(
+                    f"The example has no label ({pattern.label_field!r}): expected one for every example."
+                )
             return self.encode(example), label
 
         listed = self._check(examples, check).good
         if not listed:
             raise ValueError("There are no examples: expected some with labels.")
         return listed
+
+
+def _class_names(examples: Any, field: str) -> list[str] | None:
+    """Return the names of a `datasets.ClassLabel` column, or None if the examples have no such column."""
+    features = getattr(examples, "features", None)
+    feature = features.get(field) if isinstance(features, Mapping) else None
+    return list(getattr(feature, "names", None) or []) or None
 
 
 __all__ = ["ClozeClassifier"]

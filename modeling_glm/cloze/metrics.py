@@ -82,15 +82,13 @@ def _gold(examples: Examples, labels: Sequence[str] | None, field: str = "label"
     """Return the numbers of the right classes."""
     gold = []
     for number, example in enumerate(examples):
-        label = example.get(field)
+        label: Any = example.get(field)
         if is_missing(label):
             raise ValueError(f"Example {number} has no {field!r}: test sets without answers cannot be scored here.")
         try:
-            gold.append(find_class(label, labels) if labels else operator.index(label))
-        except TypeError as error:
-            raise ValueError(
-                f"Example {number} has the label {label!r}: give labels=, the names in their order."
-            ) from error
+            if not labels and (isinstance(label, bool | str) or not hasattr(label, "__index__")):
+                raise ValueError(f"The label is {label!r}: give labels=, the names in their order.")
+            gold.append(operator.index(find_class(label, labels) if labels else label))
         except ValueError as error:
             raise ValueError(f"Example {number}: {error}") from error
     return gold

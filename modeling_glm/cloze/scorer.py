@@ -49,24 +49,12 @@ class ChoiceScorer:
         longest = model.config.max_position_embeddings
         self.max_length = min(longest, self.collate.max_length or longest) if max_length is None else max_length
 
-    def encode(self, task: PatternVerbalizer, example: Mapping[str, Any], number: int | None = None) -> Encoded:
-        """
-        Compute the ids of an example, without its label.
-
-        Args:
-            task: The patterns and words to ask with.
-            example: Its fields.
-            number: How a `ValueError` calls the example.
-        """
+    def encode(self, task: PatternVerbalizer, example: Mapping[str, Any]) -> Encoded:
+        """Compute the ids of an example with the patterns and words of a task, without its label."""
         # Labels are not needed here, and in test sets they may be -1, which is not one of the task's.
         hidden = {pattern.label_field for pattern in task.patterns} - task.fields
         shown = {name: value for name, value in example.items() if name not in hidden}
-        try:
-            encoded = task.encode(shown, self.tokenizer, self.max_length)
-        except ValueError as error:
-            if number is None:
-                raise
-            raise ValueError(f"Example {number}: {error}") from error
+        encoded = task.encode(shown, self.tokenizer, self.max_length)
         return {"input_ids": encoded["input_ids"], "choice_ids": encoded["choice_ids"]}
 
     def score(self, encoded: Sequence[Encoded], classes: int, batch_size: int | None = None) -> np.ndarray:

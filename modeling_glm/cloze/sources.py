@@ -145,7 +145,6 @@ def load_files(
         FileNotFoundError: If a file is missing.
     """
 
-
     def read(path: str | os.PathLike, labelled: bool = True) -> Examples:
         def check(example: dict[str, Any]) -> dict[str, Any]:
             task.check(example, labelled)

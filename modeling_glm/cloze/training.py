@@ -259,7 +259,9 @@ def evaluate(
     )
     probabilities = classifier.predict_proba(data.test)
     gold = [data.task.label_index(example) for example in data.test]
-    metrics = compute_metrics(data.task.metric, with_labels(data.task, data.test), probabilities.argmax(1), data.task.labels or None)
+    metrics = compute_metrics(
+        data.task.metric, with_labels(data.task, data.test), probabilities.argmax(1), data.task.labels or None
+    )
     known = [index for index, label in enumerate(gold) if label is not None]
     note = None
     if known:

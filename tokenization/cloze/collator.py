@@ -77,7 +77,7 @@ class DataCollatorForCloze:
             # (batch * patterns, seq) -> (batch, patterns, seq)
             for name in ("input_ids", "attention_mask"):
                 batch[name] = batch[name].view(len(encoded), patterns, -1)
-        labels = [row.get("labels") for row in encoded]
+        labels: list[Any] = [row.get("labels") for row in encoded]
         missing = [number for number, label in enumerate(labels) if is_missing(label)]
         if not missing:
             batch["labels"] = torch.tensor([int(label) for label in labels])

@@ -244,8 +244,8 @@ class PatternVerbalizer:
         field = self.patterns[0].label_field
         if labelled and field not in example:
             raise ValueError(
-                f"There is no label {field!r} among {sorted(map(str, example))}: name the field that has it, label_field "
-                "(--label_field on the command line)."
+                f"The example has no {field!r}, but {sorted(map(str, example))}: say which field has the label, "
+                "label_field= (--label_field on the command line)."
             )
         if labelled and self.label_index(example) is None:
             raise ValueError(f"The label {field!r} is missing ({example[field]!r}): expected one for every example.")

@@ -9,6 +9,7 @@ import datetime
 import math
 import re
 from collections.abc import Mapping, Sequence, Set
+from decimal import Decimal
 from numbers import Integral, Number
 from typing import Any, Literal
 
@@ -34,8 +35,8 @@ def is_missing(value: Any) -> bool:
         return True
     if isinstance(value, np.datetime64 | np.timedelta64):
         return bool(np.isnat(value))
-    if hasattr(value, "is_nan"):  # a Decimal, which must not be compared if its NaN signals
-        return bool(value.is_nan())
+    if isinstance(value, Decimal):  # must not be compared if its NaN signals
+        return value.is_nan()
     return isinstance(value, Number) and bool(value != value)
 
 
@@ -124,7 +125,7 @@ def find_class(label: Any, names: Sequence[str], integers: IntegerLabels = "auto
     if not isinstance(value, Integral):
         return _find_name(text_of(value, "The label"), names, label)
     if not isinstance(integers, str):
-        return _find_name(_stands_for(int(value), integers), names, label)
+        return _find_called(int(value), names, integers)
     return _find_integer(int(value), names, integers, own)
 
 
@@ -170,10 +171,16 @@ def _find_name(text: str, names: list[str], label: Any) -> int:
     return found[0]
 
 
-def _stands_for(number: int, given: Sequence[str]) -> str:
-    if not 0 <= number < len(given):
-        raise ValueError(f"Label {number} has no name: integer_labels has {len(given)} names, {list(given)}.")
-    return given[number]
+def _find_called(label: int, names: list[str], called: Sequence[str]) -> int:
+    if not 0 <= label < len(called):
+        raise ValueError(f"Label {label} has no name: integer_labels has {len(called)} names, {list(called)}.")
+    found = _named(called[label], names)
+    if len(found) != 1:
+        raise ValueError(
+            f"Label {label} ({called[label]!r}) is not one of the task's: expected one of {names}. If both have the same "
+            "order, say PatternVerbalizer(..., integer_labels='place')."
+        )
+    return found[0]
 
 
 def _named(text: str, names: list[str]) -> list[int]:
@@ -225,7 +232,7 @@ def _scalar(value: Any, one_entry: bool = False) -> Any:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = " ".join(repr(value).split())  # tables have several lines
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

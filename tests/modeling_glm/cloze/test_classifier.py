@@ -4,6 +4,7 @@ import dataclasses
 import pickle
 from dataclasses import FrozenInstanceError
 
+import datasets
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ import torch
 from modeling_glm import (
     Calibration,
     ClozeClassifier,
+    DataCollatorForCloze,
     GLMForMultipleChoice,
     GLMTokenizer,
     PatternVerbalizer,
@@ -19,6 +21,7 @@ from modeling_glm import (
 )
 from modeling_glm.utils.rows import RowError
 from tests.support.containers import CONTAINERS
+from tests.support.missing import MISSING, NOT_TEXTS
 from tests.support.models import make_model
 
 PATTERN = "{text|shorten} It was [MASK]."
@@ -368,6 +371,114 @@ class TestRows:
         assert [error.row for error in classifier.predict([{}, {}], on_error="record")] == [0, 1]
 
 
+class TestInputs:
+    def test_one_example(self, parts):
+        classifier = ClozeClassifier(*parts, labelled())
+        expected = classifier.predict(EXAMPLES)[:1]
+        assert classifier.predict(TEXTS[0]) == classifier.predict({"text": TEXTS[0]}) == expected
+        choosing = ClozeClassifier(*parts, PatternVerbalizer(*CHOICES))
+        assert choosing.predict(QUESTIONS[0]) == choosing.predict(QUESTIONS)[:1]
+
+    def test_columns_with_lists_of_choices(self, parts):
+        classifier = ClozeClassifier(*parts, PatternVerbalizer(*CHOICES))
+        columns = {name: [question[name] for question in QUESTIONS] for name in ("text", "options")}
+        expected = classifier.predict(QUESTIONS)
+        for table in (columns, pd.DataFrame(columns), datasets.Dataset.from_dict(columns)):
+            assert classifier.predict(table) == expected
+
+    @pytest.mark.parametrize("value", [*MISSING, *NOT_TEXTS])
+    def test_a_value_without_a_text_names_its_row(self, parts, value):
+        classifier = ClozeClassifier(*parts, labelled())
+        for rows in (["a", "b", value], [{"text": "a"}, {"text": "b"}, {"text": value}]):
+            with pytest.raises(RowError, match=r"^Example 2: (Field 'text' is|The pattern asks for)") as caught:
+                classifier.predict(rows)
+            assert caught.value.row == 2
+        choosing = ClozeClassifier(*parts, PatternVerbalizer(*CHOICES)).calibrate("contextual")
+        with pytest.raises(RowError, match=r"^Example 1: Choice 0 of the field 'options' is"):
+            choosing.predict([QUESTIONS[0], {"text": "x", "options": [value, "a"]}])
+
+    def test_bad_rows_cost_no_good_row(self, parts):
+        classifier = ClozeClassifier(*parts, labelled()).calibrate("contextual")
+        mixed = [TEXTS[0], float("nan"), *TEXTS[1:], None]
+        found = classifier.predict(mixed, on_error="record")
+        assert [found[0], *found[2:-1]] == classifier.predict(TEXTS)
+        assert [(error.row, error.reason) for error in (found[1], found[-1])] == [
+            (1, "Field 'text' is missing (nan): expected a text."),
+            (7, "Field 'text' is missing (None): expected a text."),
+        ]
+        probabilities = classifier.predict_proba(mixed, on_error="record")
+        assert np.isnan(probabilities[[1, -1]]).all()
+        good = np.delete(probabilities, [1, 7], axis=0)
+        np.testing.assert_allclose(good, classifier.predict_proba(TEXTS), atol=1e-5)
+        assert len(classifier.predict([None, None], on_error="record")) == 2
+        assert np.isnan(classifier.predict_proba([None, None], on_error="record")).all()
+        with pytest.raises(ValueError, match="on_error='ignore'"):
+            classifier.predict(mixed, on_error="ignore")
+
+    def test_a_text_is_not_enough_for_two_fields(self, parts):
+        classifier = ClozeClassifier(*parts, PatternVerbalizer("{a} {b} [MASK]", VERBALIZER))
+        with pytest.raises(RowError, match=r"^Example 0: The task reads the fields \['a', 'b'\]: give a dict"):
+            classifier.predict(["text"])
+
+
+NUMBERED = {"1": "lazy", "-1": "dog", "0": "capital"}
+
+
+class TestLabelsOfExamples:
+    @pytest.mark.parametrize(
+        "convert",
+        [
+            lambda labels: [str(label) for label in labels],
+            lambda labels: labels,
+            lambda labels: [float(label) for label in labels],
+            lambda labels: np.array(labels, dtype=np.int8),
+            lambda labels: pd.Series(labels, index=range(len(labels), 0, -1)),
+            lambda labels: pd.Series([*labels, None])[:-1],
+            lambda labels: pd.Series(labels, dtype="Int64"),
+            lambda labels: pd.Series(labels).astype("category"),
+            torch.tensor,
+        ],
+        ids=["names", "int", "float", "numpy", "pandas", "pandas_float", "Int64", "category", "torch"],
+    )
+    @pytest.mark.parametrize("keys", [int, str, np.int64], ids=["int", "str", "numpy"])
+    def test_a_label_is_its_name_in_every_type(self, parts, convert, keys):
+        task = PatternVerbalizer(PATTERN, {keys(label): word for label, word in NUMBERED.items()})
+        classifier = ClozeClassifier(*parts, task)
+        labels = [int(label) for label in classifier.predict(TEXTS)]
+        rows = [{"text": text, "label": label} for text, label in zip(TEXTS, convert(labels), strict=True)]
+        assert classifier.score(rows) == 1.0
+        wrong = [{0: 1, 1: -1, -1: 0}[label] for label in labels]
+        rows = [{"text": text, "label": label} for text, label in zip(TEXTS, convert(wrong), strict=True)]
+        assert classifier.score(rows) == 0.0
+
+    @pytest.mark.parametrize("names", [["odd", "good", "bad"], ["good", "bad", "odd"]])
+    def test_class_labels_of_datasets(self, parts, names):
+        classifier = ClozeClassifier(*parts, labelled())
+        features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)})
+        columns = {"text": TEXTS, "label": classifier.predict(TEXTS)}
+        dataset = datasets.Dataset.from_dict(columns, features=features)
+        assert classifier.score(dataset) == 1.0
+        says_so = PatternVerbalizer(PATTERN, VERBALIZER, integer_labels=names)
+        assert ClozeClassifier(*parts, says_so).score(list(dataset)) == 1.0
+        batch = DataCollatorForCloze(parts[1], says_so)(list(dataset))
+        assert [says_so.labels[index] for index in batch["labels"]] == columns["label"]
+        other = datasets.Features({**features, "label": datasets.ClassLabel(names=["x", "y", "z"])})
+        with pytest.raises(RowError, match=r"Example 0: Label \d \('[xyz]'\) is not one of .*='place'"):
+            classifier.score(dataset.cast(other))
+        by_place = PatternVerbalizer(PATTERN, VERBALIZER, integer_labels="place")
+        places = datasets.Dataset.from_dict({"text": TEXTS, "label": classifier.scores(TEXTS).argmax(1)})
+        assert ClozeClassifier(*parts, by_place).score(places.cast(other)) == 1.0
+
+    @pytest.mark.parametrize("missing", MISSING)
+    def test_missing_labels_are_named(self, parts, missing):
+        classifier = ClozeClassifier(*parts, labelled())
+        rows = [EXAMPLES[0], {"text": "x", "label": missing}]
+        for method in (classifier.score, classifier.fit_temperature):
+            with pytest.raises(RowError, match=r"^Example 1 has no label \('label'\): expected one for every example"):
+                method(rows)
+        assert len(classifier.predict(rows)) == 2
+
+
 class TestErrorsOfClassifier:
     def test_no_task(self, parts):
         with pytest.raises(ValueError, match="saved without a cloze task: give task=PatternVerbalizer"):
@@ -375,8 +486,6 @@ class TestErrorsOfClassifier:
 
     def test_examples(self, parts):
         classifier = ClozeClassifier(*parts, labelled())
-        with pytest.raises(ValueError, match="examples is one dict: expected a list"):
-            classifier.predict(EXAMPLES[0])
         with pytest.raises(ValueError, match="Example 1: The pattern asks for a field 'text'"):
             classifier.predict([EXAMPLES[0], {"premise": "x"}])
         with pytest.raises(ValueError, match=r"Example 1 has no label \('label'\)"):

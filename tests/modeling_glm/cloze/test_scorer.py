@@ -60,10 +60,8 @@ def test_labels_are_not_encoded(model, tokenizer):
     assert scorer.encode(reads_label, {"label": "x"}) != scorer.encode(reads_label, {"label": "y"})
 
 
-def test_examples_are_named(model, tokenizer):
+def test_fields_that_are_missing(model, tokenizer):
     scorer = ChoiceScorer(model, tokenizer, TASK)
-    with pytest.raises(ValueError, match=r"^Example 3: The pattern asks for a field 'text'"):
-        scorer.encode(TASK, {}, 3)
     with pytest.raises(ValueError, match=r"^The pattern asks for a field 'text'"):
         scorer.encode(TASK, {})
 

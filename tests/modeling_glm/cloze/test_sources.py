@@ -92,7 +92,7 @@ class TestFiles:
 
     def test_missing_columns(self, path):
         task = PatternVerbalizer("{text} [MASK]", {"a": "x", "b": "y"}, label_field="kind")
-        with pytest.raises(ValueError, match="line 2 has no 'kind'"):
+        with pytest.raises(ValueError, match=r"data\.csv, line 2: The example has no 'kind'.*--label_field"):
             load_files(task, path)
 
 

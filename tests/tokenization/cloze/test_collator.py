@@ -4,8 +4,11 @@ import pickle
 
 import pytest
 import torch
+from transformers import Trainer, TrainingArguments
 
-from modeling_glm import DataCollatorForCloze, PatternVerbalizer
+from modeling_glm import DataCollatorForCloze, GLMForMultipleChoice, PatternVerbalizer
+from tests.support.missing import MISSING
+from tests.support.models import make_model
 
 NLI = PatternVerbalizer(
     "{premise|shorten}? [MASK], {hypothesis|bare|shorten}", {"yes": "true", "no": ["false", "not true"]}
@@ -43,14 +46,44 @@ def test_ragged_choices_and_several_patterns(tokenizer):
     assert all(torch.equal(batch[name], again[name]) for name in batch)
 
 
-def test_refuses_a_mixture_of_labels(tokenizer):
-    with pytest.raises(ValueError, match="1 of 2 examples have a label"):
-        DataCollatorForCloze(tokenizer, NLI)([EXAMPLE, {**EXAMPLE, "label": None}])
+@pytest.mark.parametrize("missing", MISSING)
+def test_refuses_a_mixture_of_labels(tokenizer, missing):
+    with pytest.raises(
+        ValueError, match=r"1 of 2 examples have a label .* Example 1 of the batch \({'prem.* has none"
+    ):
+        DataCollatorForCloze(tokenizer, NLI)([EXAMPLE, {**EXAMPLE, "label": missing}])
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_missing_labels_are_no_labels(tokenizer, missing):
+    unlabelled = [{**EXAMPLE, "label": missing}] * 2
+    assert "labels" not in DataCollatorForCloze(tokenizer, NLI)(unlabelled)
+    encoded = [{**NLI.encode(example, tokenizer), "labels": missing} for example in unlabelled]
+    assert "labels" not in DataCollatorForCloze(tokenizer, NLI)(encoded)
 
 
 def test_names_the_example(tokenizer):
-    with pytest.raises(ValueError, match="Example 1 of the batch: The pattern asks for a field 'premise'"):
+    message = (
+        r"Example 1 of the batch \({'hypothesis': 'x'}\): The pattern asks for a field 'premise'.*\['hypothesis'\]\.$"
+    )
+    with pytest.raises(ValueError, match=message):
         DataCollatorForCloze(tokenizer, NLI)([EXAMPLE, {"hypothesis": "x"}])
+    with pytest.raises(ValueError, match=r"Example 0 .*\.\.\.\): Field 'premise' is missing \(nan\)"):
+        DataCollatorForCloze(tokenizer, NLI)([{**EXAMPLE, "premise": float("nan"), "more": "x" * 300}])
+
+
+@pytest.mark.parametrize("left", [{}, {"label": "yes"}])
+def test_columns_that_trainer_removed(tokenizer, left):
+    with pytest.raises(ValueError, match=r"asks for a field 'premise'.*remove_unused_columns=False"):
+        DataCollatorForCloze(tokenizer, NLI)([left])
+
+
+def test_a_trainer_that_removes_columns_says_so(tokenizer, tmp_path):
+    model = make_model(GLMForMultipleChoice, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
+    arguments = TrainingArguments(str(tmp_path), report_to="none", use_cpu=True, max_steps=1)
+    trainer = Trainer(model, arguments, DataCollatorForCloze(tokenizer, NLI), train_dataset=[EXAMPLE] * 2)
+    with pytest.raises(ValueError, match="remove_unused_columns=False"):
+        trainer.train()
 
 
 def test_takes_the_limit_of_the_tokenizer(tokenizer):

@@ -170,13 +170,15 @@ def test_available_tasks():
 def test_files_have_one_form(name):
     data = read_task(name)
     required = {"name", "metric", "label_field", "patterns"}
-    optional = {"derived", "verbalizer", "choices", "p_tuning", "preprocess", "dataset"}
+    optional = {"integer_labels", "derived", "verbalizer", "choices", "p_tuning", "preprocess", "dataset"}
     assert required <= set(data) <= required | optional
     assert data["name"] == name
     assert data.get("preprocess") is None or data["preprocess"] in PREPROCESSORS
     dataset = data.get("dataset", {})
     assert set(dataset) <= {"path", "config", "fields"}
     assert ("path" in dataset) == (name in OWN_ROWS)
+    # Numbers of choices, and the numbers of the classes in the datasets of the hub.
+    assert (data.get("integer_labels") == "place") == ("choices" in data or name in OWN_ROWS)
     texts = [pattern.text for pattern in PatternVerbalizer.from_task(name).patterns]
     assert [re.sub(r"\{soft:\d+\}", "", pattern) for pattern in data.get("p_tuning", texts)] == texts
 

@@ -14,6 +14,7 @@ from modeling_glm.tokenization.cloze.syntax import (
     parse_pattern,
     space_before_blank,
 )
+from tests.support.missing import MISSING
 
 EXAMPLE = {"a": "One.", "b": "two words. ", "number": 7}
 
@@ -67,8 +68,20 @@ def test_space_before_the_blank(pattern, space):
 def test_lists_of_choices():
     field = FieldElement("options", ("strip",))
     assert field.read_list({"options": ("a ", 2)}) == ["a", "2"]
-    with pytest.raises(ValueError, match="'options' is 'ab': expected a list of choices"):
+    with pytest.raises(ValueError, match="The field 'options' is a str, 'ab': expected a list of choices"):
         field.read_list({"options": "ab"})
+    with pytest.raises(ValueError, match="asks for a field 'options'"):
+        field.read_list({})
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_missing_values(missing):
+    with pytest.raises(ValueError, match="Field 'a' is missing"):
+        fill_template("{a|bare}", {"a": missing})
+    with pytest.raises(ValueError, match="Choice 1 of the field 'a' is missing"):
+        FieldElement("a").read_list({"a": ["x", missing]})
+    with pytest.raises(ValueError, match="The field 'a' is missing"):
+        FieldElement("a").read_list({"a": missing})
 
 
 @pytest.mark.parametrize(

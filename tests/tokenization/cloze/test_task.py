@@ -51,9 +51,9 @@ def test_labels_that_are_truth_values_or_texts_of_choices():
     choosing = PatternVerbalizer("{a} [MASK]", choices="{options}")
     options = {"a": "x", "options": ["p", "q"]}
     assert [choosing.label_index({**options, "label": label}) for label in ("q", 0)] == [1, 0]
-    # A name is a name: only numbers count from 0.
+    # A name is a name, also as a number.
     numbered = PatternVerbalizer("{a} [MASK]", {"1": "one", "2": "two"})
-    assert [numbered.label_index({"label": label}) for label in ("1", 1)] == [0, 1]
+    assert [numbered.label_index({"label": label}) for label in ("1", 1)] == [0, 0]
 
 
 @pytest.mark.parametrize("label", ["maybe", 2, -1, 1.0, True, "0"])
@@ -87,7 +87,7 @@ def test_derived_fields_have_no_blank(template):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"premise": None}, "Field 'premise' of the example is empty"),
+        ({"premise": None}, "Field 'premise' is missing \\(None\\)"),
         ({"premise": ...}, r"asks for a field 'premise', but the example has \['hypothesis', 'label'\]"),
     ],
 )
