@@ -2,11 +2,15 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from typing import Any
+
+from tqdm.auto import tqdm
 
 from ..utils.inference import is_a, unwrap
 from ..utils.pipeline import GLMPipeline
+from ..utils.rows import InputRows, RowError, check_on_error, check_rows, in_batches, read_rows, read_text
+from .constraints import BlankConstraint
 from .fill import fill_blanks
 from .results import Filling
 
@@ -26,8 +30,8 @@ class BlankInfillingPipeline(GLMPipeline):
 
     >>> filler = pipeline("blank-infilling", model=folder)
     >>> filler("The capital of [MASK] is [MASK].", num_answers=2)
-    [{'sequence': 'The capital of France is Paris.', 'score': 0.41, 'log_prob': -0.89,
-      'answers': [{'text': 'France', 'start': 15, 'end': 21, 'score': 0.44, 'log_prob': -0.82}, ...]}, ...]
+    [{'text': 'The capital of France is Paris.', 'probability': 0.41, 'log_prob': -0.89, ...,
+      'answers': [{'text': 'France', 'start': 15, 'end': 21, 'probability': 0.44, 'log_prob': -0.82, ...}, ...]}, ...]
     ```
 
     You can give the settings to `pipeline` or to a call. Those of a call win.
@@ -43,48 +47,62 @@ class BlankInfillingPipeline(GLMPipeline):
                 "the folders of all heads."
             )
 
-    def __call__(self, inputs: Any, *, batch_size: int | None = None, **settings: Any) -> Any:  # type: ignore[override]
+    def __call__(  # type: ignore[override]
+        self, inputs: Any, *, batch_size: int | None = None, num_workers: int | None = None, **settings: Any
+    ) -> Any:
         """
         Fill the blanks of texts.
 
         Args:
-            inputs: A text with blanks; a list of them; or a generator or `datasets.Dataset` of texts, which is read as
-                you take the answers.
+            inputs: A text with blanks; many of them in a list, NumPy array, pandas Series or DataFrame, or as a dict of
+                columns; or a generator or `datasets.Dataset`, which is read as you take the answers. The answers come in
+                the order of the rows. A row may be a dict with the text as "text".
             batch_size: The number of texts in a forward pass, by default 32.
-            settings: The settings of `fill_blanks`: `num_answers`, `constraints`, `order`, `do_sample`, ...
+            num_workers: Not used: texts need no preparation in other processes.
+            settings: The settings of `fill_blanks`: `num_answers`, `constraints`, `order`, `do_sample`, `progress`, ...
+                With `on_error="record"` a text that cannot be used gets `{"row": number, "error": reason}` in the place
+                of its fillings, and the other texts get theirs. The default, "raise", raises a `RowError` with its number.
 
         Returns:
-            For every text its fillings, best first, as dicts. "sequence" is the filled text, "score" the joint
-            probability of the answers, and "log_prob" its natural logarithm. "answers" has for every blank its "text",
-            its "start" and "end" in the sequence, "score" and "log_prob". For a generator or dataset it is an iterator.
+            For every text its fillings, best first, as dicts. "text" is the filled text, "probability" the joint
+            probability of the answers, "log_prob" its natural logarithm and "mean_log_prob" that per token. "answers" has
+            the same for every blank, and "start" and "end" in the filled text. Transformers' names stand beside them:
+            "sequence" is the filled text and "score" the probability. For a generator or dataset it is an iterator.
 
         Raises:
             ValueError: As `fill_blanks`.
         """
         settings = {**self._forward_params, **settings}
-        settings["batch_size"] = batch_size or settings.get("batch_size") or 32
-        if isinstance(inputs, str):
-            return self._fill([inputs], settings)[0]
-        if isinstance(inputs, list | tuple):
-            return self._fill(inputs, settings)
-        if isinstance(inputs, Sized) and hasattr(inputs, "__getitem__"):  # a dataset
-            return self._fill_stream((inputs[index] for index in range(len(inputs))), settings)
-        if isinstance(inputs, Iterable):
-            return self._fill_stream(iter(inputs), settings)
-        raise ValueError(f"The input is a {type(inputs).__name__}: expected a text, or many of them.")
+        given = (batch_size, settings.get("batch_size"), self._batch_size)
+        settings["batch_size"] = next((size for size in given if size is not None), 32)
+        check_on_error(settings.get("on_error", "raise"))
+        rows = read_rows(inputs)
+        if rows.lazy:
+            return self._fill_stream(rows, settings)
+        found = self._fill(list(rows), settings)
+        return found[0] if rows.single else found
 
-    def _fill(self, texts: Sequence[str], settings: dict[str, Any], first_number: int = 0) -> list[list[dict]]:
-        if wrong := [text for text in texts if not isinstance(text, str)]:
-            raise ValueError(f"The input has a {type(wrong[0]).__name__}, {wrong[0]!r}: expected texts.")
+    def _fill(self, rows: Sequence[Any], settings: Mapping[str, Any], first_number: int = 0) -> list[Any]:
+        settings = dict(settings)
+        on_error = settings.pop("on_error", "raise")
+        checked = check_rows(rows, read_text, kind="Text", on_error=on_error, first_row=first_number)
         with self.device_placement():
-            found = fill_blanks(self.model, self.tokenizer, list(texts), first_number=first_number, **settings)
-        return [[as_dict(filling) for filling in fillings] for fillings in found]
+            found = fill_blanks(self.model, self.tokenizer, checked.good, first_number=first_number, **settings)
+        restored = checked.restore(found)
+        return [
+            row.as_dict() if isinstance(row, RowError) else [as_dict(filling) for filling in row] for row in restored
+        ]
 
-    def _fill_stream(self, texts: Iterator[str], settings: dict[str, Any]) -> Iterator[list[dict]]:
-        number = 0
-        while chunk := list(itertools.islice(texts, settings["batch_size"])):
-            yield from self._fill(chunk, settings, number)
-            number += len(chunk)
+    def _fill_stream(self, rows: InputRows, settings: dict[str, Any]) -> Iterator[Any]:
+        constraints = settings.pop("constraints", None)
+        of_texts = None if _is_for_all(constraints) else iter(constraints)
+        total = len(rows.source) if isinstance(rows.source, Sized) else None
+        with tqdm(total=total, disable=not settings.pop("progress", False), desc="filling") as bar:
+            for first, batch in in_batches(rows, settings["batch_size"]):
+                of_batch = constraints if of_texts is None else list(itertools.islice(of_texts, len(batch)))
+                for answer in self._fill(batch, {**settings, "constraints": of_batch}, first):
+                    bar.update()
+                    yield answer
 
     def _sanitize_parameters(self, **settings: Any):
         return {}, settings, {}  # the library keeps those of __init__ as self._forward_params
@@ -103,21 +121,33 @@ class BlankInfillingPipeline(GLMPipeline):
 def as_dict(filling: Filling) -> dict[str, Any]:
     """Turn a filling into plain values, as JSON and the pipeline need them."""
     return {
+        "text": filling.text,
         "sequence": filling.text,
-        "score": math.exp(filling.log_prob),
-        "log_prob": filling.log_prob,
+        **_numbers(filling.log_prob, filling.num_scores),
         "answers": [
             {
                 "text": answer.text,
                 "start": answer.start,
                 "end": answer.end,
-                "score": math.exp(answer.log_prob),
-                "log_prob": answer.log_prob,
+                **_numbers(answer.log_prob, len(answer.token_log_probs)),
                 "given": answer.given,
             }
             for answer in filling.answers
         ],
     }
+
+
+def _numbers(log_prob: float, num_scores: int) -> dict[str, float]:
+    probability = math.exp(log_prob)
+    mean = log_prob / max(1, num_scores)
+    return {"probability": probability, "score": probability, "log_prob": log_prob, "mean_log_prob": mean}
+
+
+def _is_for_all(constraints: Any) -> bool:
+    """Whether constraints are the same for every text: one, or a list for the blanks of each."""
+    if constraints is None or isinstance(constraints, BlankConstraint):
+        return True
+    return all(entry is None or isinstance(entry, BlankConstraint) for entry in constraints)
 
 
 __all__ = ["BlankInfillingPipeline"]

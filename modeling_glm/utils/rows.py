@@ -131,7 +131,7 @@ def read_text(row: Any) -> str:
     Read a row as one text. A dict has it as "text", or as its only field.
 
     Raises:
-        ValueError: For anything but a string.
+        ValueError: For anything but a string, and for a string that no tokenizer can read.
     """
     if isinstance(row, Mapping):
         name = TEXT_FIELD if TEXT_FIELD in row or len(row) != 1 else next(iter(row))
@@ -144,6 +144,12 @@ def read_text(row: Any) -> str:
         shown = repr(row)
         shown = shown if len(shown) <= 80 else f"{shown[:80]}..."
         raise ValueError(f"The text is {shown}, of type {type(row).__name__}: expected a string.")
+    try:
+        row.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"The text has half of a surrogate pair at character {error.start}: expected characters that UTF-8 can encode."
+        ) from None
     return str(row)
 
 
@@ -173,7 +179,8 @@ def check_rows(
     Check every row.
 
     Args:
-        rows: The rows in the order of the caller.
+        rows: The rows in the order of the caller. A row that is a `ValueError` itself is a bad row, so that whoever reads
+            rows can leave its errors in their places.
         check: Returns what is needed of a row, or raises a `ValueError` whose message does not number the row.
         kind: What messages call a row: "Text", "Example", "Row".
         on_error: "raise" to raise the error of the first bad row, "record" to keep the errors of all.
@@ -188,6 +195,8 @@ def check_rows(
     for place, row in enumerate(rows):
         number = first_row + place
         try:
+            if isinstance(row, ValueError):
+                raise row
             good.append(check(row))
             numbers.append(number)
         except ValueError as error:
@@ -220,7 +229,7 @@ def in_batches(rows: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]
 
 
 @dataclass(frozen=True)
-class _Places:
+class _PlacedRows:
     """Iterate an object that has a length and places and nothing more: datasets of torch, such as `KeyDataset`."""
 
     dataset: Any
@@ -277,7 +286,7 @@ def _as_iterable(inputs: Any) -> Iterable[Any]:
     if isinstance(inputs, Iterable):
         return inputs
     if hasattr(inputs, "__getitem__") and isinstance(inputs, Sized):
-        return _Places(inputs)
+        return _PlacedRows(inputs)
     raise ValueError(f"The input is a {type(inputs).__name__}: expected a text, a dict of fields, or many of them.")
 
 

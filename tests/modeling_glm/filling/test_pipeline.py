@@ -2,13 +2,14 @@
 
 import json
 import math
+from collections.abc import Iterator
 
 import pytest
-from datasets import Dataset
 from transformers import pipeline
-from transformers.pipelines.pt_utils import KeyDataset
 
 from modeling_glm import BlankConstraint, GLMForMultipleChoice, fill_blanks
+from modeling_glm.utils.rows import RowError
+from tests.support.containers import CONTAINERS, LAZY, MapStyle
 from tests.support.models import make_model
 
 TEXTS = ["The [MASK] fox jumps over the [MASK].", "Paris is the capital of [MASK].", "The number [gMASK]"]
@@ -26,19 +27,83 @@ def test_the_pipeline_tells_what_fill_blanks_finds(filler, model, tokenizer, set
     for fillings, dicts in zip(expected, found, strict=True):
         assert [entry["sequence"] for entry in dicts] == [filling.text for filling in fillings]
         for filling, entry in zip(fillings, dicts, strict=True):
+            assert entry["text"] == entry["sequence"]
             assert entry["log_prob"] == pytest.approx(filling.log_prob)
-            assert entry["score"] == pytest.approx(math.exp(filling.log_prob))
+            assert entry["probability"] == entry["score"] == pytest.approx(math.exp(filling.log_prob))
+            assert entry["mean_log_prob"] == pytest.approx(filling.log_prob / filling.num_scores)
             for answer, told in zip(filling.answers, entry["answers"], strict=True):
                 assert entry["sequence"][told["start"] : told["end"]] == told["text"] == answer.text
                 assert told["log_prob"] == pytest.approx(answer.log_prob)
+                assert told["probability"] == told["score"] == pytest.approx(math.exp(answer.log_prob))
+                assert told["mean_log_prob"] == pytest.approx(answer.log_prob / len(answer.token_log_probs))
     assert json.loads(json.dumps(found)) == found
-    # One text alone, as it comes, and from a dataset: the same.
     assert filler(TEXTS[0], **settings)[0]["sequence"] == found[0][0]["sequence"]
-    texts = [[entry["sequence"] for entry in dicts] for dicts in found]
-    dataset = Dataset.from_dict({"text": TEXTS})
-    for stream in (iter(TEXTS), KeyDataset(dataset, "text"), dataset["text"]):
-        answers = list(filler(stream, batch_size=2, **settings))
-        assert [[entry["sequence"] for entry in dicts] for dicts in answers] == texts
+
+
+def sequences(answers) -> list[str]:
+    return [fillings[0]["text"] for fillings in answers]
+
+
+def test_any_form_of_many_texts(filler):
+    only = BlankConstraint(choices=["fox", "dog"])
+    expected = filler(TEXTS, constraints=only)
+    for name, make in CONTAINERS.items():
+        found = filler(make(TEXTS), constraints=only, batch_size=2)
+        assert isinstance(found, Iterator if name in LAZY else list)
+        assert sequences(found) == sequences(expected)
+        assert list(filler(make([]))) == []
+    assert filler({"id": 7, "text": TEXTS[0]}, constraints=only)[0]["text"] == expected[0][0]["text"]
+
+
+@pytest.mark.parametrize("make", [list, iter, MapStyle], ids=["list", "iterator", "dataset"])
+def test_draws_and_constraints_belong_to_their_rows(filler, make):
+    draws = {"do_sample": True, "seed": 3}
+    assert sequences(filler(make(TEXTS * 2), batch_size=4, **draws)) == sequences(filler(TEXTS * 2, **draws))
+    of_texts = [
+        [BlankConstraint(choices=[word])] * len(blanks) for word, blanks in (("a", "ab"), ("b", "a"), ("c", "a"))
+    ]
+    found = sequences(filler(make(TEXTS), batch_size=2, constraints=of_texts))
+    assert found == ["The a fox jumps over the a.", "Paris is the capital of b.", "The number c"]
+
+
+@pytest.mark.parametrize("make", [list, iter, MapStyle], ids=["list", "iterator", "dataset"])
+def test_progress_is_one_bar(filler, make, capsys):
+    list(filler(make(TEXTS), batch_size=2, progress=True))
+    assert "filling" in capsys.readouterr().err.replace("\r", "\n").splitlines()[-1]
+
+
+def count_forwards(filler, *arguments, **settings) -> list[int]:
+    """The number of rows in every prefill of a greedy search."""
+    rows = []
+    hook = filler.model.register_forward_pre_hook(
+        lambda module, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True
+    )
+    list(filler(*arguments, max_new_tokens_per_blank=1, **settings))
+    hook.remove()
+    return rows
+
+
+def test_the_batch_size_of_the_pipeline_and_of_a_call(model, tokenizer):
+    texts = [TEXTS[1]] * 6
+    filler = pipeline("blank-infilling", model=model, tokenizer=tokenizer, batch_size=3)
+    assert max(count_forwards(filler, texts)) == 3
+    assert max(count_forwards(filler, texts, batch_size=2)) == 2
+    assert max(count_forwards(filler, iter(texts), num_workers=2)) == 3
+    with pytest.raises(ValueError, match="batch_size=0"):
+        filler(texts, batch_size=0)
+
+
+@pytest.mark.parametrize("make", [list, iter, MapStyle], ids=["list", "iterator", "dataset"])
+@pytest.mark.parametrize("batch_size", [1, 2, 8])
+def test_bad_rows_stand_in_their_places(filler, make, batch_size):
+    rows = [TEXTS[1], None, {"text": TEXTS[1]}, float("nan"), TEXTS[1]]
+    found = list(filler(make(rows), on_error="record", batch_size=batch_size))
+    assert found[1] == {"row": 1, "error": "The text is None, of type NoneType: expected a string."}
+    assert found[3]["row"] == 3
+    assert sequences(found[row] for row in (0, 2, 4)) == sequences(filler([TEXTS[1]] * 3))
+    with pytest.raises(RowError, match="Text 1 is None") as caught:
+        list(filler(make(rows), batch_size=batch_size))
+    assert caught.value.row == 1
 
 
 def test_a_stream_is_read_as_its_answers_are_taken(filler):
@@ -85,8 +150,10 @@ def test_a_folder_is_enough(model, tokenizer, tmp_path):
 def test_what_is_refused(filler, tokenizer):
     with pytest.raises(ValueError, match="The input is a int"):
         filler(5)
-    with pytest.raises(ValueError, match="The input has a int, 5"):
+    with pytest.raises(ValueError, match="Text 1 is 5, of type int"):
         filler([TEXTS[0], 5])
+    with pytest.raises(ValueError, match="on_error='skip'"):
+        filler(iter(TEXTS), on_error="skip")
     with pytest.raises(ValueError, match="Text 0 has no blank"):
         filler("None here.")
     chooser = make_model(GLMForMultipleChoice, vocab_size=len(tokenizer), **tokenizer.special_token_ids)

@@ -152,8 +152,9 @@ def test_what_is_not_rows(name):
         ({"a": "x", "b": "y"}, r"a dict with the fields \['a', 'b'\]"),
         ({}, r"a dict with the fields \[\]"),
         (["a"] * 100, r"'a',\.\.\., of type list"),
+        ("a \ud83d b", "half of a surrogate pair at character 2"),
     ],
-    ids=["None", "nan", "NA", "bytes", "list", "int", "field None", "two fields", "no field", "long"],
+    ids=["None", "nan", "NA", "bytes", "list", "int", "field None", "two fields", "no field", "long", "surrogate"],
 )
 def test_what_is_no_text(row, message):
     with pytest.raises(ValueError, match=message):
@@ -180,6 +181,20 @@ def test_restoring_takes_one_result_for_each_good_row():
     checked = check_rows([1, -1], check_positive, on_error="record")
     with pytest.raises(ValueError, match="more results than the 1 good rows"):
         checked.restore(["a", "b"])
+
+
+def test_a_row_may_be_an_error_already():
+    checked = check_rows(
+        [1, ValueError("The line is broken."), RowError(7, "The value is odd.", "Value"), 2], str, on_error="record"
+    )
+    assert [str(result) for result in checked.restore(["one", "two"])] == [
+        "one",
+        "Row 1: The line is broken.",
+        "Value 2 is odd.",
+        "two",
+    ]
+    with pytest.raises(RowError, match=r"Row 0: No\."):
+        check_rows([ValueError("No.")], str)
 
 
 def test_the_first_bad_row_is_raised():
