@@ -1,20 +1,40 @@
 """Fill blanks with `generate`: all blanks of every row, from left to right, in any number and of any length."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional as F
-from transformers import GenerationConfig, GenerationMixin, LogitsProcessor, LogitsProcessorList
+from transformers import (
+    GenerationConfig,
+    GenerationMixin,
+    LogitsProcessor,
+    LogitsProcessorList,
+    SuppressTokensAtBeginLogitsProcessor,
+)
 from transformers.cache_utils import Cache
 from transformers.masking_utils import create_causal_mask
 from transformers.utils import logging
 
 from .cache_glm import let_grow
 from .configuration_glm import GLMConfig
-from .layout_glm import check_ids, check_lengths, compute_position_ids, create_glm_mask, find_blanks, piece_numbers
+from .layout_glm import (
+    check_ids,
+    check_lengths,
+    compute_position_ids,
+    create_glm_mask,
+    find_blanks,
+    is_any_of,
+    piece_numbers,
+)
+from .processors_glm import (
+    BlankLogitsProcessor,
+    MaxPieceLengthLogitsProcessor,
+    remaining_blanks,
+    words_of_text,
+)
 
 logger = logging.get_logger(__name__)
 
@@ -22,62 +42,6 @@ logger = logging.get_logger(__name__)
 DEFAULT_MAX_NEW_TOKENS_PER_BLANK = 64
 # Seq2SeqTrainer writes this `max_length` into the model's generation config. Found there, it is nobody's choice.
 LIBRARY_DEFAULT_MAX_LENGTH = 20
-
-
-class NextBlankLogitsProcessor(LogitsProcessor):
-    """
-    Move on to the next blank where a piece ends.
-
-    The end of a piece is never fed (paper section 2.1). So while blanks remain, the start of the next piece gets the
-    score of the end. Behind the last blank no piece can start.
-
-    Args:
-        config: Gives the ids of the masks and of the start of a piece.
-        end_token_ids: The tokens that end a piece; empty if pieces must not end before the limit of length.
-        merge: Whether several ends add up their probabilities (in sampling and beams), or the best one counts (greedy).
-    """
-
-    def __init__(self, config: GLMConfig, end_token_ids: list[int], merge: bool):
-        self.config = config
-        self.end_token_ids = end_token_ids
-        self.merge = merge
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        if not self.end_token_ids:
-            scores = scores.clone()
-            scores[:, [self.config.sop_token_id, self.config.eop_token_id]] = -torch.inf
-            return scores
-        ends = scores[:, self.end_token_ids]
-        end_score = ends.logsumexp(-1) if self.merge else ends.amax(-1)
-        more = remaining_blanks(input_ids, self.config) > 0
-        scores = scores.clone()
-        scores[:, self.config.sop_token_id] = torch.where(more, end_score, -torch.inf)
-        scores[:, self.end_token_ids] = ends.masked_fill(more[:, None], -torch.inf)
-        return scores
-
-
-class MaxPieceLengthLogitsProcessor(LogitsProcessor):
-    """
-    End every piece that has `max_new_tokens` tokens: with the start of the next piece, or the end of the last one.
-
-    Args:
-        config: Gives the ids of the masks, of the start and of the end of a piece.
-        max_new_tokens: The most tokens of a piece, its start and end not counted.
-    """
-
-    def __init__(self, config: GLMConfig, max_new_tokens: int):
-        self.config = config
-        self.max_new_tokens = max_new_tokens
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        index = torch.arange(input_ids.shape[1], device=input_ids.device)
-        last_start = torch.where(input_ids == self.config.sop_token_id, index, -1).amax(-1)
-        # Behind a start in column 7, the columns 8 and 9 hold 2 tokens: 9 - 7.
-        full = input_ids.shape[1] - 1 - last_start >= self.max_new_tokens
-        more = remaining_blanks(input_ids, self.config) > 0
-        end = torch.where(more, self.config.sop_token_id, self.config.eop_token_id)
-        forced = torch.full_like(scores, -torch.inf).scatter(1, end[:, None], 0.0)
-        return torch.where(full[:, None], forced, scores)
 
 
 def end_token_ids(config: GLMConfig, chosen: int | list[int] | None = None) -> list[int]:
@@ -93,11 +57,6 @@ def end_token_ids(config: GLMConfig, chosen: int | list[int] | None = None) -> l
     if any(token_id is not None and token_id < 0 for token_id in listed):
         return []
     return sorted({token_id for token_id in (config.eop_token_id, *listed) if token_id is not None})
-
-
-def remaining_blanks(input_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:
-    """Count the blanks of every row that have no piece yet, not even a started one: (batch,) int64."""
-    return find_blanks(input_ids, config).sum(-1) - (input_ids == config.sop_token_id).sum(-1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +125,7 @@ class GLMGenerationMixin(GenerationMixin):
     @torch.no_grad()
     def generate(
         self,
-        inputs: torch.Tensor | None = None,
+        inputs: torch.Tensor | Mapping[str, Any] | None = None,
         generation_config: GenerationConfig | None = None,
         *args: Any,
         **kwargs: Any,
@@ -180,7 +139,8 @@ class GLMGenerationMixin(GenerationMixin):
         Args:
             inputs: (batch, seq) int64 prompts with at least one mask token each (also as `input_ids`). A prompt without
                 a start of piece gets one; a prompt that has one is continued. Padding may be on either side, and rows
-                may have different numbers of blanks.
+                may have different numbers of blanks. One prompt may be (seq,). What the tokenizer returns may be given
+                as it is.
             generation_config: As in Transformers.
             max_new_tokens_per_blank (`int`, *optional*): Ends every answer at this length. The default is 64, if there
                 is no other limit (`max_new_tokens`, `max_length`) either. No answer outgrows the position table. As in
@@ -191,17 +151,34 @@ class GLMGenerationMixin(GenerationMixin):
                 positions, and blanks are not looked for. Every row must hold its start of piece and end without
                 padding. `generation_attention_mask` (batch, 1, seq, seq) is used with them.
             labels: Not used, but marks a training batch, whose gold Part B is cut off before filling.
+            guidance_scale, negative_prompt_ids, negative_prompt_attention_mask (*optional*): As in Transformers. The
+                negative prompts are texts with as many blanks as the prompts. Without them the model is guided away
+                from what it writes into the blanks of an empty text.
             score_observers (sequence of `LogitsProcessor`, *optional*): Called at every step with the model's own
                 scores, before anything changes them.
+
+        Settings and processors that read what was generated (`no_repeat_ngram_size`, `repetition_penalty`,
+        `sequence_bias`, your own `logits_processor`, ...) see the tokens of the pieces alone: all else is the start of
+        a piece, which has no score. The end of every piece is `<eop>` to them. N-grams do not run across pieces, and
+        settings of length (`min_new_tokens`, `exponential_decay_length_penalty`, `begin_suppress_tokens`,
+        `forced_bos_token_id`, ...) hold for every piece. The `encoder_*` settings read the words of Part A. The function
+        of `prefix_allowed_tokens_fn`, and a processor of your own with the attribute `reads_prompt = True`, see the ids
+        that are fed.
 
         Raises:
             ValueError: for a prompt without a blank, or with more pieces than blanks; a text or a limit that exceeds
                 the position table; ids outside the vocabulary or missing in the config.
             NotImplementedError: for chunked prefill and continuous batching, which assume a causal prompt.
         """
+        if isinstance(inputs, Mapping):
+            kwargs, inputs = {**inputs, **kwargs}, None
         input_ids = inputs if inputs is not None else kwargs.pop("input_ids", None)
         if input_ids is None:
             raise ValueError("generate needs input_ids: the blanks to fill are found in them.")
+        input_ids = self._as_rows(input_ids, "input_ids")
+        for name in ("attention_mask", "negative_prompt_ids", "negative_prompt_attention_mask"):
+            if kwargs.get(name) is not None:
+                kwargs[name] = self._as_rows(kwargs[name], name)
         settings = GenerationSettings.read(kwargs, generation_config, self.generation_config)
         if settings.prefill_chunk_size is not None or settings.cache_implementation == "paged":
             raise NotImplementedError(
@@ -215,6 +192,11 @@ class GLMGenerationMixin(GenerationMixin):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
             self._warn_of_unmasked_padding(input_ids)
+        if attention_mask.shape != input_ids.shape:
+            raise ValueError(
+                f"attention_mask has shape {tuple(attention_mask.shape)}, but input_ids has {tuple(input_ids.shape)}: "
+                "expected the same."
+            )
         if kwargs.pop("labels", None) is not None:  # cut off Part B
             attention_mask = attention_mask.masked_fill(piece_numbers(input_ids, self.config) > 0, 0)
             input_ids = input_ids.masked_fill(input_ids == self.config.sop_token_id, self.padding_id)
@@ -232,7 +214,7 @@ class GLMGenerationMixin(GenerationMixin):
         else:
             generation_config = copy.deepcopy(generation_config)
             generation_config.update(**changed)
-        kwargs.update(prompt.model_kwargs)
+        kwargs.update(prompt.model_kwargs, prompt_length=input_ids.shape[1])
         return super().generate(
             prompt.input_ids, generation_config, *args, attention_mask=prompt.attention_mask, **kwargs
         )
@@ -243,6 +225,25 @@ class GLMGenerationMixin(GenerationMixin):
             "Continuous batching assumes one-dimensional positions and a causal prompt, which GLM does not have: use "
             "generate, which fills rows with different numbers of blanks together."
         )
+
+    def _as_rows(self, values: Any, name: str) -> torch.Tensor:
+        """Turn what a tokenizer returns into a tensor (batch, seq). One row may come without its first dimension."""
+        if not isinstance(values, torch.Tensor):
+            try:
+                values = torch.tensor(values, device=self.device)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise ValueError(
+                    f"{name} is a {type(values).__name__} that is not a table of ids: expected a tensor (batch, seq), as "
+                    "the tokenizer returns with padding=True, return_tensors='pt'."
+                ) from error
+        if values.ndim == 1:
+            values = values[None]
+        if values.ndim != 2 or values.is_floating_point():
+            raise ValueError(
+                f"{name} has shape {tuple(values.shape)} and dtype {values.dtype}: expected int64 (batch, seq), or (seq,) "
+                "for one row."
+            )
+        return values
 
     def _prepare_blanks(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, settings: GenerationSettings
@@ -333,16 +334,15 @@ class GLMGenerationMixin(GenerationMixin):
         generation_position_ids: torch.Tensor | None = None,
         generation_attention_mask: torch.Tensor | None = None,
         piece_limit: int | None = None,
-        score_observers: Sequence[LogitsProcessor] = (),  # for the processors alone
+        prompt_length: int | None = None,  # this and the next are for the processors alone
+        score_observers: Sequence[LogitsProcessor] = (),
         **kwargs: Any,
     ) -> dict[str, Any]:
         length = input_ids.shape[1]
         if generation_position_ids is not None:
             position_ids = _continue_positions(generation_position_ids, length)
         else:
-            position_ids = compute_position_ids(input_ids, self.config, attention_mask)
-            # Rows that have ended are fed padding until the last row ends: keep it inside the position table.
-            position_ids[:, 1].clamp_(max=self.config.max_piece_length)
+            position_ids = self._compute_positions(input_ids, attention_mask)
             if piece_limit is not None:
                 attention_mask = self._hide_unread(input_ids, attention_mask, position_ids, piece_limit)
         if generation_attention_mask is not None:
@@ -373,6 +373,38 @@ class GLMGenerationMixin(GenerationMixin):
         if not is_first_iteration:
             return create_causal_mask(config, inputs_embeds, attention_mask, past_key_values)
         return create_glm_mask(config, inputs_embeds, attention_mask, position_ids, past_key_values)
+
+    def next_token_logits(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, piece_limit: int | None = None
+    ) -> torch.Tensor:
+        """
+        Compute the logits of the next token of every row, without a cache.
+
+        Args:
+            input_ids: (batch, seq) int64, every row ends with its running piece.
+            attention_mask: (batch, seq), 0 for padding anywhere.
+            piece_limit: The longest piece. What it cuts off is not read.
+
+        Returns:
+            (batch, vocabulary).
+        """
+        position_ids = self._compute_positions(input_ids, attention_mask)
+        if piece_limit is not None:
+            attention_mask = self._hide_unread(input_ids, attention_mask, position_ids, piece_limit)
+        outputs = self(  # type: ignore[operator]
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            use_cache=False,
+            logits_to_keep=1,
+        )
+        return outputs.logits[:, -1]
+
+    def _compute_positions(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+        position_ids = compute_position_ids(input_ids, self.config, attention_mask)
+        # Rows that have ended are fed padding until the last row ends: keep it inside the position table.
+        position_ids[:, 1].clamp_(max=self.config.max_piece_length)
+        return position_ids
 
     def _hide_unread(
         self,
@@ -415,26 +447,151 @@ class GLMGenerationMixin(GenerationMixin):
     def _get_logits_processor(
         self,
         generation_config: GenerationConfig,
+        input_ids_seq_length: int | None = None,
+        encoder_input_ids: torch.Tensor | None = None,
         *args: Any,
         model_kwargs: dict[str, Any] | None = None,
+        negative_prompt_ids: torch.Tensor | None = None,
+        negative_prompt_attention_mask: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> LogitsProcessorList:
         model_kwargs = model_kwargs or {}
-        observers = model_kwargs.get("score_observers") or ()
-        processors = super()._get_logits_processor(generation_config, *args, model_kwargs=model_kwargs, **kwargs)
-        if model_kwargs.get("generation_position_ids") is not None:
-            return LogitsProcessorList([*observers, *processors])
-        merge = bool(generation_config.do_sample or generation_config.num_beams > 1)
+        length = input_ids_seq_length or 0
+        prompt_length = model_kwargs.get("prompt_length") or length
+        attention_mask = model_kwargs.get("attention_mask")
         ends = end_token_ids(self.config, generation_config.eos_token_id)
-        limit = self._piece_limit(model_kwargs.get("piece_limit"))
-        return LogitsProcessorList(
-            [
-                *observers,
-                NextBlankLogitsProcessor(self.config, ends, merge),  # so that the library's see the scores that count
-                *processors,
-                MaxPieceLengthLogitsProcessor(self.config, limit),  # last, so that nothing undoes it
-            ]
+        settings = copy.copy(generation_config)  # the library's own attributes go with it
+        settings.guidance_scale = None
+        if settings.min_new_tokens is not None:
+            settings.min_length = None  # the library sets both
+        if encoder_input_ids is not None:
+            copies = max(settings.num_beams or 1, settings.num_return_sequences or 1)
+            encoder_input_ids = encoder_input_ids.repeat_interleave(copies, dim=0)
+            encoder_input_ids = words_of_text(encoder_input_ids, self.config, ends, attention_mask)
+        processors = super()._get_logits_processor(
+            settings, prompt_length, encoder_input_ids, *args, model_kwargs=model_kwargs, **kwargs
         )
+        given = kwargs.get("logits_processor") or ()
+        for processor in processors:
+            # In an encoder-decoder model a forced first token comes before the tokens of the beginning too.
+            is_own = not any(processor is other for other in given)
+            if isinstance(processor, SuppressTokensAtBeginLogitsProcessor) and is_own:
+                processor.set_begin_index(prompt_length + int(settings.forced_bos_token_id is not None))
+
+        single_piece = model_kwargs.get("generation_position_ids") is not None
+        before = list(model_kwargs.get("score_observers") or ())
+        if generation_config.guidance_scale not in (None, 1):
+            if single_piece:
+                raise NotImplementedError(
+                    "guidance_scale does not work with position_ids: leave position_ids out, and generate finds the blanks."
+                )
+            before.append(
+                GuidanceLogitsProcessor(
+                    self,
+                    float(generation_config.guidance_scale),
+                    attention_mask,
+                    model_kwargs.get("piece_limit"),
+                    negative_prompt_ids,
+                    negative_prompt_attention_mask,
+                )
+            )
+        main = BlankLogitsProcessor(
+            self.config,
+            ends,
+            bool(generation_config.do_sample or generation_config.num_beams > 1),
+            processors,
+            prompt_length,
+            length - prompt_length,
+            single_piece,
+        )
+        if single_piece:  # without processors the scores stay those of the model
+            return LogitsProcessorList([*before, *([main] if processors else [])])
+        limit = self._piece_limit(model_kwargs.get("piece_limit"))
+        # The limit is last, so that nothing undoes it.
+        return LogitsProcessorList([*before, main, MaxPieceLengthLogitsProcessor(self.config, limit)])
+
+
+class GuidanceLogitsProcessor(LogitsProcessor):
+    """
+    Guide the model away from what it would write without the text: classifier-free guidance for blanks.
+
+    It does the arithmetic of the processor of Transformers, which keeps a cache of its own. Ours reads the whole input
+    at every step, because beams and drafts go back and forth.
+
+    Args:
+        model: The model.
+        scale: The guidance scale. 1 is no guidance.
+        attention_mask: (batch, seq), 0 for the padding of the prompts; None without padding.
+        piece_limit: The longest piece. What it cuts off is not read.
+        negative_ids: (batch, seq) int64, texts with as many blanks as the prompts, without pieces. None stands for the
+            prompts without their words.
+        negative_mask: (batch, seq), 0 for the padding of the negative texts.
+    """
+
+    reads_prompt = True
+
+    def __init__(
+        self,
+        model: GLMGenerationMixin,
+        scale: float,
+        attention_mask: torch.Tensor | None,
+        piece_limit: int | None,
+        negative_ids: torch.Tensor | None = None,
+        negative_mask: torch.Tensor | None = None,
+    ):
+        self.model = model
+        self.scale = scale
+        self.attention_mask = attention_mask
+        self.piece_limit = piece_limit
+        self.negative_ids = negative_ids
+        self.negative_mask = negative_mask
+        if negative_ids is not None:
+            check_ids(negative_ids, model.config, wait=True)
+            if negative_mask is None:
+                self.negative_mask = torch.ones_like(negative_ids)
+            elif negative_mask.shape != negative_ids.shape:
+                raise ValueError(
+                    f"negative_prompt_attention_mask has shape {tuple(negative_mask.shape)}, but negative_prompt_ids has "
+                    f"{tuple(negative_ids.shape)}: expected the same."
+                )
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        scores = scores.log_softmax(-1)
+        ids, mask = self._unconditional(input_ids)
+        unconditional = self.model.next_token_logits(ids, mask, self.piece_limit).to(scores).log_softmax(-1)
+        return self.scale * (scores - unconditional) + unconditional
+
+    def _unconditional(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Put the pieces behind the negative texts, or hide the words of Part A: ids and attention mask."""
+        config = self.model.config
+        part_b = piece_numbers(input_ids, config) > 0
+        if self.negative_ids is None:
+            frame = [config.cls_token_id, *end_token_ids(config), *config.mask_token_ids]
+            mask = part_b | is_any_of(input_ids, [token_id for token_id in frame if token_id is not None])
+            if self.attention_mask is not None:
+                new = input_ids.shape[1] - self.attention_mask.shape[1]
+                mask = mask & (F.pad(self.attention_mask, (0, new), value=1) != 0)
+            return input_ids, mask.long()
+        copies, rest = divmod(len(input_ids), len(self.negative_ids))
+        if rest:
+            raise ValueError(
+                f"There are {len(self.negative_ids)} negative prompts for {len(input_ids)} rows: expected one for every "
+                "prompt, or one for all."
+            )
+        negative_ids, negative_mask = (
+            rows.repeat_interleave(copies, dim=0).to(input_ids.device)
+            for rows in (self.negative_ids, self.negative_mask)
+        )
+        negative_mask = negative_mask.masked_fill(piece_numbers(negative_ids, config) > 0, 0)
+        blanks = (find_blanks(negative_ids, config) & (negative_mask != 0)).sum(-1)
+        needed = find_blanks(input_ids, config).sum(-1)
+        if (blanks != needed).any():
+            row = int((blanks != needed).nonzero()[0])
+            raise ValueError(
+                f"The negative prompt of row {row} has {int(blanks[row])} blanks, but its prompt has {int(needed[row])}: "
+                "write as many."
+            )
+        return torch.cat((negative_ids, input_ids), dim=1), torch.cat((negative_mask, part_b.long()), dim=1)
 
 
 def _continue_positions(position_ids: torch.Tensor, length: int) -> torch.Tensor:

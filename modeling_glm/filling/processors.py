@@ -19,10 +19,12 @@ class BlankConstraintLogitsProcessor(LogitsProcessor):
 
     Args:
         config: Gives the id of the start of a piece.
-        end_token_ids: The tokens that end the last piece.
+        end_token_ids: The tokens that end a piece.
         rules: For every text the rules of its blanks in the order in which they are filled, or only those of the running
             blank. The rows of a text (beams, draws) stand together.
     """
+
+    reads_prompt = True  # the starts of pieces in it tell which blank is filled
 
     def __init__(self, config: GLMConfig, end_token_ids: list[int], rules: Sequence[Sequence[BlankRules]]):
         self.sop_token_id = config.sop_token_id
@@ -41,9 +43,8 @@ class BlankConstraintLogitsProcessor(LogitsProcessor):
                 continue
             rule = rules[min(len(starts), len(rules)) - 1]
             allowed[row] = rule.allowed(piece)
-            ends = self.end_token_ids if len(starts) >= len(rules) else [self.sop_token_id]
             # If nothing can follow, the answer ends here, right or wrong. `BlankRules.read` rejects wrong ones later.
-            allowed[row, ends] = rule.may_end(piece) or not bool(allowed[row].any())
+            allowed[row, self.end_token_ids] = rule.may_end(piece) or not bool(allowed[row].any())
         return scores.masked_fill(~allowed.to(scores.device), -torch.inf)
 
 

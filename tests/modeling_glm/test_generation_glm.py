@@ -6,13 +6,22 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import GenerationConfig, LogitsProcessor
+from transformers import BatchEncoding, GenerationConfig, LogitsProcessor
 from transformers.generation.streamers import BaseStreamer
 
 from modeling_glm import GLMForConditionalGeneration
 from modeling_glm.generation_glm import GenerationSettings
 from modeling_glm.layout_glm import compute_position_ids
-from tests.support.models import FIRST_WORD, TOKEN_IDS, make_model, pad_rows, words
+from tests.support.models import (
+    FIRST_WORD,
+    TOKEN_IDS,
+    ending_model,
+    make_model,
+    pad_rows,
+    prompts,
+    read_pieces,
+    words,
+)
 from tests.support.naive_filling import fill_naively
 
 MASK, SMASK, GMASK = (TOKEN_IDS[f"{name}_token_id"] for name in ("mask", "smask", "gmask"))
@@ -24,38 +33,6 @@ LIMIT = 6
 @pytest.fixture(scope="module")
 def model() -> GLMForConditionalGeneration:
     return ending_model()
-
-
-def ending_model(**kwargs) -> GLMForConditionalGeneration:
-    """Make a model that ends its pieces after a few tokens."""
-    model = make_model(GLMForConditionalGeneration, seed=4, **kwargs)
-    words, norm = model.get_input_embeddings().weight, model.glm.transformer.final_layernorm
-    with torch.no_grad():  # raises the logits of the ends by 3.5 and 2.8
-        norm.bias += 3.5 * words[EOP] / words[EOP].norm() ** 2 + 2.8 * words[EOS] / words[EOS].norm() ** 2
-    return model
-
-
-def prompts() -> list[list[int]]:
-    w = words(40, 1)
-    return [
-        [CLS, *w[:3], MASK, *w[3:5], EOS],
-        [CLS, MASK, w[8], SMASK, *w[9:14], MASK, EOS],
-        [CLS, *w[17:20], GMASK],
-        [CLS, *w[20:27], MASK, *w[27:30], MASK, EOS],
-    ]
-
-
-def read_pieces(row: list[int], prompt_length: int) -> list[list[int]]:
-    """Read the pieces behind a prompt, without their ends and what follows the last."""
-    pieces = []
-    for token in row[prompt_length:]:
-        if token == SOP:
-            pieces.append([])
-        elif token in ENDS:
-            break
-        else:
-            pieces[-1].append(token)
-    return pieces
 
 
 @pytest.fixture(scope="module")
@@ -418,3 +395,128 @@ def test_rows_that_have_ended_wait_for_longer_ones():
     assert outputs.shape[1] > ids.shape[1] + 16
     found = [read_pieces(row, ids.shape[1]) for row in outputs.tolist()]
     assert found == [fill_naively(model, row, LIMIT) for row in rows]
+
+
+def test_a_prompt_comes_in_any_form(model):
+    prompt = prompts()[1]
+    expected = model.generate(torch.tensor([prompt]), max_new_tokens_per_blank=LIMIT)
+    forms = [
+        BatchEncoding(
+            {"input_ids": torch.tensor([prompt]), "attention_mask": torch.ones(1, len(prompt), dtype=torch.long)}
+        ),
+        {"input_ids": prompt, "attention_mask": [1] * len(prompt)},
+        BatchEncoding({"input_ids": [prompt]}),
+        torch.tensor(prompt),
+        prompt,
+        [prompt],
+    ]
+    for form in forms:
+        assert torch.equal(model.generate(form, max_new_tokens_per_blank=LIMIT), expected)
+    row, mask = torch.tensor([PAD, *prompt]), torch.tensor([0] + [1] * len(prompt))
+    found = model.generate(input_ids=row, attention_mask=mask, max_new_tokens_per_blank=LIMIT)
+    assert torch.equal(found[:, 1:], expected)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "mask", "message"),
+    [
+        ([[CLS, MASK], [CLS, MASK, EOS]], None, "padding=True, return_tensors='pt'"),
+        ("The [MASK].", None, "str .*expected a tensor"),
+        (torch.zeros(1, 2, 3, dtype=torch.long), None, r"shape \(1, 2, 3\)"),
+        (torch.zeros(1, 2), None, "dtype torch.float32"),
+        (torch.tensor([[CLS, MASK]]), torch.ones(1, 3, dtype=torch.long), r"\(1, 3\), but input_ids has \(1, 2\)"),
+    ],
+)
+def test_a_prompt_of_another_form_is_refused(model, inputs, mask, message):
+    with pytest.raises(ValueError, match=message):
+        model.generate(inputs, attention_mask=mask)
+
+
+def guide_naively(model, prompt, negative, scale: float) -> list[list[int]]:
+    """Guide with two forward passes of whole inputs for every token, one with the prompt and one with the other text."""
+    pieces: list[list[int]] = []
+    for _ in range(sum(token in (MASK, SMASK, GMASK) for token in prompt)):
+        pieces.append([])
+        while len(pieces[-1]) < LIMIT:
+            tail = [token for piece in pieces for token in (SOP, *piece)]
+            log_probs = []
+            for text in (prompt, negative):
+                ids = torch.tensor([[*text, *tail]])
+                seen = torch.ones_like(ids)
+                place = len(text)
+                for piece in pieces[:-1]:
+                    place += 1 + len(piece)
+                    seen[0, place - 1] = len(piece) < LIMIT  # what the limit cuts off is not read
+                positions = compute_position_ids(ids, model.config)
+                with torch.no_grad():
+                    logits = model(ids, attention_mask=seen, position_ids=positions).logits[0, -1]
+                log_probs.append(logits.log_softmax(-1))
+            scores = scale * (log_probs[0] - log_probs[1]) + log_probs[1]
+            scores[SOP] = -torch.inf
+            token = int(scores.argmax())
+            if token in ENDS:
+                break
+            pieces[-1].append(token)
+    return pieces
+
+
+@pytest.mark.parametrize("negative", [False, True], ids=["without the words", "negative prompt"])
+@pytest.mark.parametrize("scale", [1.5, 3.0, 0.5])
+def test_guidance_equals_two_forward_passes(model, scale, negative):
+    rows = prompts()
+    others = [
+        [CLS, *words(3, row), *[t for t in prompt if t in (MASK, SMASK, GMASK)], EOS]
+        for row, prompt in enumerate(rows)
+    ]
+    frames = [[t for t in prompt if t < FIRST_WORD] for prompt in rows]
+    expected = [
+        guide_naively(model, prompt, other, scale)
+        for prompt, other in zip(rows, others if negative else frames, strict=True)
+    ]
+    ids, mask = pad_rows(rows, "left", PAD), pad_rows([[1] * len(row) for row in rows], "left")
+    how = {}
+    if negative:
+        how["negative_prompt_ids"] = pad_rows(others, "right", PAD)
+        how["negative_prompt_attention_mask"] = pad_rows([[1] * len(row) for row in others], "right")
+    outputs = model.generate(
+        ids, attention_mask=mask, guidance_scale=scale, max_new_tokens_per_blank=LIMIT, do_sample=False, **how
+    )
+    assert [read_pieces(row, ids.shape[1]) for row in outputs.tolist()] == expected
+
+
+def test_guidance_with_beams_drafts_and_other_settings(model):
+    prompt = torch.tensor([prompts()[1]])
+    how = {"guidance_scale": 2.0, "max_new_tokens_per_blank": 4, "do_sample": False, "no_repeat_ngram_size": 1}
+    greedy = model.generate(prompt, **how)
+    assert torch.equal(model.generate(prompt, prompt_lookup_num_tokens=2, **how), greedy)
+    assert torch.equal(
+        model.generate(prompt, **{**how, "guidance_scale": 1.0}),
+        model.generate(prompt, **{**how, "guidance_scale": None}),
+    )
+    assert not torch.equal(model.generate(prompt, **{**how, "guidance_scale": None}), greedy)
+    both = pad_rows([prompts()[1], prompts()[0]], "left", PAD)
+    mask = pad_rows([[1] * len(row) for row in (prompts()[1], prompts()[0])], "left")
+    alone = model.generate(prompt, num_beams=3, **how)[0].tolist()
+    together = model.generate(both, attention_mask=mask, num_beams=3, **how)[0].tolist()
+    assert read_pieces(together, both.shape[1]) == read_pieces(alone, prompt.shape[1])
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "message"),
+    [
+        (
+            {"negative_prompt_ids": torch.tensor([[CLS, MASK, EOS]])},
+            ValueError,
+            "row 0 has 1 blanks, but its prompt has 3",
+        ),
+        ({"negative_prompt_ids": torch.tensor([[CLS, 64]])}, ValueError, "64"),
+        ({"negative_prompt_ids": torch.ones(2, 3, dtype=torch.long)}, ValueError, "2 negative prompts for 1 rows"),
+        ({"position_ids": True}, NotImplementedError, "leave position_ids out"),
+    ],
+)
+def test_guidance_that_does_not_fit_is_refused(model, how, error, message):
+    prompt = torch.tensor([[*prompts()[1], SOP]])
+    if "position_ids" in how:
+        how = {"position_ids": compute_position_ids(prompt, model.config)}
+    with pytest.raises(error, match=message):
+        model.generate(prompt, guidance_scale=2.0, max_new_tokens=3, **how)

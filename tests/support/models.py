@@ -2,7 +2,7 @@
 
 import torch
 
-from modeling_glm import GLMConfig
+from modeling_glm import GLMConfig, GLMForConditionalGeneration
 
 TOKEN_IDS = {
     "pad_token_id": 0,
@@ -63,3 +63,39 @@ def pad_rows(rows: list[list[int]], side: str, value: int = 0) -> torch.Tensor:
     width = max(map(len, rows))
     fill = [[value] * (width - len(row)) for row in rows]
     return torch.tensor([f + row if side == "left" else row + f for row, f in zip(rows, fill, strict=True)])
+
+
+def ending_model(**kwargs) -> GLMForConditionalGeneration:
+    """Make a model that ends its pieces after a few tokens."""
+    model = make_model(GLMForConditionalGeneration, seed=4, **kwargs)
+    embeddings, norm = model.get_input_embeddings().weight, model.glm.transformer.final_layernorm
+    with torch.no_grad():  # raises the logits of the ends by 3.5 and 2.8
+        for name, by in (("eop", 3.5), ("eos", 2.8)):
+            end = embeddings[TOKEN_IDS[f"{name}_token_id"]]
+            norm.bias += by * end / end.norm() ** 2
+    return model
+
+
+def prompts() -> list[list[int]]:
+    """Write prompts with one, three, one and two blanks."""
+    w = words(40, 1)
+    cls, eos, mask, smask, gmask = (TOKEN_IDS[f"{name}_token_id"] for name in ("cls", "eos", "mask", "smask", "gmask"))
+    return [
+        [cls, *w[:3], mask, *w[3:5], eos],
+        [cls, mask, w[8], smask, *w[9:14], mask, eos],
+        [cls, *w[17:20], gmask],
+        [cls, *w[20:27], mask, *w[27:30], mask, eos],
+    ]
+
+
+def read_pieces(row: list[int], prompt_length: int) -> list[list[int]]:
+    """Read the pieces behind a prompt, without their ends and what follows the last."""
+    pieces = []
+    for token in row[prompt_length:]:
+        if token == TOKEN_IDS["sop_token_id"]:
+            pieces.append([])
+        elif token in (TOKEN_IDS["eop_token_id"], TOKEN_IDS["eos_token_id"]):
+            break
+        else:
+            pieces[-1].append(token)
+    return pieces

@@ -7,4 +7,5 @@ MODEL_CODE = {
     "generation_glm.py",
     "layout_glm.py",
     "modeling_glm.py",
+    "processors_glm.py",
 }

@@ -1,0 +1,197 @@
+"""
+Show the processors of `generate` what they expect: a history of generated tokens, and one end for every piece.
+
+A processor of Transformers reads the ids so far and changes the scores of the next token. In GLM these ids also hold the
+text with its blanks (Part A), and a piece ends in two ways: the last one with `<eop>`, every other one with the start of
+the next piece, which is fed in place of `<eop>`. No processor has to know that. With `M` a mask token and `S` the start
+of a piece:
+
+    fed        [CLS] a M b M <eos> S x y S z        the next token: the start of a piece, <eop> or a word
+    history      S   S S S S   S   S x y S z        the next token: <eop> or a word
+
+The history keeps the length of what is fed. Where it holds no generated token it holds `S`, which has no score in a
+processor, so nothing that is done to its score has an effect. It also keeps the pieces apart.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import (
+    EncoderNoRepeatNGramLogitsProcessor,
+    ExponentialDecayLengthPenalty,
+    ForcedBOSTokenLogitsProcessor,
+    LogitsProcessor,
+    MinLengthLogitsProcessor,
+    MinNewTokensLengthLogitsProcessor,
+    NoRepeatNGramLogitsProcessor,
+    PrefixConstrainedLogitsProcessor,
+    SuppressTokensAtBeginLogitsProcessor,
+)
+
+from .configuration_glm import GLMConfig
+from .layout_glm import find_blanks, is_any_of, piece_numbers
+
+# They read nothing but the number of tokens: here that of the running piece, so that they act on every piece.
+PLACE_PROCESSORS = (
+    ExponentialDecayLengthPenalty,
+    ForcedBOSTokenLogitsProcessor,
+    MinLengthLogitsProcessor,
+    MinNewTokensLengthLogitsProcessor,
+    SuppressTokensAtBeginLogitsProcessor,
+)
+# They compare the last tokens with earlier ones. Words of two pieces do not stand side by side in the text.
+NGRAM_PROCESSORS = (EncoderNoRepeatNGramLogitsProcessor, NoRepeatNGramLogitsProcessor)
+
+
+class BlankLogitsProcessor(LogitsProcessor):
+    """
+    Run other processors on the history of the pieces, and move on to the next blank where a piece ends.
+
+    The end of a piece is never fed (paper section 2.1). So while blanks remain, the start of the next piece gets the
+    score of the end, after the other processors. Behind the last blank no piece can start.
+
+    Args:
+        config: Gives the ids of the masks and of the start of a piece.
+        end_token_ids: The tokens that end a piece; empty if pieces must not end before the limit of length.
+        merge: Whether several ends add up their probabilities (in sampling and beams), or the best one counts (greedy).
+        processors: The processors of the library and of the caller, in their order. Those with a true attribute
+            `reads_prompt`, and the function of `prefix_allowed_tokens_fn`, see the ids that are fed.
+        prompt_length: The number of ids in a row of the prompt as the caller gave it.
+        opened: The number of ids that `generate` put behind the prompt: 1 or 0.
+        single_piece: Whether one piece is decoded, whatever the number of blanks.
+    """
+
+    reads_prompt = True  # where it is itself one of the processors of an assistant
+
+    def __init__(
+        self,
+        config: GLMConfig,
+        end_token_ids: list[int],
+        merge: bool,
+        processors: Sequence[LogitsProcessor] = (),
+        prompt_length: int = 0,
+        opened: int = 0,
+        single_piece: bool = False,
+    ):
+        self.config = config
+        self.end_token_ids = end_token_ids
+        self.merge = merge
+        self.processors = processors
+        self.prompt_length = prompt_length
+        self.opened = opened
+        self.single_piece = single_piece
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        start = self.config.sop_token_id
+        scores = scores.clone()
+        scores[:, start] = -torch.inf
+        if not self.end_token_ids:
+            scores[:, self.config.eop_token_id] = -torch.inf
+        if self.processors:
+            scores = self._process(input_ids, scores).clone()
+        if not self.end_token_ids:
+            scores[:, [start, self.config.eop_token_id]] = -torch.inf
+            return scores
+        # A processor that gives the start of a piece a score ends the piece too.
+        ends = scores[:, [start, *self.end_token_ids]]
+        end_score = ends.logsumexp(-1) if self.merge else ends.amax(-1)
+        more = remaining_blanks(input_ids, self.config) > 0
+        if self.single_piece:
+            more = torch.zeros_like(more)
+        scores[:, start] = torch.where(more, end_score, -torch.inf)
+        scores[:, self.end_token_ids] = ends[:, 1:].masked_fill(more[:, None], -torch.inf)
+        return scores
+
+    def _process(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        history = piece_history(input_ids, self.config)
+        places = running_piece_lengths(input_ids, self.config)
+        for processor in self.processors:
+            if getattr(processor, "reads_prompt", False) or isinstance(processor, PrefixConstrainedLogitsProcessor):
+                scores = processor(input_ids, scores)
+            elif isinstance(processor, PLACE_PROCESSORS):
+                scores = self._process_by_place(processor, places, scores)
+            elif isinstance(processor, NGRAM_PROCESSORS):
+                # A shorter piece completes no n-gram. The starts of pieces before it are no words.
+                complete = places >= processor.ngram_size - 1
+                scores = torch.where(complete[:, None], processor(history, scores), scores)
+            else:
+                scores = processor(history, scores)
+        return scores
+
+    def _process_by_place(
+        self, processor: LogitsProcessor, places: torch.Tensor, scores: torch.Tensor
+    ) -> torch.Tensor:
+        """Run a processor that counts tokens as if every row held its prompt and the running piece alone."""
+        length = self.prompt_length
+        if isinstance(processor, ForcedBOSTokenLogitsProcessor):
+            length = 1  # it expects the start of the piece and nothing else
+        elif isinstance(processor, MinLengthLogitsProcessor):
+            length += self.opened  # it counts all ids of the output
+        scores = scores.clone()
+        for place in places.unique().tolist():
+            rows = places == place
+            ids = places.new_full((int(rows.sum()), length + place), self.config.sop_token_id)
+            scores[rows] = processor(ids, scores[rows])
+        return scores
+
+
+class MaxPieceLengthLogitsProcessor(LogitsProcessor):
+    """
+    End every piece that has `max_new_tokens` tokens: with the start of the next piece, or the end of the last one.
+
+    Args:
+        config: Gives the ids of the masks, of the start and of the end of a piece.
+        max_new_tokens: The most tokens of a piece, its start and end not counted.
+    """
+
+    reads_prompt = True
+
+    def __init__(self, config: GLMConfig, max_new_tokens: int):
+        self.config = config
+        self.max_new_tokens = max_new_tokens
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        full = running_piece_lengths(input_ids, self.config) >= self.max_new_tokens
+        more = remaining_blanks(input_ids, self.config) > 0
+        end = torch.where(more, self.config.sop_token_id, self.config.eop_token_id)
+        forced = torch.full_like(scores, -torch.inf).scatter(1, end[:, None], 0.0)
+        return torch.where(full[:, None], forced, scores)
+
+
+def remaining_blanks(input_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:
+    """Count the blanks of every row that have no piece yet, not even a started one: (batch,) int64."""
+    return find_blanks(input_ids, config).sum(-1) - (input_ids == config.sop_token_id).sum(-1)
+
+
+def running_piece_lengths(input_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:
+    """Count the tokens of every row behind its last start of a piece: (batch,) int64."""
+    index = torch.arange(input_ids.shape[1], device=input_ids.device)
+    last_start = torch.where(input_ids == config.sop_token_id, index, -1).amax(-1)
+    return input_ids.shape[1] - 1 - last_start  # behind a start in column 7, the columns 8 and 9 hold 2: 9 - 7
+
+
+def piece_history(input_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:
+    """Replace all that is not a token of a piece by the start of a piece: (batch, seq) int64."""
+    return input_ids.masked_fill(piece_numbers(input_ids, config) == 0, config.sop_token_id)
+
+
+def words_of_text(
+    input_ids: torch.Tensor, config: GLMConfig, special_ids: Sequence[int], attention_mask: torch.Tensor | None = None
+) -> torch.Tensor:
+    """
+    Replace all but the words of Part A by the start of a piece.
+
+    Args:
+        input_ids: (batch, seq) int64 prompts.
+        config: Gives the ids of the special tokens.
+        special_ids: Further tokens that are not words.
+        attention_mask: (batch, seq), 0 for padding.
+
+    Returns:
+        (batch, seq) int64: what `encoder_no_repeat_ngram_size` and `encoder_repetition_penalty` read.
+    """
+    special = [config.cls_token_id, config.pad_token_id, config.eop_token_id, *special_ids, *config.mask_token_ids]
+    words = (piece_numbers(input_ids, config) == 0) & ~is_any_of(input_ids, [i for i in special if i is not None])
+    if attention_mask is not None:
+        words = words & (attention_mask != 0)
+    return input_ids.masked_fill(~words, config.sop_token_id)
