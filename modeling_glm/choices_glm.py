@@ -16,7 +16,6 @@ from .configuration_glm import GLMConfig
 from .layout_glm import (
     compute_position_ids,
     find_blanks,
-    is_readable,
     piece_numbers,
     real_tokens,
     require_everywhere,
@@ -307,19 +306,11 @@ def class_scores(words: WordScores, length_penalty: float) -> torch.Tensor:
     return scores.squeeze(1) if scores.shape[1] == 1 else scores.log_softmax(-1).mean(1)
 
 
-def require_present_labels(logits: torch.Tensor, labels: torch.Tensor):
-    """Raise a `ValueError` for a label (batch,) that names no class of logits (batch, C), or an absent one."""
-    known = (labels >= 0) & (labels < logits.shape[1])
-    chosen = logits.gather(1, labels.clamp(0, logits.shape[1] - 1).view(-1, 1))
-    message = f"labels={labels.tolist()} names an absent choice." if is_readable(labels) else ""
-    require_everywhere(known.view(-1, 1) & (chosen > -math.inf), message)
-
-
 def choice_loss(
     logits: torch.Tensor, log_probabilities: torch.Tensor, labels: torch.Tensor, config: GLMConfig
 ) -> torch.Tensor:
     """
-    Compute the mean loss over the examples.
+    Compute the mean loss over the examples that have a label.
 
     The config chooses cross entropy over the classes, or the hinge loss with margin 1 summed over the wrong classes. It
     adds `choice_fill_weight` times the loss of filling the blank with the right words.
@@ -327,16 +318,22 @@ def choice_loss(
     Args:
         logits: (batch, C) scores of the classes, -inf for absent ones.
         log_probabilities: (batch, C), the same without length penalty.
-        labels: (batch,) int64, the right classes.
+        labels: (batch,) int64, the right classes, -100 for none.
         config: Gives `choice_loss` and `choice_fill_weight`.
     """
-    right = labels.view(-1, 1)
+    labelled = labels != -100
+    right = labels.clamp(min=0).view(-1, 1)
+
+    def mean(losses: torch.Tensor) -> torch.Tensor:
+        # `where` and not a product, because a row without a label may hold an infinite loss.
+        return torch.where(labelled, losses, 0.0).sum() / labelled.sum()
+
     if config.choice_loss == "hinge":
         # With logits [-1 -1.5 -4] and right class 0 the margins are [1 0.5 0], of which the first does not count.
         margins = (1 + logits - logits.gather(1, right)).clamp(min=0)
-        loss = margins.scatter(1, right, 0.0).sum(-1).mean()
+        loss = mean(margins.scatter(1, right, 0.0).sum(-1))
     else:
-        loss = F.cross_entropy(logits, right.squeeze(1))
+        loss = F.cross_entropy(logits, labels)
     if config.choice_fill_weight:
-        loss = loss - config.choice_fill_weight * log_probabilities.gather(1, right).mean()
+        loss = loss - config.choice_fill_weight * mean(log_probabilities.gather(1, right).squeeze(1))
     return loss

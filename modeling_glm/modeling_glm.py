@@ -36,12 +36,18 @@ from .choices_glm import (
     lay_out_branches,
     lay_out_rows,
     read_choices,
-    require_present_labels,
     score_first_and_later,
     score_tokens,
 )
 from .configuration_glm import GLMConfig
 from .generation_glm import GLMGenerationMixin
+from .labels_glm import (
+    check_answer_positions,
+    check_choice_labels,
+    check_piece_labels,
+    check_text_labels,
+    check_token_labels,
+)
 from .layout_glm import check_ids, check_lengths, complete_position_ids, create_glm_mask
 
 # Marks the projections that `residual_projection` makes.
@@ -512,7 +518,8 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
         Args:
             input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, use_cache: See `GLMModel.forward`.
             labels: (batch, seq) int64, aligned with the inputs: the label of a token is what must follow it, -100 where
-                nothing is learned. Nothing is shifted.
+                nothing is learned. Nothing is shifted. Labels stand on tokens of Part B; a row without Part B may have
+                some on its masks.
             logits_to_keep: An int keeps the logits of the last positions, 0 those of all; a 1D tensor names positions.
                 The default keeps all, but none in training with labels. Then only labelled positions go through the
                 projection to the vocabulary, which changes neither the loss nor its gradients.
@@ -522,6 +529,10 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
         Returns:
             `loss`, the mean cross entropy over the labelled tokens in fp32 (or their sum over `num_items_in_batch`),
             `logits` (batch, kept, vocabulary) and `past_key_values`.
+
+        Raises:
+            ValueError: as `GLMModel.forward`, and for labels that are not those of pieces: of another shape, outside the
+                vocabulary, on Part A, on padding, or equal to the inputs.
         """
         # No parameter of its own: Trainer takes each one with "label" in its name for a column of labels.
         if (aligned := kwargs.pop("shift_labels", None)) is not None:
@@ -538,6 +549,8 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
             **kwargs,
         )
         hidden_states = outputs.last_hidden_state
+        if labels is not None:
+            labels = check_piece_labels(labels, self.config, input_ids, inputs_embeds, attention_mask, position_ids)
 
         loss = logits = None
         # The number of labelled tokens depends on the data. A compiled graph needs fixed shapes and projects all tokens.
@@ -604,7 +617,7 @@ class GLMForMultipleChoice(GLMWithLMHead):
             choice_ids: (batch, choices, length) int64, -100 behind the end of a choice and for absent choices. With
                 (batch, labels, words, length) every label has several words, and its probability is the sum of theirs.
                 With several patterns there is one more dimension, for the patterns, behind the first.
-            labels: (batch,) int64, the number of the right choice or label.
+            labels: (batch,) int64, the number of the right choice or label, -100 for none.
 
         Returns:
             `logits` (batch, choices or labels) fp32, the summed log-probability of every choice, divided by a power of
@@ -623,7 +636,7 @@ class GLMForMultipleChoice(GLMWithLMHead):
 
         loss = None
         if labels is not None:
-            require_present_labels(logits, labels)
+            labels = check_choice_labels(labels, logits)
             plain = logits if self.config.choice_length_penalty == 0 else class_scores(words, 0.0)
             loss = choice_loss(logits, plain, labels, self.config)
         return MultipleChoiceModelOutput(
@@ -704,10 +717,13 @@ class GLMForSequenceClassification(GLMPreTrainedModel):
         Args:
             input_ids, attention_mask, position_ids, inputs_embeds: See `GLMModel.forward`.
             labels: (batch,) int64 classes, (batch,) float targets of a regression, or (batch, labels) float for several
-                labels at once, as `config.problem_type` says.
+                labels at once, as `config.problem_type` says. -100 stands for no class.
 
         Returns:
             `logits` (batch, labels), and `loss` where there are labels.
+
+        Raises:
+            ValueError: as `GLMModel.forward`, and for labels of another shape or type, or outside the classes.
         """
         kwargs["use_cache"] = False
         outputs = self.glm(input_ids, attention_mask, position_ids, inputs_embeds=inputs_embeds, **kwargs)
@@ -720,6 +736,7 @@ class GLMForSequenceClassification(GLMPreTrainedModel):
 
         loss = None
         if labels is not None:
+            labels = check_text_labels(labels, logits, self.config)
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config, **kwargs)
         return SequenceClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
@@ -756,11 +773,17 @@ class GLMForTokenClassification(GLMPreTrainedModel):
 
         Returns:
             `logits` (batch, seq, labels), and `loss` where there are labels.
+
+        Raises:
+            ValueError: as `GLMModel.forward`, and for labels of another shape or type, outside the classes, or on padding.
         """
         kwargs["use_cache"] = False
         outputs = self.glm(input_ids, attention_mask, position_ids, inputs_embeds=inputs_embeds, **kwargs)
         logits = self.classifier(self.dropout(outputs.last_hidden_state))
-        loss = self.loss_function(logits, labels, self.config, **kwargs) if labels is not None else None
+        loss = None
+        if labels is not None:
+            labels = check_token_labels(labels, logits, attention_mask)
+            loss = self.loss_function(logits, labels, self.config, **kwargs)
         return TokenClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )
@@ -791,17 +814,23 @@ class GLMForQuestionAnswering(GLMPreTrainedModel):
 
         Args:
             input_ids, attention_mask, position_ids, inputs_embeds: See `GLMModel.forward`.
-            start_positions, end_positions: (batch,) int64 index of the first and the last token of the answer.
+            start_positions, end_positions: (batch,) int64 index of the first and the last token of the answer, -100 where
+                there is none to learn.
 
         Returns:
             `start_logits` and `end_logits` (batch, seq), and `loss` where the answer is given.
+
+        Raises:
+            ValueError: as `GLMModel.forward`, and for positions of another shape or type, outside the row, or on padding.
         """
         kwargs["use_cache"] = False
         outputs = self.glm(input_ids, attention_mask, position_ids, inputs_embeds=inputs_embeds, **kwargs)
         start_logits, end_logits = self.qa_outputs(outputs.last_hidden_state).unbind(-1)
         loss = None
         if start_positions is not None and end_positions is not None:
-            loss = self.loss_function(start_logits, end_logits, start_positions, end_positions, **kwargs)
+            starts = check_answer_positions(start_positions, "start_positions", start_logits, attention_mask)
+            ends = check_answer_positions(end_positions, "end_positions", end_logits, attention_mask)
+            loss = self.loss_function(start_logits, end_logits, starts, ends, **kwargs)
         return QuestionAnsweringModelOutput(
             loss=loss,
             start_logits=start_logits,

@@ -58,8 +58,13 @@ def sdpa_attention_forward(
 
 
 def is_recomputed(query: torch.Tensor, dropout: float) -> bool:
-    """Return whether attention is recomputed: with dropout on CPUs, torch's SDPA keeps all scores and draws slowly."""
-    return 0 < dropout < 1 and query.dtype == torch.float32 and draws_quickly(query) and query.requires_grad
+    """
+    Return whether attention is recomputed: with dropout on CPUs, torch's SDPA keeps all scores and draws slowly.
+
+    The answer does not depend on gradients. Checkpointing runs a layer without them first and with them again in the
+    backward pass, and both runs must draw the same dropout mask.
+    """
+    return 0 < dropout < 1 and query.dtype == torch.float32 and draws_quickly(query)
 
 
 class RecomputedAttention(torch.autograd.Function):

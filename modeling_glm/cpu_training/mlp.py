@@ -27,8 +27,12 @@ def project_recomputed(projection: nn.Linear, activation: nn.Module, states: tor
 
 
 def is_recomputed(projection: nn.Linear, activation: nn.Module, states: torch.Tensor) -> bool:
-    """Return whether this is training on CPUs, and calling `projection` would only multiply and add."""
-    training = projection.training and states.device.type == "cpu" and states.requires_grad and torch.is_grad_enabled()
+    """
+    Return whether this is training on CPUs, and calling `projection` would only multiply and add.
+
+    The answer does not depend on gradients, as in `attention.is_recomputed`.
+    """
+    training = projection.training and states.device.type == "cpu"
     # Adapters, quantization and parallelism replace the class of the layer or of its weight.
     plain = type(projection).forward is nn.Linear.forward and type(projection.weight) is nn.Parameter
     watched = projection._forward_hooks or projection._forward_pre_hooks or "forward" in vars(projection)

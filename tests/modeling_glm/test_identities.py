@@ -17,6 +17,7 @@ from modeling_glm import (
     GLMForTokenClassification,
     GLMModel,
 )
+from modeling_glm.cpu_training import switch
 from modeling_glm.layout_glm import compute_position_ids
 from tests.support.models import TOKEN_IDS, make_model, pad_rows, words
 
@@ -214,14 +215,43 @@ def test_labelled_positions_alone_give_the_same_loss_and_gradients():
     torch.testing.assert_close(asked.loss, expected, **CLOSE)
 
 
-def test_gradient_checkpointing_gives_the_same_gradients():
-    model = make_model(GLMForConditionalGeneration).train()
+@pytest.fixture(params=["installed", "uploaded"])
+def functions(request):
+    """Run with the functions of the installed package, and with those that the hub has."""
+    if request.param == "uploaded":
+        switch.disable()
+    yield
+    switch.enable()
+
+
+@pytest.mark.parametrize("frozen", ["nothing", "embeddings", "all but attention"])
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_gradient_checkpointing_changes_nothing(functions, reentrant, implementation, dropout, frozen):
+    """What the backward pass computes again is what was computed, with the same dropout masks."""
+    rates = dict.fromkeys(("embedding_dropout", "attention_dropout", "hidden_dropout"), dropout)
+    model = make_model(GLMForConditionalGeneration, attn_implementation=implementation, **rates).train()
+    if frozen == "embeddings":
+        model.get_input_embeddings().requires_grad_(False)
+    elif frozen == "all but attention":
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_("query_key_value" in name)
+    model.enable_input_require_grads()
     checkpointed = copy.deepcopy(model)
+    checkpointed.enable_input_require_grads()  # the hook of the copy would set it on the original
     # The name of the method before and since Transformers 5.2x.
-    getattr(checkpointed, "activation_checkpointing_enable", checkpointed.gradient_checkpointing_enable)()
+    enable = getattr(checkpointed, "activation_checkpointing_enable", checkpointed.gradient_checkpointing_enable)
+    enable({"use_reentrant": reentrant})
     ids, mask, labels = labelled(model)
-    model(ids, attention_mask=mask, labels=labels).loss.backward()
-    checkpointed(ids, attention_mask=mask, labels=labels).loss.backward()
+    losses = []
+    for each in (model, checkpointed):
+        torch.manual_seed(0)
+        losses.append(each(ids, attention_mask=mask, labels=labels).loss)
+        losses[-1].backward()
+    torch.testing.assert_close(*losses, atol=0, rtol=0)
+    for first, second in zip(model.parameters(), checkpointed.parameters(), strict=True):
+        assert (first.grad is None) == (second.grad is None)
     assert_same_gradients(model, checkpointed)
 
 

@@ -5,6 +5,7 @@ MODEL_CODE = {
     "choices_glm.py",
     "configuration_glm.py",
     "generation_glm.py",
+    "labels_glm.py",
     "layout_glm.py",
     "modeling_glm.py",
     "processors_glm.py",

@@ -20,8 +20,9 @@ def make_batch() -> dict[str, torch.Tensor]:
     input_ids = torch.randint(FIRST_WORD, 64, (ROWS, LENGTH), generator=torch.Generator().manual_seed(0))
     input_ids[:, 4] = TOKEN_IDS["mask_token_id"]
     input_ids[:, PART_A] = TOKEN_IDS["sop_token_id"]
-    labels = input_ids.clone()
+    labels = input_ids.roll(-1, dims=1)
     labels[:, :PART_A] = -100
+    labels[:, -1] = TOKEN_IDS["eop_token_id"]
     return {"input_ids": input_ids, "labels": labels}
 
 
