@@ -94,6 +94,14 @@ def is_any_of(input_ids: torch.Tensor, token_ids: list[int]) -> torch.Tensor:
     return found
 
 
+def piece_starts(input_ids: torch.Tensor, config: GLMConfig, real: torch.Tensor | None = None) -> torch.Tensor:
+    """Mark the starts of pieces: (batch, seq) bool. Padding, where `real` is False, starts none."""
+    if config.sop_token_id is None:
+        return torch.zeros_like(input_ids, dtype=torch.bool)
+    starts = input_ids == config.sop_token_id
+    return starts if real is None else starts & real
+
+
 def piece_numbers(input_ids: torch.Tensor, config: GLMConfig, real: torch.Tensor | None = None) -> torch.Tensor:
     """
     Number the pieces: 0 in Part A, k from the k-th start of piece on.
@@ -106,12 +114,7 @@ def piece_numbers(input_ids: torch.Tensor, config: GLMConfig, real: torch.Tensor
     Returns:
         (batch, seq) int64.
     """
-    if config.sop_token_id is None:
-        return torch.zeros_like(input_ids)
-    starts = input_ids == config.sop_token_id
-    if real is not None:
-        starts = starts & real
-    return starts.cumsum(-1)
+    return piece_starts(input_ids, config, real).cumsum(-1)
 
 
 def find_blanks(input_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:
@@ -154,10 +157,15 @@ def compute_position_ids(
         context, own_position, of_blank.gather(1, torch.minimum(piece, last_number)) * (last_number > 0)
     )
 
-    # `before` is the number of real tokens up to the start of the running piece. With 6 tokens of Part A, then pieces of
-    # 3 and 2 tokens: count [7 8 9 10 11], before [7 7 7 10 10], row 1 [1 2 3 1 2].
-    starts = torch.where(context, 0, piece.diff(prepend=torch.zeros_like(piece[:, :1]), dim=-1))
-    before = torch.where(starts > 0, count, 0).cummax(-1)[0]
+    # In the same way start k writes the number of real tokens up to it into column k, and piece k reads it. With 6 tokens
+    # of Part A, then pieces of 3 and 2 tokens: count [7 8 9 10 11], before [7 7 7 10 10], row 1 [1 2 3 1 2]. (A cumulative
+    # maximum would be shorter, but has no form in ONNX.)
+    starts = piece_starts(input_ids, config, real)
+    before = (
+        torch.zeros_like(of_blank)
+        .scatter(1, torch.where(starts, piece, 0), torch.where(starts, count, 0))
+        .gather(1, piece)
+    )
     row1 = torch.where(context, 0, count - before + 1)
     return torch.stack((row0, row1), dim=1)
 
@@ -226,10 +234,16 @@ def number_texts(position_ids: torch.Tensor, attention_mask: torch.Tensor | None
         (batch, seq) int64, the number of the text, counted from 1.
     """
     row0, row1 = position_ids.unbind(1)
-    index = torch.arange(row0.shape[1], device=row0.device).expand_as(row0)
     real = real_tokens(row0, attention_mask)
-    # The index of the last real token before each place, -1 for none. With real [1 0 0 1]: [-1 0 0 0].
-    previous = F.pad(torch.where(real, index, -1).cummax(-1)[0], (1, -1), value=-1)
+    index = torch.arange(row0.shape[1], device=row0.device).expand_as(row0)
+    previous = index - 1
+    if attention_mask is not None:
+        # The index of the last real token before each place, -1 for none. With real [1 0 0 1]: [-1 0 0 0]. Real token k
+        # writes its index into column k, and column 0 holds -1. Then each place reads the column of the token before it.
+        count = real.cumsum(-1)
+        of_token = F.pad(torch.full_like(index, -1), (1, 0), value=-1)
+        of_token = of_token.scatter(1, torch.where(real, count, 0), torch.where(real, index, -1))
+        previous = of_token.gather(1, count - real.long())
     follows = (row0.gather(1, previous.clamp(min=0)) + 1 == row0) & (row1.gather(1, previous.clamp(min=0)) == 0)
     opens = real & (row1 == 0) & ((previous < 0) | ~follows)
     return opens.cumsum(-1)

@@ -327,8 +327,8 @@ class GLMPreTrainedModel(PreTrainedModel):
             pretrained_model_name_or_path, args, kwargs: As in `PreTrainedModel.from_pretrained`.
 
         Raises:
-            ValueError: for weights that lack tensors of the base model. The library would draw these at random. A new
-                head is no error.
+            ValueError: for weights that lack tensors of the base model, which the library would draw at random. New
+                heads are allowed.
         """
         key_mapping = {f"^{re.escape(theirs)}": ours for theirs, ours in cls._other_names.items()}
         kwargs["key_mapping"] = {**(kwargs.get("key_mapping") or {}), **key_mapping}
