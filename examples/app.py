@@ -19,7 +19,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # Gradio reads it when it is i
 import gradio as gr
 from page.layout import EMBEDDED, build
 from page.logic import Page
-from page.views import CSS
+from page.views import HEAD
 from transformers import HfArgumentParser
 from transformers.utils.logging import disable_progress_bar
 
@@ -69,7 +69,7 @@ def main():
         ssr_mode=False,
         footer_links=["gradio", "settings"],
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-        css=CSS,
+        head=HEAD,
     )
 
 

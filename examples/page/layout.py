@@ -1,12 +1,15 @@
 """Lay out the page: its tabs, and what happens when a button is clicked."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
 from .logic import Page, Question, Result
-from .views import message_html, result_html
+from .turns import MOST_QUESTIONS, Stopped
+from .views import busy_html, message_html, picture_html, result_html, shares_html, summary
 
 EMBEDDED = Path(__file__).parents[1] / "glm-tiny"
 # The embedded checkpoint knows facts that ship with Python.
@@ -36,9 +39,19 @@ GENERAL_CHOICES = [
 ON_CLICK = """
 element.addEventListener("click", (event) => {
     const target = event.target.closest("[data-filling], [data-alternative], [data-release]");
-    if (target) trigger("select", { ...target.dataset });
+    if (!target || target.closest("fieldset:disabled")) return;
+    mark(element.closest(".asking"), "old");
+    trigger("select", { ...target.dataset });
 });
 """
+# Screen readers read changes of this element aloud.
+ON_LOAD_STATUS = 'element.setAttribute("role", "status"); element.setAttribute("aria-live", "polite");'
+KINDS = {
+    "mask_token": "a word or a few words",
+    "smask_token": "a sentence",
+    "gmask_token": "the rest of the text",
+}
+RUNS = itertools.count()
 
 
 def build(page: Page, name: str) -> gr.Blocks:
@@ -47,29 +60,41 @@ def build(page: Page, name: str) -> gr.Blocks:
     size = f"{page.model.num_parameters():,} parameters"
     toy = "a toy that knows numbers, dates, times, characters and names that ship with Python"
     with gr.Blocks(title="GLM fills blanks") as blocks:
-        gr.Markdown(f"# GLM fills blanks\n{Path(name).name}: {size}{', ' + toy if embedded else ''}.")
+        gr.Markdown(
+            f"# GLM fills blanks\n{Path(name).name}: {size}{', ' + toy if embedded else ''}.\n\n"
+            "A blank is a gap in a text. The model reads what stands before and behind it, and fills it with any number "
+            "of words. Write a blank as `[MASK]` or `___`."
+        )
         result = gr.State(None)
-        with gr.Tab("Fill"):
+        with gr.Tab("Fill", elem_classes="asking"):
             build_fill(page, result, EMBEDDED_TEXTS if embedded else GENERAL_TEXTS)
-        with gr.Tab("Choose"):
+        with gr.Tab("Choose", elem_classes="asking"):
             build_choose(page, EMBEDDED_CHOICES if embedded else GENERAL_CHOICES)
         with gr.Tab("What the model sees") as tab:
             build_picture(page, result, tab)
+
+        def leave(request: gr.Request):
+            for tab in ("fill", "choose"):
+                page.turns.stop(asker(request, tab))
+
+        blocks.unload(leave)
+    blocks.queue(max_size=2 * MOST_QUESTIONS)
     return blocks
 
 
 def build_fill(page: Page, result: gr.State, texts: list[str]):
     """Build the tab that fills texts and offers alternatives."""
-    text = gr.Textbox(
-        texts[0], label="A text with blanks", info=f"Blanks: {' '.join(page.masks)}", lines=2, elem_id="text"
-    )
+    with gr.Group(elem_classes="question"):
+        text = gr.Textbox(texts[0], label="A text with blanks", lines=2, elem_id="text")
+    build_inserts(page, text, [name for name in KINDS if getattr(page.tokenizer, name, None) in page.masks], "insert")
     with gr.Row():
-        fill = gr.Button("Fill", variant="primary", elem_id="fill")
-        reset = gr.Button("Reset what you set", interactive=False, elem_id="reset")
-    message = gr.HTML(elem_id="fill-message", visible=False)
+        fill = gr.Button("Fill (Ctrl+Enter)", variant="primary", elem_id="fill", elem_classes="ask")
+        stop = gr.Button("Stop", visible=False, elem_id="stop")
+        reset = gr.Button("Reset what you set", visible=False, elem_id="reset")
+    progress, status, message = build_news("fill")
     shown = gr.HTML(elem_id="result", js_on_load=ON_CLICK, visible=False)
     examples = gr.Examples(texts, text, label="Examples", elem_id="fill-examples", api_visibility="private")
-    with gr.Accordion("Settings", open=False, elem_id="settings"):
+    with gr.Accordion("Settings", open=False, elem_id="settings", elem_classes="question"):
         with gr.Row():
             number = gr.Slider(1, 10, 3, step=1, label="Fillings")
             longest = gr.Slider(1, min(64, page.longest_answer), 16, step=1, label="Longest answer in tokens")
@@ -86,9 +111,9 @@ def build_fill(page: Page, result: gr.State, texts: list[str]):
             elem_id="pattern",
         )
     settings = [text, number, longest, method, beams, temperature, seed, pattern]
-    outputs = [result, message, shown, reset]
+    outputs = [result, progress, status, message, shown, reset, stop]
 
-    def ask(text, number, longest, method, beams, temperature, seed, pattern):
+    async def ask(found, text, number, longest, method, beams, temperature, seed, pattern, request: gr.Request):
         question = Question(
             text=text,
             number=number,
@@ -99,32 +124,93 @@ def build_fill(page: Page, result: gr.State, texts: list[str]):
             seed=seed or 0,
             pattern=pattern,
         )
-        return answer(lambda: page.fill(question), None)
+        async for update in answer(page, request, found, lambda: page.view(page.fill(question)), keep=False):
+            yield update
 
-    def click(found: Result, event: gr.EventData):
-        if hasattr(event, "filling"):
-            return answer(lambda: page.choose_filling(found, int(event.filling)), found)
-        if hasattr(event, "release"):
-            return answer(lambda: page.release(found, int(event.release)), found)
-        return answer(lambda: page.put_alternative(found, int(event.blank), int(event.alternative)), found)
+    async def click(found: Result, event: gr.EventData, request: gr.Request):
+        def change() -> Result:
+            if hasattr(event, "filling"):
+                return page.choose_filling(found, int(event.filling))
+            if hasattr(event, "release"):
+                return page.release(found, int(event.release))
+            return page.put_alternative(found, int(event.blank), int(event.alternative))
 
-    def release_all(found: Result):
-        return answer(lambda: page.release(found), found)
+        async for update in answer(page, request, found, lambda: page.view(change())):
+            yield update
 
-    on_model([fill.click, text.submit, examples.load_input_event.then], ask, settings, outputs)
+    async def release_all(found: Result, request: gr.Request):
+        async for update in answer(page, request, found, lambda: page.view(page.release(found))):
+            yield update
+
+    def check(found, text, *others):
+        return [valid(""), valid(page.refuse(text)), *(valid("") for _ in others)]
+
+    events = [fill.click, text.submit, pattern.submit, examples.load_input_event.then]
+    on_model(events, ask, [result, *settings], outputs, check)
     on_model([shown.select], click, [result], outputs)
     on_model([reset.click], release_all, [result], outputs)
+    on_stop(stop, page, "fill")
 
 
-def answer(find: Callable[[], Result], before: Result | None) -> tuple[Result | None, gr.HTML, gr.HTML, gr.Button]:
-    """Update the tab that fills texts. After an error it keeps its old result and shows the message."""
-    found, message = before, ""
+def build_inserts(page: Page, text: gr.Textbox, names: list[str], elem_id: str):
+    """Build buttons that insert a blank into a text where the cursor is."""
+    with gr.Row(elem_id=elem_id):
+        for name in names:
+            mask = getattr(page.tokenizer, name)
+            kind = f" for {KINDS[name]}" if len(names) > 1 else ""
+            button = gr.Button(f"Insert {mask}{kind}", size="sm")
+            script = f"(text) => insertBlank({text.elem_id!r}, {mask!r}, text)"
+            button.click(None, [text], [text], js=script, api_visibility="private")
+
+
+def build_news(name: str) -> tuple[gr.HTML, gr.HTML, gr.HTML]:
+    """Build what tells of a question: its progress, its result for screen readers, and what went wrong."""
+    progress = gr.HTML(elem_id=f"{name}-progress", visible=False)
+    status = gr.HTML(elem_id=f"{name}-status", elem_classes="hidden-text", js_on_load=ON_LOAD_STATUS)
+    return progress, status, gr.HTML(elem_id=f"{name}-message", visible=False)
+
+
+async def answer(
+    page: Page, request: gr.Request, before: Result | None, values: Callable[[], Iterable[Result]], keep: bool = True
+) -> AsyncIterator[tuple]:
+    """
+    Update the tab that fills texts while its question is answered.
+
+    Args:
+        page: The page.
+        request: Tells who asks.
+        before: The result that is shown.
+        values: Computes the result, and again with more in it.
+        keep: Whether the old result stays after an error.
+    """
+
+    def update(found: Result | None, stage: str = "", message: str = "", told: str = "", new: bool = True) -> tuple:
+        given = found is not None and bool(found.question.given)
+        return (
+            found if new else gr.skip(),
+            html(busy_html(stage)),
+            gr.HTML(told or message or "Working"),
+            html(message_html(message)),
+            html(result_html(found, next(RUNS)) if found else "") if new else gr.skip(),
+            gr.Button(visible=given) if new else gr.skip(),
+            gr.Button(visible=bool(stage)),
+        )
+
+    found = before
     try:
-        found = find()
+        async for news in page.turns.follow(asker(request, "fill"), values):
+            found = news.values[-1] if news.values else found
+            told = summary(found) if found and not news.stage else ""
+            yield update(found, news.stage, told=told, new=bool(news.values))
+    except Stopped:
+        yield update(found, told="Stopped")
     except ValueError as error:
-        message = message_html(str(error))
-    given = found is not None and bool(found.question.given)
-    return found, html(message), html(result_html(found) if found else ""), gr.Button(interactive=given)
+        yield update(found if keep else None, message=str(error))
+
+
+def asker(request: gr.Request, tab: str) -> str:
+    """Name who asks: a visitor may ask one question in each tab."""
+    return f"{tab} {request.session_hash}"
 
 
 def html(content: str) -> gr.HTML:
@@ -132,25 +218,48 @@ def html(content: str) -> gr.HTML:
     return gr.HTML(content, visible=bool(content))
 
 
+def valid(message: str) -> dict[str, Any]:
+    """Accept an input, or refuse it with a message. The server then answers with status 422."""
+    return gr.validate(not message, message)
+
+
 def build_choose(page: Page, texts: list[list[str]]):
     """Build the tab that compares choices."""
-    text = gr.Textbox(texts[0][0], label="A text with one blank", lines=2, elem_id="choose-text")
-    choices = gr.Textbox(texts[0][1], label="Choices, one on each line", lines=4, elem_id="choices")
-    choose = gr.Button("Choose", variant="primary", elem_id="choose")
-    message = gr.HTML(elem_id="choose-message", visible=False)
-    chart = gr.Label(label="Probability among the choices", elem_id="chart", visible=False)
+    with gr.Group(elem_classes="question"):
+        text = gr.Textbox(texts[0][0], label="A text with one blank", lines=2, elem_id="choose-text")
+        choices = gr.Textbox(texts[0][1], label="Choices, one on each line", lines=4, elem_id="choices")
+    build_inserts(page, text, ["mask_token"], "choose-insert")
+    with gr.Row():
+        choose = gr.Button("Choose (Ctrl+Enter)", variant="primary", elem_id="choose", elem_classes="ask")
+        stop = gr.Button("Stop", visible=False, elem_id="choose-stop")
+    progress, status, message = build_news("choose")
+    chart = gr.HTML(elem_id="chart", visible=False)
     examples = gr.Examples(
         texts, [text, choices], label="Examples", elem_id="choose-examples", api_visibility="private"
     )
 
-    def compare(text: str, choices: str):
+    async def compare(text: str, choices: str, request: gr.Request):
+        shares: dict[str, float] = {}
+        problem = told = ""
         try:
-            shares = page.choose(text, choices)
+            async for news in page.turns.follow(asker(request, "choose"), lambda: [page.choose(text, choices)]):
+                shares = news.values[-1] if news.values else shares
+                if news.stage:
+                    yield html(busy_html(news.stage)), gr.HTML("Working"), html(""), gr.skip(), gr.Button(visible=True)
+            told = f"The likeliest choice is {next(iter(shares))}." if shares else ""
+        except Stopped:
+            told = "Stopped"
         except ValueError as error:
-            return html(message_html(str(error))), gr.Label(visible=False)
-        return html(""), gr.Label(shares, num_top_classes=len(shares), visible=True)
+            problem = str(error)
+        shown = html(shares_html(shares, next(RUNS)) if shares else "")
+        yield html(""), gr.HTML(told or problem), html(message_html(problem)), shown, gr.Button(visible=False)
 
-    on_model([choose.click, examples.load_input_event.then], compare, [text, choices], [message, chart])
+    def check(text, choices):
+        return [valid(page.refuse(text)), valid(page.refuse("", choices))]
+
+    events = [choose.click, text.submit, choices.submit, examples.load_input_event.then]
+    on_model(events, compare, [text, choices], [progress, status, message, chart, stop], check)
+    on_stop(stop, page, "choose")
 
 
 def build_picture(page: Page, result: gr.State, tab: gr.Tab):
@@ -160,26 +269,39 @@ def build_picture(page: Page, result: gr.State, tab: gr.Tab):
         "directions. The answers follow. They see the text and what was filled before."
     )
     message = gr.HTML(elem_id="picture-message", visible=False)
-    picture = gr.Plot(show_label=False, format="png", elem_id="picture", visible=False)
+    picture = gr.HTML(elem_id="picture", visible=False)
 
     def draw(found: Result | None):
         try:
-            return html(""), gr.Plot(page.draw(found), visible=True)
+            return html(""), html(picture_html(page.draw(found)))
         except ValueError as error:
-            return html(message_html(str(error))), gr.Plot(visible=False)
+            return html(message_html(str(error))), html("")
 
     on_model([tab.select], draw, [result], [message, picture])
 
 
-def on_model(events: list[Callable], function: Callable, inputs: list, outputs: list):
-    """Call a function on events. One call runs at a time, because all share the model."""
+def on_model(
+    events: list[Callable], function: Callable, inputs: list, outputs: list, validator: Callable | None = None
+):
+    """Call a function on events. Calls of several visitors run at the same time and take turns with the model."""
     for event in events:
         event(
             function,
             inputs,
             outputs,
-            concurrency_limit=1,
+            validator=validator,
+            concurrency_limit=MOST_QUESTIONS,
             concurrency_id="model",
-            show_progress="minimal",
+            trigger_mode="multiple",  # a new question stops the old one
+            show_progress="hidden",
             api_visibility="private",
         )
+
+
+def on_stop(button: gr.Button, page: Page, tab: str):
+    """Stop the question of a visitor at a click, without waiting in the queue."""
+
+    def stop_question(request: gr.Request):
+        page.turns.stop(asker(request, tab))
+
+    button.click(stop_question, None, None, queue=False, show_progress="hidden", api_visibility="private")

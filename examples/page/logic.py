@@ -1,26 +1,34 @@
 """Answer what a reader asks of the page: fillings, alternatives and choices as plain data."""
 
-import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from transformers import StoppingCriteria
 
 from modeling_glm import (
+    AttentionLayout,
     BlankConstraint,
     Filling,
     GLMForConditionalGeneration,
     choose,
+    compute_attention_layout,
     fill_blanks,
-    plot_attention_layout,
 )
 from modeling_glm.cli.inputs import Dtype, load
-from modeling_glm.filling.jobs import Constraints
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .alternatives import BlankView, view_blank
+from .turns import Turns
 
-ALTERNATIVES = 5
+# What a visitor may ask for. A longer question takes minutes on a CPU.
+MOST_BLANKS = 50
+MOST_CHARACTERS = 10_000
+MOST_CHOICES = 100
+MOST_DRAWN_TOKENS = 100
+# What readers write for a blank.
+BLANK = re.compile(r"_{3,}|\[[gs]?mask\]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +58,6 @@ class Question:
     given: dict[int, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Alternative:
-    """Hold another answer of a blank, and its probability after the text, given answers and the answers before it."""
-
-    text: str
-    probability: float
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Result:
     """
@@ -66,14 +66,27 @@ class Result:
     Attributes:
         question: The question.
         fillings: The fillings, best first.
-        chosen: The number of the filling that alternatives and picture belong to, from 0.
-        alternatives: For every blank of that filling the likeliest other answers.
+        chosen: The number of the filling that the views and the picture belong to, from 0.
+        views: The distribution of every blank of that filling, None where it has not been computed.
     """
 
     question: Question
     fillings: list[Filling]
     chosen: int
-    alternatives: list[list[Alternative]]
+    views: tuple[BlankView | None, ...]
+
+
+class Progress(StoppingCriteria):
+    """Report which blank is being filled. It stops nothing."""
+
+    def __init__(self, page: "Page", blanks: int):
+        self.page = page
+        self.blanks = blanks
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        blank = int((input_ids == self.page.tokenizer.sop_token_id).sum(-1).max())
+        self.page.turns.report(f"Filling blank {blank} of {self.blanks}")
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
 class Page:
@@ -89,6 +102,8 @@ class Page:
         self.model, self.tokenizer = load(
             GLMForConditionalGeneration, name, device, Dtype(dtype) if dtype else None, None
         )
+        self.turns = Turns()
+        self.model.glm.register_forward_pre_hook(self.turns.pause)
 
     @property
     def masks(self) -> list[str]:
@@ -100,8 +115,41 @@ class Page:
         """The longest answer that the position table holds, in tokens."""
         return self.model.config.max_piece_length - 2
 
+    def read(self, text: str) -> str:
+        """
+        Write the blanks of a text as the model reads them: `___` and `[mask]` are blanks, too.
+
+        Raises:
+            ValueError: If the text names a mask that the model does not have.
+        """
+        known = {mask.casefold(): mask for mask in self.masks}
+
+        def write(found: re.Match) -> str:
+            name = found[0].casefold()
+            if name.startswith("_"):
+                return self.tokenizer.mask_token
+            if name not in known:
+                raise ValueError(f"This model has no {found[0]}: write {' or '.join(self.masks)} instead.")
+            return known[name]
+
+        return BLANK.sub(write, text)
+
+    def refuse(self, text: str, choices: str = "") -> str:
+        """Say why a question is too large to compute, or return "" for others. It does not use the model."""
+        if len(text) > MOST_CHARACTERS:
+            return f"The text has {len(text)} characters, and this page takes {MOST_CHARACTERS} at most: shorten it."
+        blanks = len(BLANK.findall(text))
+        if blanks > MOST_BLANKS:
+            return f"The text has {blanks} blanks, and this page fills {MOST_BLANKS} at most: leave some out."
+        if len(choices) > MOST_CHARACTERS or len(choices.splitlines()) > MOST_CHOICES:
+            return (
+                f"This page compares {MOST_CHOICES} choices with {MOST_CHARACTERS} characters at most: leave some out."
+            )
+        return ""
+
     def fill(self, question: Question) -> Result:
         """Fill the blanks of a question."""
+        question = replace(question, text=self.read(question.text))
         blanks = self._check(question.text, question.given)
         free = self._free(question.pattern)
         constraints = [
@@ -111,21 +159,63 @@ class Page:
         search: dict[str, Any] = {"num_beams": max(question.beams, question.number)}
         if question.sample:
             search = {"do_sample": True, "temperature": question.temperature, "seed": question.seed}
-        found = self._fill([question.text], question, question.number, [constraints], **search)[0]
+        try:
+            found = fill_blanks(
+                self.model,
+                self.tokenizer,
+                question.text,
+                question.number,
+                constraints=constraints,
+                max_new_tokens_per_blank=question.longest,
+                stopping_criteria=[Progress(self, blanks - len(question.given))],
+                **search,
+            )
+        except ValueError as error:
+            if question.pattern:
+                raise ValueError(
+                    f"No answer of {question.longest} tokens or fewer can match the pattern {question.pattern!r}: "
+                    f"change it, or allow longer answers. ({error})"
+                ) from None
+            raise
         if not found:
             raise ValueError(
                 f"No answer was found that matches the pattern {question.pattern!r}: take more beams, allow longer "
                 "answers, or leave the pattern out."
             )
-        return self._result(question, found, 0)
+        return Result(question=question, fillings=found, chosen=0, views=(None,) * blanks)
+
+    def view(self, result: Result) -> Iterator[Result]:
+        """Yield the result, and then with the view of one blank more each time."""
+        yield result
+        free = self._free(result.question.pattern)
+        for blank, view in enumerate(result.views):
+            if view is None:
+                self.turns.report(f"Looking for other answers, blank {blank + 1} of {len(result.views)}")
+                view = view_blank(
+                    self.model,
+                    self.tokenizer,
+                    result.question.text,
+                    result.fillings,
+                    result.chosen,
+                    blank,
+                    free,
+                    result.question.longest,
+                )
+                result = replace(result, views=(*result.views[:blank], view, *result.views[blank + 1 :]))
+                yield result
 
     def choose_filling(self, result: Result, number: int) -> Result:
-        """Keep the fillings and find the alternatives of another one."""
-        return self._result(result.question, result.fillings, number)
+        """Keep the fillings and choose another one."""
+        if not 0 <= number < len(result.fillings):
+            raise ValueError(f"There is no filling {number + 1}.")
+        return replace(result, chosen=number, views=(None,) * len(result.views))
 
     def put_alternative(self, result: Result, blank: int, number: int) -> Result:
         """Set the answer of a blank, and fill the others again."""
-        given = {**result.question.given, blank: result.alternatives[blank][number].text}
+        view = result.views[blank]
+        if view is None or not 0 <= number < len(view.others):
+            raise ValueError(f"Blank {blank + 1} has no answer {number + 1} to set.")
+        given = {**result.question.given, blank: view.others[number].text}
         return self.fill(replace(result.question, given=given))
 
     def release(self, result: Result, blank: int | None = None) -> Result:
@@ -135,17 +225,19 @@ class Page:
 
     def choose(self, text: str, choices: str) -> dict[str, float]:
         """Find the probability of every choice among the others. Choices stand on lines of their own."""
+        text = self.read(text)
         blanks = self._check(text)
         names = list(dict.fromkeys(line.strip() for line in choices.splitlines() if line.strip()))
         if blanks != 1:
             raise ValueError(f"The text has {blanks} blanks: leave one, which the choices are for.")
         if len(names) < 2:
             raise ValueError(f"There are {len(names)} choices: write two or more, each on a line of its own.")
+        self.turns.report("Comparing the choices")
         found = choose(self.model, self.tokenizer, text, names)
         return {choice.text: choice.probability for choice in found}
 
-    def draw(self, result: Result | None) -> "Figure":
-        """Draw what the model saw for the chosen filling, as a matplotlib figure. Given answers are part of its text."""
+    def draw(self, result: Result | None) -> AttentionLayout:
+        """Compute what the model saw for the chosen filling. Given answers are part of its text."""
         if result is None:
             raise ValueError("Fill a text first: the picture shows what the model sees of it.")
         question, answers = result.question, result.fillings[result.chosen].answers
@@ -154,13 +246,20 @@ class Page:
             raise ValueError(
                 "You have set all answers, so there is nothing to draw: let the model fill a blank again."
             )
-        return plot_attention_layout(self.tokenizer, self.tokenizer.fill_some(question.text, question.given), found)
+        text = self.tokenizer.fill_some(question.text, question.given)
+        layout = compute_attention_layout(self.tokenizer, text, found)
+        if len(layout.tokens) > MOST_DRAWN_TOKENS:
+            raise ValueError(
+                f"The text and its answers have {len(layout.tokens)} tokens, but a picture can show at most "
+                f"{MOST_DRAWN_TOKENS}: fill a shorter text."
+            )
+        return layout
 
     def _check(self, text: str, given: dict[int, str] | None = None) -> int:
         """Count the blanks of a text, and check that the model can read it."""
         blanks = len(self.tokenizer.split_at_blanks(text)) - 1
         if not blanks:
-            raise ValueError(f"The text has no blank: write {' or '.join(self.masks)} where an answer is wanted.")
+            raise ValueError(f"The text has no blank: write {', '.join(self.masks)} or ___ where an answer is wanted.")
         length = len(self.tokenizer(self.tokenizer.fill_some(text, given or {}))["input_ids"])
         most = self.model.config.max_context_length
         if length > most:
@@ -176,37 +275,3 @@ class Page:
         except re.error as error:
             raise ValueError(f"The pattern {pattern!r} is not a regular expression: {error}. Correct it.") from None
         return BlankConstraint(regex=pattern)
-
-    def _fill(
-        self, texts: Sequence[str], question: Question, number: int, constraints: Constraints, **search: Any
-    ) -> list[list[Filling]]:
-        settings = {"constraints": constraints, "max_new_tokens_per_blank": question.longest, **search}
-        try:
-            return fill_blanks(self.model, self.tokenizer, texts, number, **settings)
-        except ValueError as error:
-            if question.pattern:
-                raise ValueError(
-                    f"No answer of {question.longest} tokens or fewer can match the pattern {question.pattern!r}: "
-                    f"change it, or allow longer answers. ({error})"
-                ) from None
-            raise
-
-    def _result(self, question: Question, fillings: list[Filling], chosen: int) -> Result:
-        """Find what else the chosen filling may have in each blank, after the answers before it."""
-        answers = fillings[chosen].answers
-        free = self._free(question.pattern)
-        stay = [
-            BlankConstraint(answer=answer.text) if answer.given else BlankConstraint(choices=[answer.text])
-            for answer in answers
-        ]
-        constraints = [[*stay[:blank], free, *stay[blank + 1 :]] for blank in range(len(answers))]
-        # Beams rank by the answers that follow, too, but the page only by the answers before. So search for twice as many.
-        found = self._fill([question.text] * len(answers), question, 2 * ALTERNATIVES, constraints)
-        alternatives = []
-        for blank, answer in enumerate(answers):
-            others = [filling.answers[blank] for filling in found[blank]]
-            others = sorted((o for o in others if o.text != answer.text), key=lambda other: -other.log_prob)
-            alternatives.append(
-                [Alternative(text=o.text, probability=math.exp(o.log_prob)) for o in others[:ALTERNATIVES]]
-            )
-        return Result(question=question, fillings=fillings, chosen=chosen, alternatives=alternatives)

@@ -84,7 +84,9 @@ def page(chromium, address):
     """The page, newly loaded; at the end it must not have complained in the console."""
     chromium.set_window_size(1000, 1000)
     chromium.get(address)
-    yield Reader(chromium)
+    reader = Reader(chromium)
+    yield reader
+    reader.gone(".busy")  # the browser complains of a page that is left while the server answers
     assert [entry for entry in chromium.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
 
 
@@ -161,8 +163,8 @@ def test_another_filling_is_clicked(page):
 def test_a_text_without_blanks_is_told_what_is_missing(page, text):
     page.write("#text textarea", text)
     page.see("#fill").click()
-    assert "The text has no blank: write [MASK]" in page.see(FOR_BLANKS).text
-    assert not page.all("#result .filling")
+    assert "The text has no blank: write [MASK], [sMASK], [gMASK] or ___" in page.see(FOR_BLANKS).text
+    page.gone("#result .filling")
     page.write("#text textarea", "Now there is [MASK].")
     page.see("#fill").click()
     page.see("#result .filling")
@@ -176,9 +178,9 @@ def test_choices_are_compared(page):
     page.write("#choices textarea", "leap\ncommon")
     page.see("#choose").click()
     shown = page.see("#chart", "leap").text
-    shares = dict(re.findall(r"(leap|common)\s+(\d+)%", shown))
+    shares = dict(re.findall(r"(leap|common)\s+<?([\d.]+)%", shown))
     assert set(shares) == {"leap", "common"}
-    assert int(shares["leap"]) > int(shares["common"])
+    assert float(shares["leap"]) > float(shares["common"])
     page.write("#choices textarea", "leap")
     page.see("#choose").click()
     assert "write two or more" in page.see("#choose-message .problem").text
@@ -191,9 +193,7 @@ def test_the_picture_follows_the_filling(page):
     page.see("#fill").click()
     page.see("#result .filling")
     page.open("What the model sees")
-    picture = page.see("#picture img")
-    width = "return arguments[0].complete && arguments[0].naturalWidth"
-    assert page.window.execute_script(width, picture) > 400
+    assert "[MASK]" in page.see("#picture table").text
 
 
 def test_an_example_is_loaded_and_filled(page):
@@ -212,7 +212,7 @@ def test_narrow_screens_need_no_scrolling_sideways(page):
         page.see("#chart", "client error")
         for tab, seen in (
             ("Choose", "#choose-examples"),
-            ("What the model sees", "#picture img"),
+            ("What the model sees", "#picture table"),
             ("Fill", "#result"),
         ):
             page.open(tab)

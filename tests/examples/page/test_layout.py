@@ -1,47 +1,215 @@
-"""The tabs of the page and what their buttons call, without a browser."""
+"""The tabs of the page over HTTP, with several visitors at a time, without a browser."""
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from examples.page.logic import Page
+from examples.page.logic import MOST_BLANKS, Page
 from tests.support.paths import ROOT
 
-pytest.importorskip("gradio")
+gradio = pytest.importorskip("gradio")
+httpx = pytest.importorskip("httpx")
 EMBEDDED = ROOT / "examples" / "glm-tiny"
+SETTINGS = (3, 16, "Likeliest", 8, 1.0, 0, "")
+# The output that screen readers read aloud.
+STATUS = 2
+MANY = "The number [MASK] is even. " * 40
+
+
+class Visitor:
+    """A visitor who speaks the protocol of the page, as browsers do."""
+
+    def __init__(self, address: str, functions: dict[str, int], name: str):
+        self.address, self.functions, self.name = address, functions, name
+
+    def join(self, function: str, *data, event_data=None) -> httpx.Response:
+        body = {"data": data, "fn_index": self.functions[function], "session_hash": self.name}
+        return httpx.post(f"{self.address}/gradio_api/queue/join", json={**body, "event_data": event_data}, timeout=60)
+
+    def follow(self, event: str) -> Iterator[dict]:
+        """The messages of the server until a question ends."""
+        where = f"{self.address}/gradio_api/queue/data?session_hash={self.name}"
+        with httpx.stream("GET", where, timeout=120) as stream:
+            for line in stream.iter_lines():
+                if line.startswith("data:"):
+                    message = json.loads(line.removeprefix("data:"))
+                    yield message
+                    if message["msg"] == "process_completed" and message["event_id"] == event:
+                        return
+
+    def ask(self, function: str, *data, event_data=None) -> str:
+        """All that the server sends for a question, as text."""
+        joined = self.join(function, *data, event_data=event_data)
+        assert joined.status_code == 200, joined.text
+        messages = list(self.follow(joined.json()["event_id"]))
+        assert messages[-1]["success"], messages[-1]
+        return json.dumps(messages, ensure_ascii=False)
+
+    def fill(self, text: str) -> str:
+        return self.ask("ask", None, text, *SETTINGS)
+
+
+def wait_until(reached):
+    """Wait until a condition holds."""
+    end = time.monotonic() + 30
+    while not reached():
+        assert time.monotonic() < end, "waited for 30 seconds"
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
-def functions() -> dict:
+def page() -> Page:
+    return Page(str(EMBEDDED), "cpu")
+
+
+@pytest.fixture(scope="module")
+def visit(page):
+    """A function that makes visitors of a page."""
     from examples.page.layout import build
 
-    blocks = build(Page(str(EMBEDDED), "cpu"), str(EMBEDDED))
-    return {function.fn.__name__: function.fn for function in blocks.fns.values() if function.fn}
+    blocks = build(page, str(EMBEDDED))
+    functions: dict[str, int] = {}
+    for number, function in blocks.fns.items():
+        if function.fn:
+            functions.setdefault(function.fn.__name__, number)  # the first tab fills texts
+    _, address, _ = blocks.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", ssr_mode=False)
+    yield lambda name: Visitor(address.rstrip("/"), functions, name)
+    blocks.close()
 
 
-def test_fill_shows_fillings_or_a_message(functions):
-    settings = (3, 16, "Likeliest", 8, 1.0, 0, "")
-    result, message, shown, reset = functions["ask"]("The number 12 is [MASK].", *settings)
-    assert len(result.fillings) == 3
-    assert not message.visible
-    assert result.fillings[0].answers[0].text in shown.value
-    assert not reset.interactive
-    result, message, shown, _ = functions["ask"]("no blank", *settings)
-    assert result is None
-    assert "The text has no blank" in message.value
-    assert not shown.visible
+def test_fill_shows_fillings(visit):
+    shown = visit("fill").fill("The number 12 is [MASK].")
+    assert "read as" in shown
+    assert "3 fillings found" in shown
 
 
-def test_choose_shows_a_chart_or_a_message(functions):
+def test_a_problem_is_a_message(visit):
+    assert "The text has no blank" in visit("problem").fill("no blank")
+
+
+def test_choose_shows_shares_or_a_message(visit):
     text = "HTTP status 404 is Not Found, a [MASK]."
-    message, chart = functions["compare"](text, "client error\nsuccess")
-    assert not message.visible
-    assert {entry["label"] for entry in chart.value["confidences"]} == {"client error", "success"}
-    assert chart.value["label"] == "client error"
-    message, chart = functions["compare"](text, "client error")
-    assert "write two or more" in message.value
-    assert not chart.visible
+    shown = visit("choose").ask("compare", text, "client error\nsuccess")
+    assert "The likeliest choice is client error" in shown
+    assert "write two or more" in visit("choose").ask("compare", text, "client error")
 
 
-def test_the_picture_needs_a_filling(functions):
-    message, picture = functions["draw"](None)
-    assert "Fill a text first" in message.value
-    assert not picture.visible
+def test_the_picture_needs_a_filling(visit):
+    visitor = visit("picture")
+    assert "Fill a text first" in visitor.ask("draw", None)
+    visitor.fill("The number 12 is [MASK].")
+    assert "Attention layout. Part A" in visitor.ask("draw", None)
+
+
+def test_clicks_go_on_from_the_result_on_the_server(visit):
+    visitor = visit("clicks")
+    text = "The number [MASK] is written four thousand [MASK] hundred and thirty-six."
+    visitor.fill(text)
+    assert "Number 2" in visitor.ask("click", None, event_data={"filling": "1"})
+    assert "set by you" in visitor.ask("click", None, event_data={"blank": "0", "alternative": "0"})
+    assert "set by you" not in visitor.ask("release_all", None)
+    assert "There is no filling 10" in visitor.ask("click", None, event_data={"filling": "9"})
+
+
+@pytest.mark.parametrize(
+    ("function", "data", "told"),
+    [
+        ("ask", (None, "___ " * (MOST_BLANKS + 1), *SETTINGS), f"{MOST_BLANKS + 1} blanks, and this page fills"),
+        ("ask", (None, "[MASK]" + "a" * 10_000, *SETTINGS), "characters, and this page takes"),
+        ("compare", ("[MASK]" + "a" * 10_000, "a\nb"), "characters, and this page takes"),
+        ("compare", ("[MASK]", "a\n" * 1000), "This page compares"),
+    ],
+)
+def test_the_server_refuses_large_questions(visit, function, data, told):
+    refused = visit("large").join(function, *data)
+    assert refused.status_code == 422
+    assert told in refused.text
+
+
+@pytest.mark.parametrize("settings", [(1000, *SETTINGS[1:]), (3, 16, "Likeliest", 5000, 1.0, 0, "")])
+def test_settings_out_of_range_are_refused(visit, settings):
+    visitor = visit("range")
+    joined = visitor.join("ask", None, "The number 12 is [MASK].", *settings)
+    assert joined.status_code in (400, 422)
+
+
+def test_many_blanks_do_not_block_other_visitors(visit, page):
+    """One visitor asks for 40 blanks. Five others ask short questions meanwhile, and are answered first."""
+    long = visit("long")
+    with ThreadPoolExecutor(6) as pool:
+        asked = pool.submit(long.fill, MANY)
+        wait_until(lambda: "fill long" in page.turns.visitors)
+        texts = [f"The number 1{number} is written [MASK]." for number in range(5)]
+        shorts = list(pool.map(lambda text: visit(text).fill(text), texts))
+        assert not asked.done()
+        long.join("stop_question")
+        shown = asked.result()
+    assert all("3 fillings found" in short for short in shorts)
+    assert "Filling blank 1 of 40" in shown
+    assert "Stopped" in shown
+
+
+def test_a_short_question_takes_as_long_as_without_the_others(visit, page):
+    """A question waits for no more than a few forward passes of three long ones."""
+    text = "The number 12 is written [MASK]."
+    visit("alone").fill(text)  # the first question of a text also fills caches
+    start = time.monotonic()
+    visit("alone").fill(text)
+    alone = time.monotonic() - start
+    visitors = [visit(f"long {number}") for number in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(visitor.fill, MANY) for visitor in visitors]
+        wait_until(lambda: {"fill long 0", "fill long 1", "fill long 2"} <= set(page.turns.visitors))
+        start = time.monotonic()
+        visit("short").fill(text)
+        waited = time.monotonic() - start
+        assert not any(question.done() for question in asked)
+        for visitor in visitors:
+            visitor.join("stop_question")
+        assert all("Stopped" in question.result() for question in asked)
+    assert waited < 5 * alone + 5
+
+
+def test_forty_blanks_are_filled(visit):
+    shown = visit("patient").ask("ask", None, MANY, 1, 1, "Likeliest", 1, 1.0, 0, "")
+    assert "Looking for other answers, blank 40 of 40" in shown
+    assert "1 filling found" in shown
+
+
+def test_visitors_do_not_see_each_other(visit):
+    """Eight visitors at the same time are answered as each alone."""
+    texts = [f"The number {number} is written [MASK]." for number in range(11, 19)]
+
+    def last(shown: str) -> str:
+        return json.loads(shown)[-1]["output"]["data"][STATUS]["value"]
+
+    alone = [last(visit(f"alone {n}").fill(text)) for n, text in enumerate(texts)]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda n: last(visit(f"together {n}").fill(texts[n])), range(8)))
+    assert together == alone
+    assert len(set(alone)) == 8
+
+
+def test_a_question_is_stopped(visit, page):
+    visitor = visit("stops")
+    event = visitor.join("ask", None, MANY, *SETTINGS).json()["event_id"]
+    seen = []
+    for message in visitor.follow(event):
+        seen.append(json.dumps(message))
+        if "Filling blank" in seen[-1]:
+            visitor.join("stop_question")
+    assert "Stopped" in "".join(seen[-3:])
+    assert "3 fillings found" not in "".join(seen)
+    assert "fill stops" not in page.turns.visitors
+
+
+def test_a_visitor_who_leaves_frees_the_model(visit, page):
+    visitor = visit("leaves")
+    event = visitor.join("ask", None, MANY, *SETTINGS).json()["event_id"]
+    for message in visitor.follow(event):
+        if "Filling blank" in json.dumps(message):
+            break
+    wait_until(lambda: "fill leaves" not in page.turns.visitors)

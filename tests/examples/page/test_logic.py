@@ -1,11 +1,8 @@
 """Answers of the page, without a browser."""
 
-import math
-
-import matplotlib.pyplot as plt
 import pytest
 
-from examples.page.logic import Page, Question
+from examples.page.logic import MOST_BLANKS, MOST_CHARACTERS, MOST_CHOICES, Page, Question, Result
 from modeling_glm import choose, score_fillings
 from tests.support.paths import ROOT
 
@@ -20,7 +17,11 @@ def page() -> Page:
 
 @pytest.fixture(scope="module")
 def result(page):
-    return page.fill(ask(TEXT))
+    return viewed(page, page.fill(ask(TEXT)))
+
+
+def viewed(page: Page, result: Result) -> Result:
+    return list(page.view(result))[-1]
 
 
 def ask(text: str, **settings) -> Question:
@@ -36,29 +37,17 @@ def test_fillings_are_ranked_and_scored(page, result):
     assert [f.log_prob for f in result.fillings] == sorted((f.log_prob for f in result.fillings), reverse=True)
 
 
-def test_alternatives_have_the_probability_given_the_answers_before(page, result):
-    kept = [answer.text for answer in result.fillings[0].answers]
-    for blank, alternatives in enumerate(result.alternatives):
-        assert 1 <= len(alternatives) <= 5
-        assert kept[blank] not in [a.text for a in alternatives]
-        assert [a.probability for a in alternatives] == sorted((a.probability for a in alternatives), reverse=True)
-        others = [[*kept[:blank], a.text, *kept[blank + 1 :]] for a in alternatives]
-        scored = score_fillings(page.model, page.tokenizer, TEXT, others)
-        expected = [math.exp(filling.answers[blank].log_prob) for filling in scored]
-        assert [a.probability for a in alternatives] == pytest.approx(expected, rel=1e-3)
-
-
-def test_another_filling_has_its_own_alternatives(page, result):
-    other = page.choose_filling(result, 1)
+def test_another_filling_has_its_own_views(page, result):
+    other = viewed(page, page.choose_filling(result, 1))
     assert other.fillings is result.fillings
     assert other.chosen == 1
     chosen = [answer.text for answer in other.fillings[1].answers]
-    assert all(answer not in [a.text for a in found] for answer, found in zip(chosen, other.alternatives, strict=True))
-    assert other.alternatives != result.alternatives
+    assert all(a not in [o.text for o in view.others] for a, view in zip(chosen, other.views, strict=True))
+    assert other.views != result.views
 
 
 def test_an_alternative_is_set_and_released(page, result):
-    alternative = result.alternatives[1][0].text
+    alternative = result.views[1].others[0].text
     changed = page.put_alternative(result, 1, 0)
     assert changed.question.given == {1: alternative}
     assert all(filling.answers[1].text == alternative for filling in changed.fillings)
@@ -68,7 +57,7 @@ def test_an_alternative_is_set_and_released(page, result):
 
 
 def test_all_answers_set(page, result):
-    both = page.put_alternative(page.put_alternative(result, 0, 0), 1, 0)
+    both = page.put_alternative(viewed(page, page.put_alternative(result, 0, 0)), 1, 0)
     assert set(both.question.given) == {0, 1}
     with pytest.raises(ValueError, match="You have set all answers"):
         page.draw(both)
@@ -81,10 +70,9 @@ def test_draws_repeat_with_their_seed(page):
 
 
 def test_answers_match_the_pattern(page):
-    found = page.fill(ask("The time 19:20 has the hour [MASK] and the minute [MASK].", pattern="[0-9]{2}"))
-    texts = [a.text for f in found.fillings for a in f.answers] + [
-        a.text for blank in found.alternatives for a in blank
-    ]
+    text = "The time 19:20 has the hour [MASK] and the minute [MASK]."
+    found = viewed(page, page.fill(ask(text, pattern="[0-9]{2}")))
+    texts = [a.text for f in found.fillings for a in f.answers] + [o.text for view in found.views for o in view.others]
     assert all(len(text) == 2 and text.isdigit() for text in texts)
 
 
@@ -96,17 +84,60 @@ def test_choices_are_those_of_choose(page):
 
 
 def test_the_picture_is_of_the_chosen_filling(page, result):
-    figure = page.draw(result)
-    labels = " ".join(text.get_text() for axes in figure.axes for text in [*axes.texts, *axes.get_yticklabels()])
-    assert "[MASK]" in labels
-    assert "Part B" in labels
-    plt.close(figure)
+    layout = page.draw(result)
+    assert layout.tokens.count("[MASK]") == 2
+    assert layout.blanks.unique().tolist() == [0, 1, 2]
+    set_one = page.put_alternative(result, 1, 0)
+    assert page.draw(set_one).tokens.count("[MASK]") == 1
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "The number ___ is 12, or ________.",
+        "The number [mask] is 12, or [Mask].",
+        "The number [MASK] is 12, or ___.",
+    ],
+)
+def test_blanks_may_be_written_in_other_ways(page, written):
+    expected = "The number [MASK] is 12, or [MASK]."
+    assert page.read(written) == expected
+    assert page.fill(ask(written)).fillings == page.fill(ask(expected)).fillings
+
+
+def test_other_masks_keep_their_kind(page):
+    assert (
+        page.read("[SMASK] [gmask] [smask] __ _a_ [masks] [ mask ]")
+        == "[sMASK] [gMASK] [sMASK] __ _a_ [masks] [ mask ]"
+    )
+
+
+def test_choices_take_a_blank_in_other_ways(page):
+    choices = "leap\ncommon"
+    assert page.choose("1988 is a ___ year.", choices) == page.choose("1988 is a [MASK] year.", choices)
+
+
+@pytest.mark.parametrize(
+    ("text", "choices", "told"),
+    [
+        ("[MASK] " * MOST_BLANKS, "a\nb", ""),
+        ("[MASK] ___ " * MOST_BLANKS, "", f"The text has {2 * MOST_BLANKS} blanks, and this page fills {MOST_BLANKS}"),
+        ("a" * MOST_CHARACTERS, "", ""),
+        ("a" * (MOST_CHARACTERS + 1), "", f"The text has {MOST_CHARACTERS + 1} characters"),
+        ("[MASK]", "a\n" * MOST_CHOICES, ""),
+        ("[MASK]", "a\n" * (MOST_CHOICES + 1), f"This page compares {MOST_CHOICES} choices"),
+        ("[MASK]", "a" * (MOST_CHARACTERS + 1), f"This page compares {MOST_CHOICES} choices"),
+    ],
+)
+def test_large_questions_are_refused(page, text, choices, told):
+    assert page.refuse(text, choices).startswith(told)
+    assert bool(page.refuse(text, choices)) == bool(told)
 
 
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"text": "no blank"}, r"no blank: write \[MASK\] or \[sMASK\] or \[gMASK\]"),
+        ({"text": "no blank"}, r"no blank: write \[MASK\], \[sMASK\], \[gMASK\] or ___"),
         ({"text": "[MASK] " + "word " * 2000}, "tokens, but the model reads"),
         ({"text": TEXT, "pattern": "[0-9"}, r"'\[0-9' is not a regular expression"),
         ({"text": TEXT, "pattern": "[0-9]{60}", "longest": 3}, "can match the pattern"),
@@ -115,6 +146,21 @@ def test_the_picture_is_of_the_chosen_filling(page, result):
 def test_what_cannot_be_answered_says_what_to_do(page, settings, told):
     with pytest.raises(ValueError, match=told):
         page.fill(ask(**settings))
+
+
+def test_answers_that_are_not_there_are_refused(page, result):
+    with pytest.raises(ValueError, match="Blank 2 has no answer 9 to set"):
+        page.put_alternative(result, 1, 8)
+    with pytest.raises(ValueError, match="There is no filling 4"):
+        page.choose_filling(result, 3)
+    with pytest.raises(ValueError, match="Blank 1 has no answer 1 to set"):
+        page.put_alternative(page.fill(ask(TEXT)), 0, 0)
+
+
+def test_a_mask_that_the_model_lacks_is_named(page, monkeypatch):
+    monkeypatch.setattr(Page, "masks", ["[MASK]"])
+    with pytest.raises(ValueError, match=r"This model has no \[gMASK\]: write \[MASK\] instead"):
+        page.fill(ask("All that follows is [gMASK]"))
 
 
 def test_choices_that_cannot_be_compared(page):
@@ -126,3 +172,5 @@ def test_choices_that_cannot_be_compared(page):
         page.choose("None.", "a\nb")
     with pytest.raises(ValueError, match="Fill a text first"):
         page.draw(None)
+    with pytest.raises(ValueError, match="a picture can show at most"):
+        page.draw(page.fill(ask("[MASK] " + "word " * 120)))
