@@ -35,6 +35,10 @@ class ClozeClassifier:
     """
     Classify by filling a blank: the answer is the label whose words the model expects there.
 
+    A word stands for the word behind a space and the word glued to what stands before: the model decides, and the
+    probabilities are added. So a pattern means the same with and without a space before its blank. A word that begins with
+    a space means only that form.
+
     Methods take examples in a list, tuple, generator or NumPy array, in a pandas Series or DataFrame, as a dict of columns
     or as a `datasets.Dataset`, and keep their order. An example is a dict of fields; if the task reads one field, the
     value of that field will do. A single example is a list of one. Errors name an example by its number, from 0.
@@ -59,10 +63,12 @@ class ClozeClassifier:
         max_length: Most tokens of a context together with the longest choice behind it; fields marked `|shorten` are cut
             to fit. None means all that the model's position table and the tokenizer's `model_max_length` allow.
         batch_size: Number of examples of a forward pass. Examples of similar length go together.
+        truncation: Whether fields without `|shorten` may be cut too, once those with it have nothing left. Otherwise an
+            example that is too long is an error.
 
     Raises:
         ValueError: For a model of another class, a missing task, patterns that do not go together, and a domain premise
-            that does not fit them.
+            without exactly one blank.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class ClozeClassifier:
         calibration: Calibration | None = None,
         max_length: int | None = None,
         batch_size: int = 32,
+        truncation: bool = False,
     ):
         if task is None:
             if tokenizer.cloze is None:
@@ -81,7 +88,9 @@ class ClozeClassifier:
                     "The tokenizer was saved without a cloze task: give task=PatternVerbalizer(patterns, verbalizer)."
                 )
             task = PatternVerbalizer.from_dict(tokenizer.cloze)
-        self._scorer = ChoiceScorer(model, tokenizer, task, max_length=max_length, batch_size=batch_size)
+        self._scorer = ChoiceScorer(
+            model, tokenizer, task, max_length=max_length, batch_size=batch_size, truncation=truncation
+        )
         if calibration is None:
             calibration = Calibration.from_dict(task.calibration)
         self._calibrated = _Calibrated.of(task, References.of(calibration, task))
@@ -138,15 +147,13 @@ class ClozeClassifier:
         Args:
             method: "contextual", "pmi", None to undo, or a whole `Calibration`.
             content_free: For "contextual", texts that replace every field.
-            domain_premise: For "pmi", a pattern with one blank. It has a space before the blank if, and only if, the
-                patterns of the task have one: the words must have the same tokens.
+            domain_premise: For "pmi", a pattern with one blank.
 
         Returns:
             The classifier itself.
 
         Raises:
-            ValueError: For all that `Calibration` refuses, a domain premise without exactly one blank, and one whose space
-                before the blank differs from the patterns.
+            ValueError: For all that `Calibration` refuses, and a domain premise without exactly one blank.
         """
         calibration = method if isinstance(method, Calibration) else Calibration(method, content_free, domain_premise)
         self._calibrated = _Calibrated.of(self.task, References.of(calibration, self.task))

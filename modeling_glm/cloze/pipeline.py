@@ -108,6 +108,7 @@ class ClozeClassificationPipeline(GLMPipeline):
             top_k: Number of labels to return, None for all; by default the best.
             multi_label: Must be False.
             max_length: Longest input in tokens; by default all that the model can read.
+            truncation: Whether fields without `|shorten` may be cut too, if an example is too long.
             on_error: "raise" raises the first example that cannot be used, as a `RowError` with its number. "record"
                 gives `{"row": number, "error": reason}` in the place of its answer, and the other examples their answers.
             batch_size, num_workers: As in every pipeline.
@@ -209,7 +210,12 @@ class ClozeClassificationPipeline(GLMPipeline):
         task = settings.task(self.tokenizer.cloze)
         calibration = settings.read_calibration(Calibration.from_dict(task.calibration))
         classifier = ClozeClassifier(
-            self.model, self.tokenizer, task, calibration=calibration, max_length=settings.max_length
+            self.model,
+            self.tokenizer,
+            task,
+            calibration=calibration,
+            max_length=settings.max_length,
+            truncation=settings.truncation,
         )
         return ClozeRequest(classifier, settings)
 

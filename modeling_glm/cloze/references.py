@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ..tokenization import PatternVerbalizer
-from ..tokenization.cloze.syntax import parse_pattern, space_before_blank
 from .calibration import Calibration
 
 Example = Mapping[str, Any]
@@ -62,17 +61,8 @@ def ask_premise(task: PatternVerbalizer, premise: str) -> PatternVerbalizer:
     Return a task with a domain premise in place of every pattern.
 
     Raises:
-        ValueError: If the premise has not exactly one blank, or a space before it unlike a pattern.
+        ValueError: If the premise has not exactly one blank.
     """
-    space = space_before_blank(parse_pattern(premise))
-    for pattern in task.patterns:
-        if space_before_blank(pattern.elements) != space:
-            raise ValueError(
-                f"The domain premise {premise!r} has {'a' if space else 'no'} space before the blank, unlike pattern "
-                f"{pattern.text!r}, so the words would have other tokens: write the premise "
-                f"{'without' if space else 'with'} a space before the blank. If the patterns differ in this, they cannot "
-                "share a premise: choose some of them with task.select."
-            )
     data = task.to_dict()
     data["patterns"] = [
         {**(entry if isinstance(entry, dict) else {}), "pattern": premise} for entry in data["patterns"]

@@ -25,6 +25,7 @@ class ChoiceScorer:
         max_length: Most tokens of a context together with the longest choice behind it. None means all that the model's
             position table and the tokenizer's `model_max_length` allow.
         batch_size: Number of examples of a forward pass.
+        truncation: Whether fields without `|shorten` may be cut too, if an example is too long.
 
     Raises:
         ValueError: For a model of another class, patterns that do not go together, and a `batch_size` below 1.
@@ -38,6 +39,7 @@ class ChoiceScorer:
         *,
         max_length: int | None = None,
         batch_size: int = 32,
+        truncation: bool = False,
     ):
         check_model(model)
         if batch_size < 1:
@@ -45,6 +47,7 @@ class ChoiceScorer:
         self.model = model
         self.tokenizer = tokenizer
         self.batch_size = batch_size
+        self.truncation = truncation
         self.collate = DataCollatorForCloze(tokenizer, task)
         longest = model.config.max_position_embeddings
         self.max_length = min(longest, self.collate.max_length or longest) if max_length is None else max_length
@@ -54,7 +57,8 @@ class ChoiceScorer:
         # Labels are not needed here, and in test sets they may be -1, which is not one of the task's.
         hidden = {pattern.label_field for pattern in task.patterns} - task.fields
         shown = {name: value for name, value in example.items() if name not in hidden}
-        encoded = task.encode(shown, self.tokenizer, self.max_length)
+        # The context is the same with and without white space before the blank, so the words must be, too.
+        encoded = task.encode(shown, self.tokenizer, self.max_length, all_forms=True, cut_fields=self.truncation)
         return {"input_ids": encoded["input_ids"], "choice_ids": encoded["choice_ids"]}
 
     def score(self, encoded: Sequence[Encoded], classes: int, batch_size: int | None = None) -> np.ndarray:

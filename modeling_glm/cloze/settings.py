@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from ..tokenization import PatternVerbalizer
+from ..tokenization.cloze.values import texts_of
 from ..utils.rows import OnError, check_on_error
 from .calibration import Calibration, CalibrationMethod
 
@@ -42,6 +43,7 @@ class ClozeSettings:
     domain_premise: str | None = None
     temperature: float | None = None
     max_length: int | None = None
+    truncation: bool = False
     top_k: int | NotGiven | None = NOT_GIVEN
     on_error: OnError = "raise"
 
@@ -148,7 +150,7 @@ class ClozeSettings:
 
 
 def _read_labels(labels: str | Sequence[str]) -> list[str]:
-    split = labels.split(",") if isinstance(labels, str) else map(str, labels)
+    split = labels.split(",") if isinstance(labels, str) else texts_of(labels, "list candidate_labels")
     read = [label.strip() for label in split if label.strip()]
     if not read:
         raise ValueError(f"candidate_labels={labels!r} is empty: expected at least two labels.")

@@ -1,10 +1,12 @@
 """Compute the ids of cloze questions: contexts cut to length, words, prompt tokens."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Literal
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from ..blanks import answer_forms, shown_form
 from .syntax import BLANKS, Segment
 
 SOFT_TOKEN = "<|soft{}|>"  # prompt tokens that are learned, numbered from 0
@@ -17,6 +19,7 @@ def encode_context(
     room: int | None,
     truncation: Truncation,
     pattern: str,
+    cut_fields: bool = False,
 ) -> list[int]:
     """
     Return the ids of a filled pattern, with the tokens that open and close a text.
@@ -27,6 +30,7 @@ def encode_context(
         room: Most tokens that the context may have, or None for no limit.
         truncation: Where tokens are removed if there are more; see `shorten`.
         pattern: The pattern, for error messages.
+        cut_fields: Whether the other fields may be shortened too, if those marked do not suffice.
     """
     encoded, soft = [], 0  # soft counts the prompt tokens so far, which are numbered through the pattern
     for segment in segments:
@@ -42,35 +46,71 @@ def encode_context(
     closing = [] if continues else [tokenizer.eos_token_id]
     if room is not None:
         excess = sum(map(len, encoded)) + 1 + len(closing) - room
-        shorten(encoded, [segment.shortenable for segment in segments], excess, truncation, pattern)
+        marked = [segment.shortenable for segment in segments]
+        if cut_fields:
+            available = sum(len(ids) for ids, may in zip(encoded, marked, strict=True) if may)
+            shorten(encoded, marked, min(excess, available), truncation, pattern)
+            excess, marked = excess - available, [not segment.written for segment in segments]
+        shorten(encoded, marked, excess, truncation, pattern)
     return [tokenizer.cls_token_id, *(token for ids in encoded for token in ids), *closing]
 
 
-def encode_words(
-    words: list[list[str]], tokenizer: PreTrainedTokenizerBase, end_of_piece: bool
-) -> list[list[list[int]]]:
-    """Return the ids of the words of every label; `end_of_piece` appends the end of the piece, so that it is scored."""
+def encode_words(words: list[list[str]], tokenizer: PreTrainedTokenizerFast, before: str) -> list[list[list[int]]]:
+    """
+    Return the ids of the words of every label, each in the form that the pattern shows.
+
+    Args:
+        words: The words of every label, with the space that they begin with.
+        tokenizer: A `GLMTokenizer`.
+        before: The text of the pattern in front of the blank. A word without a space is glued to it.
+
+    Raises:
+        ValueError: For a word without tokens.
+    """
     # One call for all words; [[" Yes"], [" No", " Never"]] goes in flat and comes out in rows.
     flat = iter(_tokenize(tokenizer, [word for row in words for word in row], split_special_tokens=True))
     encoded = [[next(flat) for _ in row] for row in words]
     for row, ids in zip(words, encoded, strict=True):
-        for word, tokens in zip(row, ids, strict=True):
-            if not tokens:
-                raise ValueError(f"The word {word!r} has no tokens: nothing can be scored.")
-    end = [_token_id(tokenizer, str(tokenizer.eop_token))] if end_of_piece else []
-    return [[tokens + end for tokens in ids] for ids in encoded]
+        for number, word in enumerate(row):
+            if not ids[number]:
+                raise _without_tokens(word)
+            if before.strip() and not word[0].isspace():
+                ids[number] = list(shown_form(tokenizer, before, word))
+    return encoded
 
 
-def warn_of_twins(labels: list[str], words: list[list[str]], encoded: list[list[list[int]]]):
+def encode_forms(words: list[list[str]], tokenizer: PreTrainedTokenizerFast) -> list[list[list[int]]]:
+    """
+    Return the ids of the words of every label, in all forms that a word can have behind any text; see `answer_forms`.
+
+    A label that has the same ids twice gets them once, so that their probability counts once.
+
+    Args:
+        words: The words of every label as they were given. With white space in front they have one form.
+        tokenizer: A `GLMTokenizer`.
+
+    Raises:
+        ValueError: For a word without tokens.
+    """
+    encoded = []
+    for row in words:
+        forms = [form for word in row for form in (answer_forms(tokenizer, word) if word.strip() else [()])]
+        if () in forms:
+            raise _without_tokens(next(word for word in row if not word.strip()))
+        encoded.append([list(form) for form in dict.fromkeys(forms)])
+    return encoded
+
+
+def warn_of_twins(labels: Sequence[str], encoded: list[list[list[int]]]):
     """Warn if words of two labels have the same tokens."""
-    seen: dict[tuple[int, ...], tuple[str, str]] = {}
-    for label, row, ids in zip(labels, words, encoded, strict=True):
-        for word, tokens in zip(row, ids, strict=True):
-            other, its_word = seen.setdefault(tuple(tokens), (label, word))
+    seen: dict[tuple[int, ...], str] = {}
+    for label, ids in zip(labels, encoded, strict=True):
+        for tokens in ids:
+            other = seen.setdefault(tuple(tokens), label)
             if other != label:
                 warnings.warn(
-                    f"Labels {other!r} ({its_word!r}) and {label!r} ({word!r}) have the same tokens {tokens}: they "
-                    "always get the same score.",
+                    f"Words of the labels {other!r} and {label!r} have the same tokens {tokens}: the model cannot tell "
+                    "them apart.",
                     stacklevel=5,
                 )
 
@@ -97,7 +137,8 @@ def shorten(encoded: list[list[int]], shortenable: list[bool], excess: int, trun
     if excess > available:
         raise ValueError(
             f"An example does not fit: pattern {pattern!r} leaves {available} tokens that may be removed, but "
-            f"{excess} are too many. Raise max_length, or mark further fields with |shorten."
+            f"{excess} are too many. Raise max_length, mark further fields with |shorten, or say truncation=True to a "
+            "classifier or pipeline."
         )
     for _ in range(excess):
         if truncation == "last":
@@ -111,6 +152,10 @@ def _tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str], split_specia
     """Return ids without special tokens around them; a text of white space has none, as in the originals."""
     ids = tokenizer(texts, add_special_tokens=False, split_special_tokens=split_special_tokens)["input_ids"]
     return [row if text.strip() else [] for text, row in zip(texts, ids, strict=True)]
+
+
+def _without_tokens(word: str) -> ValueError:
+    return ValueError(f"The word {word!r} has no tokens: nothing can be scored.")
 
 
 def _token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:

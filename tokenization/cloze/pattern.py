@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..blanks import WHITE_SPACE_AT_THE_END
 from .syntax import (
+    BlankElement,
     Element,
     FieldElement,
     SoftElement,
@@ -12,7 +14,6 @@ from .syntax import (
     fill_template,
     parse,
     parse_pattern,
-    space_before_blank,
 )
 from .values import IntegerLabels, text_of, texts_of
 
@@ -76,15 +77,26 @@ class ClozePattern:
         """Number of prompt tokens in the pattern."""
         return sum(element.count for element in self.elements if isinstance(element, SoftElement))
 
-    def words(self, example: Mapping[str, Any]) -> list[list[str]]:
-        """Return the words of every label or choice, as they are tokenized: `[[" great", " good"], [" bad"]]`."""
+    @property
+    def text_before_blank(self) -> str:
+        """The text that the author wrote in front of the blank; empty if a field, or nothing, stands there."""
+        # The text of a field does not count: the words must have the same tokens for all examples.
+        before = ["", *self.elements][[isinstance(element, BlankElement) for element in self.elements].index(True)]
+        return before if isinstance(before, str) else ""
+
+    def read_words(self, example: Mapping[str, Any]) -> list[list[str]]:
+        """Return the words of every label or choice as they were given: `[["great", "good"], ["bad"]]`."""
         if self.verbalizer is not None:
-            found = [list(words) for words in self.verbalizer.values()]
-        else:
-            found = [[word] for word in self.read_choices(example)]
+            return [list(words) for words in self.verbalizer.values()]
+        return [[word] for word in self.read_choices(example)]
+
+    def words(self, example: Mapping[str, Any]) -> list[list[str]]:
+        """Return the words of every label or choice as the pattern shows them: `[[" great", " good"], [" bad"]]`."""
         # The blank takes the space on its left with it, so the word brings it: "It was [MASK]" -> " great".
-        space = space_before_blank(self.elements)
-        return [[f" {word}" if space and not word.startswith(" ") else word for word in words] for words in found]
+        space = " " if WHITE_SPACE_AT_THE_END.search(self.text_before_blank) else ""
+        return [
+            [word if word[:1].isspace() else f"{space}{word}" for word in words] for words in self.read_words(example)
+        ]
 
     def read_choices(self, example: Mapping[str, Any]) -> list[str]:
         """Return the example's own choices. Raises a `ValueError` if it has none."""

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..blanks import WHITE_SPACE_AT_THE_END
 from .values import text_of, texts_of
 
 # The blank as patterns write it -> the attribute of the tokenizer that has the token.
@@ -189,7 +190,7 @@ def fill_segments(elements: list[Element], example: Mapping[str, Any]) -> list[S
             flush()
             segments.append(Segment("text", space + element.read(example), shortenable=element.shorten, written=False))
         elif isinstance(element, BlankElement):
-            text = text.rstrip()
+            text = WHITE_SPACE_AT_THE_END.sub("", text)
             flush()
             segments.append(Segment("mask", element.token))
         else:
@@ -197,15 +198,6 @@ def fill_segments(elements: list[Element], example: Mapping[str, Any]) -> list[S
             segments.append(Segment("soft", count=element.count))
     flush()
     return [segment for segment in segments if segment.kind != "text" or segment.text]
-
-
-def space_before_blank(elements: list[Element]) -> bool:
-    """Return whether a word that fills the blank begins with a space."""
-    # Only literal text counts, not the text of a field: the words must have the same tokens for all examples.
-    for previous, element in zip(["", *elements], elements, strict=False):
-        if isinstance(element, BlankElement):
-            return isinstance(previous, str) and previous != previous.rstrip()
-    return False
 
 
 def fill_template(template: str, example: Mapping[str, Any]) -> str:

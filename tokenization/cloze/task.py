@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
 from ..tokenization_glm import CLOZE_FILE, GLMTokenizer
-from .encoding import Truncation, encode_context, encode_words, warn_of_twins
+from .encoding import Truncation, encode_context, encode_forms, encode_words, warn_of_twins
 from .pattern import ClozePattern, Words, as_tuple, plain
 from .published import read_task, with_prompt_tokens
 from .syntax import BlankElement, Segment, SoftElement, field_names, fill_segments, fill_template, parse
@@ -260,9 +259,12 @@ class PatternVerbalizer:
     def encode(
         self,
         example: Mapping[str, Any],
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: GLMTokenizer,
         max_length: int | None = None,
         truncation: Truncation = "longest",
+        *,
+        all_forms: bool = False,
+        cut_fields: bool = False,
     ) -> dict[str, Any]:
         """
         Compute the ids of an example under every pattern.
@@ -274,6 +276,10 @@ class PatternVerbalizer:
             truncation: Where tokens are removed, one by one, from the ends of fields marked `|shorten`. "longest" removes
                 from the longest of them. "last" removes from the last that has any, as the originals do within a part
                 of their patterns. The blank, the words and all other text stay.
+            all_forms: Whether a word stands for all forms that it can have behind a blank, with a space and glued to what
+                stands before, as `ClozeClassifier` asks for them. By default it has the form that the pattern shows,
+                as in training. A word with a space in front is literal.
+            cut_fields: Whether tokens of all other fields may be removed too, once those marked have none left.
 
         Returns:
             `input_ids` (patterns, context) and `choice_ids` (patterns, choices, words, tokens), lists of different
@@ -287,11 +293,11 @@ class PatternVerbalizer:
         example = self._with_derived(example)
         contexts, choices = [], []
         for number, pattern in enumerate(self.patterns):
-            words = self._encode_words(number, example, tokenizer)
+            words = self._encode_words(number, example, tokenizer, all_forms)
             longest = max(len(ids) for row in words for ids in row)
             room = None if max_length is None else max_length - longest
             segments = fill_segments(pattern.elements, example)
-            contexts.append(encode_context(segments, tokenizer, room, truncation, pattern.text))
+            contexts.append(encode_context(segments, tokenizer, room, truncation, pattern.text, cut_fields))
             choices.append(words)
         encoded: dict[str, Any] = {"input_ids": contexts, "choice_ids": choices}
         if (label := self.label_index(example)) is not None:
@@ -306,16 +312,20 @@ class PatternVerbalizer:
         return example
 
     def _encode_words(
-        self, number: int, example: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase
+        self, number: int, example: Mapping[str, Any], tokenizer: GLMTokenizer, all_forms: bool
     ) -> list[list[list[int]]]:
         # Words of labels are the same for all examples, but ids that are kept would be wrong once the tokenizer has new
         # tokens: tokenizing them again takes about 0.1 ms.
         pattern = self.patterns[number]
-        words = pattern.words(example)
-        encoded = encode_words(words, tokenizer, self.end_of_piece)
+        if all_forms:
+            encoded = encode_forms(pattern.read_words(example), tokenizer)
+        else:
+            encoded = encode_words(pattern.words(example), tokenizer, pattern.text_before_blank)
         if pattern.verbalizer is not None:
-            warn_of_twins(list(pattern.verbalizer), words, encoded)
-        return encoded
+            warn_of_twins(list(pattern.verbalizer), encoded)
+        # The end of the piece is scored like a token of the word.
+        end = [tokenizer.eop_token_id] if self.end_of_piece else []
+        return [[[*tokens, *end] for tokens in ids] for ids in encoded]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the whole task as JSON can hold it; `from_dict` reads it."""

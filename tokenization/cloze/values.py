@@ -98,7 +98,7 @@ def find_class(label: Any, names: Sequence[str], integers: IntegerLabels = "auto
     """
     Return the class that a label means, or None for a missing value, which means "no label".
 
-    - A value whose text is a name is that class, whatever its type: 1, "1", 1.0 and `numpy.int64(1)` are the class "1".
+    - A value of any type whose text is a name is that class: 1, "1", 1.0 and `numpy.int64(1)` are the class "1".
     - True and False are the names "True", "false" and so on, in any case. They are never places.
     - Another integer is the place of a class, from 0, if no name is a number. With names such as "1" or "True" it might
       mean two classes, so it is refused.

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modeling_glm import GLMTokenizer, PatternVerbalizer
+from modeling_glm.tokenization.blanks import answer_forms, shown_form
 from modeling_glm.tokenization.cloze.encoding import shorten
 
 NLI = PatternVerbalizer(
@@ -97,14 +98,75 @@ def test_what_is_not_shortened_stays(tokenizer, premise, hypothesis, limit):
 
 def test_an_example_that_cannot_fit(tokenizer):
     task = PatternVerbalizer("{a|shorten} {b} [MASK]", {"x": "x", "y": "y"})
-    with pytest.raises(ValueError, match=r"does not fit.*Raise max_length, or mark further fields with \|shorten"):
+    with pytest.raises(
+        ValueError, match=r"does not fit.*Raise max_length, mark further fields with \|shorten, or .*truncation"
+    ):
         task.encode({"a": "dog", "b": "fox " * 20}, tokenizer, max_length=16)
 
 
 def test_labels_with_the_same_tokens_are_named(tokenizer):
     task = PatternVerbalizer("{a} [MASK]", {"x": "dog", "y": ["fox", " dog"]})
-    with pytest.warns(UserWarning, match=r"Labels 'x' \(' dog'\) and 'y' \(' dog'\) have the same tokens"):
+    with pytest.warns(UserWarning, match=r"Words of the labels 'x' and 'y' have the same tokens \[\d+\]"):
         task.encode({"a": "x"}, tokenizer)
+
+
+FAMILIES = ["own", "gpt2", "roberta", "bert", "chinese"]
+FORMS_WORDS = {"x": ["dog", " fox"], "y": "the lazy dog", "z": "1987"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("glued", ["{a}[MASK]", "{a} is:[MASK].", "{a} ([MASK])", "[MASK]{a}", "{a}{soft:1}[MASK]"])
+def test_all_forms_do_not_depend_on_white_space_before_the_blank(of_family, family, glued):
+    tokenizer = of_family(family)
+    if "soft" in glued:
+        tokenizer = pickle.loads(pickle.dumps(tokenizer))
+        tokenizer.add_tokens(["<|soft0|>"], special_tokens=True)
+    example = {"a": "The fox"}
+    expected = PatternVerbalizer(glued, FORMS_WORDS).encode(example, tokenizer, all_forms=True)
+    flat = [form for row in expected["choice_ids"][0] for form in row]
+    forms = [answer_forms(tokenizer, word) for word in ("dog", " fox", "the lazy dog", "1987")]
+    assert flat == [list(form) for word in forms for form in word]
+    for space in (" ", "  ", "\n", "\t ", "\u3000"):
+        spaced = PatternVerbalizer(glued.replace("[MASK]", f"{space}[MASK]"), FORMS_WORDS)
+        assert spaced.encode(example, tokenizer, all_forms=True) == expected
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_without_all_forms_words_are_as_the_pattern_shows_them(of_family, family):
+    tokenizer = of_family(family)
+    for pattern, before in (("{a} so:[MASK]", "so:"), ("{a} so: [MASK]", "so: "), ("{a} ([MASK])", "(")):
+        task = PatternVerbalizer(pattern, FORMS_WORDS)
+        (found,) = task.encode({"a": "The fox"}, tokenizer)["choice_ids"]
+        words = [["dog", " fox"], ["the lazy dog"], ["1987"]]
+        assert found == [[list(shown_form(tokenizer, before, word)) for word in row] for row in words]
+        (forms,) = task.encode({"a": "The fox"}, tokenizer, all_forms=True)["choice_ids"]
+        assert all(ids in of_label for row, of_label in zip(found, forms, strict=True) for ids in row)
+
+
+def test_a_label_counts_no_form_twice(tokenizer):
+    task = PatternVerbalizer("{a} [MASK]", {"x": ["dog", " dog", "dog"], "y": "fox"}, end_of_piece=True)
+    (forms,) = task.encode({"a": "x"}, tokenizer, all_forms=True)["choice_ids"]
+    expected = [[*form, tokenizer.eop_token_id] for form in answer_forms(tokenizer, "dog")]
+    assert forms[0] == expected
+    assert len(expected) == 2
+
+
+def test_fields_that_may_not_be_shortened_are_cut_last(tokenizer):
+    task = PatternVerbalizer("{a|shorten}? {b} so [MASK].", {"x": "dog", "y": "fox"})
+    example = {"a": "dog fox " * 4, "b": "Rome Paris " * 6}
+    (whole,) = task.encode(example, tokenizer)["input_ids"]
+    (without_a,) = task.encode({**example, "a": ""}, tokenizer)["input_ids"]
+    room = len(without_a) - 3
+    (cut,) = task.encode(example, tokenizer, max_length=room + 1, cut_fields=True)["input_ids"]
+    assert len(cut) == room
+    assert cut.count(tokenizer.mask_token_id) == 1
+    end = cut[-1 - len(ids_of(tokenizer, " so.")) :]
+    assert end == whole[-len(end) :]
+    assert cut[: room - len(end)] == without_a[: room - len(end)]
+    (kept,) = task.encode(example, tokenizer, max_length=len(whole), cut_fields=True)["input_ids"]
+    assert kept == task.encode(example, tokenizer, max_length=len(whole))["input_ids"][0]
+    with pytest.raises(ValueError, match="does not fit"):
+        task.encode(example, tokenizer, max_length=4, cut_fields=True)
 
 
 def test_words_have_the_ids_of_the_tokenizer_as_it_is(tokenizer):

@@ -1,8 +1,10 @@
 """One pattern with its words."""
 
+import numpy as np
 import pytest
 
 from modeling_glm.tokenization.cloze.pattern import ClozePattern, as_tuple, plain
+from tests.support.missing import MISSING
 
 WORDS = {"x": ("dog",), "y": ("fox", "cat")}
 
@@ -18,6 +20,38 @@ WORDS = {"x": ("dog",), "y": ("fox", "cat")}
 )
 def test_words_take_the_space_before_the_blank(text, settings, expected):
     assert ClozePattern(text, **settings).words({"a": "x", "options": ["one", " two"]}) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [
+        ("{a} is [MASK]", " is "),
+        ("a\n[MASK]", "a\n"),
+        ("{a} [MASK]", " "),
+        ("{a}[MASK]", ""),
+        ("({a})([MASK])", ")("),
+        ("[MASK] {a}", ""),
+        ("{{{soft:2}[MASK] {a}", ""),
+    ],
+)
+def test_text_before_the_blank(text, before):
+    assert ClozePattern(text, WORDS).text_before_blank == before
+
+
+def test_words_as_they_were_given():
+    assert ClozePattern("{a} [MASK]", {"p": ("b", " c"), "q": ("d",)}).read_words({}) == [["b", " c"], ["d"]]
+    assert ClozePattern("{a} [MASK]", choices=("{b}", "no {b}")).read_words({"b": 1}) == [["1"], ["no 1"]]
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_missing_words(missing):
+    for words in (missing, ["dog", missing]):
+        with pytest.raises(ValueError, match=r"(word of the verbalizer|words of a label) is missing"):
+            as_tuple(words)
+
+
+def test_numbers_are_words():
+    assert [as_tuple(words) for words in (1, [1, "x"], np.array(["a", "b"]))] == [("1",), ("1", "x"), ("a", "b")]
 
 
 def test_fields():

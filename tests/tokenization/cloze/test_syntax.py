@@ -12,7 +12,6 @@ from modeling_glm.tokenization.cloze.syntax import (
     fill_template,
     parse,
     parse_pattern,
-    space_before_blank,
 )
 from tests.support.missing import MISSING
 
@@ -56,13 +55,6 @@ def test_segments():
 
 def test_names_of_fields():
     assert field_names(parse("{a|bare} [MASK] {b}{a} {{c}}")) == {"a", "b"}
-
-
-@pytest.mark.parametrize(
-    ("pattern", "space"), [("{a} [MASK]", True), ("a\n[MASK]", True), ("{a}[MASK]", False), ("[MASK] {a}", False)]
-)
-def test_space_before_the_blank(pattern, space):
-    assert space_before_blank(parse_pattern(pattern)) is space
 
 
 def test_lists_of_choices():
