@@ -60,7 +60,10 @@ def rank(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer) -> float:
     assert_type(score_fillings(model, tokenizer, "In [MASK].", ["1987"]), list[Filling])
     answer = fillings[0].answers[0]
     assert_type(answer, BlankAnswer)
-    assert_type((answer.text, answer.start, answer.token_log_probs), tuple[str, int, tuple[float, ...]])
+    assert_type((answer.start, answer.token_log_probs), tuple[int, tuple[float, ...]])
+    assert_type(
+        (answer.log_prob, answer.mean_log_prob, answer.probability, answer.score), tuple[float, float, float, float]
+    )
     return fillings[0].score
 
 

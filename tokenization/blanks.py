@@ -90,6 +90,21 @@ def decode_piece(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int]) -
     return _with_white_space(_decode(tokenizer, [*anchor, *ids])[len(shown) :], ids)
 
 
+def read_given(tokenizer: PreTrainedTokenizerFast, answer: str, token_ids: Sequence[int]) -> BlankText:
+    """
+    Put the caller's answer into the white space that its tokens say.
+
+    The words stay as the caller wrote them: decoding may change their case, or not know a sign.
+
+    Args:
+        tokenizer: A `GLMTokenizer`.
+        answer: The answer.
+        token_ids: One of its forms; see `answer_forms`.
+    """
+    written = decode_piece(tokenizer, token_ids)
+    return BlankText(answer.strip(), written.before, written.after, written.token_ids)
+
+
 def decode_row(tokenizer: Any, row: Sequence[int]) -> list[BlankText]:
     """
     Read the answers of all blanks from a row that `generate` returned.
@@ -342,6 +357,7 @@ __all__ = [
     "decode_row",
     "encode_text",
     "fill_with_offsets",
+    "read_given",
     "shown_form",
     "split_at_blanks",
 ]

@@ -8,11 +8,12 @@ from transformers import LogitsProcessorList
 
 from modeling_glm import BlankConstraint, GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.filling.constraints import BlankRules
-from modeling_glm.filling.jobs import FillingSettings, prepare_jobs
+from modeling_glm.filling.jobs import FillingSettings, JobBuilder
 from modeling_glm.filling.processors import BlankConstraintLogitsProcessor
-from modeling_glm.filling.results import Filling, encode_answers
+from modeling_glm.filling.results import Filling
 from modeling_glm.filling.scoring import PieceLayout, pad_layouts
 from modeling_glm.generation_glm import end_token_ids
+from modeling_glm.tokenization.blanks import answer_forms
 from modeling_glm.utils.inference import evaluation_mode
 
 BEAMS = 16
@@ -72,14 +73,12 @@ def view_blank(
         for number, answer in enumerate(filling.answers)
     ]
     settings = FillingSettings(max_new_tokens_per_blank=longest)
-    (job,) = prepare_jobs(tokenizer, model.config, [text], [constraints], settings)
+    job = JobBuilder(tokenizer, model.config, settings).build(0, text, constraints)
     place = job.blanks.index(blank)
     before = [filling.answers[number].token_ids for number in job.blanks[:place]]
     own = filling.answers[blank]
-    own_pieces = [own.token_ids]
-    if own.given:
-        prompt = tokenizer.fill_some(text, job.given)
-        own_pieces = [tuple(piece) for piece in encode_answers(tokenizer, prompt, [own.text], place)]
+    # What the reader has set is the word however it is spaced.
+    own_pieces = answer_forms(tokenizer, str(own.text)) if own.given else [own.token_ids]
 
     layout = PieceLayout(job.context, model.config)
     for number, piece in enumerate([*before, ()]):

@@ -1,7 +1,8 @@
 """Choose among given answers for the blank of a text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple, TypeGuard, cast, overload
 
 import numpy as np
@@ -10,8 +11,10 @@ from transformers import PreTrainedModel
 from ..cloze.calibration import Calibration
 from ..configuration_glm import GLMConfig
 from ..tokenization import GLMTokenizer
+from ..tokenization.blanks import answer_forms, encode_text
 from ..utils.inference import evaluation_mode, is_a, unwrap
-from .results import check_blanks, check_length, with_space
+from ..utils.rows import check_rows
+from .results import check_length, count_blanks
 from .scoring import Candidates, ScoringModel, score_candidates
 
 MODEL_CLASSES = ("GLMForMultipleChoice", "GLMForConditionalGeneration")
@@ -25,8 +28,8 @@ class Choice:
     Attributes:
         text: The choice as the caller wrote it.
         probability: Its probability among the choices of its text. They sum to one.
-        log_prob: The summed log-probability of its tokens (natural logarithm), without the end of the piece and without
-            calibration.
+        log_prob: The log-probability of its tokens (natural logarithm), without the end of the piece and without
+            calibration. Where a choice has two forms, with and without a space in front, it is that of either.
         index: Its place in the caller's list of choices, from 0.
     """
 
@@ -35,12 +38,17 @@ class Choice:
     log_prob: float
     index: int
 
+    @property
+    def score(self) -> float:
+        """The same as `probability`, under the name that the pipelines of Transformers use."""
+        return self.probability
+
 
 class _Question(NamedTuple):
-    """A text that the model reads, as ids, and the tokens of every choice."""
+    """A text that the model reads, as ids, and the forms of every choice."""
 
     context: tuple[int, ...]
-    pieces: tuple[tuple[int, ...], ...]
+    choices: tuple[tuple[tuple[int, ...], ...], ...]
 
 
 @overload
@@ -82,7 +90,7 @@ def choose(
     """
     Choose among given answers for the blank of a text.
 
-    The score of a choice is the log-probability of its tokens, as in the cloze questions of the paper (section 2.3) and
+    A choice is scored by the log-probability of its tokens, as in the cloze questions of the paper (section 2.3) and
     in the logits of `GLMForMultipleChoice`. The end of the piece does not count, so a choice is not worse because the
     model would have gone on. `fill_blanks(constraints=BlankConstraint(choices=...))` counts it.
 
@@ -99,7 +107,8 @@ def choose(
         tokenizer: The tokenizer of the model.
         texts: A text with exactly one blank, or a list of them.
         choices: The choices: one list for all texts, or for a list of texts one list per text. A choice without white
-            space in front gets a space where the text has one before the blank.
+            space in front means the word behind a space as well as the word glued to what stands before: their
+            probabilities are added. One with white space in front is literal.
         calibration: A correction for what the model answers anyway. "contextual" subtracts the scores of the choices
             after the texts in `content_free`, "pmi" the scores after `domain_premise`, a text with one blank. Then
             scores are divided by `temperature`.
@@ -120,13 +129,19 @@ def choose(
         raise ValueError(f"batch_size={batch_size}: expected at least 1.")
     scorer = cast(ScoringModel, model)
     listed = [texts] if isinstance(texts, str) else list(texts)
-    for number, blanks in enumerate(check_blanks(tokenizer, listed)):
-        if blanks != 1:
-            raise ValueError(
-                f"Text {number} has {blanks} blanks, but the choices are for one: leave one of them in {listed[number]!r}."
-            )
     rows = _spread_choices(choices, len(listed), isinstance(texts, str))
-    questions = _encode(tokenizer, scorer.config, listed, rows)
+    of_string = cache(lambda choice: tuple(answer_forms(tokenizer, choice)))
+
+    def forms(choice: str) -> tuple[tuple[int, ...], ...]:
+        # A `BlankText` equals its string, but has tokens of its own.
+        return of_string(choice) if type(choice) is str else tuple(answer_forms(tokenizer, choice))
+
+    checked = check_rows(
+        zip(listed, rows, strict=True),
+        lambda row: _ask(tokenizer, scorer.config, row[0], row[1], forms),
+        kind="Text",
+    )
+    questions = checked.good
     references = [_find_references(tokenizer, question, calibration) for question in questions]
     # Many texts may share a reference, so it is scored once.
     unique = list(dict.fromkeys([*questions, *(reference for of_text in references for reference in of_text)]))
@@ -134,7 +149,11 @@ def choose(
         scored = score_candidates(
             scorer,
             [
-                Candidates(context=question.context, order=[0], pieces=[[piece] for piece in question.pieces])
+                Candidates(
+                    context=question.context,
+                    order=[0],
+                    pieces=[[form] for of_choice in question.choices for form in of_choice],
+                )
                 for question in unique
             ],
             batch_size,
@@ -142,17 +161,16 @@ def choose(
             progress=progress,
         )
     log_probs = {
-        question: np.array([candidate.pieces[0].log_prob for candidate in of_question])
+        question: [candidate.pieces[0].log_prob for candidate in of_question]
         for question, of_question in zip(unique, scored, strict=True)
     }
     penalty = scorer.config.choice_length_penalty
     ranked = []
     for row, question, of_text in zip(rows, questions, references, strict=True):
-        lengths = np.array([len(piece) for piece in question.pieces]) ** penalty
-        scores = log_probs[question] / lengths
-        compared = [log_probs[reference] / lengths for reference in of_text]
+        scores = _add_forms(question, log_probs[question], penalty)
+        compared = [_add_forms(reference, log_probs[reference], penalty) for reference in of_text]
         probabilities = (calibration or Calibration()).probabilities([scores], compared or None)[0]
-        ranked.append(_rank(row, probabilities, log_probs[question]))
+        ranked.append(_rank(row, probabilities, _add_forms(question, log_probs[question], 0.0)))
     return ranked[0] if isinstance(texts, str) else ranked
 
 
@@ -180,30 +198,41 @@ def _spread_choices(choices: Sequence[str] | Sequence[Sequence[str]], num_texts:
     return rows
 
 
-def _encode(
-    tokenizer: GLMTokenizer, config: GLMConfig, texts: Sequence[str], rows: Sequence[Sequence[str]]
-) -> list[_Question]:
-    if not texts:
-        return []
-    befores = [tokenizer.split_at_blanks(text)[0] for text in texts]
-    spaced = [[with_space(before, choice) for choice in row] for before, row in zip(befores, rows, strict=True)]
-    words = list(dict.fromkeys(choice for row in spaced for choice in row))
-    encoded = tokenizer(words, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    ids = dict(zip(words, map(tuple, encoded), strict=True))
-    questions = []
-    for number, (text, row) in enumerate(zip(texts, spaced, strict=True)):
-        context = tuple(tokenizer(text)["input_ids"])
-        check_length(config, number, text, context)
-        for index, choice in enumerate(row):
-            if not ids[choice]:
-                raise ValueError(f"Choice {index} of text {number} is {choice!r}: a choice needs at least one token.")
-            if len(ids[choice]) > config.max_piece_length:
-                raise ValueError(
-                    f"Choice {index} of text {number} has {len(ids[choice])} tokens, but the position table holds "
-                    f"{config.max_piece_length}: shorten {choice[:80]!r}..."
-                )
-        questions.append(_Question(context, tuple(ids[choice] for choice in row)))
-    return questions
+def _ask(
+    tokenizer: GLMTokenizer,
+    config: GLMConfig,
+    text: str,
+    choices: Sequence[str],
+    forms: Callable[[str], tuple[tuple[int, ...], ...]],
+) -> _Question:
+    """Check a text and its choices, and encode them. Raises a `ValueError` for what cannot be asked."""
+    blanks = count_blanks(tokenizer, text)
+    if blanks != 1:
+        raise ValueError(f"The text has {blanks} blanks, but the choices are for one: leave one of them in {text!r}.")
+    (context,) = encode_text(tokenizer, [text])
+    check_length(config, text, context)
+    most = config.max_piece_length
+    pieces = []
+    for index, choice in enumerate(choices):
+        of_choice = forms(choice)
+        fitting = tuple(form for form in of_choice if 0 < len(form) <= most)
+        if not any(of_choice):
+            raise ValueError(f"Choice {index} is {choice!r}: a choice needs at least one token.")
+        if not fitting:
+            raise ValueError(
+                f"Choice {index} has {min(map(len, of_choice))} tokens, but the position table holds {most}: shorten "
+                f"{choice[:80]!r}..."
+            )
+        pieces.append(fitting)
+    return _Question(tuple(context), tuple(pieces))
+
+
+def _add_forms(question: _Question, log_probs: Sequence[float], penalty: float) -> np.ndarray:
+    """Add up the probabilities of the forms of every choice. A penalty divides by the length of a form first."""
+    found = iter(log_probs)
+    return np.array(
+        [np.logaddexp.reduce([next(found) / len(form) ** penalty for form in forms]) for forms in question.choices]
+    )
 
 
 def _find_references(tokenizer: GLMTokenizer, question: _Question, calibration: Calibration | None) -> list[_Question]:
@@ -217,7 +246,7 @@ def _find_references(tokenizer: GLMTokenizer, question: _Question, calibration: 
                 f"domain_premise={premise!r}: expected a text with one blank and without fields, such as "
                 "'The topic is [MASK].'."
             )
-        return [_Question(tuple(tokenizer(premise)["input_ids"]), question.pieces)]
+        return [_Question(tuple(encode_text(tokenizer, [premise])[0]), question.choices)]
     # The content-free text stands in place of all text around the blank:
     #     [CLS] Ice is [MASK] . <eos> -> [CLS] N/A [MASK] <eos>
     mask = next(token_id for token_id in question.context if token_id in tokenizer.mask_token_ids)
@@ -225,7 +254,7 @@ def _find_references(tokenizer: GLMTokenizer, question: _Question, calibration: 
     blank = bare.index(tokenizer.mask_token_id)
     bare[blank] = mask
     texts = tokenizer(list(calibration.content_free), add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    return [_Question((*bare[:blank], *ids, *bare[blank:]), question.pieces) for ids in texts]
+    return [_Question((*bare[:blank], *ids, *bare[blank:]), question.choices) for ids in texts]
 
 
 def _rank(choices: Sequence[str], probabilities: np.ndarray, log_probs: np.ndarray) -> list[Choice]:

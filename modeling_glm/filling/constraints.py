@@ -7,7 +7,8 @@ from functools import reduce
 
 import torch
 
-from ..tokenization import GLMTokenizer
+from ..tokenization import BlankText, GLMTokenizer
+from ..tokenization.blanks import answer_forms, decode_piece, read_given
 from .automata import (
     AnswerAutomaton,
     Automata,
@@ -15,7 +16,6 @@ from .automata import (
     Prefix,
     forbidden_words_pattern,
 )
-from .results import encode_answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +31,14 @@ class BlankConstraint:
     ```
 
     Args:
-        choices: A closed set of answers.
+        choices: A closed set of answers. One without white space in front means the word behind a space as well as the
+            word glued to what stands before: the likelier one counts. One with white space in front is literal.
         regex: A regular expression that the whole answer must match, such as `[0-9]{4}`, in the syntax of Rust's regex
             crate (no look-around, no backreferences). Needs `outlines-core`.
         min_new_tokens, max_new_tokens: The least and greatest number of tokens, without the end of the piece.
         forbidden_words: Whole words that the answer must not contain, in any case: "he" does not forbid "the".
-        answer: The answer itself. It becomes part of the text, so the model reads it when it fills the other blanks.
+        answer: The answer itself. It becomes part of the text as you write it, so the model reads it when it fills the
+            other blanks. White space in front of it replaces that of the text.
 
     Raises:
         ValueError: If conditions contradict each other.
@@ -90,12 +92,10 @@ class BlankRules:
     Args:
         constraint: The constraint.
         automata: The automata of the vocabulary.
-        text: The text, with its other given answers in it.
-        blank: The number of the blank in that text.
         longest: The most tokens of an answer, if the constraint does not allow fewer.
 
     Attributes:
-        choices: The tokens of each choice, or None if the answer is not from a closed set.
+        choices: The forms of each choice, or None if the answer is not from a closed set; see `answer_forms`.
 
     Raises:
         ValueError: If no answer can meet the constraint.
@@ -105,18 +105,17 @@ class BlankRules:
         self,
         constraint: BlankConstraint,
         automata: Automata,
-        text: str,
-        blank: int,
         longest: int,
     ):
         self.constraint = constraint
         self.longest = min(longest, constraint.max_new_tokens or longest)
-        self.choices: dict[str, list[int]] | None = None
+        self.choices: dict[str, list[Prefix]] | None = None
         self._vocab_size = automata.vocab_size
         self._automata: list[AnswerAutomaton] = [automata.length(constraint.min_new_tokens)]
         if constraint.choices is not None:
-            self.choices = self._encode_choices(automata.tokenizer, text, blank)
-            self._automata = [ChoiceAutomaton(self.choices.values(), automata.vocab_size)]
+            self.choices = self._encode_choices(automata.tokenizer)
+            forms = [form for of_choice in self.choices.values() for form in of_choice]
+            self._automata = [ChoiceAutomaton(forms, automata.vocab_size)]
             return
         if constraint.regex is not None:
             regex = automata.regex(constraint.regex)
@@ -129,17 +128,20 @@ class BlankRules:
         if constraint.forbidden_words:
             self._automata.append(automata.without(tuple(constraint.forbidden_words)))
 
-    def _encode_choices(self, tokenizer: GLMTokenizer, text: str, blank: int) -> dict[str, list[int]]:
-        wanted = list(dict.fromkeys(choice.strip() for choice in self.constraint.choices or ()))
-        encoded = encode_answers(tokenizer, text, wanted, blank)
-        fitting = {
-            choice: ids
-            for choice, ids in zip(wanted, encoded, strict=True)
-            if self.constraint.accepts(choice) and self.constraint.min_new_tokens <= len(ids) <= self.longest
-        }
+    def _encode_choices(self, tokenizer: GLMTokenizer) -> dict[str, list[Prefix]]:
+        fitting: dict[str, list[Prefix]] = {}
+        wanted = self.constraint.choices or ()
+        for choice in wanted:
+            answer = choice.strip()
+            if not self.constraint.accepts(answer):
+                continue
+            for form in answer_forms(tokenizer, choice):
+                if self.constraint.min_new_tokens <= len(form) <= self.longest:
+                    forms = fitting.setdefault(answer, [])
+                    forms += [form] if form not in forms else []
         if not fitting:
             raise ValueError(
-                f"None of the choices {wanted} has {self.constraint.min_new_tokens} to {self.longest} tokens and meets the "
+                f"None of the choices {list(wanted)} has {self.constraint.min_new_tokens} to {self.longest} tokens and meets the "
                 "other conditions."
             )
         return fitting
@@ -151,11 +153,12 @@ class BlankRules:
             return torch.zeros(self._vocab_size, dtype=torch.bool)
         return reduce(torch.logical_and, (automaton.allowed(prefix, room) for automaton in self._automata))
 
-    def read(self, tokenizer: GLMTokenizer, piece: Sequence[int]) -> str | None:
+    def read(self, tokenizer: GLMTokenizer, piece: Sequence[int]) -> BlankText | None:
         """Decode a piece into an answer. Returns None if it breaks the constraint."""
-        if self.choices is not None:  # as the caller wrote them: decoding may change case and spaces
-            return next((choice for choice, ids in self.choices.items() if ids == list(piece)), None)
-        answer = tokenizer.decode(piece, skip_special_tokens=True).strip()
+        if self.choices is not None:  # the words as the caller wrote them
+            found = next((choice for choice, forms in self.choices.items() if tuple(piece) in forms), None)
+            return None if found is None else read_given(tokenizer, found, piece)
+        answer = decode_piece(tokenizer, piece)
         fits = self.constraint.min_new_tokens <= len(piece) <= self.longest
         return answer if fits and self.constraint.accepts(answer) else None
 

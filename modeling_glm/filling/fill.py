@@ -10,9 +10,10 @@ from transformers.utils import logging
 from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import GLMTokenizer
 from ..utils.inference import evaluation_mode
+from ..utils.rows import check_rows
 from .confident_first import fill_confident_first
-from .jobs import Constraints, FillingSettings, Job, Order, make_batches, prepare_jobs, spread_constraints
-from .results import Filling, ScoredCandidate, build_filling, check_blanks
+from .jobs import Constraints, FillingSettings, Job, JobBuilder, Order, make_batches, spread_constraints
+from .results import Filling, ScoredCandidate, build_filling
 from .search import decode_rows, score_closed_sets, search_with_beams
 
 logger = logging.get_logger(__name__)
@@ -93,12 +94,15 @@ def fill_blanks(
     """
     Fill all blanks of texts and tell how likely every answer is.
 
+    The model says in its answer whether white space comes first: `thirty [MASK]` and `thirty[MASK]` have the same ids, and
+    both become `thirty-six` or both `thirty six`. Only masks are special in a text, so a `[CLS]` in it is read as letters.
+
     Example:
 
     ```python
     >>> fillings = fill_blanks(model, tokenizer, "The capital of [MASK] is [MASK].", num_answers=3)
     >>> fillings[0].text, fillings[0].log_prob
-    >>> [(answer.text, answer.score) for answer in fillings[0].answers]
+    >>> [(answer.text, answer.probability) for answer in fillings[0].answers]
     >>> year = BlankConstraint(regex="(19|20)[0-9]{2}")
     >>> fill_blanks(model, tokenizer, "It was built in [MASK].", constraints=[year])
     ```
@@ -113,7 +117,7 @@ def fill_blanks(
         constraints: What the answers may be. One `BlankConstraint` is for all blanks. A list has a constraint or None for
             every blank of each text. For a list of texts it may also be a list of such lists.
         order: The order in which the blanks of a text are filled. "confident-first" fills all open blanks, keeps the
-            answer with the highest score per token, and fills the others again behind it. It costs more and gives one
+            answer with the highest log-probability per token, and fills the others again behind it. It costs more and gives one
             filling.
         num_beams: The number of beams. The default is 1 (greedy) for one answer, otherwise twice `num_answers` and at
             least 4.
@@ -159,8 +163,10 @@ def fill_blanks(
     generator = cast(GLMForConditionalGeneration, model)
     single = isinstance(texts, str)
     listed = [texts] if isinstance(texts, str) else list(texts)
-    of_blanks = spread_constraints(constraints, check_blanks(tokenizer, listed), single)
-    jobs = prepare_jobs(tokenizer, generator.config, listed, of_blanks, settings)
+    builder = JobBuilder(tokenizer, generator.config, settings)
+    rows = enumerate(zip(listed, spread_constraints(constraints, len(listed), single), strict=True))
+    checked = check_rows(rows, lambda row: builder.build(row[0], *row[1]), kind="Text", first_row=first_number)
+    jobs = checked.good
     if settings.streams and not single:
         raise ValueError("A streamer is for one answer of a single text, without beams, from left to right.")
     if settings.streams and not jobs[0].is_generated(do_sample):

@@ -11,10 +11,11 @@ from transformers import LogitsProcessor
 from ..configuration_glm import GLMConfig
 from ..generation_glm import DEFAULT_MAX_NEW_TOKENS_PER_BLANK
 from ..tokenization import GLMTokenizer
+from ..tokenization.blanks import encode_text
 from .automata import Automata
 from .constraints import BlankConstraint, BlankRules
 from .processors import sampling_warpers
-from .results import check_length
+from .results import check_length, count_blanks
 
 # Closed sets with at most this many combinations are all scored. Larger ones are searched with beams.
 MAX_EXACT = 512
@@ -85,6 +86,15 @@ class FillingSettings:
             raise ValueError("A streamer is for one answer of a single text, without beams, from left to right.")
         if self.do_sample:
             self.warpers()  # refuses values out of range
+        elif shaped := [name for name in ("top_k", "top_p", "min_p") if getattr(self, name) is not None]:
+            raise ValueError(
+                f"{shaped[0]}={getattr(self, shaped[0])} shapes draws: set do_sample=True, or ask for the best answers with "
+                "num_answers."
+            )
+        if "targets" in self.generate_kwargs:
+            raise ValueError(
+                "targets is a setting of fill-mask: ask for constraints=BlankConstraint(choices=[...]), with num_answers."
+            )
 
     @property
     def streams(self) -> bool:
@@ -158,95 +168,93 @@ class Job:
         return bool(self.blanks) and (do_sample or not self.is_closed)
 
 
-def prepare_jobs(
-    tokenizer: GLMTokenizer,
-    config: GLMConfig,
-    texts: Sequence[str],
-    constraints: Sequence[Sequence[BlankConstraint]],
-    settings: FillingSettings,
-) -> list[Job]:
+class JobBuilder:
     """
-    Prepare all texts.
+    Prepare texts one by one.
 
     Args:
         tokenizer: The tokenizer of the model.
         config: The config of the model.
-        texts: The texts.
-        constraints: For every text the constraint of each of its blanks; see `spread_constraints`.
         settings: The settings of the search.
 
     Raises:
-        ValueError: If a text is longer than the position table, if a given answer has blanks of its own, or if no answer
-            can fulfil a constraint.
+        ValueError: If the longest answer of the settings exceeds what the position table holds.
     """
-    automata = Automata(tokenizer, config.vocab_size)
-    limit = settings.longest_answer(config)
-    return [
-        _prepare(tokenizer, config, automata, number, text, of_text, limit)
-        for number, (text, of_text) in enumerate(zip(texts, constraints, strict=True))
-    ]
+
+    def __init__(self, tokenizer: GLMTokenizer, config: GLMConfig, settings: FillingSettings):
+        self.tokenizer = tokenizer
+        self.config = config
+        self._automata = Automata(tokenizer, config.vocab_size)
+        self._limit = settings.longest_answer(config)
+
+    def build(self, number: int, text: str, constraints: OfText | BlankConstraint | None = None) -> Job:
+        """
+        Check a text and prepare what a search must know of it.
+
+        Args:
+            number: The place of the text in the caller's list.
+            text: The text.
+            constraints: One constraint for all its blanks, a list with one or None for each, or None.
+
+        Raises:
+            ValueError: If the text has no blank or is longer than the position table, if the constraints do not fit its
+                blanks, if a given answer has blanks of its own, or if no answer can fulfil a constraint.
+        """
+        of_blanks = constraints_of_blanks(constraints, count_blanks(self.tokenizer, text))
+        given = {blank: wanted.answer for blank, wanted in enumerate(of_blanks) if wanted.answer is not None}
+        blanks = [blank for blank in range(len(of_blanks)) if blank not in given]
+        prompt = self.tokenizer.fill_some(text, given)
+        (context,) = encode_text(self.tokenizer, [prompt])
+        if sum(token_id in self.config.mask_token_ids for token_id in context) != len(blanks):
+            raise ValueError(f"The given answers {given} have blanks of their own.")
+        check_length(self.config, text, context)
+        rules = []
+        for blank in blanks:
+            wanted = of_blanks[blank]
+            has_own_limit = wanted.choices is not None or wanted.max_new_tokens is not None
+            longest = longest_possible_answer(self.config) if has_own_limit else self._limit
+            rules.append(BlankRules(wanted, self._automata, longest))
+        return Job(number=number, text=text, given=given, blanks=blanks, context=context, rules=rules)
 
 
-def _prepare(
-    tokenizer: GLMTokenizer,
-    config: GLMConfig,
-    automata: Automata,
-    number: int,
-    text: str,
-    constraints: Sequence[BlankConstraint],
-    limit: int,
-) -> Job:
-    given = {blank: wanted.answer for blank, wanted in enumerate(constraints) if wanted.answer is not None}
-    blanks = [blank for blank in range(len(constraints)) if blank not in given]
-    prompt = tokenizer.fill_some(text, given)
-    context = list(tokenizer(prompt)["input_ids"])
-    if sum(token_id in config.mask_token_ids for token_id in context) != len(blanks):
-        raise ValueError(f"The answers given for text {number}, {given}, have blanks of their own.")
-    check_length(config, number, text, context)
-    rules = []
-    for place, blank in enumerate(blanks):
-        wanted = constraints[blank]
-        has_own_limit = wanted.choices is not None or wanted.max_new_tokens is not None
-        longest = longest_possible_answer(config) if has_own_limit else limit
-        rules.append(BlankRules(wanted, automata, prompt, place, longest))
-    return Job(number=number, text=text, given=given, blanks=blanks, context=context, rules=rules)
+def constraints_of_blanks(constraints: OfText | BlankConstraint | None, blanks: int) -> list[BlankConstraint]:
+    """Give every blank of a text its constraint. Raises a `ValueError` for a list that is not one for each blank."""
+    free = BlankConstraint()
+    if constraints is None or isinstance(constraints, BlankConstraint):
+        return [constraints or free] * blanks
+    if len(constraints) != blanks:
+        raise ValueError(
+            f"The text has {blanks} blanks, but {len(constraints)} constraints: give None for a free one."
+        )
+    return [constraint or free for constraint in constraints]
 
 
 def spread_constraints(
-    constraints: Constraints | None, numbers_of_blanks: Sequence[int], single: bool
-) -> list[list[BlankConstraint]]:
+    constraints: Constraints | None, num_texts: int, single: bool
+) -> list[OfText | BlankConstraint | None]:
     """
-    Give every blank of every text its constraint.
+    Give every text its constraints.
 
     Args:
         constraints: One constraint for all blanks, a list for the blanks of each text, or a list of such lists.
-        numbers_of_blanks: The number of blanks of every text.
+        num_texts: The number of texts.
         single: Whether the caller gave a single text and not a list.
 
     Raises:
-        ValueError: If the number of constraints is not that of the blanks or texts.
+        ValueError: If the number of lists is not that of the texts.
     """
-    free = BlankConstraint()
     if constraints is None or isinstance(constraints, BlankConstraint):
-        return [[constraints or free] * number for number in numbers_of_blanks]
+        return [constraints] * num_texts
     of_texts = list(constraints)
     if all(entry is None or isinstance(entry, BlankConstraint) for entry in of_texts):
-        of_texts = [of_texts] * len(numbers_of_blanks)  # type: ignore[list-item]  # the same for every text
-    elif single:
+        return [of_texts] * num_texts  # type: ignore[list-item]  # the same for every text
+    if single:
         raise ValueError(
             "constraints holds lists, but there is one text: expected a constraint or None for every blank."
         )
-    if len(of_texts) != len(numbers_of_blanks):
-        raise ValueError(f"constraints has {len(of_texts)} lists, but there are {len(numbers_of_blanks)} texts.")
-    rows = []
-    for number, (entry, blanks) in enumerate(zip(of_texts, numbers_of_blanks, strict=True)):
-        row = [entry] * blanks if entry is None or isinstance(entry, BlankConstraint) else list(entry)
-        if len(row) != blanks:
-            raise ValueError(
-                f"Text {number} has {blanks} blanks, but {len(row)} constraints: give None for a free one."
-            )
-        rows.append([constraint or free for constraint in row])
-    return rows
+    if len(of_texts) != num_texts:
+        raise ValueError(f"constraints has {len(of_texts)} lists, but there are {num_texts} texts.")
+    return of_texts
 
 
 def make_batches(jobs: Sequence[Job], batch_size: int) -> list[list[Job]]:

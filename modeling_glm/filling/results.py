@@ -1,11 +1,13 @@
 """Describe filled texts: their answers, where these stand, and how likely the model finds them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..configuration_glm import GLMConfig
-from ..tokenization import GLMTokenizer
+from ..tokenization import BlankText, GLMTokenizer
+from ..tokenization.blanks import WHITE_SPACE_AT_THE_END
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +16,8 @@ class BlankAnswer:
     Hold the answer of one blank.
 
     Attributes:
-        text: The answer, without white space around it.
+        text: The answer, without white space around it. It knows the white space that the model wrote, so that
+            `tokenizer.fill` can show it, and its tokens, so that `score_fillings` gives it the same `log_prob`.
         start, end: The place of the answer in the filled text, in characters.
         token_ids: The tokens of the answer, without the end of the piece.
         token_log_probs: The natural logarithm of the probability of every token and, last, of the end of the piece. The
@@ -22,7 +25,7 @@ class BlankAnswer:
         given: Whether the caller gave the answer, so that the model only read it.
     """
 
-    text: str
+    text: BlankText
     start: int
     end: int
     token_ids: tuple[int, ...] = ()
@@ -31,11 +34,21 @@ class BlankAnswer:
 
     @property
     def log_prob(self) -> float:
-        """The log-probability of the whole answer with its end, 0 for a given answer."""
+        """The natural logarithm of the probability of the whole answer with its end, 0 for a given answer."""
         return sum(self.token_log_probs)
 
     @property
+    def probability(self) -> float:
+        """The probability of the whole answer with its end, 1 for a given answer."""
+        return math.exp(self.log_prob)
+
+    @property
     def score(self) -> float:
+        """The same as `probability`, under the name that the pipelines of Transformers use."""
+        return self.probability
+
+    @property
+    def mean_log_prob(self) -> float:
         """The log-probability per token, where the end counts as one. It compares answers of different lengths."""
         return self.log_prob / max(1, len(self.token_log_probs))
 
@@ -59,7 +72,17 @@ class Filling:
         return sum(answer.log_prob for answer in self.answers)
 
     @property
+    def probability(self) -> float:
+        """The joint probability of all answers with their ends, under the condition of the given ones."""
+        return math.exp(self.log_prob)
+
+    @property
     def score(self) -> float:
+        """The same as `probability`, under the name that the pipelines of Transformers use."""
+        return self.probability
+
+    @property
+    def mean_log_prob(self) -> float:
         """The joint log-probability per token, where the end of every answer counts as one."""
         return self.log_prob / max(1, self.num_scores)
 
@@ -101,31 +124,6 @@ class ScoredCandidate(NamedTuple):
     pieces: tuple[ScoredPiece, ...]
 
 
-def with_space(before: str, answer: str) -> str:
-    """Put a space in front of an answer where the text before its blank ends with white space."""
-    return f" {answer}" if answer and before[-1:].isspace() and not answer[:1].isspace() else answer
-
-
-def encode_answers(
-    tokenizer: GLMTokenizer, text: str, answers: Sequence[str], blank: int | None = None
-) -> list[list[int]]:
-    """
-    Encode answers without special tokens.
-
-    An answer begins with the space that stands before its blank. In pretraining too, the mask takes the place of both.
-
-    Args:
-        tokenizer: The tokenizer of the model.
-        text: A text with blanks.
-        answers: One answer for every blank, or several answers for the blank with the number `blank`.
-        blank: The number of a blank, from 0.
-    """
-    parts = tokenizer.split_at_blanks(text)[:-1]
-    before = parts if blank is None else [parts[blank]] * len(answers)
-    spaced = [with_space(part, answer) for part, answer in zip(before, answers, strict=True)]
-    return tokenizer(spaced, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-
-
 def build_filling(
     tokenizer: GLMTokenizer, text: str, answers: Sequence[str], pieces: Mapping[int, ScoredPiece]
 ) -> Filling:
@@ -135,7 +133,7 @@ def build_filling(
     Args:
         tokenizer: The tokenizer of the model.
         text: A text with blanks.
-        answers: The answer of every blank.
+        answers: The answer of every blank: a `BlankText`, or what the caller gave.
         pieces: The scored piece of every blank that the model filled, by the number of the blank. The other answers were
             given.
     """
@@ -145,7 +143,7 @@ def build_filling(
         piece = pieces.get(blank, ScoredPiece((), ()))
         built.append(
             BlankAnswer(
-                text=answer,
+                text=answer if isinstance(answer, BlankText) else _as_shown(filled, answer, start, end),
                 start=start,
                 end=end,
                 token_ids=piece.token_ids,
@@ -156,22 +154,27 @@ def build_filling(
     return Filling(text=filled, answers=tuple(built))
 
 
-def check_blanks(tokenizer: GLMTokenizer, texts: Sequence[str]) -> list[int]:
-    """Count the blanks of every text. Raises a `ValueError` for a text without one."""
-    counts = [len(tokenizer.split_at_blanks(text)) - 1 for text in texts]
-    for number, (text, count) in enumerate(zip(texts, counts, strict=True)):
-        if count == 0:
-            masks = ", ".join(tokenizer.convert_ids_to_tokens(tokenizer.mask_token_ids))
-            raise ValueError(
-                f"Text {number} has no blank to fill: put one of {masks} where text is wanted, in {text!r}."
-            )
-    return counts
+def _as_shown(filled: str, answer: str, start: int, end: int) -> BlankText:
+    """Describe a given answer by the white space around it in the filled text, so that it can be given again."""
+    before = WHITE_SPACE_AT_THE_END.search(filled[:start])
+    return BlankText(
+        filled[start:end], before[0] if before else "", answer[len(answer.rstrip()) :] if end > start else ""
+    )
 
 
-def check_length(config: GLMConfig, number: int, text: str, context: Sequence[int]) -> None:
+def count_blanks(tokenizer: GLMTokenizer, text: str) -> int:
+    """Count the blanks of a text. Raises a `ValueError` for a text without one."""
+    count = len(tokenizer.split_at_blanks(text)) - 1
+    if count == 0:
+        masks = ", ".join(tokenizer.convert_ids_to_tokens(tokenizer.mask_token_ids))
+        raise ValueError(f"The text has no blank to fill: put one of {masks} where text is wanted, in {text!r}.")
+    return count
+
+
+def check_length(config: GLMConfig, text: str, context: Sequence[int]) -> None:
     """Raise a `ValueError` for a text whose ids exceed the position table."""
     if len(context) > config.max_context_length:
         raise ValueError(
-            f"Text {number} has {len(context)} tokens, but the position table holds {config.max_context_length}: "
-            f"shorten {text[:80]!r}..."
+            f"The text has {len(context)} tokens, but the position table holds {config.max_context_length}: shorten "
+            f"{text[:80]!r}..."
         )

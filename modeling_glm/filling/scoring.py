@@ -1,8 +1,9 @@
 """Score given answers exactly, many for one text in one forward pass."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, product
 from typing import NamedTuple, cast
 
 import torch
@@ -14,13 +15,18 @@ from ..configuration_glm import GLMConfig
 from ..generation_glm import end_token_ids
 from ..modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, GLMModel
 from ..tokenization import GLMTokenizer
+from ..tokenization.blanks import answer_forms, encode_text, read_given
 from ..utils.inference import evaluation_mode
-from .results import Filling, ScoredCandidate, ScoredPiece, build_filling, check_blanks, encode_answers
+from .results import Filling, ScoredCandidate, ScoredPiece, build_filling, check_length, count_blanks
 
 # The most tokens behind a text in one row; a text with more candidates takes several rows.
 MAX_BRANCH_TOKENS = 512
 # The most rows of logits in memory at a time.
 MAX_LOGIT_ROWS = 1024
+
+# Answers of a filling with at most this many combinations of forms are all scored. For more, the likelier form is found
+# blank by blank.
+MAX_JOINT_FORMS = 16
 
 ScoringModel = GLMForConditionalGeneration | GLMForMultipleChoice
 Pieces = Sequence[Sequence[int]]
@@ -40,6 +46,22 @@ class Candidates:
     context: Sequence[int]
     order: Sequence[int]
     pieces: Sequence[Pieces]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenAnswers:
+    """
+    Hold a text and given answers for its blanks, each in all its forms.
+
+    Attributes:
+        context: The ids of the text.
+        order: The blanks to fill, numbered from 0, in the order in which the model fills them.
+        rows: The answers. Each row has for every blank in `order` the forms of its answer; see `answer_forms`.
+    """
+
+    context: Sequence[int]
+    order: Sequence[int]
+    rows: Sequence[Sequence[Pieces]]
 
 
 class PaddedLayouts(NamedTuple):
@@ -172,6 +194,62 @@ def score_candidates(
     return scored
 
 
+def score_likeliest_forms(
+    model: ScoringModel, texts: Sequence[GivenAnswers], batch_size: int = 32
+) -> list[list[ScoredCandidate]]:
+    """
+    Score given answers in the likeliest of their forms.
+
+    The form of all answers of a row is found jointly where it has at most 16 combinations. Otherwise the likelier form is
+    found blank by blank, behind those before it, until that many are left.
+
+    Returns:
+        For every text one candidate for each of its rows.
+    """
+    rows = [[list(row) for row in text.rows] for text in texts]
+    while crowded := _find_crowded(rows):
+        asked = []
+        for number, place, members in crowded:
+            pieces = [[*(forms[0] for forms in row[:place]), form] for row in members for form in row[place]]
+            asked.append(
+                Candidates(context=texts[number].context, order=texts[number].order[: place + 1], pieces=pieces)
+            )
+        for (_, place, members), scored in zip(crowded, score_candidates(model, asked, batch_size), strict=True):
+            found = iter(scored)
+            for row in members:
+                row[place] = [max((next(found).pieces[-1] for _ in row[place]), key=_log_prob).token_ids]
+    combined = [[list(product(*row)) for row in of_text] for of_text in rows]
+    candidates = [
+        Candidates(context=text.context, order=text.order, pieces=list(chain(*of_text)))
+        for text, of_text in zip(texts, combined, strict=True)
+    ]
+    likeliest = []
+    for of_text, scored in zip(combined, score_candidates(model, candidates, batch_size), strict=True):
+        found = iter(scored)
+        likeliest.append(
+            [
+                max((next(found) for _ in row), key=lambda candidate: sum(map(_log_prob, candidate.pieces)))
+                for row in of_text
+            ]
+        )
+    return likeliest
+
+
+def _find_crowded(rows: Sequence[Sequence[list[Pieces]]]) -> list[tuple[int, int, list[list[Pieces]]]]:
+    """Find the rows with too many combinations, by text and by the first blank with several forms."""
+    crowded: dict[tuple[int, int], list[list[Pieces]]] = {}
+    for number, of_text in enumerate(rows):
+        for row in of_text:
+            if math.prod(map(len, row)) > MAX_JOINT_FORMS:
+                place = next(place for place, forms in enumerate(row) if len(forms) > 1)
+                crowded.setdefault((number, place), []).append(row)
+    return [(*key, members) for key, members in crowded.items()]
+
+
+def _log_prob(piece: ScoredPiece) -> float:
+    return piece.log_prob
+
+
 def score_fillings(
     model: PreTrainedModel,
     tokenizer: GLMTokenizer,
@@ -196,17 +274,21 @@ def score_fillings(
         tokenizer: The tokenizer of the model.
         text: A text with blanks.
         fillings: The fillings to score. Each has one answer for every blank; for a text with one blank it may be a plain
-            string.
+            string. An answer without white space in front means the word behind a space as well as the word glued to what
+            stands before: the likelier one is scored. One with white space in front is literal. What `fill_blanks` found
+            has the tokens that it found.
         batch_size: The number of rows in a forward pass. A text with very many answers takes several rows.
 
     Returns:
         A `Filling` for each entry of `fillings`, in the order given. Its `log_prob` sums over the tokens of all answers
-        and their ends. The model reads the text and all answers before a token (paper equation 1).
+        and their ends. The model reads the text and all answers before a token (paper equation 1). Which form each answer
+        has is found jointly for up to 16 combinations, and blank by blank for more.
 
     Raises:
-        ValueError: If the text has no blank, or an entry does not have one answer for every blank.
+        ValueError: If the text has no blank, if an entry does not have one answer for every blank, or if the text or an
+            answer is longer than the position table.
     """
-    (num_blanks,) = check_blanks(tokenizer, [text])
+    num_blanks = count_blanks(tokenizer, text)
     answers = [[filling] if isinstance(filling, str) else list(filling) for filling in fillings]
     for number, row in enumerate(answers):
         if len(row) != num_blanks:
@@ -215,17 +297,38 @@ def score_fillings(
             )
     if not answers:
         return []
-    candidates = Candidates(
-        context=tokenizer(text)["input_ids"],
-        order=range(num_blanks),
-        pieces=[encode_answers(tokenizer, text, row) for row in answers],
-    )
+    config = cast(ScoringModel, model).config
+    (context,) = encode_text(tokenizer, [text])
+    check_length(config, text, context)
+    most = config.max_piece_length - 1  # one position is that of the start
+    rows = [
+        [_find_forms(tokenizer, answer, most, f"fillings[{number}][{blank}]") for blank, answer in enumerate(row)]
+        for number, row in enumerate(answers)
+    ]
+    given = GivenAnswers(context=context, order=range(num_blanks), rows=rows)
     with evaluation_mode(model):
-        (scored,) = score_candidates(cast(ScoringModel, model), [candidates], batch_size)
+        (scored,) = score_likeliest_forms(cast(ScoringModel, model), [given], batch_size)
     return [
-        build_filling(tokenizer, text, row, dict(enumerate(candidate.pieces)))
+        build_filling(
+            tokenizer,
+            text,
+            [
+                read_given(tokenizer, answer, piece.token_ids)
+                for answer, piece in zip(row, candidate.pieces, strict=True)
+            ],
+            dict(enumerate(candidate.pieces)),
+        )
         for row, candidate in zip(answers, scored, strict=True)
     ]
+
+
+def _find_forms(tokenizer: GLMTokenizer, answer: str, most: int, name: str) -> Pieces:
+    forms = answer_forms(tokenizer, answer)
+    if fitting := [form for form in forms if len(form) <= most]:
+        return fitting
+    raise ValueError(
+        f"{name} has {min(map(len, forms))} tokens, but the position table holds {most}: shorten {answer[:80]!r}..."
+    )
 
 
 def _split_into_chunks(texts: Sequence[Candidates]) -> Iterator[_Chunk]:

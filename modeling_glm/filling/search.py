@@ -15,7 +15,15 @@ from ..modeling_glm import GLMForConditionalGeneration
 from .jobs import FillingSettings, Job
 from .processors import BlankConstraintLogitsProcessor, SampleByRowLogitsProcessor, ScoreRecorder
 from .results import ScoredCandidate, ScoredPiece
-from .scoring import Candidates, PieceLayout, Pieces, pad_layouts, score_candidates
+from .scoring import (
+    Candidates,
+    GivenAnswers,
+    PieceLayout,
+    Pieces,
+    pad_layouts,
+    score_candidates,
+    score_likeliest_forms,
+)
 
 # With fewer rows, a step costs the same for any number of them.
 FEW_ROWS = 4
@@ -64,11 +72,17 @@ def score_closed_sets(
     Score all combinations of the closed sets of every text.
 
     Returns:
-        For every text one candidate for each combination.
+        For every text one candidate for each combination, in the likeliest form of its choices.
     """
-    products = [itertools.product(*((rule.choices or {}).values() for rule in job.rules)) for job in jobs]
-    texts = [_as_candidates(job, list(product)) for job, product in zip(jobs, products, strict=True)]
-    return score_candidates(model, texts, settings.batch_size)
+    texts = [
+        GivenAnswers(
+            context=job.context,
+            order=range(len(job.blanks)),
+            rows=list(itertools.product(*((rule.choices or {}).values() for rule in job.rules))),
+        )
+        for job in jobs
+    ]
+    return score_likeliest_forms(model, texts, settings.batch_size)
 
 
 def search_with_beams(

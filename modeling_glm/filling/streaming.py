@@ -7,7 +7,8 @@ from queue import Queue
 import torch
 from transformers.generation.streamers import BaseStreamer
 
-from ..tokenization import GLMTokenizer
+from ..tokenization import BlankText, GLMTokenizer
+from ..tokenization.blanks import decode_piece
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +19,13 @@ class StreamedAnswer:
     Attributes:
         row: The row of the batch. With several sequences per prompt, those of a prompt follow each other.
         blank: The number of the blank in its text, from 0.
-        text: The answer, without white space around it.
+        text: The answer, without white space around it. It knows the white space that the model wrote, so that
+            `tokenizer.fill` can show it.
     """
 
     row: int
     blank: int
-    text: str
+    text: BlankText
 
 
 class BlankStreamer(BaseStreamer):
@@ -111,7 +113,7 @@ class BlankStreamer(BaseStreamer):
         assert self._pieces is not None
         piece, self._pieces[row] = self._pieces[row], None
         if piece is not None:
-            text = self.tokenizer.decode(piece, skip_special_tokens=True).strip()
+            text = decode_piece(self.tokenizer, piece)
             self.on_answer(StreamedAnswer(row=row, blank=self._blanks[row], text=text))
 
 

@@ -12,9 +12,10 @@ import torch
 from tokenizers import decoders
 
 from ..configuration_glm import GLMConfig
-from ..filling.results import check_blanks, encode_answers
+from ..filling.results import count_blanks
 from ..layout_glm import compute_position_ids, create_glm_mask
 from ..tokenization import GLMTokenizer
+from ..tokenization.blanks import shown_form
 from ..tokenization.token_bytes import token_bytes
 from ..utils.files import write_whole
 
@@ -86,7 +87,7 @@ def compute_attention_layout(
         ValueError: If the text has no blank or holds a start of piece, if there is not one answer for every blank, or if
             the order does not name every blank once.
     """
-    (count,) = check_blanks(tokenizer, [text])
+    count = count_blanks(tokenizer, text)
     answers = [answers] if isinstance(answers, str) else answers
     if len(answers) != count:
         raise ValueError(f"There are {len(answers)} answers, but the text has {count} blanks: {text!r}.")
@@ -99,7 +100,8 @@ def compute_attention_layout(
 
     settings: dict[str, Any] = {"attn_implementation": "sdpa", **tokenizer.special_token_ids}
     config = GLMConfig(vocab_size=len(tokenizer), **settings)
-    pieces = encode_answers(tokenizer, text, answers)
+    before = tokenizer.split_at_blanks(text)
+    pieces = [shown_form(tokenizer, part, answer) for part, answer in zip(before, answers, strict=False)]
     input_ids, targets, blanks = [*context], [""] * len(context), [0] * len(context)
     for blank, piece in enumerate(pieces, start=1):
         input_ids += [tokenizer.sop_token_id, *piece]

@@ -26,12 +26,15 @@ def naive_log_probs(model, context, order, pieces) -> list[list[float]]:
 
 
 def naive_choice_scores(model, tokenizer, text: str, choices: list[str]) -> list[float]:
-    """Score every choice for the blank of a text alone, without the end of the piece."""
-    before = tokenizer.split_at_blanks(text)[0]
+    """
+    Score every choice for the blank of a text alone, without the end of the piece: with a space in front, and without one
+    where the choice begins with none. For byte-level vocabularies.
+    """
+    context = tokenizer(text)["input_ids"]
     scores = []
     for choice in choices:
-        spaced = f" {choice}" if before.endswith(" ") and not choice.startswith(" ") else choice
-        piece = tokenizer(spaced, add_special_tokens=False)["input_ids"]
-        (found,) = naive_log_probs(model, tokenizer(text)["input_ids"], [0], [piece])
-        scores.append(sum(found[:-1]))
+        spellings = [choice] if choice[0].isspace() else [f" {choice}", choice]
+        pieces = tokenizer(spellings, add_special_tokens=False)["input_ids"]
+        found = [sum(naive_log_probs(model, context, [0], [piece])[0][:-1]) for piece in pieces]
+        scores.append(torch.tensor(found).logsumexp(0).item())
     return scores

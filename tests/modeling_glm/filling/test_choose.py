@@ -15,6 +15,7 @@ from modeling_glm import (
     choose,
     fill_blanks,
 )
+from modeling_glm.tokenization.blanks import answer_forms, decode_piece, encode_text
 from tests.support.models import make_model
 from tests.support.naive_scoring import naive_choice_scores, naive_log_probs
 
@@ -64,11 +65,11 @@ def test_every_choice_scores_as_alone(model, tokenizer, batch_size, monkeypatch)
 def test_scores_are_the_logits_of_the_multiple_choice_head(model, chooser, tokenizer):
     texts = TEXTS[:2]
     inputs = tokenizer(texts, return_tensors="pt", padding=True)
-    spaced = [[" quick", " lazy dog"], [" quick", " lazy dog"]]
-    logits = chooser(**tokenizer.build_inputs_for_multiple_choice(inputs, spaced)).logits
+    spaced = [" quick", " lazy dog"]
+    logits = chooser(**tokenizer.build_inputs_for_multiple_choice(inputs, [spaced, spaced])).logits
     for one in (model, chooser):
-        for row, expected in zip(choose(one, tokenizer, texts, ["quick", "lazy dog"]), logits.tolist(), strict=True):
-            check_row(row, ["quick", "lazy dog"], expected)
+        for row, expected in zip(choose(one, tokenizer, texts, spaced), logits.tolist(), strict=True):
+            check_row(row, spaced, expected)
 
 
 def test_a_single_text_gives_a_single_list(model, tokenizer):
@@ -86,8 +87,8 @@ def test_texts_and_choices_come_as_any_sequence(model, tokenizer):
 
 def test_the_end_of_the_piece_does_not_count(model, tokenizer):
     """Here `choose` and a closed set of `fill_blanks` differ."""
-    text, names = "The fox is [MASK].", ["lazy", "quick"]
-    found = {choice.text: choice for choice in choose(model, tokenizer, text, names)}
+    text, names = "The fox is [MASK].", [" lazy", " quick"]
+    found = {choice.text.strip(): choice for choice in choose(model, tokenizer, text, names)}
     fillings = fill_blanks(model, tokenizer, text, 2, constraints=BlankConstraint(choices=names))
     for answer in (filling.answers[0] for filling in fillings):
         assert found[answer.text].log_prob == pytest.approx(sum(answer.token_log_probs[:-1]), abs=1e-4)
@@ -95,13 +96,12 @@ def test_the_end_of_the_piece_does_not_count(model, tokenizer):
 
 
 def test_the_length_penalty_of_the_config_ranks(model, chooser, tokenizer):
-    plain = by_place(choose(chooser, tokenizer, TEXTS[0], CHOICES[0]))
-    lengths = [
-        len(ids) for ids in tokenizer([" quick", f" {CHOICES[0][1]}", " lazy"], add_special_tokens=False).input_ids
-    ]
+    choices = [f" {choice.strip()}" for choice in CHOICES[0]]
+    plain = by_place(choose(chooser, tokenizer, TEXTS[0], choices))
+    lengths = [len(ids) for ids in tokenizer(choices, add_special_tokens=False).input_ids]
     penalised = make_model(GLMForMultipleChoice, **{**model.config.to_dict(), "choice_length_penalty": 1.0})
     penalised.load_state_dict(model.state_dict())
-    found = by_place(choose(penalised, tokenizer, TEXTS[0], CHOICES[0]))
+    found = by_place(choose(penalised, tokenizer, TEXTS[0], choices))
     means = torch.tensor([choice.log_prob / length for choice, length in zip(plain, lengths, strict=True)])
     assert [choice.probability for choice in found] == pytest.approx(means.softmax(-1).tolist(), abs=1e-4)
     assert [choice.log_prob for choice in found] == pytest.approx([choice.log_prob for choice in plain], abs=1e-4)
@@ -122,13 +122,13 @@ def test_calibration_by_a_domain_premise(model, tokenizer):
 
 def test_calibration_by_texts_that_say_nothing(model, tokenizer):
     """ "[MASK]" among them is read as letters, so there is still one blank."""
-    names = ["lazy", "quick", "the cat"]
+    names = [" lazy", " quick", " the cat"]
     calibration = Calibration("contextual", content_free=("N/A", "[MASK]", ""))
     shares = []
     cls, mask, eos = tokenizer("[MASK]").input_ids
     for text in calibration.content_free:
         ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
-        pieces = tokenizer([f" {name}" for name in names], add_special_tokens=False).input_ids
+        pieces = tokenizer(names, add_special_tokens=False).input_ids
         scores = [naive_log_probs(model, [cls, *ids, mask, eos], [0], [piece])[0][:-1] for piece in pieces]
         shares.append(torch.tensor([sum(score) for score in scores]).softmax(-1))
     scores = torch.tensor(naive_choice_scores(model, tokenizer, "The fox is [MASK].", names))
@@ -167,14 +167,55 @@ def test_progress_is_shown_on_demand(model, tokenizer, capsys):
     assert "scoring" in capsys.readouterr().err
 
 
+def test_the_penalty_divides_every_form_by_its_own_length(model, tokenizer):
+    penalised = make_model(GLMForMultipleChoice, **{**model.config.to_dict(), "choice_length_penalty": 1.0})
+    penalised.load_state_dict(model.state_dict())
+    names = ["lazy dog", "found"]
+    literal = {choice.text: choice.log_prob for choice in choose(model, tokenizer, TEXTS[0], [f" {n}" for n in names])}
+    glued = {}
+    context = tokenizer(TEXTS[0])["input_ids"]
+    for name in names:
+        piece = tokenizer(name, add_special_tokens=False)["input_ids"]
+        glued[name] = sum(naive_log_probs(model, context, [0], [piece])[0][:-1]) / len(piece)
+        literal[f" {name}"] /= len(tokenizer(f" {name}", add_special_tokens=False)["input_ids"])
+    scores = torch.tensor([[literal[f" {name}"], glued[name]] for name in names]).logsumexp(-1)
+    found = by_place(choose(penalised, tokenizer, TEXTS[0], names))
+    assert [choice.probability for choice in found] == pytest.approx(scores.softmax(-1).tolist(), abs=1e-4)
+
+
+def test_a_word_counts_in_both_forms_and_a_literal_one_in_its_own(model, tokenizer):
+    """The probability of a word is that of the word behind a space plus that of the glued word."""
+    context = tokenizer("The number 12 is [MASK].")["input_ids"]
+    pieces = tokenizer([" fox", "fox"], add_special_tokens=False)["input_ids"]
+    spaced, glued = (sum(naive_log_probs(model, context, [0], [piece])[0][:-1]) for piece in pieces)
+    for text in ("The number 12 is [MASK].", "The number 12 is[MASK].", "The number 12 is\n[MASK]."):
+        found = {choice.text: choice.log_prob for choice in choose(model, tokenizer, text, ["fox", " fox"])}
+        assert found == pytest.approx({" fox": spaced, "fox": math.log(math.exp(spaced) + math.exp(glued))}, abs=1e-4)
+    # What the model wrote has the form that it wrote.
+    written = decode_piece(tokenizer, pieces[1])
+    (only,) = choose(model, tokenizer, "The number 12 is [MASK].", [written])
+    assert only.log_prob == pytest.approx(glued, abs=1e-4)
+    assert only.score == only.probability == 1
+
+
+def test_special_tokens_in_a_text_are_letters(model, tokenizer):
+    text = "The <|startofpiece|> [CLS] fox is [MASK]."
+    (ids,) = encode_text(tokenizer, [text])
+    assert not {tokenizer.sop_token_id, tokenizer.cls_token_id} & set(ids[1:])
+    expected = [sum(naive_log_probs(model, ids, [0], [form])[0][:-1]) for form in answer_forms(tokenizer, " fox")]
+    assert [choice.log_prob for choice in choose(model, tokenizer, text, [" fox"])] == pytest.approx(
+        expected, abs=1e-4
+    )
+
+
 @pytest.mark.parametrize(
     ("texts", "choices", "settings", "message"),
     [
         ("No blank.", ["a"], {}, "Text 0 has no blank to fill"),
         (["[MASK].", "[MASK] [MASK]"], ["a"], {}, "Text 1 has 2 blanks, but the choices are for one"),
         ("[MASK] " + "fox " * 200, ["a"], {}, "tokens, but the position table holds 65"),
-        ("[MASK].", ["a", "fox " * 80], {}, r"Choice 1 of text 0 has \d+ tokens, but the position table holds 64"),
-        ("[MASK].", ["a", ""], {}, "Choice 1 of text 0 is '': a choice needs at least one token"),
+        ("[MASK].", ["a", "fox " * 80], {}, r"Text 0: Choice 1 has \d+ tokens, but the position table holds 64"),
+        ("[MASK].", ["a", ""], {}, "Text 0: Choice 1 is '': a choice needs at least one token"),
         ("[MASK].", [], {}, "choices is empty"),
         ("[MASK].", "abc", {}, "choices is 'abc': expected a list of choices"),
         ("[MASK].", [["a"]], {}, "because there is one text"),

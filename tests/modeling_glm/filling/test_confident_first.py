@@ -4,7 +4,7 @@ import pytest
 
 from modeling_glm import BlankConstraint, fill_blanks
 from modeling_glm.filling.confident_first import fill_confident_first
-from modeling_glm.filling.jobs import FillingSettings, prepare_jobs
+from modeling_glm.filling.jobs import FillingSettings, JobBuilder
 from tests.support.naive_filling import fill_naively_by_confidence
 from tests.support.naive_scoring import naive_log_probs
 
@@ -18,8 +18,8 @@ TEXTS = [
 def test_it_fills_as_the_naive_loop(model, tokenizer):
     """Texts with different numbers of blanks go together."""
     settings = FillingSettings(order="confident-first", max_new_tokens_per_blank=6)
-    constraints = [[BlankConstraint()] * text.count("MASK") for text in TEXTS]
-    jobs = prepare_jobs(tokenizer, model.config, TEXTS, constraints, settings)
+    builder = JobBuilder(tokenizer, model.config, settings)
+    jobs = [builder.build(number, text) for number, text in enumerate(TEXTS)]
     found = fill_confident_first(model, jobs, settings)
     ends = {model.config.eop_token_id, model.config.eos_token_id}
     special = tuple(i for i in tokenizer.all_special_ids if i not in ends)

@@ -3,13 +3,24 @@
 import inspect
 import itertools
 import typing
+from functools import cache
 from itertools import chain
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from modeling_glm import BlankConstraint, GLMForConditionalGeneration, choose, fill_blanks
+from modeling_glm import (
+    BlankConstraint,
+    BlankText,
+    GLMForConditionalGeneration,
+    choose,
+    fill_blanks,
+    score_fillings,
+)
 from modeling_glm.filling import jobs
+from modeling_glm.tokenization.blanks import answer_forms, decode_piece, encode_text
 from tests.support.models import make_model
 from tests.support.naive_scoring import naive_log_probs
 
@@ -59,7 +70,7 @@ def test_log_probabilities_are_those_of_token_by_token(model, tokenizer, search)
                 for other in naive
             )
             assert filling.log_prob == pytest.approx(sum(map(sum, found)))
-            assert filling.score == pytest.approx(filling.log_prob / sum(map(len, found)))
+            assert filling.mean_log_prob == pytest.approx(filling.log_prob / sum(map(len, found)))
 
 
 @pytest.mark.parametrize("search", SEARCHES, ids=str)
@@ -111,8 +122,8 @@ def test_further_arguments_of_generate_change_no_answer(model, tokenizer, more):
 
 def test_given_answers_are_read_and_not_scored(model, tokenizer):
     text = TEXTS[1]
-    given = [None, BlankConstraint(answer="capital"), None]
-    (filling,) = fill(model, tokenizer, text, constraints=given)
+    wanted = [None, BlankConstraint(answer="capital"), None]
+    (filling,) = fill(model, tokenizer, text, constraints=wanted)
     (other,) = fill(model, tokenizer, text.replace("the [MASK] of", "the capital of"))
     assert filling.text == other.text
     assert [answer.given for answer in filling.answers] == [False, True, False]
@@ -125,7 +136,7 @@ def test_given_answers_are_read_and_not_scored(model, tokenizer):
     for search in ({}, {"do_sample": True}, {"order": "confident-first"}):
         (nothing_left,), (filled,) = fill(model, tokenizer, TEXTS[:2], constraints=all_given, **search)
         assert nothing_left.text == "The fox jumps over the dog."
-        assert nothing_left.log_prob == nothing_left.score == 0.0
+        assert nothing_left.log_prob == nothing_left.mean_log_prob == 0.0
         assert all(answer.log_prob < 0 for answer in filled.answers)
 
 
@@ -192,10 +203,11 @@ def test_editors_see_all_settings():
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("asked", "message"),
     [
         ({"texts": ["A [MASK].", "None here."]}, r"Text 1 has no blank to fill: put one of \[MASK\]"),
         ({"texts": "word " * 80 + "[MASK]"}, r"Text 0 has \d+ tokens, but the position table holds 65"),
+        ({"texts": ["A [MASK].", "b " * 80 + "[MASK]"], "first_number": 5}, "Text 6 has"),
         ({"num_answers": 0}, "num_answers=0: expected at least 1"),
         ({"max_new_tokens": 3}, "fill_blanks sets max_new_tokens itself"),
         ({"constraints": [BlankConstraint()]}, "Text 0 has 2 blanks, but 1 constraints"),
@@ -205,6 +217,182 @@ def test_editors_see_all_settings():
     ],
     ids=str,
 )
-def test_what_is_refused(model, tokenizer, settings, message):
+def test_what_is_refused(model, tokenizer, asked, message):
     with pytest.raises(ValueError, match=message):
-        fill_blanks(model, tokenizer, **{"texts": "The [MASK] fox [MASK].", **settings})
+        fill_blanks(model, tokenizer, **{"texts": "The [MASK] fox [MASK].", **asked})
+
+
+FAMILIES = ["own", "gpt2", "roberta", "bert", "chinese"]
+
+
+@pytest.fixture(scope="module")
+def model_of(of_family):
+    """A small model for each vocabulary."""
+
+    @cache
+    def make(family: str) -> GLMForConditionalGeneration:
+        tokenizer = of_family(family)
+        return make_model(
+            GLMForConditionalGeneration,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            vocab_size=len(tokenizer),
+            max_position_embeddings=64,
+            **tokenizer.special_token_ids,
+        )
+
+    return make
+
+
+WORDS = st.lists(st.sampled_from(["The", "fox", "(", "x=", "12", "北京", "é", "-", "“", "it's"]), max_size=3).map(
+    " ".join
+)
+SPACES = st.sampled_from(["", " ", "  ", "\n", "\u3000"])
+
+
+@st.composite
+def twins(draw, most: int = 3) -> tuple[str, str, int]:
+    """Two texts that differ only in the white space before their blanks, and the number of these."""
+    count = draw(st.integers(1, most))
+    words = draw(st.lists(WORDS, min_size=count + 1, max_size=count + 1))
+    texts = []
+    for _ in range(2):
+        text = words[0]
+        for word in words[1:]:
+            text += draw(SPACES) + "[MASK]" + word
+        texts.append(text)
+    return texts[0], texts[1], count
+
+
+def same_ids(tokenizer, one: str, other: str) -> bool:
+    return tokenizer(one)["input_ids"] == tokenizer(other)["input_ids"]
+
+
+def outside(tokenizer, text: str) -> list[str]:
+    """The user's own text between the blanks, without the white space that a mask takes."""
+    *parts, last = tokenizer.split_at_blanks(text)
+    return [*(part.rstrip() for part in parts), last]
+
+
+@pytest.mark.parametrize("search", [{}, {"num_answers": 2}, {"order": "confident-first"}], ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=8)
+@given(texts=twins())
+def test_a_filled_text_is_what_the_ids_say(model_of, of_family, family, search, texts):
+    """
+    Of texts with the same ids: the same text, answers and numbers; the user's own text around the decoded pieces; and
+    what was found is scored as it was found.
+    """
+    model, tokenizer = model_of(family), of_family(family)
+    one, other, _ = texts
+    assert same_ids(tokenizer, one, other)
+    found = fill_blanks(model, tokenizer, one, max_new_tokens_per_blank=3, **search)
+    assert found == fill_blanks(model, tokenizer, other, max_new_tokens_per_blank=3, **search)
+    for filling in found:
+        pieces = [decode_piece(tokenizer, answer.token_ids) for answer in filling.answers]
+        assert [answer.text for answer in filling.answers] == pieces
+        assert [filling.text[a.start : a.end] for a in filling.answers] == pieces
+        assert filling.text == tokenizer.fill(one, pieces)
+        start = 0
+        for part, piece in zip(outside(tokenizer, one), [*pieces, None], strict=True):
+            assert filling.text.startswith(part, start)
+            start += len(part)
+            if piece is not None:
+                # At the start of a text, some vocabularies decode no space.
+                shown = piece.literal if filling.text.startswith(piece.literal, start) else piece.literal.lstrip()
+                assert filling.text.startswith(shown, start)
+                assert shown == piece.literal or not filling.text[:start].strip()
+                start += len(shown)
+        assert start == len(filling.text)
+        if "order" not in search:
+            for text in (one, other):
+                (scored,) = score_fillings(model, tokenizer, text, [[answer.text for answer in filling.answers]])
+                assert scored.text == filling.text
+                assert scored.log_prob == pytest.approx(filling.log_prob, abs=1e-3)
+                assert [a.token_ids for a in scored.answers] == [a.token_ids for a in filling.answers]
+
+
+GIVEN = st.text("abdgioxABФ北-'9 ", min_size=1, max_size=7).filter(lambda answer: answer.strip() == answer)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=8)
+@given(texts=twins(most=2), data=st.data())
+def test_a_given_answer_is_the_word_however_it_is_spaced(model_of, of_family, family, texts, data):
+    """Scoring, closed sets and choices take the likelier form, or both, of a word; white space in front is literal."""
+    model, tokenizer = model_of(family), of_family(family)
+    one, other, count = texts
+    rows = data.draw(st.lists(st.lists(GIVEN, min_size=count, max_size=count), min_size=1, max_size=3))
+    scored = score_fillings(model, tokenizer, one, rows)
+    assert scored == score_fillings(model, tokenizer, other, rows)
+    literal = score_fillings(model, tokenizer, one, [[f" {answer}" for answer in row] for row in rows])
+    for row, filling, spaced in zip(rows, scored, literal, strict=True):
+        forms = [answer_forms(tokenizer, answer) for answer in row]
+        assert all(a.token_ids in of_answer for a, of_answer in zip(filling.answers, forms, strict=True))
+        assert [answer.text for answer in filling.answers] == row
+        assert [answer.token_ids for answer in spaced.answers] == [of_answer[0] for of_answer in forms]
+        assert filling.log_prob >= spaced.log_prob - 1e-4
+        # A likelier form was found among all of them, which can be given back.
+        each = [[BlankText(answer, "", "", form) for form in of] for answer, of in zip(row, forms, strict=True)]
+        every = score_fillings(model, tokenizer, one, list(itertools.product(*each)))
+        assert filling.log_prob == pytest.approx(max(f.log_prob for f in every), abs=1e-3)
+    # A closed set ranks as scoring does, and lists an answer once.
+    asked = [BlankConstraint(choices=[row[blank] for row in rows]) for blank in range(count)]
+    ranked = fill_blanks(model, tokenizer, one, 9, constraints=asked)
+    assert ranked == fill_blanks(model, tokenizer, other, 9, constraints=asked)
+    assert len({tuple(answer.text for answer in filling.answers) for filling in ranked}) == len(ranked)
+    expected = {tuple(row): filling.log_prob for row, filling in zip(rows, scored, strict=True)}
+    listed = {tuple(answer.text for answer in filling.answers): filling.log_prob for filling in ranked}
+    assert {row: listed[row] for row in expected} == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=8)
+@given(texts=twins(most=1), choices=st.lists(GIVEN, min_size=1, max_size=3, unique=True))
+def test_choices_add_up_their_forms(model_of, of_family, family, texts, choices):
+    model, tokenizer = model_of(family), of_family(family)
+    one, other, _ = texts
+    ranked = choose(model, tokenizer, one, choices)
+    assert ranked == choose(model, tokenizer, other, choices)
+    for choice in ranked:
+        forms = answer_forms(tokenizer, choice.text)
+        alone = choose(model, tokenizer, one, [BlankText(choice.text, "", "", form) for form in forms])
+        total = torch.tensor([form.log_prob for form in alone]).logsumexp(0)
+        assert choice.log_prob == pytest.approx(total.item(), abs=1e-3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=8)
+@given(texts=twins(), data=st.data())
+def test_a_given_answer_is_read_as_the_user_wrote_it(model_of, of_family, family, texts, data):
+    model, tokenizer = model_of(family), of_family(family)
+    text, _, count = texts
+    answers = data.draw(st.lists(GIVEN | st.just("") | GIVEN.map(" {}".format), min_size=count, max_size=count))
+    wanted = [BlankConstraint(answer=answer) for answer in answers[:-1]] + [None]
+    (filling,) = fill_blanks(model, tokenizer, text, constraints=wanted, max_new_tokens_per_blank=3)
+    written = text
+    for answer in answers[:-1]:
+        before, _, after = written.partition("[MASK]")
+        keeps = answer and not answer.startswith(" ")
+        written = (before if keeps else before.rstrip()) + answer + after
+    (alone,) = fill_blanks(model, tokenizer, written, max_new_tokens_per_blank=3)
+    assert filling.text == alone.text
+    assert filling.log_prob == pytest.approx(alone.log_prob, abs=1e-4)
+    assert [filling.text[a.start : a.end] for a in filling.answers[:-1]] == [answer.strip() for answer in answers[:-1]]
+
+
+def test_special_tokens_of_a_text_do_not_become_structure(model, tokenizer):
+    text = "The <|startofpiece|> fox [CLS] <|endoftext|> [MASK] <|endofpiece|> dog."
+    (filling,) = fill(model, tokenizer, text)
+    before, after = text.split(" [MASK]")
+    assert filling.text == f"{before}{filling.answers[0].text.literal}{after}"
+    (context,) = encode_text(tokenizer, [text])
+    assert len(set(context) & set(tokenizer.all_special_ids)) == 3  # start, blank and end
+    (scores,) = naive_log_probs(model, context, [0], [filling.answers[0].token_ids])
+    assert filling.log_prob == pytest.approx(sum(scores), abs=1e-4)
+    (scored,) = score_fillings(model, tokenizer, text, [filling.answers[0].text])
+    assert scored.log_prob == pytest.approx(sum(scores), abs=1e-4)
+    wanted = BlankConstraint(answer="<|startofpiece|>")
+    (nothing_left,) = fill(model, tokenizer, "a [MASK]", constraints=wanted)
+    assert nothing_left.text == "a <|startofpiece|>"

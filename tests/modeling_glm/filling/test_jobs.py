@@ -3,7 +3,13 @@
 import pytest
 
 from modeling_glm import BlankConstraint, GLMForConditionalGeneration
-from modeling_glm.filling.jobs import FillingSettings, make_batches, prepare_jobs, spread_constraints
+from modeling_glm.filling.jobs import (
+    FillingSettings,
+    JobBuilder,
+    constraints_of_blanks,
+    make_batches,
+    spread_constraints,
+)
 from tests.support.models import make_model, tiny_config
 
 FREE = BlankConstraint()
@@ -25,6 +31,10 @@ FOX = BlankConstraint(choices=["fox", "dog"])
         ({"do_sample": True, "temperature": -1.0}, "temperature"),
         ({"do_sample": True, "top_p": 7.0}, "top_p"),
         ({"generate_kwargs": {"max_new_tokens": 3}}, "fill_blanks sets max_new_tokens itself"),
+        ({"top_k": 5}, "top_k=5 shapes draws: set do_sample=True, or ask for the best answers with num_answers"),
+        ({"top_p": 0.9}, "top_p=0.9 shapes draws"),
+        ({"min_p": 0.1}, "min_p=0.1 shapes draws"),
+        ({"generate_kwargs": {"targets": ["a"]}}, r"constraints=BlankConstraint\(choices=\[...\]\), with num_answers"),
         ({"generate_kwargs": {"streamer": "any"}, "num_answers": 2}, "A streamer is for one answer"),
     ],
     ids=str,
@@ -69,32 +79,29 @@ def test_the_longest_answer_fits_the_position_table():
     ids=str,
 )
 def test_every_blank_gets_its_constraint(constraints, expected):
-    assert spread_constraints(constraints, [2, 1], single=False) == expected
+    of_texts = spread_constraints(constraints, 2, single=False)
+    assert [constraints_of_blanks(entry, blanks) for entry, blanks in zip(of_texts, (2, 1), strict=True)] == expected
 
 
 def test_one_list_is_for_every_text():
-    assert spread_constraints([FOX, None], [2, 2], single=False) == [[FOX, FREE]] * 2
-    assert spread_constraints([FOX, None], [2], single=True) == [[FOX, FREE]]
+    assert spread_constraints([FOX, None], 2, single=False) == [[FOX, None]] * 2
+    assert spread_constraints([FOX, None], 1, single=True) == [[FOX, None]]
+    assert constraints_of_blanks([FOX, None], 2) == [FOX, FREE]
 
 
-@pytest.mark.parametrize(
-    ("constraints", "blanks", "single", "message"),
-    [
-        ([FOX], [2], True, "Text 0 has 2 blanks, but 1 constraints"),
-        ([[FOX], [FOX]], [2], True, "constraints holds lists, but there is one text"),
-        ([[FOX], [FOX]], [1], False, "constraints has 2 lists, but there are 1 texts"),
-        ([[FOX], [FOX]], [1, 2], False, "Text 1 has 2 blanks, but 1 constraints"),
-    ],
-    ids=str,
-)
-def test_constraints_that_do_not_fit_are_refused(constraints, blanks, single, message):
-    with pytest.raises(ValueError, match=message):
-        spread_constraints(constraints, blanks, single)
+def test_constraints_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="The text has 2 blanks, but 1 constraints: give None for a free one"):
+        constraints_of_blanks([FOX], 2)
+    with pytest.raises(ValueError, match="constraints holds lists, but there is one text"):
+        spread_constraints([[FOX], [FOX]], 1, single=True)
+    with pytest.raises(ValueError, match="constraints has 2 lists, but there are 1 texts"):
+        spread_constraints([[FOX], [FOX]], 1, single=False)
 
 
 def prepare(tokenizer, texts, constraints):
     model = make_model(GLMForConditionalGeneration, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
-    return prepare_jobs(tokenizer, model.config, texts, constraints, FillingSettings())
+    builder = JobBuilder(tokenizer, model.config, FillingSettings())
+    return [builder.build(number, *row) for number, row in enumerate(zip(texts, constraints, strict=True))]
 
 
 def test_given_answers_become_part_of_the_text(tokenizer):

@@ -1,43 +1,31 @@
-"""Answers and fillings as values, and white space at blanks."""
+"""Answers and fillings as values."""
+
+import math
 
 import pytest
 
 from modeling_glm import BlankAnswer, Filling
-from modeling_glm.filling.results import ScoredPiece, build_filling, check_blanks, encode_answers, with_space
+from modeling_glm.filling.results import ScoredPiece, build_filling, check_length, count_blanks
+from modeling_glm.tokenization import BlankText
+from tests.support.models import tiny_config
 
 
 def test_scores_are_sums_and_means():
-    first = BlankAnswer(text="a", start=0, end=1, token_ids=(1,), token_log_probs=(-1.0, -0.5))
-    given = BlankAnswer(text="b", start=2, end=3, given=True)
-    second = BlankAnswer(text="c", start=4, end=5, token_ids=(1, 2), token_log_probs=(-2.0, -1.0, -0.5))
+    first = BlankAnswer(text=BlankText("a"), start=0, end=1, token_ids=(1,), token_log_probs=(-1.0, -0.5))
+    given = BlankAnswer(text=BlankText("b"), start=2, end=3, given=True)
+    second = BlankAnswer(text=BlankText("c"), start=4, end=5, token_ids=(1, 2), token_log_probs=(-2.0, -1.0, -0.5))
     filling = Filling(text="a b c", answers=(first, given, second))
-    assert (first.log_prob, first.score) == (-1.5, -0.75)
-    assert (given.log_prob, given.score) == (0, 0)
-    assert (filling.log_prob, filling.score, filling.num_scores) == (-5.0, -1.0, 5)
-    assert Filling(text="b", answers=(given,)).score == 0
-
-
-@pytest.mark.parametrize(
-    ("before", "answer", "expected"),
-    [("A ", "fox", " fox"), ("A", "fox", "fox"), ("A ", " fox", " fox"), ("A ", "", ""), ("A\n", "fox", " fox")],
-)
-def test_a_space_before_the_blank_belongs_to_the_answer(before, answer, expected):
-    assert with_space(before, answer) == expected
-
-
-def test_answers_are_encoded_as_they_stand_in_the_text(tokenizer):
-    text = "The [MASK] fox ([MASK])."
-    word, bare = (tokenizer(word, add_special_tokens=False)["input_ids"] for word in (" lazy", "lazy"))
-    assert encode_answers(tokenizer, text, ["lazy", "lazy"]) == [word, bare]
-    assert encode_answers(tokenizer, text, ["lazy", " lazy"], blank=1) == [bare, word]
-    # A mask in an answer is text, not a blank.
-    (spelled,) = encode_answers(tokenizer, "[MASK]", ["[MASK]"])
-    assert tokenizer.mask_token_id not in spelled
+    assert (first.log_prob, first.mean_log_prob) == (-1.5, -0.75)
+    assert (given.log_prob, given.mean_log_prob, given.probability) == (0, 0, 1)
+    assert (filling.log_prob, filling.mean_log_prob, filling.num_scores) == (-5.0, -1.0, 5)
+    assert Filling(text="b", answers=(given,)).mean_log_prob == 0
+    for found in (first, given, filling):
+        assert found.score == found.probability == math.exp(found.log_prob)
 
 
 def test_a_filling_tells_places_and_scores(tokenizer):
     piece = ScoredPiece((7, 8), (-1.0, -2.0, -0.5))
-    filling = build_filling(tokenizer, "The [MASK] fox [MASK].", ["lazy", "runs"], {1: piece})
+    filling = build_filling(tokenizer, "The [MASK] fox[MASK].", ["lazy", BlankText("runs", " ")], {1: piece})
     assert filling.text == "The lazy fox runs."
     first, second = filling.answers
     assert (first.text, first.start, first.end, first.given) == ("lazy", 4, 8, True)
@@ -46,7 +34,34 @@ def test_a_filling_tells_places_and_scores(tokenizer):
     assert filling.log_prob == piece.log_prob == -3.5
 
 
-def test_texts_without_blanks_are_refused(tokenizer):
-    assert check_blanks(tokenizer, ["[MASK] [gMASK]", "a [sMASK]"]) == [2, 1]
-    with pytest.raises(ValueError, match=r"Text 1 has no blank to fill: put one of \[MASK\]"):
-        check_blanks(tokenizer, ["[MASK]", "none"])
+@pytest.mark.parametrize(
+    ("text", "answer", "before", "after"),
+    [
+        ("The [MASK] fox", "lazy", " ", ""),
+        ("The[MASK] fox", "lazy", "", ""),
+        ("The[MASK] fox", "\nlazy ", "\n", " "),
+        ("The [MASK] fox", "", "", ""),
+        ("The [MASK] fox", "  ", "  ", ""),
+    ],
+)
+def test_a_given_answer_can_be_given_again(tokenizer, text, answer, before, after):
+    """It knows the white space around it, so the same text comes out whatever white space the next text has."""
+    filling = build_filling(tokenizer, text, [answer], {})
+    (found,) = filling.answers
+    assert (found.text, found.text.before, found.text.after) == (answer.strip(), before, after)
+    for other in ("The [MASK] fox", "The[MASK] fox"):
+        assert tokenizer.fill(other, [found.text]) == filling.text
+
+
+def test_texts_without_blanks_or_room_are_refused(tokenizer):
+    assert [count_blanks(tokenizer, text) for text in ("[MASK] [gMASK]", "a [sMASK]")] == [2, 1]
+    with pytest.raises(ValueError, match=r"The text has no blank to fill: put one of \[MASK\], \[sMASK\], \[gMASK\]"):
+        count_blanks(tokenizer, "none")
+    check_length(tiny_config(), "a", range(49))
+    with pytest.raises(ValueError, match="The text has 50 tokens, but the position table holds 49: shorten 'a'"):
+        check_length(tiny_config(), "a", range(50))
+
+
+def test_masks_that_the_vocabulary_lacks_are_not_suggested(of_family):
+    with pytest.raises(ValueError, match=r"put one of \[MASK\] where text is wanted"):
+        count_blanks(of_family("bert"), "none")

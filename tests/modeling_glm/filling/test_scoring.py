@@ -1,11 +1,21 @@
 """Exact scores of given answers: as token by token, alone or among others, in any order of the blanks."""
 
+import itertools
+import math
+
 import pytest
 import torch
 
 from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, score_fillings
 from modeling_glm.filling.results import ScoredCandidate
-from modeling_glm.filling.scoring import Candidates, PieceLayout, pad_layouts, score_candidates
+from modeling_glm.filling.scoring import (
+    Candidates,
+    GivenAnswers,
+    PieceLayout,
+    pad_layouts,
+    score_candidates,
+    score_likeliest_forms,
+)
 from modeling_glm.layout_glm import compute_position_ids
 from tests.support.models import TOKEN_IDS, make_model, tiny_config, words
 from tests.support.naive_scoring import naive_log_probs
@@ -102,6 +112,58 @@ def test_layouts_are_those_of_the_docstring():
     assert inputs.branch[0].tolist() == layout.branch
 
 
+@pytest.mark.parametrize("most", [1, 2, 4, 16])
+def test_the_likeliest_of_all_forms_is_found(monkeypatch, most):
+    """Jointly up to a number of combinations, and blank by blank for more, behind the likelier forms before."""
+    monkeypatch.setattr("modeling_glm.filling.scoring.MAX_JOINT_FORMS", most)
+    model = make_model(GLMForConditionalGeneration)
+    order = (0, 2, 1)
+    forms = [[words(count, seed=10 * row + count) for count in (1, 2)] for row in range(4)]
+    rows = [[forms[0], forms[1], forms[2]], [forms[3][:1], forms[0], [()]], [forms[2], forms[1][:1], forms[0]]]
+    given = [
+        GivenAnswers(context=CONTEXT, order=order, rows=rows),
+        GivenAnswers(context=[CLS, EOS], order=(), rows=[]),
+    ]
+    found, nothing = score_likeliest_forms(model, given)
+    assert nothing == []
+
+    def joint(pieces) -> list[float]:
+        return [sum(scores) for scores in naive_log_probs(model, CONTEXT, order[: len(pieces)], pieces)]
+
+    for row, candidate in zip(rows, found, strict=True):
+        kept: list = []
+        while math.prod(map(len, row[len(kept) :])) > most:
+            kept.append(max(row[len(kept)], key=lambda form: joint([*kept, form])[-1]))
+        rest = itertools.product(*row[len(kept) :])
+        expected = max(([*kept, *pieces] for pieces in rest), key=lambda pieces: sum(joint(pieces)))
+        assert [list(piece.token_ids) for piece in candidate.pieces] == [list(piece) for piece in expected]
+        assert [piece.log_prob for piece in candidate.pieces] == pytest.approx(joint(expected), abs=1e-4)
+        assert candidate.order == order
+
+
+def test_given_answers_mean_the_word_however_it_is_spaced(tokenizer):
+    model = make_model(GLMForConditionalGeneration, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
+    texts = ["The [MASK] fox runs [MASK].", "The[MASK] fox runs[MASK].", "The\n[MASK] fox runs  [MASK]."]
+    answers = [("quick", "home"), (" quick", " home"), ("quick", ""), ("qu ick", "-home")]
+    by_text = [score_fillings(model, tokenizer, text, answers) for text in texts]
+    assert by_text[0] == by_text[1] == by_text[2]
+    context = tokenizer(texts[0])["input_ids"]
+    for row, filling in zip(answers, by_text[0], strict=True):
+        spellings = [[answer] if not answer or answer[0] == " " else [answer, f" {answer}"] for answer in row]
+        pieces = [
+            [tokenizer(answer, add_special_tokens=False)["input_ids"] for answer in spelled]
+            for spelled in itertools.product(*spellings)
+        ]
+        joint = [sum(map(sum, naive_log_probs(model, context, [0, 1], both))) for both in pieces]
+        best = joint.index(max(joint))
+        assert filling.log_prob == pytest.approx(joint[best], abs=1e-4)
+        assert [list(answer.token_ids) for answer in filling.answers] == pieces[best]
+        assert [answer.text for answer in filling.answers] == [answer.strip() for answer in row]
+        spaces = [answer.text.before for answer in filling.answers]
+        words_ = [f"{space}{answer.strip()}" for space, answer in zip(spaces, row, strict=True)]
+        assert filling.text == f"The{words_[0]} fox runs{words_[1]}."
+
+
 def test_without_ends_only_the_last_one_is_left_out():
     model = make_model(GLMForConditionalGeneration)
     texts = [Candidates(context=CONTEXT, order=(2, 0, 1), pieces=PIECES)]
@@ -137,6 +199,6 @@ def test_many_answers_are_scored_in_one_pass(text_model, tokenizer, monkeypatch)
 def test_fillings_to_score_must_fit_the_text(text_model, tokenizer):
     with pytest.raises(ValueError, match=r"fillings\[1\] has 1 answers, but the text has 2 blanks"):
         score_fillings(text_model, tokenizer, "The [MASK] fox [MASK].", [["a", "b"], ["a"]])
-    with pytest.raises(ValueError, match="Text 0 has no blank"):
+    with pytest.raises(ValueError, match="The text has no blank"):
         score_fillings(text_model, tokenizer, "None here.", [])
     assert score_fillings(text_model, tokenizer, "The [MASK] fox [MASK].", []) == []

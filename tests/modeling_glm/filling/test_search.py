@@ -49,9 +49,9 @@ def test_closed_sets_rank_as_one_by_one(model, tokenizer, monkeypatch):
     exact = fill_blanks(model, tokenizer, TEXTS[0], len(pairs), constraints=constraints)
     assert [tuple(answer.text for answer in filling.answers) for filling in exact] == ranking
     assert [f.log_prob for f in exact] == pytest.approx([alone[pair] for pair in ranking], abs=1e-4)
-    # Searched instead, with beams enough for all.
+    # Searched instead, with beams enough for all, behind a space and without.
     monkeypatch.setattr("modeling_glm.filling.jobs.MAX_EXACT", 0)
-    searched = fill_blanks(model, tokenizer, TEXTS[0], len(pairs), constraints=constraints, num_beams=24)
+    searched = fill_blanks(model, tokenizer, TEXTS[0], len(pairs), constraints=constraints, num_beams=96)
     assert [filling.text for filling in searched] == [filling.text for filling in exact]
 
 
@@ -93,7 +93,7 @@ def test_tokens_of_a_draft_are_scored_as_all_others(model, tokenizer):
 def test_draws_follow_the_distribution(model, tokenizer):
     """The share of every first answer among many draws, against its probability."""
     choices = ["fox", "dog", "cat"]
-    only = BlankConstraint(choices=choices)
+    only = BlankConstraint(choices=[f" {choice}" for choice in choices])
     text = "The [MASK] jumps."
     exact = {f.answers[0].text: f for f in fill_blanks(model, tokenizer, text, 3, constraints=only)}
     drawn = fill_blanks(

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoTokenizer
 
 from modeling_glm import GLMModel, GLMTokenizer, compute_attention_layout, plot_attention_layout
-from modeling_glm.filling.results import encode_answers
+from modeling_glm.tokenization.blanks import shown_form
 from tests.support.models import make_model
 from tests.support.original_files import write_vocabulary
 
@@ -41,6 +41,10 @@ def seen(tokenizer):
     return seen
 
 
+def encode_answers(tokenizer) -> list[tuple[int, ...]]:
+    return [shown_form(tokenizer, "is ", answer) for answer in ANSWERS]
+
+
 def texts_of(figure) -> list[str]:
     return [text.get_text() for text in figure.axes[0].texts]
 
@@ -48,7 +52,7 @@ def texts_of(figure) -> list[str]:
 def test_from_left_to_right_it_is_what_the_model_makes_of_the_ids(tokenizer, seen):
     layout = compute_attention_layout(tokenizer, TEXT, ANSWERS)
     ids = tokenizer(TEXT)["input_ids"]
-    for piece in encode_answers(tokenizer, TEXT, ANSWERS):
+    for piece in encode_answers(tokenizer):
         ids += [tokenizer.sop_token_id, *piece]
     assert layout.input_ids.tolist() == ids
     positions, mask = seen(layout.input_ids)
@@ -69,7 +73,7 @@ def test_it_is_what_the_paper_says(tokenizer, order):
     """Token by token, by section 2.1."""
     context = tokenizer(TEXT)["input_ids"]
     masks = [place for place, token_id in enumerate(context) if token_id in tokenizer.mask_token_ids]
-    pieces = encode_answers(tokenizer, TEXT, ANSWERS)
+    pieces = encode_answers(tokenizer)
     rows = [(token_id, place, 0, 0) for place, token_id in enumerate(context)]
     targets = [""] * len(context)
     for blank in order:
