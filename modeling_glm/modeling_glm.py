@@ -4,6 +4,7 @@ import math
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -52,6 +53,11 @@ from .layout_glm import check_ids, check_lengths, complete_position_ids, create_
 
 # Marks the projections that `residual_projection` makes.
 RESIDUAL = "_glm_residual"
+
+FILL_MASK_REFUSED = (
+    'pipeline("fill-mask") reads a single token at the mask itself, but GLM writes an answer of any length behind the text: '
+    'use pipeline("blank-infilling"), or fill_blanks.'
+)
 
 # The library's attention functions. This instance of their registry is our own, so that a function which is set here
 # serves GLM only. The installed package sets a faster "sdpa" for training on CPUs (modeling_glm.cpu_training).
@@ -480,6 +486,17 @@ class GLMWithLMHead(GLMPreTrainedModel):
         return logits
 
 
+@dataclass
+class BlankLMOutput(CausalLMOutputWithPast):
+    """Hold what `GLMForConditionalGeneration` returns, and refuse the fill-mask pipeline."""
+
+    def __setitem__(self, key: str, value: Any):
+        # Of all pipelines only fill-mask writes the ids into the output, to read the token at the mask.
+        if key == "input_ids":
+            raise ValueError(FILL_MASK_REFUSED)
+        super().__setitem__(key, value)
+
+
 class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
     """
     GLM with its language-modelling head: fills blanks of any length, one token at a time (paper section 2.1).
@@ -511,7 +528,7 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
-    ) -> CausalLMOutputWithPast:
+    ) -> BlankLMOutput:
         """
         Predict the next token at every position, and compute the loss where there are labels.
 
@@ -565,7 +582,7 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
         else:
             logits = self.vocabulary_logits(_keep(hidden_states, logits_to_keep))
 
-        return CausalLMOutputWithPast(
+        return BlankLMOutput(
             loss=loss,
             logits=logits,
             past_key_values=outputs.past_key_values,

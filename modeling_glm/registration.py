@@ -3,7 +3,14 @@
 from typing import Any
 
 import transformers
-from transformers import AutoConfig, AutoModelForMultipleChoice, AutoModelForSeq2SeqLM, AutoTokenizer, GlmConfig
+from transformers import (
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForMultipleChoice,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    GlmConfig,
+)
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .cloze.pipeline import CLOZE_TASK, ClozeClassificationPipeline
@@ -11,7 +18,7 @@ from .configuration_glm import GLMConfig
 from .cpu_training.switch import enable as enable_cpu_training
 from .filling.pipeline import INFILLING_TASK, BlankInfillingPipeline
 from .hub import push
-from .modeling_glm import AUTO_CLASSES, GLMPreTrainedModel
+from .modeling_glm import AUTO_CLASSES, FILL_MASK_REFUSED, GLMPreTrainedModel
 from .tokenization.tokenization_glm import GLMTokenizer
 
 # The names of the tokenizer classes in the tokenizer_config.json of original checkpoints.
@@ -40,6 +47,22 @@ class SharedGlmConfig(GlmConfig):
         return GLMConfig.from_dict(config_dict, **kwargs)
 
 
+class RefuseMaskedLM(GLMPreTrainedModel):
+    """Say that GLM is not a masked language model, where `AutoModelForMaskedLM` or `pipeline("fill-mask")` loads one."""
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any):
+        """
+        Refuse.
+
+        Raises:
+            ValueError: Always. The message names the pipeline to use.
+        """
+        raise ValueError(FILL_MASK_REFUSED)
+
+    _from_config = from_pretrained
+
+
 def register() -> None:
     """
     Make the Auto classes and `pipeline` know GLM. The package calls this once, when it is imported.
@@ -55,6 +78,8 @@ def register() -> None:
         getattr(transformers, auto_class).register(GLMConfig, model_class, exist_ok=True)
         if not model_class.is_remote_code():
             model_class.register_for_auto_class(auto_class)
+
+    AutoModelForMaskedLM.register(GLMConfig, RefuseMaskedLM, exist_ok=True)
 
     # AutoTokenizer finds ours by its name (config.tokenizer_class), not by the config class. So it takes ours even
     # with trust_remote_code=True, where the original code would not run.

@@ -71,6 +71,42 @@ class BlankText(str):
         return str(self), *self._details
 
 
+class PiecesText(str):
+    """
+    Hold the decoded pieces of a row, one answer per line, and fill the blanks of a text that it is added to.
+
+    `"thirty [gMASK]" + text` is `"thirty-six"` if the piece says so. So the text-generation pipeline of Transformers,
+    which adds the decoded ids to the prompt, returns the filled text. A text without blanks goes on with a single piece at
+    its end. Pickles and copies are ordinary strings.
+
+    Args:
+        tokenizer: A `GLMTokenizer`.
+        token_ids: The ids of pieces, from a start of piece on.
+    """
+
+    _tokenizer: Any
+    _answers: list[BlankText]
+
+    def __new__(cls, tokenizer: Any, token_ids: Sequence[int]) -> "PiecesText":
+        answers = decode_row(tokenizer, token_ids)
+        pieces = super().__new__(cls, "\n".join(answers))
+        pieces._tokenizer, pieces._answers = tokenizer, answers
+        return pieces
+
+    def __radd__(self, text: str) -> str:
+        blanks = len(split_at_blanks(self._tokenizer, text)[1])
+        if not blanks and len(self._answers) == 1:
+            text, blanks = text + self._tokenizer.mask_token, 1  # a chat whose last message goes on
+        if len(self._answers) > blanks:
+            return text + str(self)
+        # A blank that the model did not reach is empty.
+        answers = [*self._answers, *[BlankText()] * (blanks - len(self._answers))]
+        return fill_with_offsets(self._tokenizer, text, answers)[0]
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)
+
+
 def decode_piece(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int]) -> BlankText:
     """
     Decode the tokens of an answer as they read behind other text.
@@ -352,6 +388,7 @@ def _anchor(tokenizer: PreTrainedTokenizerFast) -> tuple[tuple[int, ...], str]:
 
 __all__ = [
     "BlankText",
+    "PiecesText",
     "answer_forms",
     "decode_piece",
     "decode_row",

@@ -13,7 +13,7 @@ from tokenizers import AddedToken, Encoding, Regex, Tokenizer, decoders, models,
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 from transformers.utils import PaddingStrategy, TensorType
 
-from .blanks import BlankText, decode_row, fill_with_offsets, split_at_blanks
+from .blanks import BlankText, PiecesText, decode_row, fill_with_offsets, split_at_blanks
 from .original_vocabularies import VOCABULARY_FILES, build_from_original_files
 
 # Beside the vocabulary, this file holds the cloze task that the tokenizer carries (a `PatternVerbalizer` as a dict).
@@ -357,6 +357,79 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         """
         rows = sequences.tolist() if isinstance(sequences, torch.Tensor) else sequences
         return [decode_row(self, row) for row in rows]
+
+    def _decode(self, token_ids: Any, skip_special_tokens: bool = False, **kwargs: Any) -> str:
+        # The ids of pieces alone are answers: one per line, and the prompt that they are added to is filled.
+        if skip_special_tokens and isinstance(token_ids, list | tuple) and [*token_ids[:1]] == [self.sop_token_id]:
+            return PiecesText(self, token_ids)
+        return super()._decode(token_ids, skip_special_tokens=skip_special_tokens, **kwargs)
+
+    def get_chat_template(self, chat_template: str | None = None, tools: list[dict] | None = None) -> str:
+        """
+        Find the template of chats. A template without a mask token gets one where the model's message begins.
+
+        Raises:
+            ValueError: If there is no template. The message says what to set.
+        """
+        mask = self.gmask_token or self.mask_token
+        if chat_template is None and not self.chat_template:
+            example = (
+                "{{ cls_token }}{% for message in messages %}{{ message.role }}: {{ message.content }}\\n{% endfor %}"
+                f"{{% if add_generation_prompt %}}assistant: {mask}{{% endif %}}"
+            )
+            raise ValueError(
+                f"A list of messages needs a chat template, and this tokenizer has none: set tokenizer.chat_template, for "
+                f"example to '{example}', or give a text that ends in {mask} instead."
+            )
+        template = super().get_chat_template(chat_template, tools)
+        masks = self.convert_ids_to_tokens(self.mask_token_ids)
+        if "mask_token" in template or any(token in template for token in masks):
+            return template
+        return f"{template}{{% if add_generation_prompt %}}{mask}{{% endif %}}"
+
+    def apply_chat_template(
+        self, conversation: Any, *args: Any, continue_final_message: bool | str = False, **kwargs: Any
+    ) -> Any:
+        """
+        Write a chat as a prompt, as the library does. The model writes its message into a blank at the end.
+
+        Args:
+            conversation: The messages of a chat, or of several.
+            continue_final_message: Whether the model goes on with the last message: the blank stands behind it, unless
+                the message has a blank itself.
+            args, kwargs: As in the library.
+
+        Returns:
+            As the library: a `BatchEncoding`, ids, or with `tokenize=False` texts.
+
+        Raises:
+            ValueError: If there is no template.
+        """
+        if not continue_final_message:
+            return super().apply_chat_template(conversation, *args, **kwargs)
+        names = ("padding", "truncation", "max_length", "return_tensors")
+        options = {name: kwargs.pop(name) for name in names if name in kwargs}
+        options.update(kwargs.pop("tokenizer_kwargs", None) or {})
+        tokenize, as_dict = kwargs.pop("tokenize", True), kwargs.pop("return_dict", True)
+        found = super().apply_chat_template(
+            conversation, *args, continue_final_message=continue_final_message, tokenize=False, **kwargs
+        )
+        single = isinstance(found, str)
+        chats = [conversation] if single else conversation
+        texts = [
+            text
+            if self._has_blank(getattr(chat, "messages", chat)[-1])
+            else text + (self.gmask_token or self.mask_token)
+            for chat, text in zip(chats, [found] if single else found, strict=True)
+        ]
+        prompts = texts[0] if single else texts
+        if not tokenize:
+            return prompts
+        encoded = self(prompts, add_special_tokens=False, **options)
+        return encoded if as_dict else encoded["input_ids"]
+
+    def _has_blank(self, message: Mapping[str, Any]) -> bool:
+        return any(isinstance(value, str) and len(self.split_at_blanks(value)) > 1 for value in message.values())
 
     @property
     def end_token_ids(self) -> set[int]:

@@ -12,8 +12,8 @@ class GLMTextGenerationPipeline(TextGenerationPipeline):
     """
     Continue texts that end in [gMASK], with all arguments of `pipeline("text-generation")`.
 
-    Name the class when you build the pipeline. The built-in class works as well, but its "generated_text" repeats the
-    prompt with its mask token and appends the answer.
+    The built-in class gives the same texts and messages. Name this class when you build the pipeline, so that
+    `return_full_text=False` also has a line for a blank that the model did not reach.
 
     Example:
 
@@ -27,10 +27,11 @@ class GLMTextGenerationPipeline(TextGenerationPipeline):
     ```
 
     "generated_text" is the prompt with its blanks filled. With `return_full_text=False` it is only the answer; several
-    blanks give one answer per line.
+    blanks give one answer per line. For a list of messages it is the list with the model's message, as for other models:
+    the tokenizer must have a chat template.
 
     Raises:
-        ValueError: For a prompt without a blank.
+        ValueError: For a prompt without a blank, and for messages without a chat template.
     """
 
     tokenizer: GLMTokenizer
@@ -39,13 +40,9 @@ class GLMTextGenerationPipeline(TextGenerationPipeline):
         self, model_outputs: dict[str, Any], return_type: ReturnType = ReturnType.FULL_TEXT, **settings: Any
     ) -> list[dict[str, Any]]:
         records = super().postprocess(model_outputs, return_type, **settings)
-        if return_type == ReturnType.TENSORS or settings.get("skip_special_tokens") is False:
-            return records
-        answers = self.tokenizer.decode_blanks(model_outputs["generated_sequence"][0])
-        for record, row in zip(records, answers, strict=True):
-            if return_type == ReturnType.FULL_TEXT:
-                record["generated_text"] = self.tokenizer.fill(model_outputs["prompt_text"], row)
-            else:
+        if return_type == ReturnType.NEW_TEXT and settings.get("skip_special_tokens") is not False:
+            answers = self.tokenizer.decode_blanks(model_outputs["generated_sequence"][0])
+            for record, row in zip(records, answers, strict=True):
                 record["generated_text"] = "\n".join(row)
         return records
 

@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from transformers import AutoConfig, GlmConfig, Trainer
+import torch
+from transformers import AutoConfig, AutoModelForMaskedLM, GlmConfig, Trainer, pipeline
+from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.trainer import DEFAULT_CALLBACKS
 
@@ -14,14 +16,21 @@ import modeling_glm
 from modeling_glm import GLMConfig, GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.hub import push
 from modeling_glm.registration import register
-from tests.support.models import tiny_config
+from tests.support.models import make_model, tiny_config
 from tests.support.paths import ROOT
 
 SCRIPT = ROOT / "tests" / "support" / "import_changes.py"
 
 
-# Transformers makes these registries for entries of others: those of the Auto classes, and the tasks of `pipeline`.
-REGISTRIES = ("transformers.models.auto.", "transformers.pipelines:SUPPORTED_TASKS")
+# These registries are made for entries of others: the Auto classes, the tasks of `pipeline`, and the classes of outputs.
+REGISTRIES = (
+    "transformers.models.auto.",
+    "transformers.pipelines:SUPPORTED_TASKS",
+    "torch.export.dynamic_shapes:SUPPORTED_NODES",
+    "torch.utils._pytree:",
+    "torch.utils._cxx_pytree:",
+)
+OUTPUT_CLASSES = "transformers.utils.generic:_registered_model_output_types"
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +45,10 @@ def found() -> dict:
 def test_importing_only_adds_entries_to_registries(found):
     assert found["modules"] > 1000
     assert found["classes"] > 3000
-    for change in found["import_package"]:
+    # The library lists every class of outputs, ours as well, in a set of classes.
+    changes = [change for change in found["import_package"] if change["place"] != OUTPUT_CLASSES]
+    assert len(changes) == len(found["import_package"]) - 1
+    for change in changes:
         assert change["how"] == "added", change
         assert change["registry"].startswith(REGISTRIES), change
         assert "modeling_glm" in change["entry"], change
@@ -85,3 +97,36 @@ def test_both_kinds_of_glm_have_their_config(tmp_path):
     assert type(AutoConfig.from_pretrained(tmp_path)) is GLMConfig
     tiny_config().save_pretrained(tmp_path)
     assert type(AutoConfig.from_pretrained(tmp_path)) is GLMConfig
+
+
+@pytest.mark.parametrize("text", ["The quick [MASK] fox.", ["The [MASK] and the [MASK]."]])
+def test_fill_mask_names_the_pipeline_to_use(tokenizer, text):
+    model = make_model(GLMForConditionalGeneration, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
+    filler = pipeline("fill-mask", model=model, tokenizer=tokenizer)
+    with pytest.raises(ValueError, match=r'use pipeline\("blank-infilling"\)'):
+        filler(text)
+    with pytest.raises(ValueError, match="blank-infilling"):
+        filler(text, top_k=2, targets=["fox"])
+
+
+def test_a_folder_is_no_masked_language_model(tokenizer, tmp_path):
+    make_model(GLMForConditionalGeneration, vocab_size=len(tokenizer), **tokenizer.special_token_ids).save_pretrained(
+        tmp_path
+    )
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="blank-infilling"):
+        pipeline("fill-mask", model=str(tmp_path))
+    with pytest.raises(ValueError, match="blank-infilling"):
+        AutoModelForMaskedLM.from_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="blank-infilling"):
+        AutoModelForMaskedLM.from_config(tiny_config())
+    assert "AutoModelForMaskedLM" not in (tmp_path / "config.json").read_text()
+
+
+def test_the_output_is_as_the_librarys_in_all_else():
+    outputs = make_model(GLMForConditionalGeneration)(torch.tensor([[2, 11, 3, 1]]))
+    assert isinstance(outputs, CausalLMOutputWithPast)
+    assert [*outputs] == ["logits", "past_key_values"]
+    outputs["loss"] = torch.zeros(())
+    assert outputs.loss == 0
+    assert torch.equal(outputs["logits"], outputs[0])
