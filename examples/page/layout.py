@@ -35,12 +35,19 @@ GENERAL_CHOICES = [
     ["Water boils at one hundred [MASK].", "degrees\nmeters\npeople"],
     ["Ice is [MASK].", "cold\nhot"],
 ]
-# Turn a click on an element with data attributes into a Gradio event that carries them.
+# Turn a click on an element with data attributes into a Gradio event that carries them. The new result replaces the
+# button with the focus of the keyboard, so the one in its place gets it.
 ON_CLICK = """
+let focused = null;
+watch("value", () => {
+    if (focused && document.activeElement === document.body) element.querySelector(focused)?.focus();
+});
 element.addEventListener("click", (event) => {
     const target = event.target.closest("[data-filling], [data-alternative], [data-release]");
     if (!target || target.closest("fieldset:disabled")) return;
     mark(element.closest(".asking"), "old");
+    const { filling, blank = target.dataset.release } = target.dataset;
+    focused = filling ? `[data-filling="${filling}"] button` : `[data-blank="${blank}"]`;
     trigger("select", { ...target.dataset });
 });
 """
@@ -93,7 +100,7 @@ def build_fill(page: Page, result: gr.State, texts: list[str]):
         reset = gr.Button("Reset what you set", visible=False, elem_id="reset")
     progress, status, message = build_news("fill")
     shown = gr.HTML(elem_id="result", js_on_load=ON_CLICK, visible=False)
-    examples = gr.Examples(texts, text, label="Examples", elem_id="fill-examples", api_visibility="private")
+    examples = build_examples(texts, text, texts, "fill-examples")
     with gr.Accordion("Settings", open=False, elem_id="settings", elem_classes="question"):
         with gr.Row():
             number = gr.Slider(1, 10, 3, step=1, label="Fillings")
@@ -150,6 +157,13 @@ def build_fill(page: Page, result: gr.State, texts: list[str]):
     on_model([shown.select], click, [result], outputs)
     on_model([reset.click], release_all, [result], outputs)
     on_stop(stop, page, "fill")
+
+
+def build_examples(examples: list, inputs: Any, labels: list[str], elem_id: str) -> gr.Examples:
+    """Build examples with a button for each, which the keyboard reaches, too."""
+    return gr.Examples(
+        examples, inputs, label="Examples", example_labels=labels, elem_id=elem_id, api_visibility="private"
+    )
 
 
 def build_inserts(page: Page, text: gr.Textbox, names: list[str], elem_id: str):
@@ -234,9 +248,8 @@ def build_choose(page: Page, texts: list[list[str]]):
         stop = gr.Button("Stop", visible=False, elem_id="choose-stop")
     progress, status, message = build_news("choose")
     chart = gr.HTML(elem_id="chart", visible=False)
-    examples = gr.Examples(
-        texts, [text, choices], label="Examples", elem_id="choose-examples", api_visibility="private"
-    )
+    labels = [f"{text} {', '.join(choices.splitlines())}?" for text, choices in texts]
+    examples = build_examples(texts, [text, choices], labels, "choose-examples")
 
     async def compare(text: str, choices: str, request: gr.Request):
         shares: dict[str, float] = {}

@@ -33,3 +33,8 @@ function insertBlank(id, mask, text) {
     }, 50);
     return text.slice(0, start) + mask + text.slice(end);
 }
+
+// Gradio shows at the box why the server refused a question: read it aloud, too.
+new MutationObserver(() => {
+    for (const refusal of document.querySelectorAll("div.validation-error:not([role])")) refusal.setAttribute("role", "alert");
+}).observe(document, { childList: true, subtree: true });

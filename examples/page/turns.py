@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 Value = TypeVar("Value")
 MOST_QUESTIONS = 32  # at the same time
 POLL = 0.05  # seconds
+REST = 1.0  # seconds between two results, so that what a reader is about to click stays in its place
 
 
 class Stopped(Exception):  # noqa: N818  # it is no error
@@ -116,13 +117,15 @@ class Turns:
 
         job = asyncio.wrap_future(self._threads.submit(contextvars.copy_context().run, compute))
         try:
-            told, stage = 0, None
+            told, shown, stage = 0, -REST, None
             while not job.done():
-                now = self._describe(ticket)
-                if now != stage or len(found) > told:
-                    stage, new = now, found[told:]
-                    told += len(new)
-                    yield News(stage=now, values=new)
+                now, until = self._describe(ticket), told
+                if len(found) > told and time.monotonic() >= shown + REST:
+                    until, shown = len(found), time.monotonic()
+                if now != stage or until > told:
+                    stage = now
+                    yield News(stage=now, values=found[told:until])
+                    told = until
                 await asyncio.wait([job], timeout=POLL)
             try:
                 job.result()

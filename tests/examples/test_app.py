@@ -110,10 +110,13 @@ class Reader:
         wait = WebDriverWait(self.window, 60, 0.05, [StaleElementReferenceException])
         return wait.until(look, f"nothing visible at {selector!r} with {text!r}")
 
-    def gone(self, selector: str):
+    def wait(self, reached, told: str = ""):
         from selenium.webdriver.support.ui import WebDriverWait
 
-        WebDriverWait(self.window, 60, 0.05).until(lambda _: not self.all(selector), f"{selector!r} stays")
+        WebDriverWait(self.window, 60, 0.05).until(lambda _: reached(), told)
+
+    def gone(self, selector: str):
+        self.wait(lambda: not self.all(selector), f"{selector!r} stays")
 
     def write(self, selector: str, text: str):
         from selenium.webdriver.common.keys import Keys
@@ -218,6 +221,223 @@ def test_narrow_screens_need_no_scrolling_sideways(page):
             page.open(tab)
             page.see(seen)
             assert page.window.execute_script("return document.documentElement.scrollWidth") <= 400, tab
+    finally:
+        page.window.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+CONTRAST = (ROOT / "tests" / "support" / "contrast.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_all_texts_have_enough_contrast(page, address, theme):
+    checked = {}
+
+    def check(state: str):
+        found = page.window.execute_script(CONTRAST, 4.5)
+        assert found["problems"] == [], state
+        checked[state] = found["checked"]
+
+    page.window.get(f"{address}/?__theme={theme}")
+    page.see("#settings button").click()
+    page.see("#pattern")
+    check("settings")
+    page.see("#fill").click()
+    page.see('#result [data-blank="1"][data-alternative="0"]').click()
+    page.see("#result mark.given")
+    page.gone(".busy")
+    check("one answer is set")
+    page.write("#text textarea", "The number [MASK] is even. " * 20)
+    check("the result is stale")
+    page.see("#fill").click()
+    page.see(".busy")
+    check("busy")
+    page.see("#stop").click()
+    page.gone(".busy")
+    page.write("#text textarea", "no blank")
+    page.see("#fill").click()
+    page.see(FOR_BLANKS)
+    check("a problem")
+    page.open("Choose")
+    page.see("#choose").click()
+    page.see("#chart", "client error")
+    check("choices")
+    page.open("Fill")
+    page.see("#fill-examples button", "1988 is a").click()
+    page.see("#result .filling")
+    page.open("What the model sees")
+    page.see("#picture table")
+    check("the picture")
+    assert min(checked.values()) > 20
+
+
+def test_a_text_in_a_dull_colour_is_found(page):
+    page.see("#fill")
+    page.window.execute_script("document.querySelector('h1').style.color = '#999'")
+    (problem,) = page.window.execute_script(CONTRAST, 4.5)["problems"]
+    assert problem.startswith("2.8")
+
+
+def test_buttons_boxes_and_pictures_have_names(page):
+    page.see("#settings button").click()
+    page.see("#fill").click()
+    page.see('#result [data-blank="1"][data-alternative="0"]')
+    named = {"button", "image", "img", "textbox", "slider", "radio", "spinbutton", "link", "tab", "region", "alert"}
+    seen = set()
+    page.window.execute_cdp_cmd("Accessibility.enable", {})
+    for tab in ("Fill", "Choose", "What the model sees"):
+        page.open(tab)
+        page.see({"Fill": "#fill", "Choose": "#choose"}.get(tab, "#picture table"))
+        for node in page.window.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]:
+            role, name = node.get("role", {}).get("value"), node.get("name", {}).get("value", "")
+            if not node["ignored"] and role in named:
+                seen.add((role, name))
+    page.window.execute_cdp_cmd("Accessibility.disable", {})
+    assert [entry for entry in seen if not entry[1].strip()] == []
+    assert ("button", "Insert [MASK] for a word or a few words") in seen
+    assert [name for role, name in seen if role == "image" and name.startswith("Attention layout. Part A, [CLS]")]
+
+
+def test_screen_readers_hear_the_result(page):
+    heard = "return document.querySelector('#fill-status [role=status][aria-live=polite]').textContent.trim()"
+    page.see("#fill")
+    assert page.window.execute_script(heard) == ""
+    page.see("#fill").click()
+    page.see("#result .filling")
+    page.gone(".busy")
+    assert re.match(r"3 fillings found\. Number 1, \d+%: The number \d+ is", page.window.execute_script(heard))
+    page.write("#text textarea", "no blank")
+    page.see("#fill").click()
+    page.see(FOR_BLANKS)
+    assert page.window.execute_script(heard).startswith("The text has no blank")
+
+
+def test_a_button_inserts_a_blank_at_the_cursor(page):
+    from selenium.webdriver.common.keys import Keys
+
+    written = "return document.querySelector('#text textarea').value"
+    cursor = "return document.activeElement.selectionStart"
+    page.write("#text textarea", "The number 12 is written .")
+    box = page.see("#text textarea")
+    box.send_keys(Keys.ARROW_LEFT)
+    page.see("#insert button", "Insert [MASK]").click()
+    page.wait(lambda: page.window.execute_script(written) == "The number 12 is written [MASK].")
+    page.wait(lambda: page.window.execute_script(cursor) == len("The number 12 is written [MASK]"))
+    box.send_keys("!")
+    page.see("#fill").click()
+    assert page.see("#result .filling.chosen mark").text.startswith("twelve")
+    assert "!." in page.see("#result .filling.chosen").text
+
+
+def test_control_and_enter_ask(page):
+    from selenium.webdriver.common.keys import Keys
+
+    page.write("#text textarea", "The number 12 is written ___.")
+    page.see("#text textarea").send_keys(Keys.CONTROL + Keys.ENTER)
+    assert page.see("#result .filling.chosen mark").text == "twelve"
+    page.open("Choose")
+    page.see("#choices textarea").send_keys(Keys.CONTROL + Keys.ENTER)
+    page.see("#chart", "client error")
+
+
+def test_a_result_is_stale_when_its_question_changes(page):
+    page.see("#fill").click()
+    page.see('#result [data-blank="1"][data-alternative="0"]')
+    page.gone(".busy")
+    assert not page.all(".answers.stale")
+    page.see("#text textarea").send_keys(" ")
+    assert "You have changed the question" in page.see("#result .answers.stale:disabled").text
+    before = page.see("#result .filling.chosen").text
+    page.window.execute_script("document.querySelectorAll('#result .filling')[1].click()")
+    assert page.see("#result .filling.chosen").text == before
+    page.see("#fill").click()
+    page.gone(".answers.stale")
+    page.see("#settings button").click()
+    page.see("#settings input[type=radio][value=Drawn]").click()
+    page.see("#result .answers.stale")
+    page.open("Choose")
+    page.see("#choose").click()
+    page.see("#chart", "client error")
+    page.see("#choices textarea").send_keys("x")
+    page.see("#chart .answers.stale")
+
+
+def test_a_question_is_stopped(page):
+    page.write("#text textarea", "The number [MASK] is even. " * 40)
+    page.see("#fill").click()
+    assert "of 40" in page.see(".busy", "Filling blank").text
+    page.see("#stop").click()
+    page.gone(".busy")
+    assert not page.see("#fill").get_attribute("disabled")
+    page.write("#text textarea", "The number 12 is [MASK].")
+    page.see("#fill").click()
+    page.see("#result .filling.chosen", "twelve")
+
+
+def test_a_question_that_is_too_large_is_refused_at_its_box(page):
+    page.write("#text textarea", "___ " * 60)
+    page.see("#fill").click()
+    refusal = page.see("#text div.validation-error")
+    assert "The text has 60 blanks, and this page fills 50 at most" in refusal.text
+    assert refusal.get_attribute("role") == "alert"
+    refused = [entry for entry in page.window.get_log("browser") if entry["level"] == "SEVERE"]
+    assert ["422" in entry["message"] for entry in refused] == [True]
+
+
+def test_chips_stand_on_one_line_and_words_stay_whole(page):
+    screen = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+    page.window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        page.write("#text textarea", "The number 48[MASK]6 is written [MASK] and four hundred and thirty-[MASK].")
+        page.see("#fill").click()
+        page.see('#result [data-blank="2"][data-alternative="0"]')
+        page.gone(".busy")
+        chips = page.window.execute_script(
+            """return [...document.querySelectorAll("#result .blank")].map((row) =>
+                [...row.querySelectorAll(":scope > mark, :scope > button")].map((chip) => {
+                    const { top, bottom } = chip.getBoundingClientRect();
+                    return [Math.round(top), Math.round(bottom)];
+                }))"""
+        )
+        assert len(chips) == 3
+        for row in chips:
+            first = row[0]
+            assert [chip for chip in row if abs(chip[0] - first[0]) < 12 and chip != first] == []
+        broken = page.window.execute_script(
+            """const broken = [];
+            for (const part of document.querySelectorAll("#result .filling > span, #result .blank > *")) {
+                const walker = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
+                for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+                    for (const word of node.data.matchAll(/[\\w]+/g)) {
+                        const range = document.createRange();
+                        range.setStart(node, word.index);
+                        range.setEnd(node, word.index + word[0].length);
+                        if (range.getClientRects().length > 1) broken.push(word[0]);
+                    }
+                }
+            }
+            return broken"""
+        )
+        assert broken == []
+    finally:
+        page.window.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_picture_is_legible_on_a_phone(page):
+    screen = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+    page.window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        page.see("#fill").click()
+        page.see("#result .filling")
+        page.open("What the model sees")
+        page.see("#picture table")
+        size, before, after = page.window.execute_script(
+            """const [scroll, name] = ["#picture .scroll", "#picture tbody th"].map((s) => document.querySelector(s));
+            const size = parseFloat(getComputedStyle(name).fontSize), before = name.getBoundingClientRect().left;
+            scroll.scrollLeft = 200;
+            return [size, before, name.getBoundingClientRect().left]"""
+        )
+        assert size >= 12
+        assert 0 <= after <= before  # names of tokens stay in view
     finally:
         page.window.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
