@@ -9,6 +9,7 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from ..tokenization import GLMTokenizer, PatternVerbalizer
+from ..tokenization.cloze.encoding import WordForms
 from ..utils.rows import CheckedRows, OnError, RowError, as_row_error, check_rows, read_example, read_rows
 from .calibration import CONTENT_FREE, Calibration, CalibrationMethod, fit_temperature
 from .references import Example, References
@@ -180,12 +181,12 @@ class ClozeClassifier:
         Returns:
             (examples, classes) fp32, -inf for a class that an example does not have.
         """
-        checked = self._check(examples, lambda example: self._scorer.encode(self.task, example))
+        checked = self._check(examples, lambda example, forms: self._scorer.encode(self.task, example, forms))
         return self._scorer.score(checked.good, len(self.task.labels))
 
     def calibrated_scores(self, examples: Any) -> np.ndarray:
         """Compute `scores`, corrected by the method of the calibration and not divided by its temperature."""
-        return self.score_encoded(self._check(examples, self.encode).good)
+        return self.score_encoded(self._check(examples, self._encode).good)
 
     def predict_proba(self, examples: Any, *, on_error: OnError = "raise") -> np.ndarray:
         """
@@ -200,7 +201,7 @@ class ClozeClassifier:
             (examples, classes) float64: rows sum to 1, with 0 for a class that an example does not have. Their argmax is
             the number of the class, as metrics take it.
         """
-        checked = self._check(examples, self.encode, on_error)
+        checked = self._check(examples, self._encode, on_error)
         found = self.to_probabilities(self.score_encoded(checked.good))
         probabilities = np.full((len(checked.good) + len(checked.errors), found.shape[1]), np.nan)
         probabilities[checked.numbers] = found
@@ -221,7 +222,11 @@ class ClozeClassifier:
             on_error: "raise" stops at the first example that cannot be used. "record" puts its `RowError` in its place,
                 and the other examples get their labels.
         """
-        checked = self._check(examples, lambda example: (self.names(example), self.encode(example)), on_error)
+
+        def check(example: Example, forms: WordForms) -> tuple[list[str], Encoded]:
+            return self.names(example), self._encode(example, forms)
+
+        checked = self._check(examples, check, on_error)
         chosen = self.score_encoded([encoded for _, encoded in checked.good]).argmax(1) if checked.good else []
         return checked.restore([names[number] for (names, _), number in zip(checked.good, chosen, strict=True)])
 
@@ -254,17 +259,20 @@ class ClozeClassifier:
             example: Its fields.
             number: How a `ValueError` calls the example.
         """
-        references = self._calibrated.references
         try:
-            questions = references.questions(example) if references.per_example else []
-            return {
-                **self._scorer.encode(self.task, example),
-                "references": [self._scorer.encode(references.task, question) for question in questions],
-            }
+            return self._encode(example, self._scorer.word_forms())
         except ValueError as error:
             if number is None:
                 raise
             raise as_row_error(error, number, "Example") from error
+
+    def _encode(self, example: Example, forms: WordForms) -> Encoded:
+        references = self._calibrated.references
+        questions = references.questions(example) if references.per_example else []
+        return {
+            **self._scorer.encode(self.task, example, forms),
+            "references": [self._scorer.encode(references.task, question, forms) for question in questions],
+        }
 
     def score_encoded(self, encoded: Sequence[Encoded], batch_size: int | None = None) -> np.ndarray:
         """
@@ -301,24 +309,25 @@ class ClozeClassifier:
         return references.bias
 
     def _check(
-        self, examples: Any, check: Callable[[Example], Good], on_error: OnError = "raise"
+        self, examples: Any, check: Callable[[Example, WordForms], Good], on_error: OnError = "raise"
     ) -> CheckedRows[Good]:
         """Read examples in the caller's order, with the caller's number in errors."""
         rows, fields = read_rows(examples, self.task.text_fields), self.task.fields
-        return check_rows(rows, lambda row: check(read_example(row, fields)), kind="Example", on_error=on_error)
+        forms = self._scorer.word_forms()  # only for this call, because the tokenizer may get new tokens
+        return check_rows(rows, lambda row: check(read_example(row, fields), forms), kind="Example", on_error=on_error)
 
     def _read_labelled(self, examples: Any) -> list[tuple[Encoded, int]]:
         """Encode examples, each with the number of its right class."""
         pattern = self.task.patterns[0]
         integers = _class_names(examples, pattern.label_field) if pattern.integer_labels == "auto" else None
 
-        def check(example: Example) -> tuple[Encoded, int]:
+        def check(example: Example, forms: WordForms) -> tuple[Encoded, int]:
             label = self.task.label_index(example, integer_labels=integers)
             if label is None:
                 raise ValueError(
                     f"The example has no label ({pattern.label_field!r}): expected one for every example."
                 )
-            return self.encode(example), label
+            return self._encode(example, forms), label
 
         listed = self._check(examples, check).good
         if not listed:

@@ -1,6 +1,7 @@
 """Score the choices of cloze questions with a model, in batches of similar length."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from transformers import PreTrainedModel
 
 from ..modeling_glm import GLMForMultipleChoice
 from ..tokenization import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
+from ..tokenization.blanks import answer_forms
+from ..tokenization.cloze.encoding import WordForms
 from ..utils.inference import evaluation_mode, is_a, unwrap
 
 Encoded = dict[str, Any]
@@ -52,13 +55,26 @@ class ChoiceScorer:
         longest = model.config.max_position_embeddings
         self.max_length = min(longest, self.collate.max_length or longest) if max_length is None else max_length
 
-    def encode(self, task: PatternVerbalizer, example: Mapping[str, Any]) -> Encoded:
-        """Compute the ids of an example with the patterns and words of a task, without its label."""
+    def word_forms(self) -> WordForms:
+        """Return a function that lists the forms of a word, once for each. It is right until the tokenizer changes."""
+        return cache(partial(answer_forms, self.tokenizer))
+
+    def encode(self, task: PatternVerbalizer, example: Mapping[str, Any], forms: WordForms | None = None) -> Encoded:
+        """
+        Compute the ids of an example, without its label.
+
+        Args:
+            task: The patterns and words to ask with.
+            example: Its fields.
+            forms: What `word_forms` returned, if many examples are encoded.
+        """
         # Labels are not needed here, and in test sets they may be -1, which is not one of the task's.
         hidden = {pattern.label_field for pattern in task.patterns} - task.fields
         shown = {name: value for name, value in example.items() if name not in hidden}
         # The context is the same with and without white space before the blank, so the words must be, too.
-        encoded = task.encode(shown, self.tokenizer, self.max_length, all_forms=True, cut_fields=self.truncation)
+        encoded = task.encode(
+            shown, self.tokenizer, self.max_length, forms=forms or self.word_forms(), cut_fields=self.truncation
+        )
         return {"input_ids": encoded["input_ids"], "choice_ids": encoded["choice_ids"]}
 
     def score(self, encoded: Sequence[Encoded], classes: int, batch_size: int | None = None) -> np.ndarray:

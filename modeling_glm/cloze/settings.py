@@ -150,7 +150,7 @@ class ClozeSettings:
 
 
 def _read_labels(labels: str | Sequence[str]) -> list[str]:
-    split = labels.split(",") if isinstance(labels, str) else texts_of(labels, "list candidate_labels")
+    split = labels.split(",") if isinstance(labels, str) else texts_of(list(labels), "list candidate_labels")
     read = [label.strip() for label in split if label.strip()]
     if not read:
         raise ValueError(f"candidate_labels={labels!r} is empty: expected at least two labels.")

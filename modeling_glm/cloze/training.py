@@ -267,7 +267,9 @@ def evaluate(
     if known:
         right = [gold[index] for index in known]
         metrics["ece"] = expected_calibration_error(probabilities[known], right)
-        note = _fit_temperature(classifier, data.validation)
+        note = _fit_temperature(
+            classifier, [example for example in data.validation if is_labelled(data.task, example)]
+        )
         if data.validation and note is None:
             metrics["temperature"] = classifier.calibration.temperature
             probabilities = classifier.predict_proba(data.test)

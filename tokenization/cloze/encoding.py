@@ -1,16 +1,17 @@
 """Compute the ids of cloze questions: contexts cut to length, words, prompt tokens."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from ..blanks import answer_forms, shown_form
+from ..blanks import shown_form
 from .syntax import BLANKS, Segment
 
 SOFT_TOKEN = "<|soft{}|>"  # prompt tokens that are learned, numbered from 0
 Truncation = Literal["longest", "last"]
+WordForms = Callable[[str], Sequence[Sequence[int]]]  # a word -> the ids of its forms
 
 
 def encode_context(
@@ -79,25 +80,25 @@ def encode_words(words: list[list[str]], tokenizer: PreTrainedTokenizerFast, bef
     return encoded
 
 
-def encode_forms(words: list[list[str]], tokenizer: PreTrainedTokenizerFast) -> list[list[list[int]]]:
+def encode_forms(words: list[list[str]], forms: WordForms) -> list[list[list[int]]]:
     """
-    Return the ids of the words of every label, in all forms that a word can have behind any text; see `answer_forms`.
+    Return the ids of the words of every label, in all forms that a word can have behind any text.
 
     A label that has the same ids twice gets them once, so that their probability counts once.
 
     Args:
         words: The words of every label as they were given. With white space in front they have one form.
-        tokenizer: A `GLMTokenizer`.
+        forms: Lists the forms of a word; see `answer_forms`.
 
     Raises:
         ValueError: For a word without tokens.
     """
     encoded = []
     for row in words:
-        forms = [form for word in row for form in (answer_forms(tokenizer, word) if word.strip() else [()])]
-        if () in forms:
-            raise _without_tokens(next(word for word in row if not word.strip()))
-        encoded.append([list(form) for form in dict.fromkeys(forms)])
+        found = {tuple(form): word for word in row for form in (forms(word) if word.strip() else [()])}
+        if () in found:
+            raise _without_tokens(found[()])
+        encoded.append([list(form) for form in found])
     return encoded
 
 

@@ -15,7 +15,7 @@ from .syntax import (
     parse,
     parse_pattern,
 )
-from .values import IntegerLabels, text_of, texts_of
+from .values import IntegerLabels, text_of
 
 Words = str | Sequence[str]
 
@@ -112,9 +112,9 @@ class ClozePattern:
 
 def as_tuple(words: Words) -> tuple[str, ...]:
     """Return words as a tuple of texts; a text or a number is one word. Raises a `ValueError` for missing values."""
-    if isinstance(words, str) or not hasattr(words, "__iter__"):
+    if isinstance(words, str | bytes | Mapping) or not hasattr(words, "__iter__") or getattr(words, "ndim", 1) == 0:
         return (text_of(words, "A word of the verbalizer"),)
-    return tuple(texts_of(words, "words of a label"))
+    return tuple(text_of(word, "A word of the verbalizer") for word in words)
 
 
 def plain(words: Mapping[str, tuple[str, ...]] | tuple[str, ...]) -> Any:

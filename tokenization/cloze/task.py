@@ -11,7 +11,7 @@ from typing import Any
 from transformers.utils import cached_file
 
 from ..tokenization_glm import CLOZE_FILE, GLMTokenizer
-from .encoding import Truncation, encode_context, encode_forms, encode_words, warn_of_twins
+from .encoding import Truncation, WordForms, encode_context, encode_forms, encode_words, warn_of_twins
 from .pattern import ClozePattern, Words, as_tuple, plain
 from .published import read_task, with_prompt_tokens
 from .syntax import BlankElement, Segment, SoftElement, field_names, fill_segments, fill_template, parse
@@ -263,7 +263,7 @@ class PatternVerbalizer:
         max_length: int | None = None,
         truncation: Truncation = "longest",
         *,
-        all_forms: bool = False,
+        forms: WordForms | None = None,
         cut_fields: bool = False,
     ) -> dict[str, Any]:
         """
@@ -276,9 +276,10 @@ class PatternVerbalizer:
             truncation: Where tokens are removed, one by one, from the ends of fields marked `|shorten`. "longest" removes
                 from the longest of them. "last" removes from the last that has any, as the originals do within a part
                 of their patterns. The blank, the words and all other text stay.
-            all_forms: Whether a word stands for all forms that it can have behind a blank, with a space and glued to what
-                stands before, as `ClozeClassifier` asks for them. By default it has the form that the pattern shows,
-                as in training. A word with a space in front is literal.
+            forms: Lists the ids that a word can have behind a blank. `functools.partial(answer_forms, tokenizer)` of
+                `modeling_glm.tokenization.blanks` lists the word behind a space and glued to what stands before, as
+                `ClozeClassifier` asks for it; a word with a space in front is literal. By default a word has the one form
+                that the pattern shows, as in training.
             cut_fields: Whether tokens of all other fields may be removed too, once those marked have none left.
 
         Returns:
@@ -293,7 +294,7 @@ class PatternVerbalizer:
         example = self._with_derived(example)
         contexts, choices = [], []
         for number, pattern in enumerate(self.patterns):
-            words = self._encode_words(number, example, tokenizer, all_forms)
+            words = self._encode_words(number, example, tokenizer, forms)
             longest = max(len(ids) for row in words for ids in row)
             room = None if max_length is None else max_length - longest
             segments = fill_segments(pattern.elements, example)
@@ -312,13 +313,13 @@ class PatternVerbalizer:
         return example
 
     def _encode_words(
-        self, number: int, example: Mapping[str, Any], tokenizer: GLMTokenizer, all_forms: bool
+        self, number: int, example: Mapping[str, Any], tokenizer: GLMTokenizer, forms: WordForms | None
     ) -> list[list[list[int]]]:
         # Words of labels are the same for all examples, but ids that are kept would be wrong once the tokenizer has new
         # tokens: tokenizing them again takes about 0.1 ms.
         pattern = self.patterns[number]
-        if all_forms:
-            encoded = encode_forms(pattern.read_words(example), tokenizer)
+        if forms:
+            encoded = encode_forms(pattern.read_words(example), forms)
         else:
             encoded = encode_words(pattern.words(example), tokenizer, pattern.text_before_blank)
         if pattern.verbalizer is not None:

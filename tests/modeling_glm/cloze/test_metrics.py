@@ -1,11 +1,14 @@
 """Metrics against values worked by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from modeling_glm.cloze.metrics import compute_metrics
+from modeling_glm import PatternVerbalizer
+from modeling_glm.cloze.metrics import compute_metrics, with_labels
 from modeling_glm.tokenization.cloze.published import available_tasks, read_task
+from tests.support.missing import MISSING
 from tests.support.superglue import ENTAILMENT, MULTIRC, label_examples
 
 
@@ -39,6 +42,36 @@ def test_multirc():
     # 2 of 3 right answers are found and one is invented; of three questions only the first has no mistake.
     scores = compute_metrics("multirc", MULTIRC, [1, 0, 1, 0, 1])
     assert scores == {"f1_a": pytest.approx(2 / 3), "exact_match": pytest.approx(1 / 3), "accuracy": 0.6}
+
+
+@pytest.mark.parametrize("names", [["1", "0"], ["-1", "0", "1"], ["1", "2", "3"], ["True", "False"]])
+@pytest.mark.parametrize("metric", ["accuracy", "cb", "axb", "axg"])
+def test_a_label_is_its_name_in_every_type(metric, names):
+    """A number that is a name is not the place of a class."""
+    values = {"True": True, "False": False}
+    numbers = [values[name] if name in values else int(name) for name in names]
+    expected = compute_metrics(metric, label_examples(*names), range(len(names)), names)
+    for labels in (numbers, np.array(numbers), pd.Series(numbers, index=range(len(numbers), 0, -1))):
+        assert compute_metrics(metric, label_examples(*labels), range(len(names)), names) == expected
+    assert expected["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_examples_without_a_label(missing):
+    with pytest.raises(ValueError, match="Example 1 has no 'label'"):
+        compute_metrics("accuracy", label_examples("a", missing), [0, 0], ["a", "b"])
+    with pytest.raises(ValueError, match="Example 0 has no 'truth'"):
+        compute_metrics("wsc", [{"truth": missing}], [0])
+
+
+def test_labels_of_a_task_as_metrics_read_them():
+    task = PatternVerbalizer("{a} [MASK]", {1: "x", 0: "y"}, label_field="gold")
+    examples = [{"gold": gold} for gold in (1, "0", np.float64(1), None, float("nan"))]
+    assert [example["label"] for example in with_labels(task, examples)] == ["1", "0", "1", None, None]
+    choosing = PatternVerbalizer("{a} [MASK]", choices="{options}")
+    options = ["p", "q"]
+    asked = [{"options": options, "label": label} for label in (1, "p", None)]
+    assert [example["label"] for example in with_labels(choosing, asked)] == [1, 0, None]
 
 
 def test_multirc_without_any_positive():

@@ -4,10 +4,12 @@ import json
 import random
 from collections import Counter
 
+import datasets
+import numpy as np
 import pytest
 
 from modeling_glm import PatternVerbalizer
-from modeling_glm.cloze.sources import ClozeData, few_shot, hold_out, load_files, load_published
+from modeling_glm.cloze.sources import ClozeData, few_shot, hold_out, is_labelled, load_files, load_published
 
 TASK = PatternVerbalizer("{both|shorten} [MASK]", {"a": "x", "b": "y"}, derived={"both": "{text} {more}"}, name="toy")
 
@@ -47,6 +49,13 @@ class TestFewShot:
         examples = [{"text": str(number), "answer": number % 2} for number in range(20)]
         chosen = few_shot(examples, 6, seed=0, label_field="answer")
         assert Counter(example["answer"] for example in chosen) == {0: 3, 1: 3}
+
+    def test_labels_of_several_types(self):
+        examples = [{"text": str(number), "label": label} for number, label in enumerate([1, "1", np.int64(1), 0] * 5)]
+        chosen = few_shot(examples, 10, seed=0)
+        assert Counter(str(example["label"]) for example in chosen) == {"1": 5, "0": 5}
+        with pytest.raises(ValueError, match=r"Label 'label' is missing \(nan\)"):
+            few_shot([*examples, {"text": "x", "label": float("nan")}], 10)
 
     @pytest.mark.parametrize("shots", [0, -1, 11])
     def test_refuses(self, shots):
@@ -89,6 +98,64 @@ class TestFiles:
         assert [len(part) for part in (data.train, data.validation, data.test, data.unlabelled)] == [18, 2, 20, 0]
         alone = load_files(PatternVerbalizer("{text} [MASK]", {"a": "x", "b": "y"}), path)
         assert (alone.name, alone.train, alone.validation) == ("data", [], [])
+
+    @pytest.mark.parametrize(
+        ("name", "lines", "message"),
+        [
+            (
+                "x.csv",
+                ["text,label", "t,a", "t,c"],
+                r"line 3: Label 'c' is not one of the task's: expected one of \['a'",
+            ),
+            ("x.tsv", ["text\tlabel", "t\ta", "t\t"], r"line 3: Label '' is not one of the task's"),
+            (
+                "x.jsonl",
+                ['{"text": "t", "label": "a"}', "", '{"text": "t", "label": 5}'],
+                "line 3: Label 5 is not one",
+            ),
+            ("x.jsonl", ['{"text": "t", "label": null}'], r"line 1: The label 'label' is missing \(None\)"),
+            ("x.jsonl", ['{"text": "t", "label": NaN}'], r"line 1: The label 'label' is missing \(nan\)"),
+            ("x.jsonl", ['{"text": "t", "label": ["a"]}'], r"line 1: Label \['a'\] is not one"),
+            ("x.jsonl", ['{"text": null, "label": "a"}'], r"line 1: Field 'text' is missing \(None\)"),
+            ("x.jsonl", ['{"text": {"a": 1}, "label": "a"}'], r"line 1: Field 'text' is a dict"),
+            ("x.csv", ["txt,label", "t,a"], r"line 2: The pattern asks for a field 'text', .*\['label', 'txt'\]"),
+            (
+                "x.csv",
+                ["text,kind", "t,a"],
+                r"line 2: The example has no 'label', but \['kind', 'text'\].*--label_field",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("part", ["train", "validation", "test"])
+    def test_fields_and_labels_are_checked_with_file_and_line(self, path, tmp_path, part, name, lines, message):
+        (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
+        task = PatternVerbalizer("{text|shorten} [MASK]", {"a": "x", "b": "y"})
+        with pytest.raises(ValueError, match=rf"{name}, {message}"):
+            load_files(task, **{"test": path, "train": path, part: tmp_path / name})
+
+    def test_labels_of_what_is_to_be_predicted_are_not_read(self, path, tmp_path):
+        (tmp_path / "new.jsonl").write_text('{"text": "t", "more": "", "label": "?"}\n{"text": "t", "more": 3}')
+        assert len(load_files(TASK, path, unlabelled=tmp_path / "new.jsonl").unlabelled) == 2
+        (tmp_path / "new.jsonl").write_text('{"text": "t", "more": ""}\n{"text": NaN, "more": ""}')
+        with pytest.raises(ValueError, match=r"new\.jsonl, line 2: Field 'text' is missing \(nan\)"):
+            load_files(TASK, path, unlabelled=tmp_path / "new.jsonl")
+
+    @pytest.mark.parametrize("keys", [(1, 0), ("1", "0"), (-1, 1), (5, 4)])
+    def test_tables_and_json_lines_mean_the_same_classes(self, tmp_path, keys):
+        """CSV has texts, JSON has numbers."""
+        task = PatternVerbalizer("{text} [MASK]", dict(zip(keys, ("Greek", "Cyrillic"), strict=True)))
+        labels = [keys[number % 2] for number in range(4)]
+        lines = {
+            "x.csv": ["text,label", *(f"t,{label}" for label in labels)],
+            "float.csv": ["text,label", *(f"t,{float(label)}" for label in labels)],
+            "x.jsonl": [json.dumps({"text": "t", "label": int(label)}) for label in labels],
+            "text.jsonl": [json.dumps({"text": "t", "label": str(label)}) for label in labels],
+            "float.jsonl": [json.dumps({"text": "t", "label": float(label)}) for label in labels],
+        }
+        for name, content in lines.items():
+            (tmp_path / name).write_text("\n".join(content), encoding="utf-8")
+            examples = load_files(task, tmp_path / name).test
+            assert [task.label_index(example) for example in examples] == [0, 1, 0, 1]
 
     def test_missing_columns(self, path):
         task = PatternVerbalizer("{text} [MASK]", {"a": "x", "b": "y"}, label_field="kind")
@@ -142,6 +209,42 @@ class TestPublished:
         (tmp_path / f"{split}.jsonl").write_text('{"text": "a", "label": 1}')
         with pytest.raises(ValueError, match=message):
             load_published("yelp_polarity", data_dir=tmp_path)
+
+    @pytest.mark.parametrize("missing", ["null", "NaN", "-1", "-1.0"])
+    def test_rows_without_a_label_are_not_learned_from(self, tmp_path, missing):
+        lines = [f'{{"text": "Good {i}", "label": {missing if i == 3 else i % 2}}}' for i in range(11)]
+        for split in ("train", "val"):
+            (tmp_path / f"{split}.jsonl").write_text("\n".join(lines))
+        data = load_published("yelp_polarity", data_dir=tmp_path)
+        assert len(data.train) + len(data.validation) == 10
+        assert [is_labelled(data.task, example) for example in data.test] == [i != 3 for i in range(11)]
+
+    @pytest.mark.parametrize(
+        ("row", "message"),
+        [
+            ('{"text": "a", "label": 2}', "line 2: Label 2 is not one of the task's"),
+            ('{"text": null, "label": 0}', "line 2: Field 'text' is missing"),
+            ('{"label": 0}', "line 2: The pattern asks for a field 'text'"),
+        ],
+    )
+    def test_rows_are_checked_with_file_and_line(self, tmp_path, row, message):
+        (tmp_path / "train.jsonl").write_text(f'{{"text": "a", "label": 1}}\n{row}')
+        with pytest.raises(ValueError, match=rf"train\.jsonl, {message}"):
+            load_published("yelp_polarity", data_dir=tmp_path)
+
+    def test_rows_of_datasets_are_checked(self, monkeypatch):
+        rows = datasets.Dataset.from_list([{"text": "a", "label": 1}, {"text": "b", "label": 7}])
+        monkeypatch.setattr(datasets, "load_dataset", lambda *args: {"train": rows})
+        with pytest.raises(ValueError, match=r"^Split 'train', row 1: Label 7 is not one of the task's"):
+            load_published("yelp_polarity")
+
+    def test_numbers_of_class_labels_are_places(self, monkeypatch):
+        """CLUE's classes are called "100" and so on, and numbered from 0 in the dataset of the hub."""
+        rows = datasets.Dataset.from_list([{"sentence": str(number), "label": number} for number in range(15)])
+        monkeypatch.setattr(datasets, "load_dataset", lambda *args: {"train": rows, "test": rows})
+        data = load_published("tnews")
+        assert [data.task.label_index(example) for example in data.test] == list(range(15))
+        assert data.task.label_index({"label": "116"}) == data.task.label_index({"label": 116}) == 14
 
     def test_superglue_needs_its_files(self):
         with pytest.raises(ValueError, match="Task 'rte' needs data_dir"):

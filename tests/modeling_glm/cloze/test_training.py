@@ -208,6 +208,18 @@ class TestEvaluate:
         assert outcome.note is None
         assert data.task.calibration is None
 
+    @pytest.mark.parametrize("keys", [(1, 0), ("1", "0")])
+    def test_labels_that_are_numbers(self, saved, keys):
+        """They are names, not places: {1: ..., 0: ...} has the class 1 first."""
+        task = PatternVerbalizer("{text} It was [MASK].", dict(zip(keys, ("lazy", "capital"), strict=True)))
+        settings = ClozeModelSettings(model=saved)
+        model, tokenizer = build_model(settings, task, seed=0)
+        predicted = ClozeClassifier(model, tokenizer, task).predict(EXAMPLES)
+        test = [{**example, "label": int(label)} for example, label in zip(EXAMPLES, predicted, strict=True)]
+        unlabelled = [{**EXAMPLES[0], "label": float("nan")}]
+        outcome = evaluate(model, tokenizer, ClozeData("toy", task, [], test[:4] + unlabelled, test), settings)
+        assert outcome.metrics["accuracy"] == 1.0
+
     def test_without_a_fitting_temperature(self, saved):
         settings = ClozeModelSettings(model=str(saved))
         model, tokenizer = build_model(settings, TASK, seed=0)

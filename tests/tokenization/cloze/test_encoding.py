@@ -1,6 +1,7 @@
 """The ids of contexts and words, and how contexts are cut."""
 
 import pickle
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -116,36 +117,36 @@ FORMS_WORDS = {"x": ["dog", " fox"], "y": "the lazy dog", "z": "1987"}
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("glued", ["{a}[MASK]", "{a} is:[MASK].", "{a} ([MASK])", "[MASK]{a}", "{a}{soft:1}[MASK]"])
-def test_all_forms_do_not_depend_on_white_space_before_the_blank(of_family, family, glued):
+def test_forms_do_not_depend_on_white_space_before_the_blank(of_family, family, glued):
     tokenizer = of_family(family)
     if "soft" in glued:
         tokenizer = pickle.loads(pickle.dumps(tokenizer))
         tokenizer.add_tokens(["<|soft0|>"], special_tokens=True)
     example = {"a": "The fox"}
-    expected = PatternVerbalizer(glued, FORMS_WORDS).encode(example, tokenizer, all_forms=True)
+    expected = PatternVerbalizer(glued, FORMS_WORDS).encode(example, tokenizer, forms=partial(answer_forms, tokenizer))
     flat = [form for row in expected["choice_ids"][0] for form in row]
     forms = [answer_forms(tokenizer, word) for word in ("dog", " fox", "the lazy dog", "1987")]
     assert flat == [list(form) for word in forms for form in word]
     for space in (" ", "  ", "\n", "\t ", "\u3000"):
         spaced = PatternVerbalizer(glued.replace("[MASK]", f"{space}[MASK]"), FORMS_WORDS)
-        assert spaced.encode(example, tokenizer, all_forms=True) == expected
+        assert spaced.encode(example, tokenizer, forms=partial(answer_forms, tokenizer)) == expected
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_without_all_forms_words_are_as_the_pattern_shows_them(of_family, family):
+def test_without_forms_words_are_as_the_pattern_shows_them(of_family, family):
     tokenizer = of_family(family)
     for pattern, before in (("{a} so:[MASK]", "so:"), ("{a} so: [MASK]", "so: "), ("{a} ([MASK])", "(")):
         task = PatternVerbalizer(pattern, FORMS_WORDS)
         (found,) = task.encode({"a": "The fox"}, tokenizer)["choice_ids"]
         words = [["dog", " fox"], ["the lazy dog"], ["1987"]]
         assert found == [[list(shown_form(tokenizer, before, word)) for word in row] for row in words]
-        (forms,) = task.encode({"a": "The fox"}, tokenizer, all_forms=True)["choice_ids"]
+        (forms,) = task.encode({"a": "The fox"}, tokenizer, forms=partial(answer_forms, tokenizer))["choice_ids"]
         assert all(ids in of_label for row, of_label in zip(found, forms, strict=True) for ids in row)
 
 
 def test_a_label_counts_no_form_twice(tokenizer):
     task = PatternVerbalizer("{a} [MASK]", {"x": ["dog", " dog", "dog"], "y": "fox"}, end_of_piece=True)
-    (forms,) = task.encode({"a": "x"}, tokenizer, all_forms=True)["choice_ids"]
+    (forms,) = task.encode({"a": "x"}, tokenizer, forms=partial(answer_forms, tokenizer))["choice_ids"]
     expected = [[*form, tokenizer.eop_token_id] for form in answer_forms(tokenizer, "dog")]
     assert forms[0] == expected
     assert len(expected) == 2

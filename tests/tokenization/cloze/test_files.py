@@ -55,6 +55,21 @@ def test_errors(tmp_path, name, content, message):
         read_examples(tmp_path / name, ["a", "label"])
 
 
+@pytest.mark.parametrize(("name", "line"), [("x.jsonl", 3), ("x.csv", 4)])
+def test_rows_are_converted(tmp_path, name, line):
+    content = '{"a": 1}\n\n{"a": 2}' if name == "x.jsonl" else 'a\n"1\n"\n2'
+    (tmp_path / name).write_text(content)
+    assert read_examples(tmp_path / name, convert=lambda row: {"b": int(row["a"])}) == [{"b": 1}, {"b": 2}]
+
+    def refuse(row):
+        if int(row["a"]) == 2:
+            raise ValueError("2 is too many.")
+        return row
+
+    with pytest.raises(ValueError, match=rf"{name}, line {line}: 2 is too many"):
+        read_examples(tmp_path / name, convert=refuse)
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"There is no file .*none\.csv"):
         read_examples(tmp_path / "none.csv")

@@ -1,5 +1,7 @@
 """Rows of datasets as examples: preprocessors, missing labels and columns."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from modeling_glm import PatternVerbalizer
@@ -45,7 +47,10 @@ def test_cluewsc_takes_the_nearest_pronoun():
 
 def test_rows_without_a_label_or_a_column():
     task = read_task("yahoo")
-    assert example_from_row(task, {**YAHOO, "topic": -1})["label"] is None
+    for missing in (-1, np.int64(-1), -1.0, None, float("nan"), pd.NA):
+        assert example_from_row(task, {**YAHOO, "topic": missing})["label"] is None
+    assert example_from_row({"verbalizer": {"-1": "x", "1": "y"}}, {"label": -1})["label"] == -1
+    assert example_from_row(read_task("race"), {**RACE, "answer": float("nan")})["label"] is None
     with pytest.raises(ValueError, match=r"Task 'yahoo' reads the columns \['best_answer'\], but the row has"):
         example_from_row(task, {"topic": 1})
     with pytest.raises(ValueError, match=r"Task 'race' reads a column 'question', but the row has \['article'\]"):

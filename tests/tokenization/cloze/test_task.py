@@ -3,11 +3,17 @@
 import json
 import pickle
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+from datasets import ClassLabel
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from modeling_glm import PatternVerbalizer
+from modeling_glm import DataCollatorForCloze, PatternVerbalizer
+from tests.support.missing import MISSING, NOT_TEXTS
 
 NLI = PatternVerbalizer(
     "{premise|shorten}? [MASK], {hypothesis|bare|shorten}", {"yes": "true", "no": ["false", "not true"]}
@@ -18,6 +24,7 @@ FULL = PatternVerbalizer(
     {"x": "the", "y": "是"},
     derived={"pair": "{a} / {b}"},
     label_field="gold",
+    integer_labels="place",
     metric="cb",
     name="full",
     end_of_piece=True,
@@ -43,6 +50,11 @@ def test_fields_of_derived_fields():
 )
 def test_label_index(label, index):
     assert NLI.label_index({**EXAMPLE, "label": label}) == index
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_missing_labels(missing):
+    assert NLI.label_index({**EXAMPLE, "label": missing}) is None
 
 
 def test_labels_that_are_truth_values_or_texts_of_choices():
@@ -95,6 +107,92 @@ def test_fields_that_are_missing(tokenizer, change, message):
     example = {key: value for key, value in {**EXAMPLE, **change}.items() if value is not ...}
     with pytest.raises(ValueError, match=message):
         NLI.encode(example, tokenizer)
+
+
+@pytest.mark.parametrize("value", [*MISSING, *NOT_TEXTS])
+@pytest.mark.parametrize("field", ["premise", "hypothesis"])
+def test_values_that_are_no_texts(tokenizer, field, value):
+    """In every field: of patterns, of derived fields, of choices."""
+    example = {**EXAMPLE, field: value}
+    derived = PatternVerbalizer("{both} [MASK]", {"x": "x", "y": "y"}, derived={"both": "{premise} {hypothesis}"})
+    choosing = PatternVerbalizer("{more} [MASK]", choices=["{premise}", "{hypothesis}"])
+    listed = PatternVerbalizer("{more} [MASK]", choices="{options}")
+    example |= {"more": "x", "options": ["a", value]}
+    for task in (NLI, derived, choosing):
+        for method in (lambda e: task.encode(e, tokenizer), task.check):  # noqa: B023
+            with pytest.raises(ValueError, match=f"Field '{field}' is"):
+                method(example)
+    with pytest.raises(ValueError, match="Choice 1 of the field 'options' is"):
+        listed.check({"more": "x", "options": ["a", value]})
+
+
+def test_checks_of_examples():
+    NLI.check({"premise": "a", "hypothesis": 3})
+    NLI.check({"premise": "a", "hypothesis": "b", "label": "of no use"})
+    NLI.check({"premise": "a", "hypothesis": "b", "label": "no"}, labelled=True)
+    for example, message in (
+        ({}, r"The example has no 'label', but \['hypothesis', 'premise'\] in .*|say which field has the label"),
+        ({"label": None}, "The label 'label' is missing"),
+        ({"label": "maybe"}, "Label 'maybe' is not one of the task's"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            NLI.check({"premise": "a", "hypothesis": "b", **example}, labelled=True)
+
+
+@pytest.mark.parametrize(
+    ("verbalizer", "message"),
+    [
+        ({1: "x", "1": "y"}, r"two labels of one name: \[1, '1'\]"),
+        ({None: "x", "a": "y"}, "has the label None, which means that an example has none"),
+        ({float("nan"): "x", "a": "y"}, "has the label nan"),
+        ({b"a": "x", "b": "y"}, "A label of the verbalizer is a bytes"),
+        ({"a": None, "b": "y"}, "A word of the verbalizer is missing"),
+        ({"a": ["x", float("nan")], "b": "y"}, "A word of the verbalizer is missing"),
+        ({"a": b"x", "b": "y"}, "A word of the verbalizer is a bytes"),
+    ],
+)
+def test_verbalizers_that_cannot_be(verbalizer, message):
+    with pytest.raises(ValueError, match=message):
+        PatternVerbalizer("{a} [MASK]", verbalizer)
+
+
+def test_what_integers_mean_can_be_said(tmp_path):
+    words = {"1": "one", "0": "zero"}
+    for setting, expected in (("auto", [1, 0]), ("name", [1, 0]), ("place", [0, 1]), (["1", "0"], [0, 1])):
+        task = PatternVerbalizer("{a} [MASK]", words, integer_labels=setting)
+        assert [task.label_index({"label": number}) for number in (0, 1)] == expected
+        assert [task.label_index({"label": label}) for label in ("0", "1")] == [1, 0]
+        task.save_pretrained(tmp_path)
+        assert PatternVerbalizer.from_pretrained(tmp_path).integer_labels == setting
+        assert task.label_index({"label": 0}, integer_labels="place") == 0
+    mixed = PatternVerbalizer([{"pattern": "{a} [MASK]", "integer_labels": "place"}, "[MASK]: {a}"], words)
+    again = PatternVerbalizer.from_dict(mixed.to_dict())
+    assert [again.label_index({"label": 0}, number) for number in (0, 1)] == [0, 1]
+    with pytest.raises(ValueError, match="integer_labels='index': expected 'auto', 'name', 'place', or a list"):
+        PatternVerbalizer("{a} [MASK]", words, integer_labels="index")
+
+
+@given(st.permutations(["1", "0", "-1"]), st.lists(st.sampled_from([1, 0, -1]), min_size=1, max_size=4), st.data())
+def test_labels_of_all_types_train_the_same_classes(tokenizer, names, labels, data):
+    order = data.draw(st.permutations(names))
+    task = PatternVerbalizer("{a} [MASK]", dict(zip(names, ("x", "y", "z"), strict=True)))
+    says_order = PatternVerbalizer.from_dict({**task.to_dict(), "integer_labels": order})
+    forms = [
+        labels,
+        [str(label) for label in labels],
+        np.array(labels),
+        torch.tensor(labels),
+        pd.Series(labels, index=range(len(labels), 0, -1)),
+        pd.Series([*labels, None])[: len(labels)],
+        pd.Series(labels, dtype="category"),
+    ]
+    expected = [names.index(str(label)) for label in labels]
+    for form in forms:
+        batch = DataCollatorForCloze(tokenizer, task)([{"a": "dog", "label": label} for label in form])
+        assert batch["labels"].tolist() == expected
+    integers = ClassLabel(names=order).str2int([str(label) for label in labels])
+    batch = DataCollatorForCloze(tokenizer, says_order)([{"a": "dog", "label": label} for label in integers])
+    assert batch["labels"].tolist() == expected
 
 
 def test_patterns_of_different_labels_do_not_go_together(tokenizer):
