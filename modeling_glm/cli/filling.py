@@ -1,5 +1,8 @@
 """The commands that fill blanks: fill and choose."""
 
+import contextlib
+import itertools
+import json
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -10,21 +13,23 @@ from ..filling.constraints import BlankConstraint
 from ..filling.fill import fill_blanks
 from ..modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
 from ..tokenization import GLMTokenizer
+from ..utils.rows import RowError, check_rows, in_batches
 from .inputs import (
     BatchSize,
     Device,
-    Line,
+    InputFile,
+    InputForm,
     Model,
     Revision,
     Sample,
     Seed,
     Temperature,
+    TextField,
     WeightsDtype,
-    in_chunks,
     load,
-    read_lines,
 )
-from .outputs import Format, Output, print_choices, print_fillings
+from .lines import InputFormat, Line, read_lines
+from .outputs import CHOICES, FILLINGS, OutputFile, RowFormat, RowOutput, result_writer
 
 
 class OrderName(StrEnum):
@@ -41,15 +46,20 @@ def fill(
         list[str] | None,
         typer.Argument(
             metavar="[TEXT]...",
-            help="Texts with blanks. Without any, or with -, texts come from standard input, one per line. A line may be a "
-            'JSON object {"text": ..., "constraints": [{"regex": ...}, null, ...]} with a constraint for every blank.',
+            help="Texts with blanks, or a file of texts (.jsonl, .csv, .tsv). Without any, or with -, texts come from "
+            'standard input, one per line. A line may be a JSON object {"text": ..., "constraints": [{"regex": ...}, null, '
+            "...]} with a constraint for every blank; other keys pass through to the answer.",
         ),
     ] = None,
     num_answers: Annotated[
         int, typer.Option("-n", "--num-answers", min=1, help="Number of fillings per text, best first.")
     ] = 1,
     choice: Annotated[
-        list[str] | None, typer.Option(help="An allowed answer. Repeat the option for more answers.")
+        list[str] | None,
+        typer.Option(
+            help="An allowed answer. Repeat the option for more answers. Their probabilities count the end of the answer; "
+            "those of the command choose do not."
+        ),
     ] = None,
     regex: Annotated[
         str | None, typer.Option(help="A regular expression for every answer, such as '[0-9]{4}'.")
@@ -66,13 +76,19 @@ def fill(
     temperature: Temperature = 1.0,
     seed: Seed = 0,
     batch_size: BatchSize = 32,
-    output: Format = Output.auto,
+    input: InputFile = None,
+    input_format: InputForm = InputFormat.auto,
+    text_field: TextField = "text",
+    output: OutputFile = None,
+    format: RowFormat = RowOutput.auto,
     device: Device = None,
     dtype: WeightsDtype = None,
     revision: Revision = None,
 ):
     """
     Fill the blanks of texts, with the probability of every answer.
+
+    A text that cannot be filled gets its error in its place, the others their answers, and the exit code is 1.
 
     Examples:
 
@@ -81,30 +97,39 @@ def fill(
         modeling-glm fill my-model -n 5 --regex "(19|20)[0-9]{2}" "The bridge was built in [MASK]."
 
         modeling-glm fill my-model < texts.jsonl > filled.jsonl
+
+        modeling-glm fill my-model --input texts.csv --output filled.csv
     """
     for_all = BlankConstraint(
         choices=choice or None, regex=regex, forbidden_words=forbid or (), max_new_tokens=max_new_tokens
     )
-    lines = read_lines(texts or [], ["constraints"])
+    lines = read_lines(texts or [], input, input_format, text_field)
     loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision)
-    number = 0
-    for chunk in in_chunks(lines, batch_size):
-        found = fill_blanks(
-            loaded,
-            tokenizer,
-            [line.text for line in chunk],
-            num_answers,
-            constraints=[_read_constraints(line, tokenizer, for_all) for line in chunk],
-            order=order.value,
-            do_sample=sample,
-            temperature=temperature,
-            seed=seed,
-            batch_size=batch_size,
-            first_number=number,
-        )
-        number += len(chunk)
-        for line, fillings in zip(chunk, found, strict=True):
-            print_fillings(output, line.text, fillings)
+    with result_writer(FILLINGS, format, output) as writer:
+        for first, chunk in in_batches(lines, batch_size):
+            checked = check_rows(
+                chunk,
+                lambda line: (line.read_text(), _read_constraints(line, tokenizer, for_all)),
+                kind="Line",
+                on_error="record",
+            )
+            rows = checked.restore(checked.good)
+            found = fill_blanks(
+                loaded,
+                tokenizer,
+                [row if isinstance(row, RowError) else row[0] for row in rows],
+                num_answers,
+                constraints=[None if isinstance(row, RowError) else row[1] for row in rows],
+                order=order.value,
+                do_sample=sample,
+                temperature=temperature,
+                seed=seed,
+                batch_size=batch_size,
+                first_number=first,
+                on_error="record",
+            )
+            for line, fillings in zip(chunk, found, strict=True):
+                writer.write(line, fillings)
 
 
 def choose_command(
@@ -113,15 +138,24 @@ def choose_command(
         str | None,
         typer.Argument(
             metavar="[TEXT]",
-            help="A text with one blank. Without it, or with -, standard input has a JSON object "
-            '{"text": ..., "choices": [...]} on each line.',
+            help="A text with one blank, or a file of texts (.jsonl, .csv, .tsv). Without it, or with -, standard input has "
+            'a JSON object {"text": ..., "choices": [...]} on each line; other keys pass through to the answer.',
         ),
     ] = None,
     choices: Annotated[
-        list[str] | None, typer.Argument(metavar="[CHOICE]...", help="The answers to choose from.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[CHOICE]...",
+            help="The answers to choose from, for every text that has no choices of its own. In a table they are a JSON list "
+            "or stand between bars: morning|evening.",
+        ),
     ] = None,
     batch_size: BatchSize = 32,
-    output: Format = Output.auto,
+    input: InputFile = None,
+    input_format: InputForm = InputFormat.auto,
+    text_field: TextField = "text",
+    output: OutputFile = None,
+    format: RowFormat = RowOutput.auto,
     device: Device = None,
     dtype: WeightsDtype = None,
     revision: Revision = None,
@@ -129,33 +163,39 @@ def choose_command(
     """
     Choose among answers for the blank of a text, with the probability of each among the others.
 
+    Probabilities do not count the end of an answer; those of fill --choice do. A text that cannot be used gets its error in
+    its place, the others their answers, and the exit code is 1.
+
     Example:
 
         modeling-glm choose examples/glm-tiny "HTTP status 404 is Not Found, a [MASK]." "client error" "server error"
     """
-    if text is None or text == "-":
-        lines = read_lines(["-"], ["choices"])
-    elif choices:
-        lines = iter([Line(text, {"choices": choices}, "text 1")])
-    else:
+    lines = read_lines([] if text is None else [text], input, input_format, text_field)
+    first_line = next(lines)
+    if text is not None and not choices and first_line.place == "text 1":
         raise ValueError("There are no choices: give them after the text.")
     loaded, tokenizer = load(GLMForMultipleChoice, model, device, dtype, revision)
-    for chunk in in_chunks(lines, batch_size):
-        of_lines = [_read_choices(line) for line in chunk]
-        try:
-            found = choose(loaded, tokenizer, [line.text for line in chunk], of_lines, batch_size=batch_size)
-        except ValueError as error:
-            places = chunk[0].place if len(chunk) == 1 else f"{chunk[0].place} to {chunk[-1].place}"
-            raise ValueError(f"{places}: {error}") from None
-        for line, ranked in zip(chunk, found, strict=True):
-            print_choices(output, line.text, ranked)
+    with result_writer(CHOICES, format, output) as writer:
+        for _, chunk in in_batches(itertools.chain([first_line], lines), batch_size):
+            checked = check_rows(
+                chunk, lambda line: (line.read_text(), _read_choices(line, choices)), kind="Line", on_error="record"
+            )
+            rows = checked.restore(checked.good)
+            found = choose(
+                loaded,
+                tokenizer,
+                [row if isinstance(row, RowError) else row[0] for row in rows],
+                [[] if isinstance(row, RowError) else row[1] for row in rows],
+                batch_size=batch_size,
+                on_error="record",
+            )
+            for line, ranked in zip(chunk, found, strict=True):
+                writer.write(line, ranked)
 
 
 def _read_constraints(line: Line, tokenizer: GLMTokenizer, for_all: BlankConstraint) -> list[BlankConstraint | None]:
-    blanks = len(tokenizer.split_at_blanks(line.text)) - 1
-    if blanks == 0:
-        raise ValueError(f"{line.place} has no blank to fill, such as [MASK]: {line.text!r}.")
-    given = line.fields.get("constraints")
+    blanks = len(tokenizer.split_at_blanks(line.read_text())) - 1
+    given = _parse(line.fields.get("constraints"))
     if given is None:
         return [for_all] * blanks
     try:
@@ -163,7 +203,7 @@ def _read_constraints(line: Line, tokenizer: GLMTokenizer, for_all: BlankConstra
             raise ValueError(f"expected a list with an object or null for each of the {blanks} blanks")
         return [None if entry is None else _read_constraint(entry) for entry in given]
     except (TypeError, ValueError) as error:
-        raise ValueError(f'{line.place}: "constraints" is {given!r}: {error}') from None
+        raise ValueError(f'The line has "constraints" {given!r}: {error}.') from None
 
 
 def _read_constraint(entry: Any) -> BlankConstraint:
@@ -173,8 +213,22 @@ def _read_constraint(entry: Any) -> BlankConstraint:
     return BlankConstraint(**entry)
 
 
-def _read_choices(line: Line) -> list[str]:
-    choices = line.fields.get("choices")
+def _read_choices(line: Line, for_all: list[str] | None) -> list[str]:
+    choices = _parse(line.fields.get("choices"))
+    if isinstance(choices, str) and "|" in choices:
+        choices = choices.split("|")
+    if choices is None and for_all:
+        return for_all
     if not isinstance(choices, list) or not choices or not all(isinstance(choice, str) for choice in choices):
-        raise ValueError(f'{line.place}: "choices" is {choices!r}: expected a list of strings.')
+        raise ValueError(f'The line has "choices" {choices!r}: expected a list of strings.')
     return choices
+
+
+def _parse(value: Any) -> Any:
+    """Parse a cell of a table that holds JSON. Other strings stay, and empty cells are None."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        with contextlib.suppress(ValueError):
+            return json.loads(value)
+    return value or None

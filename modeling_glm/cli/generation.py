@@ -8,20 +8,23 @@ from transformers import TextStreamer
 from ..filling.fill import fill_blanks
 from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import GLMTokenizer
+from ..utils.rows import check_rows, in_batches
 from .inputs import (
     BatchSize,
     Device,
+    InputFile,
+    InputForm,
     Model,
     Revision,
     Sample,
     Seed,
     Temperature,
+    TextField,
     WeightsDtype,
-    in_chunks,
     load,
-    read_lines,
 )
-from .outputs import Format, Output, is_terminal, print_fillings, show_fillings
+from .lines import InputFormat, read_lines
+from .outputs import CONTINUATIONS, OutputFile, RowFormat, RowOutput, is_terminal, result_writer, show_fillings
 
 DEFAULT_MAX_NEW_TOKENS = 128
 
@@ -44,8 +47,8 @@ def generate(
         list[str] | None,
         typer.Argument(
             metavar="[TEXT]...",
-            help="Texts to continue. Without any, or with -, texts come from standard input, one per line. A line may be a "
-            'JSON object {"text": ...}.',
+            help="Texts to continue, or a file of texts (.jsonl, .csv, .tsv). Without any, or with -, texts come from "
+            'standard input, one per line. A line may be a JSON object {"text": ...}; other keys pass through to the answer.',
         ),
     ] = None,
     num_answers: Annotated[
@@ -70,13 +73,19 @@ def generate(
     num_beams: Annotated[int | None, typer.Option(min=1, help="Without --sample: number of beams.")] = None,
     seed: Seed = 0,
     batch_size: BatchSize = 32,
-    output: Format = Output.auto,
+    input: InputFile = None,
+    input_format: InputForm = InputFormat.auto,
+    text_field: TextField = "text",
+    output: OutputFile = None,
+    format: RowFormat = RowOutput.auto,
     device: Device = None,
     dtype: WeightsDtype = None,
     revision: Revision = None,
 ):
     """
     Continue texts. A text without a blank is continued at its end; in others the blanks are filled.
+
+    A text that cannot be continued gets its error in its place, the others their answers, and the exit code is 1.
 
     Examples:
 
@@ -86,7 +95,7 @@ def generate(
 
         modeling-glm generate my-model < starts.txt > stories.jsonl
     """
-    lines = read_lines(texts or [])
+    lines = read_lines(texts or [], input, input_format, text_field)
     loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision)
     settings: dict[str, Any] = {
         "max_new_tokens_per_blank": max_new_tokens or default_limit(loaded),
@@ -98,17 +107,22 @@ def generate(
         "seed": seed,
         "batch_size": batch_size,
     }
-    one_by_one = output.is_for_people and is_terminal() and num_answers == 1 and (num_beams or 1) == 1
-    number = 0
-    for chunk in in_chunks(lines, 1 if one_by_one else batch_size):
-        prompts = [add_blank(tokenizer, line.text) for line in chunk]
-        if one_by_one:
-            _stream(loaded, tokenizer, prompts[0], {**settings, "first_number": number})
-        else:
-            found = fill_blanks(loaded, tokenizer, prompts, num_answers, first_number=number, **settings)
+    for_people = output is None and format.settle(None) is RowOutput.text
+    streams = for_people and is_terminal() and num_answers == 1 and (num_beams or 1) == 1
+    with result_writer(CONTINUATIONS, format, output) as writer:
+        for first, chunk in in_batches(lines, 1 if streams else batch_size):
+            checked = check_rows(
+                chunk, lambda line: add_blank(tokenizer, line.read_text()), kind="Line", on_error="record"
+            )
+            prompts = checked.restore(checked.good)
+            if streams and checked.good:
+                _stream(loaded, tokenizer, checked.good[0], {**settings, "first_number": first})
+                continue
+            found = fill_blanks(
+                loaded, tokenizer, prompts, num_answers, first_number=first, on_error="record", **settings
+            )
             for line, fillings in zip(chunk, found, strict=True):
-                print_fillings(output, line.text, fillings)
-        number += len(chunk)
+                writer.write(line, fillings)
 
 
 def default_limit(model: GLMForConditionalGeneration) -> int:

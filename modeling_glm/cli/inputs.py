@@ -1,11 +1,7 @@
-"""Read what the commands work on: texts from arguments or standard input, models from folders or the hub."""
+"""Options that commands share, and models from folders or the hub."""
 
-import json
-import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
 import torch
@@ -13,6 +9,7 @@ import typer
 
 from ..modeling_glm import GLMPreTrainedModel
 from ..tokenization import GLMTokenizer
+from .lines import InputFormat
 
 LoadedModel = TypeVar("LoadedModel", bound=GLMPreTrainedModel)
 
@@ -32,75 +29,25 @@ WeightsDtype = Annotated[
     typer.Option("--dtype", help="Data type of the weights. Without it: float32 on a CPU, else the checkpoint's."),
 ]
 Revision = Annotated[str | None, typer.Option(metavar="REF", help="Branch, tag or commit on the hub.")]
+InputFile = Annotated[
+    Path | None,
+    typer.Option("-i", "--input", metavar="FILE", help="Read texts from a file: lines, JSON lines, CSV or TSV."),
+]
+InputForm = Annotated[
+    InputFormat,
+    typer.Option(
+        "--input-format",
+        help="lines: a text per line. jsonl: a JSON object per line. csv, tsv: a table whose first line names its columns. "
+        "auto: what the ending of the file or the first line says.",
+    ),
+]
+TextField = Annotated[str, typer.Option(metavar="NAME", help="The field or column that has the text.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Number of texts in a forward pass.")]
 Sample = Annotated[bool, typer.Option("--sample", help="Draw answers instead of taking the likeliest ones.")]
 Temperature = Annotated[
     float, typer.Option(help="With --sample: below 1 likely tokens are drawn more often, above 1 less often.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="With --sample: seed of the random numbers.")]
-
-
-@dataclass(frozen=True)
-class Line:
-    """
-    Hold one text to work on.
-
-    Attributes:
-        text: The text.
-        fields: The other fields of its JSON object.
-        place: Where the text comes from, for messages: "line 3".
-    """
-
-    text: str
-    fields: dict[str, Any]
-    place: str
-
-
-def read_lines(arguments: list[str], names: Iterable[str] = ()) -> Iterator[Line]:
-    """
-    Read texts from the arguments, or from standard input if there are none or only "-".
-
-    Standard input has one text per line and is read as it comes. A line that begins with { is a JSON object with "text"
-    and any of the fields `names`.
-
-    Raises:
-        ValueError: If standard input is a terminal or empty, or if a line is not UTF-8 or not such an object.
-    """
-    if arguments and arguments != ["-"]:
-        yield from (Line(text, {}, f"text {number}") for number, text in enumerate(arguments, start=1))
-        return
-    if not arguments and sys.stdin.isatty():
-        raise ValueError("There is no text: give texts as arguments, or - to type lines on standard input.")
-    found = False
-    for number, raw in enumerate(sys.stdin.buffer, start=1):
-        place = f"line {number}"
-        try:
-            text = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{place} of standard input is not UTF-8: {error}.") from None
-        if text.strip():
-            found = True
-            yield _parse(text, place, {"text", *names}) if text.lstrip().startswith("{") else Line(text, {}, place)
-    if not found:
-        raise ValueError("Standard input is empty: expected a text on each line.")
-
-
-def _parse(text: str, place: str, known: set[str]) -> Line:
-    try:
-        fields = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{place} of standard input begins with {{ but is not a JSON object: {error}.") from None
-    if not isinstance(fields.get("text"), str):
-        raise ValueError(f'{place} of standard input has no "text": expected {{"text": "...", ...}}.')
-    if unknown := sorted(set(fields) - known):
-        raise ValueError(f"{place} of standard input has {unknown[0]!r}: expected {', '.join(sorted(known))}.")
-    return Line(fields.pop("text"), fields, place)
-
-
-def in_chunks(lines: Iterator[Line], size: int) -> Iterator[list[Line]]:
-    """Take `size` lines at a time."""
-    while chunk := list(islice(lines, size)):
-        yield chunk
 
 
 def load(

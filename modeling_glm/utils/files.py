@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 
 @contextmanager
@@ -38,6 +39,22 @@ def whole_folder(target: str | os.PathLike, overwrite: bool = True) -> Iterator[
         _replace(target, building)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+@contextmanager
+def whole_file(target: str | os.PathLike) -> Iterator[TextIO]:
+    """
+    Give a temporary file to write UTF-8 text into, and move it to `target` at the end.
+
+    An interrupted run leaves what was there before. A missing folder is created.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"_{target.name}-", dir=target.parent) as staging:
+        whole = Path(staging) / target.name
+        with open(whole, "w", encoding="utf-8", newline="") as file:
+            yield file
+        os.replace(whole, target)
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -87,4 +104,4 @@ def _default_mode() -> int:
     return 0o777 & ~mask
 
 
-__all__ = ["is_free", "require_absent", "whole_folder", "write_whole"]
+__all__ = ["is_free", "require_absent", "whole_file", "whole_folder", "write_whole"]

@@ -31,12 +31,17 @@ class RowError(ValueError):
         self.row = row
         self.reason = reason
         self.kind = kind
-        opening = f"The {kind.lower()} "
-        told = f" {reason.removeprefix(opening)}" if reason.startswith(opening) else f": {reason}"
-        super().__init__(f"{kind} {row}{told}")
+        super().__init__(self.tell(f"{kind} {row}"))
 
     def __reduce__(self) -> tuple[type["RowError"], tuple[int, str, str]]:
         return type(self), (self.row, self.reason, self.kind)
+
+    def tell(self, place: str) -> str:
+        """Say what is wrong with the row, which is called `place`: "line 3 has no blank", "line 3: No field 'text'"."""
+        opening = f"The {self.kind.lower()} "
+        if self.reason.startswith(opening):
+            return f"{place} {self.reason.removeprefix(opening)}"
+        return f"{place}: {self.reason}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record that stands in the place of the row's result: `{"row": 3, "error": reason}`."""
