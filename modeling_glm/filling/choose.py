@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple, TypeGuard, cast, overload
+from typing import Any, Literal, NamedTuple, cast, overload
 
 import numpy as np
 from transformers import PreTrainedModel
@@ -13,7 +13,7 @@ from ..configuration_glm import GLMConfig
 from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import answer_forms, encode_text
 from ..utils.inference import evaluation_mode, is_a, unwrap
-from ..utils.rows import check_rows
+from ..utils.rows import OnError, check_rows, read_list, read_rows, read_text
 from .results import check_length, count_blanks
 from .scoring import Candidates, ScoringModel, score_candidates
 
@@ -56,10 +56,11 @@ def choose(
     model: PreTrainedModel,
     tokenizer: GLMTokenizer,
     texts: str,
-    choices: Sequence[str],
+    choices: Any,
     *,
     calibration: Calibration | None = None,
     batch_size: int = 32,
+    on_error: Literal["raise"] = "raise",
     progress: bool = False,
 ) -> list[Choice]: ...
 
@@ -68,25 +69,41 @@ def choose(
 def choose(
     model: PreTrainedModel,
     tokenizer: GLMTokenizer,
-    texts: Sequence[str],
-    choices: Sequence[str] | Sequence[Sequence[str]],
+    texts: Any,
+    choices: Any,
     *,
     calibration: Calibration | None = None,
     batch_size: int = 32,
+    on_error: Literal["raise"] = "raise",
     progress: bool = False,
 ) -> list[list[Choice]]: ...
+
+
+@overload
+def choose(
+    model: PreTrainedModel,
+    tokenizer: GLMTokenizer,
+    texts: Any,
+    choices: Any,
+    *,
+    calibration: Calibration | None = None,
+    batch_size: int = 32,
+    on_error: OnError = "raise",
+    progress: bool = False,
+) -> Any: ...
 
 
 def choose(
     model: PreTrainedModel,
     tokenizer: GLMTokenizer,
-    texts: str | Sequence[str],
-    choices: Sequence[str] | Sequence[Sequence[str]],
+    texts: Any,
+    choices: Any,
     *,
     calibration: Calibration | None = None,
     batch_size: int = 32,
+    on_error: OnError = "raise",
     progress: bool = False,
-) -> list[Choice] | list[list[Choice]]:
+) -> Any:
     """
     Choose among given answers for the blank of a text.
 
@@ -105,14 +122,18 @@ def choose(
     Args:
         model: A `GLMForMultipleChoice` or `GLMForConditionalGeneration`.
         tokenizer: The tokenizer of the model.
-        texts: A text with exactly one blank, or a list of them.
-        choices: The choices: one list for all texts, or for a list of texts one list per text. A choice without white
+        texts: A text with exactly one blank; or many in a list, generator, NumPy array, pandas Series or DataFrame, as a
+            dict of columns or as a `datasets.Dataset`. A row may be a dict with the text as "text".
+        choices: The choices: one list for all texts, or for many texts one list per text, in any form of rows. The rows of
+            a table hold a choice in every column. A choice without white
             space in front means the word behind a space as well as the word glued to what stands before: their
             probabilities are added. One with white space in front is literal.
         calibration: A correction for what the model answers anyway. "contextual" subtracts the scores of the choices
             after the texts in `content_free`, "pmi" the scores after `domain_premise`, a text with one blank. Then
             scores are divided by `temperature`.
         batch_size: The number of rows in a forward pass. It does not change the result.
+        on_error: "raise" raises the first text that cannot be asked, as a `RowError`. "record" puts its `RowError` in the
+            place of its choices, and the other texts get theirs.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -128,20 +149,21 @@ def choose(
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: expected at least 1.")
     scorer = cast(ScoringModel, model)
-    listed = [texts] if isinstance(texts, str) else list(texts)
-    rows = _spread_choices(choices, len(listed), isinstance(texts, str))
+    rows = read_rows(texts)
+    listed = list(rows)
     of_string = cache(lambda choice: tuple(answer_forms(tokenizer, choice)))
 
     def forms(choice: str) -> tuple[tuple[int, ...], ...]:
         # A `BlankText` equals its string, but has tokens of its own.
         return of_string(choice) if type(choice) is str else tuple(answer_forms(tokenizer, choice))
 
-    checked = check_rows(
-        zip(listed, rows, strict=True),
-        lambda row: _ask(tokenizer, scorer.config, row[0], row[1], forms),
-        kind="Text",
-    )
-    questions = checked.good
+    def ask(row: tuple[Any, Any]) -> tuple[list[str], _Question]:
+        text, of_text = read_text(row[0]), read_list(row[1], "The list of choices")
+        return of_text, _ask(tokenizer, scorer.config, text, of_text, forms)
+
+    of_texts = _spread_choices(choices, len(listed), rows.single)
+    checked = check_rows(zip(listed, of_texts, strict=True), ask, kind="Text", on_error=on_error)
+    questions = [question for _, question in checked.good]
     references = [_find_references(tokenizer, question, calibration) for question in questions]
     # Many texts may share a reference, so it is scored once.
     unique = list(dict.fromkeys([*questions, *(reference for of_text in references for reference in of_text)]))
@@ -166,36 +188,32 @@ def choose(
     }
     penalty = scorer.config.choice_length_penalty
     ranked = []
-    for row, question, of_text in zip(rows, questions, references, strict=True):
+    for (row, question), of_text in zip(checked.good, references, strict=True):
         scores = _add_forms(question, log_probs[question], penalty)
         compared = [_add_forms(reference, log_probs[reference], penalty) for reference in of_text]
         probabilities = (calibration or Calibration()).probabilities([scores], compared or None)[0]
         ranked.append(_rank(row, probabilities, _add_forms(question, log_probs[question], 0.0)))
-    return ranked[0] if isinstance(texts, str) else ranked
+    results = checked.restore(ranked)
+    return results[0] if rows.single else results
 
 
-def _is_flat(choices: Sequence[str] | Sequence[Sequence[str]]) -> TypeGuard[Sequence[str]]:
-    return all(isinstance(choice, str) for choice in choices)
-
-
-def _spread_choices(choices: Sequence[str] | Sequence[Sequence[str]], num_texts: int, single: bool) -> list[list[str]]:
-    """Give every text its list of choices."""
+def _spread_choices(choices: Any, num_texts: int, single: bool) -> list[Any]:
+    """Give every text its choices, as the caller wrote them."""
     if isinstance(choices, str):
         raise ValueError(f"choices is {choices!r}: expected a list of choices.")
-    if not len(choices) and (single or num_texts):
+    rows = read_rows(choices, wide=True)
+    listed = list(rows)
+    if rows.single:
+        raise ValueError(f"choices is {listed[0]!r}: expected a list of choices.")
+    if not listed and (single or num_texts):
         raise ValueError("choices is empty: expected at least one choice.")
-    if _is_flat(choices):
-        return [list(choices)] * num_texts
+    if all(isinstance(choice, str) for choice in listed):
+        return [listed] * num_texts
     if single:
-        raise ValueError(f"choices is {list(choices)!r}: expected a list of strings, because there is one text.")
-    if len(choices) != num_texts:
-        raise ValueError(f"choices has {len(choices)} lists, but there are {num_texts} texts.")
-    rows = []
-    for number, row in enumerate(choices):
-        if isinstance(row, str) or not len(row) or not _is_flat(row):
-            raise ValueError(f"choices[{number}] is {row!r}: expected a list with at least one string.")
-        rows.append(list(row))
-    return rows
+        raise ValueError(f"choices is {listed!r}: expected a list of strings, because there is one text.")
+    if len(listed) != num_texts:
+        raise ValueError(f"choices has {len(listed)} lists, but there are {num_texts} texts.")
+    return listed
 
 
 def _ask(

@@ -1,7 +1,7 @@
 """Fill the blanks of texts: the best answers of every blank, where they stand and how likely they are."""
 
 from collections.abc import Sequence
-from typing import Any, cast, overload
+from typing import Any, Literal, cast, overload
 
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
@@ -10,7 +10,7 @@ from transformers.utils import logging
 from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import GLMTokenizer
 from ..utils.inference import evaluation_mode
-from ..utils.rows import check_rows
+from ..utils.rows import OnError, check_rows, read_rows, read_text
 from .confident_first import fill_confident_first
 from .jobs import Constraints, FillingSettings, Job, JobBuilder, Order, make_batches, spread_constraints
 from .results import Filling, ScoredCandidate, build_filling
@@ -39,6 +39,7 @@ def fill_blanks(
     max_new_tokens_per_blank: int | None = None,
     batch_size: int = 32,
     first_number: int = 0,
+    on_error: Literal["raise"] = "raise",
     progress: bool = False,
     **generate_kwargs: Any,
 ) -> list[Filling]: ...
@@ -48,7 +49,7 @@ def fill_blanks(
 def fill_blanks(
     model: PreTrainedModel,
     tokenizer: GLMTokenizer,
-    texts: Sequence[str],
+    texts: Any,
     num_answers: int = 1,
     *,
     constraints: Constraints | None = None,
@@ -64,15 +65,17 @@ def fill_blanks(
     max_new_tokens_per_blank: int | None = None,
     batch_size: int = 32,
     first_number: int = 0,
+    on_error: Literal["raise"] = "raise",
     progress: bool = False,
     **generate_kwargs: Any,
 ) -> list[list[Filling]]: ...
 
 
+@overload
 def fill_blanks(
     model: PreTrainedModel,
     tokenizer: GLMTokenizer,
-    texts: str | Sequence[str],
+    texts: Any,
     num_answers: int = 1,
     *,
     constraints: Constraints | None = None,
@@ -88,9 +91,35 @@ def fill_blanks(
     max_new_tokens_per_blank: int | None = None,
     batch_size: int = 32,
     first_number: int = 0,
+    on_error: OnError = "raise",
     progress: bool = False,
     **generate_kwargs: Any,
-) -> list[Filling] | list[list[Filling]]:
+) -> Any: ...
+
+
+def fill_blanks(
+    model: PreTrainedModel,
+    tokenizer: GLMTokenizer,
+    texts: Any,
+    num_answers: int = 1,
+    *,
+    constraints: Constraints | None = None,
+    order: Order = "left-to-right",
+    num_beams: int | None = None,
+    do_sample: bool = False,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    seed: int = 0,
+    length_penalty: float = 0.0,
+    max_new_tokens_per_blank: int | None = None,
+    batch_size: int = 32,
+    first_number: int = 0,
+    on_error: OnError = "raise",
+    progress: bool = False,
+    **generate_kwargs: Any,
+) -> Any:
     """
     Fill all blanks of texts and tell how likely every answer is.
 
@@ -110,7 +139,8 @@ def fill_blanks(
     Args:
         model: A `GLMForConditionalGeneration`.
         tokenizer: The tokenizer of the model.
-        texts: A text with blanks, or a list of them.
+        texts: A text with blanks; or many in a list, generator, NumPy array, pandas Series or DataFrame, as a dict of
+            columns or as a `datasets.Dataset`. A row may be a dict with the text as "text".
         num_answers: The most fillings to return for a text, best first: the best joint ones that beams find, or this many
             samples. If every blank has a closed set of answers with at most 512 combinations in all, all of them are
             scored and the ranking is exact.
@@ -131,6 +161,8 @@ def fill_blanks(
         batch_size: The number of texts in a forward pass. It does not change the answers.
         first_number: The number of the first text. If you fill a long list in parts, give each part the number of its
             first text: the draws are then those of the whole list.
+        on_error: "raise" raises the first text that cannot be used, as a `RowError`. "record" puts its `RowError` in the
+            place of its fillings, and the other texts get theirs.
         progress: Whether to show a progress bar.
         generate_kwargs: Further arguments of `generate`, such as `repetition_penalty` or `cache_implementation`. A
             `streamer` works for one answer of a single text that is not chosen from a closed set.
@@ -161,29 +193,35 @@ def fill_blanks(
         generate_kwargs=generate_kwargs,
     )
     generator = cast(GLMForConditionalGeneration, model)
-    single = isinstance(texts, str)
-    listed = [texts] if isinstance(texts, str) else list(texts)
+    rows = read_rows(texts)
+    listed = list(rows)
     builder = JobBuilder(tokenizer, generator.config, settings)
-    rows = enumerate(zip(listed, spread_constraints(constraints, len(listed), single), strict=True))
-    checked = check_rows(rows, lambda row: builder.build(row[0], *row[1]), kind="Text", first_row=first_number)
+    checked = check_rows(
+        zip(range(len(listed)), listed, spread_constraints(constraints, len(listed), rows.single), strict=True),
+        lambda row: builder.build(row[0], read_text(row[1]), row[2]),
+        kind="Text",
+        on_error=on_error,
+        first_row=first_number,
+    )
     jobs = checked.good
-    if settings.streams and not single:
+    if settings.streams and not rows.single:
         raise ValueError("A streamer is for one answer of a single text, without beams, from left to right.")
-    if settings.streams and not jobs[0].is_generated(do_sample):
+    if settings.streams and jobs and not jobs[0].is_generated(do_sample):
         raise ValueError("A streamer is given, and nothing is generated: all answers are given or from closed sets.")
-    results: list[list[Filling]] = [[] for _ in listed]
+    found: dict[int, list[Filling]] = {}
     with evaluation_mode(model), tqdm(total=len(jobs), disable=not progress, desc="filling") as bar:
         for batch in make_batches(jobs, batch_size):
             for job, candidates in zip(batch, _find_candidates(generator, batch, settings), strict=True):
                 fillings = [_build(tokenizer, job, candidate) for candidate in candidates]
-                results[job.number] = _select_best([filling for filling in fillings if filling], settings)
-                if not results[job.number]:
+                found[job.number] = _select_best([filling for filling in fillings if filling], settings)
+                if not found[job.number]:
                     logger.warning(
-                        f"Nothing was found for text {job.number} that its constraints allow: raise num_beams or "
+                        f"Nothing was found for text {first_number + job.number} that its constraints allow: raise num_beams or "
                         f"max_new_tokens. It is {job.text!r}."
                     )
             bar.update(len(batch))
-    return results[0] if single else results
+    results = checked.restore([found[job.number] for job in jobs])
+    return results[0] if rows.single else results
 
 
 def _find_candidates(

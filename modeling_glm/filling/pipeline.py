@@ -1,18 +1,17 @@
 """Fill blanks with a pipeline of Transformers: `pipeline("blank-infilling", model=folder)`."""
 
 import itertools
-import math
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sized
 from typing import Any
 
 from tqdm.auto import tqdm
 
 from ..utils.inference import is_a, unwrap
 from ..utils.pipeline import GLMPipeline
-from ..utils.rows import InputRows, RowError, check_on_error, check_rows, in_batches, read_rows, read_text
+from ..utils.rows import InputRows, RowError, check_on_error, in_batches, read_rows
 from .constraints import BlankConstraint
 from .fill import fill_blanks
-from .results import Filling
+from .results import BlankAnswer, Filling
 
 INFILLING_TASK = "blank-infilling"
 GENERATES = "GLMForConditionalGeneration"
@@ -79,19 +78,15 @@ class BlankInfillingPipeline(GLMPipeline):
         rows = read_rows(inputs)
         if rows.lazy:
             return self._fill_stream(rows, settings)
-        found = self._fill(list(rows), settings)
+        found = self._fill(rows, settings)
         return found[0] if rows.single else found
 
-    def _fill(self, rows: Sequence[Any], settings: Mapping[str, Any], first_number: int = 0) -> list[Any]:
-        settings = dict(settings)
-        on_error = settings.pop("on_error", "raise")
-        checked = check_rows(rows, read_text, kind="Text", on_error=on_error, first_row=first_number)
+    def _fill(self, rows: Any, settings: Mapping[str, Any], first_number: int = 0) -> list[Any]:
         with self.device_placement():
-            found = fill_blanks(self.model, self.tokenizer, checked.good, first_number=first_number, **settings)
-        restored = checked.restore(found)
-        return [
-            row.as_dict() if isinstance(row, RowError) else [as_dict(filling) for filling in row] for row in restored
-        ]
+            found = fill_blanks(self.model, self.tokenizer, rows, first_number=first_number, **settings)
+        if isinstance(rows, InputRows) and rows.single:
+            found = [found]
+        return [row.as_dict() if isinstance(row, RowError) else [as_dict(filling) for filling in row] for row in found]
 
     def _fill_stream(self, rows: InputRows, settings: dict[str, Any]) -> Iterator[Any]:
         constraints = settings.pop("constraints", None)
@@ -123,13 +118,13 @@ def as_dict(filling: Filling) -> dict[str, Any]:
     return {
         "text": filling.text,
         "sequence": filling.text,
-        **_numbers(filling.log_prob, filling.num_scores),
+        **_numbers(filling),
         "answers": [
             {
-                "text": answer.text,
+                "text": str(answer.text),
                 "start": answer.start,
                 "end": answer.end,
-                **_numbers(answer.log_prob, len(answer.token_log_probs)),
+                **_numbers(answer),
                 "given": answer.given,
             }
             for answer in filling.answers
@@ -137,10 +132,13 @@ def as_dict(filling: Filling) -> dict[str, Any]:
     }
 
 
-def _numbers(log_prob: float, num_scores: int) -> dict[str, float]:
-    probability = math.exp(log_prob)
-    mean = log_prob / max(1, num_scores)
-    return {"probability": probability, "score": probability, "log_prob": log_prob, "mean_log_prob": mean}
+def _numbers(scored: Filling | BlankAnswer) -> dict[str, float]:
+    return {
+        "probability": scored.probability,
+        "score": scored.score,
+        "log_prob": scored.log_prob,
+        "mean_log_prob": scored.mean_log_prob,
+    }
 
 
 def _is_for_all(constraints: Any) -> bool:

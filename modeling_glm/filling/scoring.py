@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch.nn import functional as F
@@ -17,6 +17,7 @@ from ..modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, GL
 from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import answer_forms, encode_text, read_given
 from ..utils.inference import evaluation_mode
+from ..utils.rows import read_list, read_rows
 from .results import Filling, ScoredCandidate, ScoredPiece, build_filling, check_length, count_blanks
 
 # The most tokens behind a text in one row; a text with more candidates takes several rows.
@@ -254,7 +255,7 @@ def score_fillings(
     model: PreTrainedModel,
     tokenizer: GLMTokenizer,
     text: str,
-    fillings: Sequence[str | Sequence[str]],
+    fillings: Any,
     *,
     batch_size: int = 32,
 ) -> list[Filling]:
@@ -273,8 +274,8 @@ def score_fillings(
         model: A `GLMForConditionalGeneration` or `GLMForMultipleChoice`.
         tokenizer: The tokenizer of the model.
         text: A text with blanks.
-        fillings: The fillings to score. Each has one answer for every blank; for a text with one blank it may be a plain
-            string. An answer without white space in front means the word behind a space as well as the word glued to what
+        fillings: The fillings to score, in any form of rows: a list, NumPy array, pandas Series, ... Each has one answer for
+            every blank; for a text with one blank it may be a plain string. A table has a column for every blank. An answer without white space in front means the word behind a space as well as the word glued to what
             stands before: the likelier one is scored. One with white space in front is literal. What `fill_blanks` found
             has the tokens that it found.
         batch_size: The number of rows in a forward pass. A text with very many answers takes several rows.
@@ -289,12 +290,14 @@ def score_fillings(
             answer is longer than the position table.
     """
     num_blanks = count_blanks(tokenizer, text)
-    answers = [[filling] if isinstance(filling, str) else list(filling) for filling in fillings]
-    for number, row in enumerate(answers):
+    answers = []
+    for number, filling in enumerate(read_rows(fillings, wide=True)):
+        row = [filling] if isinstance(filling, str) else read_list(filling, f"fillings[{number}]")
         if len(row) != num_blanks:
             raise ValueError(
                 f"fillings[{number}] has {len(row)} answers, but the text has {num_blanks} blanks: {text!r}."
             )
+        answers.append(row)
     if not answers:
         return []
     config = cast(ScoringModel, model).config

@@ -11,7 +11,7 @@ import torch
 OnError = Literal["raise", "record"]
 TEXT_FIELD = "text"
 # They hold several values, but not texts in an order.
-NOT_ROWS = (bytes, bytearray, memoryview, set, frozenset, torch.Tensor)
+NOT_ROWS = bytes | bytearray | memoryview | set | frozenset | torch.Tensor
 
 Good = TypeVar("Good")
 Result = TypeVar("Result")
@@ -92,7 +92,7 @@ class CheckedRows(Generic[Good]):
         return restored
 
 
-def read_rows(inputs: Any, text_fields: Collection[str] | None = None) -> InputRows:
+def read_rows(inputs: Any, text_fields: Collection[str] | None = None, *, wide: bool = False) -> InputRows:
     """
     Read what the caller gave as rows.
 
@@ -105,6 +105,7 @@ def read_rows(inputs: Any, text_fields: Collection[str] | None = None) -> InputR
         inputs: One row or many.
         text_fields: The fields that hold one text in every row; by default all. A dict that has a column in each of them
             is a dict of columns. Other fields, such as the choices of an example, may be lists in one row too.
+        wide: Whether a row holds several texts, as the rows of a two-dimensional array do; see `read_list`.
 
     Raises:
         ValueError: If the input is neither, has no order (a set), or is a dict of columns of different lengths.
@@ -120,7 +121,7 @@ def read_rows(inputs: Any, text_fields: Collection[str] | None = None) -> InputR
     if isinstance(inputs, Mapping):
         return _read_mapping(inputs, text_fields)
     if isinstance(inputs, np.ndarray):
-        return _read_array(inputs)
+        return InputRows(inputs.tolist()) if wide and inputs.ndim == 2 else _read_array(inputs)
     if _is_from(inputs, "pandas") and hasattr(type(inputs), "columns"):  # a Series may have a row of this name
         names = list(inputs.columns)
         return InputRows(_rows_of_columns(names, [inputs.iloc[:, place] for place in range(len(names))]))
@@ -136,8 +137,11 @@ def read_text(row: Any) -> str:
     Read a row as one text. A dict has it as "text", or as its only field.
 
     Raises:
-        ValueError: For anything but a string, and for a string that no tokenizer can read.
+        ValueError: For anything but a string, and for a string that no tokenizer can read. A row that is a `ValueError` is
+            raised: whoever reads lines leaves its errors in their places.
     """
+    if isinstance(row, ValueError):
+        raise row
     if isinstance(row, Mapping):
         name = TEXT_FIELD if TEXT_FIELD in row or len(row) != 1 else next(iter(row))
         if name not in row:
@@ -156,6 +160,23 @@ def read_text(row: Any) -> str:
             f"The text has half of a surrogate pair at character {error.start}: expected characters that UTF-8 can encode."
         ) from None
     return str(row)
+
+
+def read_list(row: Any, name: str = "The row") -> list[str]:
+    """
+    Read a row as several texts: a list of them; or a dict, as the rows of a table are, with one in every column.
+
+    Raises:
+        ValueError: For anything but strings in an order, and for none. The message calls the row `name`.
+    """
+    listed: list[Any] = []
+    if isinstance(row, Mapping):
+        listed = list(row.values())
+    elif isinstance(row, Iterable) and not isinstance(row, str | NOT_ROWS):
+        listed = list(read_rows(row))
+    if not listed or not all(isinstance(text, str) for text in listed):
+        raise ValueError(f"{name} is {row!r}: expected a list with at least one string.")
+    return listed
 
 
 def read_example(row: Any, fields: Collection[str]) -> Mapping[str, Any]:
@@ -184,8 +205,7 @@ def check_rows(
     Check every row.
 
     Args:
-        rows: The rows in the order of the caller. A row that is a `ValueError` itself is a bad row, so that whoever reads
-            rows can leave its errors in their places.
+        rows: The rows in the order of the caller.
         check: Returns what is needed of a row, or raises a `ValueError` whose message does not number the row.
         kind: What messages call a row: "Text", "Example", "Row".
         on_error: "raise" to raise the error of the first bad row, "record" to keep the errors of all.
@@ -200,8 +220,6 @@ def check_rows(
     for place, row in enumerate(rows):
         number = first_row + place
         try:
-            if isinstance(row, ValueError):
-                raise row
             good.append(check(row))
             numbers.append(number)
         except ValueError as error:
@@ -318,6 +336,7 @@ __all__ = [
     "check_rows",
     "in_batches",
     "read_example",
+    "read_list",
     "read_rows",
     "read_text",
 ]

@@ -59,9 +59,7 @@ def test_any_form_of_many_texts(filler):
 def test_draws_and_constraints_belong_to_their_rows(filler, make):
     draws = {"do_sample": True, "seed": 3}
     assert sequences(filler(make(TEXTS * 2), batch_size=4, **draws)) == sequences(filler(TEXTS * 2, **draws))
-    of_texts = [
-        [BlankConstraint(choices=[f" {word}"])] * len(blanks) for word, blanks in (("a", "ab"), ("b", "a"), ("c", "a"))
-    ]
+    of_texts = [[BlankConstraint(answer=word)] * len(blanks) for word, blanks in (("a", "ab"), ("b", "a"), ("c", "a"))]
     found = sequences(filler(make(TEXTS), batch_size=2, constraints=of_texts))
     assert found == ["The a fox jumps over the a.", "Paris is the capital of b.", "The number c"]
 

@@ -21,6 +21,7 @@ from modeling_glm.utils.rows import (
     check_rows,
     in_batches,
     read_example,
+    read_list,
     read_rows,
     read_text,
 )
@@ -184,17 +185,37 @@ def test_restoring_takes_one_result_for_each_good_row():
 
 
 def test_a_row_may_be_an_error_already():
-    checked = check_rows(
-        [1, ValueError("The line is broken."), RowError(7, "The value is odd.", "Value"), 2], str, on_error="record"
-    )
-    assert [str(result) for result in checked.restore(["one", "two"])] == [
-        "one",
-        "Row 1: The line is broken.",
-        "Value 2 is odd.",
-        "two",
-    ]
-    with pytest.raises(RowError, match=r"Row 0: No\."):
-        check_rows([ValueError("No.")], str)
+    rows = ["one", ValueError("The line is broken."), RowError(7, "The text is odd.", "Text"), "two"]
+    checked = check_rows(rows, read_text, on_error="record")
+    results = [str(result) for result in checked.restore(["1", "2"])]
+    assert results == ["1", "Row 1: The line is broken.", "Text 2 is odd.", "2"]
+    with pytest.raises(RowError, match="Row 1: The line is broken"):
+        check_rows(rows, read_text)
+
+
+@pytest.mark.parametrize(
+    "name", ["lists", "tuples", "array", "column array", "frame", "columns", "series", "records", "iterators"]
+)
+def test_rows_of_several_texts(name):
+    wide = {
+        "lists": [["b", "y"], ["a", "x"]],
+        "tuples": (("b", "y"), ("a", "x")),
+        "array": np.array([["b", "y"], ["a", "x"]]),
+        "column array": np.array([[["b", "y"]], [["a", "x"]]])[:, 0],
+        "frame": pd.DataFrame({"first": ["b", "a"], "second": ["y", "x"]}, index=[1, 0]),
+        "columns": {"first": ["b", "a"], "second": pd.Series(["y", "x"], index=[1, 0])},
+        "series": pd.Series([["b", "y"], pd.Series(["a", "x"], index=[1, 0])], index=["t", "t"]),
+        "records": Dataset.from_list(PAIRS[:1] + PAIRS[1:]),
+        "iterators": iter([iter(["b", "y"]), np.array(["a", "x"])]),
+    }[name]
+    assert [read_list(row) for row in read_rows(wide, wide=True)] == [["b", "y"], ["a", "x"]]
+    assert [read_list(row) for row in read_rows(np.array([["b"], ["a"]]), wide=True)] == [["b"], ["a"]]
+
+
+@pytest.mark.parametrize("row", ["ab", [], [1], ["a", None], {"a"}, None, 3, {"x": 1}, b"ab"], ids=str)
+def test_what_is_no_list_of_texts(row):
+    with pytest.raises(ValueError, match=r"The choices of text 2 is .*: expected a list with at least one string"):
+        read_list(row, "The choices of text 2")
 
 
 def test_the_first_bad_row_is_raised():
