@@ -220,7 +220,7 @@ def _read_choices(line: Line, for_all: list[str] | None) -> list[str]:
     if choices is None and for_all:
         return for_all
     if not isinstance(choices, list) or not choices or not all(isinstance(choice, str) for choice in choices):
-        raise ValueError(f'The line has "choices" {choices!r}: expected a list of strings.')
+        raise ValueError(f'The line has "choices" {choices!r}: expected a list of strings, or in a table a|b.')
     return choices
 
 

@@ -1,5 +1,6 @@
 """modeling-glm fill and choose on the embedded checkpoint."""
 
+import csv
 import json
 
 import pytest
@@ -62,6 +63,86 @@ def test_choose_shows_a_table_to_people(run):
     assert float(first[2].rstrip("%")) + float(second[2].rstrip("%")) == pytest.approx(100, abs=0.11)
 
 
+MIXED = [
+    {"id": 1, "text": TEXT},
+    {"id": 2, "text": "no blank"},
+    {"id": 3, "text": "a [MASK]", "constraints": [1]},
+    {"id": 4, "text": "The number 12 is [MASK]."},
+    {"id": 5, "text": "[MASK] " * 300},
+    {"id": 6},
+    {"id": 7, "text": "The number 12 is [MASK].", "constraints": [{"regex": "[0-9]{70}", "max_new_tokens": 3}]},
+    {"id": 8, "text": "The number 12 is [MASK]."},
+]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 32])
+def test_bad_lines_cost_no_good_line(run, batch_size):
+    given = "\n\n".join(["{broken", *map(json.dumps, MIXED)]).encode()
+    result = run("fill", TINY, "--batch-size", batch_size, given=given)
+    assert result.returncode == 1
+    assert result.stderr.startswith(
+        "error: 6 of 9 texts failed. The first: line 1 of standard input is not a JSON object"
+    )
+    assert result.stderr.count("\n") == 1
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [entry.get("line", entry.get("id")) for entry in told] == [1, 1, 5, 7, 4, 11, 13, 15, 8]
+    assert all(set(entry) == {"line", "error"} for entry in told if "error" in entry)
+    assert told[2]["error"].startswith("The text has no blank to fill")
+    (alone,) = objects(run("fill", TINY, given=json.dumps(MIXED[0]).encode()))
+    assert told[1]["fillings"][0]["text"] == alone["fillings"][0]["text"]
+
+
+def test_draws_do_not_depend_on_bad_lines(run):
+    draws = ("--sample", "--temperature", 2, "--seed", 3, "--max-new-tokens", 6)
+    good = b"The number 12 is [MASK].\n"
+    expected = objects(run("fill", TINY, *draws, given=good * 3))
+    result = run("fill", TINY, *draws, "--batch-size", 2, given=good + b"none\n" + good)
+    first, _, third = (json.loads(line) for line in result.stdout.splitlines())
+    assert [entry["fillings"][0]["text"] for entry in (first, third)] == [
+        expected[place]["fillings"][0]["text"] for place in (0, 2)
+    ]
+
+
+def test_choose_takes_bad_lines_and_choices_for_all(run):
+    lines = [
+        {"id": 1, "text": QUESTION},
+        {"text": "none"},
+        {"text": "[MASK] [MASK]"},
+        {"id": 4, "text": QUESTION, "choices": ["success", "server error"]},
+        {"text": QUESTION, "choices": []},
+        {"text": QUESTION, "choices": [""]},
+    ]
+    given = "\n".join(map(json.dumps, lines)).encode()
+    result = run("choose", TINY, "-", "client error", "success", given=given)
+    assert result.returncode == 1
+    assert "4 of 6 texts failed. The first: line 2 of standard input has no blank" in result.stderr
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [entry.get("line", entry.get("id")) for entry in told] == [1, 2, 3, 4, 5, 6]
+    assert {choice["text"] for choice in told[0]["choices"]} == {"client error", "success"}
+    assert {choice["text"] for choice in told[3]["choices"]} == {"server error", "success"}
+
+
+def test_tables_go_in_and_out(run, tmp_path):
+    table, filled, chosen = (tmp_path / name for name in ("in.csv", "filled.csv", "chosen.tsv"))
+    rows = [("7", QUESTION, "success|client error"), ("8", "none", "a|b"), ("9", QUESTION, '["server error", "a|b"]')]
+    with open(table, "w", newline="") as file:
+        csv.writer(file).writerows([("id", "text", "choices"), *rows])
+    assert run("fill", TINY, "-i", table, "-o", filled).stdout == ""
+    result = run("choose", TINY, table, "--output", chosen)
+    assert result.returncode == 1
+    assert f"1 of 3 texts failed. The first: line 3 of {table} has no blank" in result.stderr
+    with open(filled, newline="") as file:
+        first, bad, last = csv.DictReader(file)
+    assert (first["id"], first["text"], first["choices"]) == rows[0]
+    assert first["filled"].startswith("HTTP status 404 is Not Found, a ")
+    assert bad["error"].startswith(f"line 3 of {table} has no blank")
+    assert last["filled"] == first["filled"]
+    with open(chosen, newline="") as file:
+        ranked = list(csv.DictReader(file, delimiter="\t"))
+    assert [(row["id"], row["rank"]) for row in ranked] == [("7", "1"), ("7", "2"), ("8", ""), ("9", "1"), ("9", "2")]
+    assert ranked[0]["choice"] == "client error"
+
+
 @pytest.mark.parametrize(
     ("arguments", "given", "message"),
     [
@@ -70,12 +151,14 @@ def test_choose_shows_a_table_to_people(run):
         (["fill", TINY, "no blank"], b"", "text 1 has no blank to fill"),
         (["choose", TINY, "a [MASK]"], b"", "There are no choices"),
         (["choose", TINY], b'{"text": "a [MASK]", "choices": "x"}', "expected a list of strings"),
-        (["choose", TINY, "[MASK] [MASK]", "a"], b"", "text 1: Text 0 has 2 blanks"),
+        (["choose", TINY, "[MASK] [MASK]", "a"], b"", "text 1 has 2 blanks"),
         (
             ["choose", TINY],
             b'{"text": "[MASK]", "choices": ["a"]}\n{"text": "x", "choices": ["a"]}',
-            "line 1 to line 2: ",
+            "line 2 of standard",
         ),
+        (["fill", TINY, "a [MASK]", "--regex", "("], b"", "regex"),
+        (["fill", TINY, "--input", "nowhere.csv"], b"", "nowhere.csv"),
     ],
     ids=str,
 )

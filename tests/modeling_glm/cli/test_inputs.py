@@ -1,57 +1,10 @@
-"""Inputs of the commands: arguments, lines of standard input, and folders of models."""
-
-import io
-import sys
+"""Models of the commands: folders, devices and data types."""
 
 import pytest
 
-from modeling_glm.cli.inputs import Line, in_chunks, read_lines
 from tests.support.command import objects
 
 TINY = "examples/glm-tiny"
-
-
-@pytest.fixture
-def given(monkeypatch):
-    def give(content: bytes):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-
-    return give
-
-
-def test_arguments_are_texts():
-    assert list(read_lines(["a", "{b"])) == [Line("a", {}, "text 1"), Line("{b", {}, "text 2")]
-
-
-@pytest.mark.parametrize("arguments", [[], ["-"]])
-def test_lines_are_texts_or_objects(given, arguments):
-    given(b'\xef\xbb\xbfone\r\n\n{"text": "two", "choices": ["x"]}\n')
-    expected = [Line("one", {}, "line 1"), Line("two", {"choices": ["x"]}, "line 3")]
-    assert list(read_lines(arguments, ["choices"])) == expected
-
-
-def test_lines_are_read_as_they_are_wanted(given):
-    given(b"one\ntwo\n\xff\n")
-    assert [line.text for line in next(in_chunks(read_lines([]), 2))] == ["one", "two"]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "Standard input is empty"),
-        (b"a [MASK]\n\xff\xfe\n", "line 2 of standard input is not UTF-8"),
-        (b'{"text": 5}\n', 'line 1 of standard input has no "text"'),
-        (b"{broken\n", "line 1 of standard input begins with { but is not a JSON object"),
-        (b'{"text": "a [MASK]", "extra": 1}', "line 1 of standard input has 'extra'"),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("command", ["fill", "generate"])
-def test_wrong_lines_are_one_line(run, command, content, message):
-    result = run(command, TINY, given=content)
-    assert result.returncode == 1
-    assert message in result.stderr
-    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["fill", "choose", "generate", "card", "info", "demo"])
