@@ -1,4 +1,4 @@
-"""Read many inputs, in whatever they come, as rows in the caller's order, and give every row its result or its error."""
+"""Read many inputs of any type as rows in the order of the caller, and give every row its result or its error."""
 
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
