@@ -12,6 +12,9 @@ from transformers import (
     GenerationMixin,
     LogitsProcessor,
     LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    StopStringCriteria,
     SuppressTokensAtBeginLogitsProcessor,
 )
 from transformers.cache_utils import Cache
@@ -31,7 +34,9 @@ from .layout_glm import (
 )
 from .processors_glm import (
     BlankLogitsProcessor,
+    LastPieceCriteria,
     MaxPieceLengthLogitsProcessor,
+    StopStringLogitsProcessor,
     remaining_blanks,
     words_of_text,
 )
@@ -163,7 +168,7 @@ class GLMGenerationMixin(GenerationMixin):
         settings of length (`min_new_tokens`, `exponential_decay_length_penalty`, `begin_suppress_tokens`,
         `forced_bos_token_id`, ...) hold for every piece. The `encoder_*` settings read the words of Part A. The function
         of `prefix_allowed_tokens_fn`, and a processor of your own with the attribute `reads_prompt = True`, see the ids
-        that are fed.
+        that are fed. A stop string ends its piece; `stopping_criteria` of your own end the row.
 
         Raises:
             ValueError: for a prompt without a blank, or with more pieces than blanks; a text or a limit that exceeds
@@ -506,9 +511,31 @@ class GLMGenerationMixin(GenerationMixin):
         )
         if single_piece:  # without processors the scores stay those of the model
             return LogitsProcessorList([*before, *([main] if processors else [])])
-        limit = self._piece_limit(model_kwargs.get("piece_limit"))
+        # The criteria are made after the processors, from the same config.
+        stop_strings: list[StoppingCriteria] = []
+        generation_config._stop_strings_of_pieces = stop_strings
         # The limit is last, so that nothing undoes it.
-        return LogitsProcessorList([*before, main, MaxPieceLengthLogitsProcessor(self.config, limit)])
+        limit = self._piece_limit(model_kwargs.get("piece_limit"))
+        last = [
+            StopStringLogitsProcessor(self.config, stop_strings),
+            MaxPieceLengthLogitsProcessor(self.config, limit),
+        ]
+        return LogitsProcessorList([*before, main, *last])
+
+    def _get_stopping_criteria(
+        self, generation_config: GenerationConfig, *args: Any, **kwargs: Any
+    ) -> StoppingCriteriaList:
+        criteria = super()._get_stopping_criteria(generation_config, *args, **kwargs)
+        of_pieces = getattr(generation_config, "_stop_strings_of_pieces", None)
+        if of_pieces is None:
+            return criteria
+        of_pieces += [criterion for criterion in criteria if isinstance(criterion, StopStringCriteria)]
+        return StoppingCriteriaList(
+            [
+                LastPieceCriteria(self.config, criterion) if isinstance(criterion, StopStringCriteria) else criterion
+                for criterion in criteria
+            ]
+        )
 
 
 class GuidanceLogitsProcessor(LogitsProcessor):

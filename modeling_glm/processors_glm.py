@@ -14,6 +14,7 @@ processor, so nothing that is done to its score has an effect. It also keeps the
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers import (
@@ -25,6 +26,7 @@ from transformers import (
     MinNewTokensLengthLogitsProcessor,
     NoRepeatNGramLogitsProcessor,
     PrefixConstrainedLogitsProcessor,
+    StoppingCriteria,
     SuppressTokensAtBeginLogitsProcessor,
 )
 
@@ -156,6 +158,47 @@ class MaxPieceLengthLogitsProcessor(LogitsProcessor):
         end = torch.where(more, self.config.sop_token_id, self.config.eop_token_id)
         forced = torch.full_like(scores, -torch.inf).scatter(1, end[:, None], 0.0)
         return torch.where(full[:, None], forced, scores)
+
+
+class StopStringLogitsProcessor(LogitsProcessor):
+    """
+    End a piece behind a stop string while blanks remain. In the last piece the row stops there: `LastPieceCriteria`.
+
+    Args:
+        config: Gives the ids of the masks and of the start of a piece.
+        criteria: The criteria that find stop strings. `generate` fills the list after it makes the processors.
+    """
+
+    reads_prompt = True
+
+    def __init__(self, config: GLMConfig, criteria: list[StoppingCriteria]):
+        self.config = config
+        self.criteria = criteria
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        for criterion in self.criteria:
+            ends = criterion(input_ids, scores) & (remaining_blanks(input_ids, self.config) > 0)
+            forced = torch.full_like(scores, -torch.inf)
+            forced[:, self.config.sop_token_id] = 0.0
+            scores = torch.where(ends[:, None], forced, scores)
+        return scores
+
+
+class LastPieceCriteria(StoppingCriteria):
+    """
+    Stop a row where another criterion does, but only in its last piece.
+
+    Args:
+        config: Gives the ids of the masks and of the start of a piece.
+        criterion: The other criterion.
+    """
+
+    def __init__(self, config: GLMConfig, criterion: StoppingCriteria):
+        self.config = config
+        self.criterion = criterion
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+        return self.criterion(input_ids, scores, **kwargs) & (remaining_blanks(input_ids, self.config) <= 0)
 
 
 def remaining_blanks(input_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:

@@ -9,13 +9,16 @@ from transformers import (
     LogitsProcessorList,
     MinNewTokensLengthLogitsProcessor,
     NoRepeatNGramLogitsProcessor,
+    StoppingCriteria,
     SuppressTokensAtBeginLogitsProcessor,
 )
 
 from modeling_glm import GLMForConditionalGeneration
 from modeling_glm.processors_glm import (
     BlankLogitsProcessor,
+    LastPieceCriteria,
     MaxPieceLengthLogitsProcessor,
+    StopStringLogitsProcessor,
     piece_history,
     remaining_blanks,
     running_piece_lengths,
@@ -336,6 +339,21 @@ def test_the_limit_of_length_ends_pieces():
     assert found.isfinite().sum(-1).tolist() == [1, 1]
     scores = torch.randn(2, 64)
     assert torch.equal(MaxPieceLengthLogitsProcessor(config, 2)(ids, scores), scores)
+
+
+class AtWord(StoppingCriteria):
+    def __call__(self, input_ids, scores, **kwargs):
+        return input_ids[:, -1] == 20
+
+
+def test_a_stop_string_ends_a_piece_while_blanks_remain():
+    config, scores = tiny_config(), torch.randn(3, 64)
+    ids = torch.tensor([[CLS, MASK, MASK, SOP, 20], [CLS, 11, MASK, SOP, 20], [CLS, MASK, MASK, SOP, 21]])
+    found = StopStringLogitsProcessor(config, [AtWord()])(ids, scores)
+    assert found[0].argmax() == SOP
+    assert found[0].isfinite().sum() == 1
+    assert torch.equal(found[1:], scores[1:])
+    assert LastPieceCriteria(config, AtWord())(ids, scores).tolist() == [False, True, False]
 
 
 def test_words_that_are_specials_of_the_text_are_not_copied():

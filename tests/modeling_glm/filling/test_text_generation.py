@@ -165,6 +165,30 @@ def test_a_blank_that_was_not_reached_is_empty(trained):
     assert record["generated_text"] == "The number 4444 is written four thousand hundred."
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"num_beams": 2},
+        {"cache_implementation": "static", "disable_compile": True},
+        {"prompt_lookup_num_tokens": 2},
+    ],
+)
+def test_a_stop_string_ends_its_piece_and_not_the_row(trained, how):
+    model, tokenizer = trained
+    inputs = tokenizer("The number 12 is [MASK]. The number 12 is [MASK].", return_tensors="pt")
+    outputs = model.generate(**inputs, tokenizer=tokenizer, stop_strings=[" as"], do_sample=False, **how)
+    assert tokenizer.decode_blanks(outputs) == [["read as", "written twelve"]]
+
+
+def test_stop_strings_in_the_pipeline(trained):
+    prompt = "The number 12 is [MASK]. The number 12 is [MASK]."
+    (record,) = build(*trained)(prompt, stop_sequence=" as", max_new_tokens=20)
+    assert record["generated_text"] == "The number 12 is read as. The number 12 is written twelve."
+    (record,) = build(*trained)("In words, 12 is [MASK], and 12 is written [gMASK]", stop_sequence="twelve")
+    assert record["generated_text"] == "In words, 12 is twelve, and 12 is written twelve"
+
+
 def test_decoded_pieces_are_ordinary_strings_elsewhere(trained):
     _, tokenizer = trained
     ids = [tokenizer.sop_token_id, *tokenizer.encode(" read as", add_special_tokens=False), tokenizer.eop_token_id]
