@@ -57,6 +57,10 @@ class ClozeSettings:
             if getattr(self, one) is not None and getattr(self, other) is not None:
                 raise ValueError(f"Give either {one}= or {other}=, not both.")
         check_on_error(self.on_error)
+        if self.candidate_labels is not None and not isinstance(self.candidate_labels, str):
+            # An array or a Series would not compare, and a generator can be read once. The dataclass is frozen.
+            labels = texts_of(list(self.candidate_labels), "list candidate_labels")
+            object.__setattr__(self, "candidate_labels", labels)
         if isinstance(self.top_k, int) and self.top_k >= 1:
             return
         if self.top_k is not None and self.top_k is not NOT_GIVEN:
@@ -105,7 +109,7 @@ class ClozeSettings:
         """
         pattern, verbalizer = self.pattern, self.verbalizer
         if self.candidate_labels is not None:
-            verbalizer = {label: label for label in _read_labels(self.candidate_labels)}
+            verbalizer = {label.strip(): label for label in _read_labels(self.candidate_labels)}
         if isinstance(pattern, PatternVerbalizer):
             if verbalizer is not None:
                 raise ValueError("pattern= is a task with words of its own: give no other words with it.")
@@ -150,11 +154,12 @@ class ClozeSettings:
 
 
 def _read_labels(labels: str | Sequence[str]) -> list[str]:
-    split = labels.split(",") if isinstance(labels, str) else texts_of(list(labels), "list candidate_labels")
-    read = [label.strip() for label in split if label.strip()]
+    # In a list, a space in front of a label belongs to its word: it is literal.
+    split = [part.strip() for part in labels.split(",")] if isinstance(labels, str) else labels
+    read = [label for label in split if label.strip()]
     if not read:
         raise ValueError(f"candidate_labels={labels!r} is empty: expected at least two labels.")
-    if len(set(read)) < len(read):
+    if len({label.strip() for label in read}) < len(read):
         raise ValueError(f"candidate_labels={labels!r} has a label twice.")
     return read
 

@@ -77,7 +77,9 @@ def is_free(target: Path) -> bool:
 def require_absent(target: Path) -> None:
     """Raise a `FileExistsError` unless `target` is free."""
     if not is_free(target):
-        raise FileExistsError(f"{target} exists already: choose another name, delete it, or allow overwriting.")
+        raise FileExistsError(
+            f"{target} exists already: choose another name, delete it, or say --overwrite (overwrite=True in Python)."
+        )
 
 
 def _replace(target: Path, building: Path) -> None:

@@ -99,7 +99,7 @@ def find_class(label: Any, names: Sequence[str], integers: IntegerLabels = "auto
     Return the class that a label means, or None for a missing value, which means "no label".
 
     - A value of any type whose text is a name is that class: 1, "1", 1.0 and `numpy.int64(1)` are the class "1".
-    - True and False are the names "True", "false" and so on, in any case. They are never places.
+    - True and False, also as texts, are the names "True", "false" and so on, in any case. They are never places.
     - Another integer is the place of a class, from 0, if no name is a number. With names such as "1" or "True" it might
       mean two classes, so it is refused.
 
@@ -121,7 +121,7 @@ def find_class(label: Any, names: Sequence[str], integers: IntegerLabels = "auto
     if not isinstance(value, (str, *_WITH_TEXT)):
         raise _unknown(label, names)
     if isinstance(value, bool):
-        return _find_truth(value, names)
+        return _find_name(str(value), names, label)
     if not isinstance(value, Integral):
         return _find_name(text_of(value, "The label"), names, label)
     if not isinstance(integers, str):
@@ -150,16 +150,6 @@ def _find_integer(label: int, names: list[str], integers: str, own: bool) -> int
     return place
 
 
-def _find_truth(value: bool, names: list[str]) -> int:
-    for found in (
-        [index for index, name in enumerate(names) if name == str(value)],
-        [index for index, name in enumerate(names) if name.lower() == str(value).lower()],
-    ):
-        if len(found) == 1:
-            return found[0]
-    raise _unknown(value, names)
-
-
 def _find_name(text: str, names: list[str], label: Any) -> int:
     found = _named(text, names)
     if len(found) > 1:
@@ -184,9 +174,14 @@ def _find_called(label: int, names: list[str], called: Sequence[str]) -> int:
 
 
 def _named(text: str, names: list[str]) -> list[int]:
-    """Return the first class with this name, or else all whose name is the same integer, as "1" is "1.0"."""
+    """
+    Return the first class with this name. Or else all whose name means the same: the integers "1" and "1.0", and the truth
+    values "true" and "TRUE", which CSV files write in other cases than JSON.
+    """
     if text in names:
         return [names.index(text)]
+    if text.lower() in ("true", "false"):
+        return [index for index, name in enumerate(names) if name.lower() == text.lower()]
     return [index for index, name in enumerate(names) if _as_integer(name) == _as_integer(text)]
 
 

@@ -2,10 +2,13 @@
 
 from dataclasses import FrozenInstanceError
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from modeling_glm import Calibration, PatternVerbalizer
 from modeling_glm.cloze.settings import NOT_GIVEN, ClozeSettings
+from tests.support.missing import MISSING
 
 WORDS = {"x": "lazy", "y": "dog"}
 TASK = PatternVerbalizer("{text} It was [MASK].", WORDS)
@@ -36,6 +39,36 @@ def test_they_are_immutable():
 )
 def test_a_call_overrides_the_pipeline(own, given, expected):
     assert ClozeSettings.read(own).override(given) == ClozeSettings.read(expected)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        "a, b",
+        ("a", "b"),
+        np.array(["a", "b"]),
+        pd.Series(["a", "b"], index=[1, 0]),
+        {"a": 1, "b": 2}.keys(),
+        iter(["a", "b"]),
+    ],
+    ids=lambda labels: type(labels).__name__,
+)
+def test_forms_of_candidate_labels(labels):
+    settings = ClozeSettings.read({"candidate_labels": labels})
+    assert settings == settings.override({"top_k": NOT_GIVEN})
+    for _ in range(2):
+        assert settings.task(None).choices({}) == [[" a"], [" b"]]
+
+
+def test_a_space_in_front_of_a_label_is_literal():
+    task = ClozeSettings.read({"candidate_labels": [" a", "b", 3]}).task(None)
+    assert task.patterns[0].verbalizer == {"a": (" a",), "b": ("b",), "3": ("3",)}
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_missing_candidate_labels(missing):
+    with pytest.raises(ValueError, match="Choice 1 of the list candidate_labels is missing"):
+        ClozeSettings.read({"candidate_labels": ["a", missing]})
 
 
 @pytest.mark.parametrize(

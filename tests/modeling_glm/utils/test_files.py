@@ -41,7 +41,10 @@ def test_nothing_is_overwritten_against_the_will(tmp_path):
     target.mkdir()
     with whole_folder(target, overwrite=False) as folder:  # an empty folder may be there
         (folder / "a").write_text("first")
-    with pytest.raises(FileExistsError, match="model exists already"), whole_folder(target, overwrite=False):
+    with (
+        pytest.raises(FileExistsError, match=r"model exists already.*--overwrite \(overwrite=True"),
+        whole_folder(target, overwrite=False),
+    ):
         pass
     (tmp_path / "file").write_text("")
     with pytest.raises(FileExistsError, match="file exists already"), whole_folder(tmp_path / "file", overwrite=False):

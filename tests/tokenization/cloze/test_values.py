@@ -121,7 +121,9 @@ class TestNames:
                 assert find_class(convert(int(float(name))), names) == index
 
     @pytest.mark.parametrize("names", [["True", "False"], ["false", "true"], ["x", "TRUE", "FALSE"]], ids=str)
-    @pytest.mark.parametrize("convert", [bool, np.bool_, torch.tensor, np.array], ids=str)
+    @pytest.mark.parametrize(
+        "convert", [bool, np.bool_, torch.tensor, np.array, str, lambda value: str(value).upper()], ids=str
+    )
     def test_truth_values(self, names, convert):
         folded = [name.lower() for name in names]
         assert [find_class(convert(value), names) for value in (True, False)] == [
@@ -130,6 +132,8 @@ class TestNames:
         ]
 
     def test_the_exact_name_wins(self):
+        with pytest.raises(ValueError, match=r"ambiguous: it may be each of \['true', 'TRUE'\]"):
+            find_class(True, ["true", "TRUE"])
         assert [find_class(value, ["true", "True"]) for value in (True, "true")] == [1, 0]
         assert [find_class(value, ["1", "1.0"]) for value in (1, 1.0, "1", "1.0")] == [0, 1, 0, 1]
         with pytest.raises(ValueError, match=r"ambiguous: it may be each of \['1', '1\.0'\]"):
