@@ -23,6 +23,7 @@ from transformers.utils import logging
 
 from .cache_glm import let_grow
 from .configuration_glm import GLMConfig
+from .embeddings_glm import UNKNOWN, SoftPrompt, find_all_ids, find_soft_prompt, require_known_tokens
 from .layout_glm import (
     check_ids,
     check_lengths,
@@ -30,7 +31,9 @@ from .layout_glm import (
     create_glm_mask,
     find_blanks,
     is_any_of,
+    is_empty,
     piece_numbers,
+    real_tokens,
 )
 from .processors_glm import (
     BlankLogitsProcessor,
@@ -47,6 +50,15 @@ logger = logging.get_logger(__name__)
 DEFAULT_MAX_NEW_TOKENS_PER_BLANK = 64
 # Seq2SeqTrainer writes this `max_length` into the model's generation config. Found there, it is nobody's choice.
 LIBRARY_DEFAULT_MAX_LENGTH = 20
+# Our own arguments of `prepare_inputs_for_generation`. Its signature does not show them where PEFT puts its own in place.
+OWN_ARGUMENTS = (
+    "generation_attention_mask",
+    "generation_position_ids",
+    "piece_limit",
+    "prompt_embeds",
+    "prompt_length",
+    "score_observers",
+)
 
 
 def end_token_ids(config: GLMConfig, chosen: int | list[int] | None = None) -> list[int]:
@@ -155,6 +167,8 @@ class GLMGenerationMixin(GenerationMixin):
             position_ids: (batch, 2, seq) as the originals' tokenizers build them. Then one piece is decoded at these
                 positions, and blanks are not looked for. Every row must hold its start of piece and end without
                 padding. `generation_attention_mask` (batch, 1, seq, seq) is used with them.
+            inputs_embeds: (batch, seq, hidden) in place of `inputs`. The ids are found by equality with the rows of the word
+                embeddings. Other embeddings are virtual tokens, which the output shows as padding.
             labels: Not used, but marks a training batch, whose gold Part B is cut off before filling.
             guidance_scale, negative_prompt_ids, negative_prompt_attention_mask (*optional*): As in Transformers. The
                 negative prompts are texts with as many blanks as the prompts. Without them the model is guided away
@@ -178,9 +192,11 @@ class GLMGenerationMixin(GenerationMixin):
         if isinstance(inputs, Mapping):
             kwargs, inputs = {**inputs, **kwargs}, None
         input_ids = inputs if inputs is not None else kwargs.pop("input_ids", None)
-        if input_ids is None:
-            raise ValueError("generate needs input_ids: the blanks to fill are found in them.")
-        input_ids = self._as_rows(input_ids, "input_ids")
+        inputs_embeds = kwargs.pop("inputs_embeds", None)
+        if input_ids is None and inputs_embeds is None:
+            raise ValueError("generate needs input_ids (or inputs_embeds): the blanks to fill are found in them.")
+        if input_ids is not None:
+            input_ids = self._as_rows(input_ids, "input_ids")
         for name in ("attention_mask", "negative_prompt_ids", "negative_prompt_attention_mask"):
             if kwargs.get(name) is not None:
                 kwargs[name] = self._as_rows(kwargs[name], name)
@@ -191,12 +207,15 @@ class GLMGenerationMixin(GenerationMixin):
                 "nor continuous batching (cache_implementation='paged')."
             )
         self.config.require_token_ids("sop_token_id", "eop_token_id", purpose="Filling blanks")
+        attention_mask = kwargs.pop("attention_mask", None)
+        if inputs_embeds is not None:
+            input_ids, inputs_embeds = self._read_embeddings(input_ids, inputs_embeds, attention_mask)
         check_ids(input_ids, self.config, wait=True)
 
-        attention_mask = kwargs.pop("attention_mask", None)
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-            self._warn_of_unmasked_padding(input_ids)
+            if inputs_embeds is None:
+                self._warn_of_unmasked_padding(input_ids)
         if attention_mask.shape != input_ids.shape:
             raise ValueError(
                 f"attention_mask has shape {tuple(attention_mask.shape)}, but input_ids has {tuple(input_ids.shape)}: "
@@ -209,9 +228,11 @@ class GLMGenerationMixin(GenerationMixin):
         kwargs.pop("max_new_tokens_per_blank", None)
         position_ids = kwargs.pop("position_ids", None)
         if position_ids is None:
-            prompt = self._prepare_blanks(input_ids, attention_mask, settings)
+            prompt = self._prepare_blanks(input_ids, attention_mask, settings, inputs_embeds)
         else:
-            prompt = self._prepare_given_positions(input_ids, attention_mask, position_ids, settings)
+            prompt = self._prepare_given_positions(input_ids, attention_mask, position_ids, settings, inputs_embeds)
+        if self._soft_prompt.number:
+            kwargs.pop("past_key_values", None)  # the library takes its virtual tokens for tokens of the prompt
         changed = {"pad_token_id": self.padding_id if settings.pad_token_id is None else settings.pad_token_id}
         changed.update(prompt.settings)
         if generation_config is None:
@@ -243,6 +264,8 @@ class GLMGenerationMixin(GenerationMixin):
                 ) from error
         if values.ndim == 1:
             values = values[None]
+        if name.endswith("mask") and values.is_floating_point():  # as PEFT makes it
+            values = (values != 0).long()
         if values.ndim != 2 or values.is_floating_point():
             raise ValueError(
                 f"{name} has shape {tuple(values.shape)} and dtype {values.dtype}: expected int64 (batch, seq), or (seq,) "
@@ -250,12 +273,47 @@ class GLMGenerationMixin(GenerationMixin):
             )
         return values
 
+    @property
+    def _soft_prompt(self) -> SoftPrompt:
+        return find_soft_prompt(vars(self).get("prepare_inputs_for_generation"))
+
+    def _validate_model_kwargs(self, model_kwargs: dict[str, Any]):
+        super()._validate_model_kwargs({key: v for key, v in model_kwargs.items() if key not in OWN_ARGUMENTS})
+
+    def _read_embeddings(
+        self, input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor, attention_mask: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Find the ids of embeddings. Without virtual tokens the ids are enough, and no embeddings are returned."""
+        if inputs_embeds.ndim != 3 or inputs_embeds.shape[-1] != self.config.hidden_size:
+            raise ValueError(
+                f"inputs_embeds has shape {tuple(inputs_embeds.shape)}: expected (batch, seq, {self.config.hidden_size})."
+            )
+        if input_ids is not None:
+            if input_ids.shape != inputs_embeds.shape[:2]:
+                raise ValueError(
+                    f"input_ids has shape {tuple(input_ids.shape)}, but inputs_embeds {tuple(inputs_embeds.shape)}: give the "
+                    "same tokens in both, or only one of them."
+                )
+            return input_ids, inputs_embeds
+        embed = self.get_input_embeddings()
+        ids = find_all_ids(inputs_embeds, embed, self.config)
+        require_known_tokens(ids, inputs_embeds, embed, self.config, real_tokens(ids, attention_mask))
+        if (ids != UNKNOWN).all():
+            return ids, None
+        return ids.masked_fill(ids == UNKNOWN, self.padding_id), inputs_embeds
+
     def _prepare_blanks(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, settings: GenerationSettings
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        settings: GenerationSettings,
+        inputs_embeds: torch.Tensor | None = None,
     ) -> Prompt:
         """Prepare prompts whose blanks are found in the ids."""
-        input_ids, attention_mask = self._open_first_piece(input_ids, attention_mask)
-        check_lengths(compute_position_ids(input_ids, self.config, attention_mask), self.config, wait=True)
+        input_ids, attention_mask, inputs_embeds = self._open_first_piece(input_ids, attention_mask, inputs_embeds)
+        positions = compute_position_ids(input_ids, self.config, attention_mask)
+        positions[:, 0] += self._soft_prompt.number
+        check_lengths(positions, self.config, wait=True)
         limit = self._piece_limit(settings.max_new_tokens_per_blank)
         changed: dict[str, Any] = {"eos_token_id": end_token_ids(self.config, settings.eos_token_id) or -1}
         if not settings.has_total_limit:
@@ -263,7 +321,7 @@ class GLMGenerationMixin(GenerationMixin):
                 limit = min(limit, DEFAULT_MAX_NEW_TOKENS_PER_BLANK)
             pieces = remaining_blanks(input_ids, self.config) + 1  # the running one included
             changed["max_new_tokens"] = int(pieces.max()) * (limit + 1)  # each piece ends with one token more
-        return Prompt(input_ids, attention_mask, changed, {"piece_limit": limit})
+        return Prompt(input_ids, attention_mask, changed, {"piece_limit": limit, "prompt_embeds": inputs_embeds})
 
     def _prepare_given_positions(
         self,
@@ -271,6 +329,7 @@ class GLMGenerationMixin(GenerationMixin):
         attention_mask: torch.Tensor,
         position_ids: torch.Tensor,
         settings: GenerationSettings,
+        inputs_embeds: torch.Tensor | None = None,
     ) -> Prompt:
         """Prepare prompts of which one piece is decoded at the positions given."""
         if (input_ids != self.config.sop_token_id).all(-1).any() or (attention_mask[:, -1] == 0).any():
@@ -279,11 +338,12 @@ class GLMGenerationMixin(GenerationMixin):
                 "use tokenizer.build_inputs_for_generation, or leave position_ids out."
             )
         changed = {"eos_token_id": settings.eos_token_id or end_token_ids(self.config)}
-        return Prompt(input_ids, attention_mask, changed, {"generation_position_ids": position_ids})
+        model_kwargs = {"generation_position_ids": position_ids, "prompt_embeds": inputs_embeds}
+        return Prompt(input_ids, attention_mask, changed, model_kwargs)
 
     def _open_first_piece(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, inputs_embeds: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Check that every row has a blank to fill, and let it end with its running piece. Rows without one get one."""
         real = attention_mask != 0
         blanks = (find_blanks(input_ids, self.config) & real).sum(-1)
@@ -302,13 +362,21 @@ class GLMGenerationMixin(GenerationMixin):
         if unopened.any():
             start = torch.where(unopened, self.config.sop_token_id, self.padding_id)
             input_ids = torch.cat((input_ids, start[:, None]), dim=1)
+            if inputs_embeds is not None:
+                inputs_embeds = self._append_embeddings(inputs_embeds, start[:, None])
             attention_mask = torch.cat((attention_mask, unopened[:, None].to(attention_mask.dtype)), dim=1)
         # A new token must stand directly behind the last real one, so padding on the right moves to the left:
         # ids [a M S x - -] with mask [1 1 1 1 0 0] -> source [4 5 0 1 2 3] -> [- - a M S x]
         index = torch.arange(input_ids.shape[1], device=input_ids.device)
         trailing = input_ids.shape[1] - 1 - torch.where(attention_mask != 0, index, -1).amax(-1, keepdim=True)
         source = (index - trailing) % input_ids.shape[1]
-        return input_ids.gather(1, source), attention_mask.gather(1, source)
+        if inputs_embeds is not None:
+            inputs_embeds = inputs_embeds.gather(1, source[..., None].expand_as(inputs_embeds))
+        return input_ids.gather(1, source), attention_mask.gather(1, source), inputs_embeds
+
+    def _append_embeddings(self, inputs_embeds: torch.Tensor, input_ids: torch.Tensor) -> torch.Tensor:
+        new = self.get_input_embeddings()(input_ids)
+        return torch.cat((inputs_embeds, new.to(inputs_embeds.dtype)), dim=1)
 
     def _piece_limit(self, max_new_tokens_per_blank: int | None) -> int:
         longest = self.config.max_piece_length - 1  # the start of a piece takes the first of its positions
@@ -339,6 +407,7 @@ class GLMGenerationMixin(GenerationMixin):
         generation_position_ids: torch.Tensor | None = None,
         generation_attention_mask: torch.Tensor | None = None,
         piece_limit: int | None = None,
+        prompt_embeds: torch.Tensor | None = None,
         prompt_length: int | None = None,  # this and the next are for the processors alone
         score_observers: Sequence[LogitsProcessor] = (),
         **kwargs: Any,
@@ -356,7 +425,7 @@ class GLMGenerationMixin(GenerationMixin):
             if past_key_values is not None:
                 keys, _ = past_key_values.get_mask_sizes(queries, 0)
                 attention_mask = F.pad(attention_mask, (0, keys - length))
-        return super().prepare_inputs_for_generation(
+        inputs = super().prepare_inputs_for_generation(
             input_ids,
             next_sequence_length=next_sequence_length,
             past_key_values=past_key_values,
@@ -364,6 +433,45 @@ class GLMGenerationMixin(GenerationMixin):
             position_ids=position_ids,
             **kwargs,
         )
+        start = 0 if next_sequence_length is None else length - next_sequence_length
+        if prompt_embeds is not None and start < prompt_embeds.shape[1]:
+            fed = self._append_embeddings(prompt_embeds, input_ids[:, prompt_embeds.shape[1] :])
+            inputs |= {"input_ids": None, "inputs_embeds": fed[:, start:length]}
+        if self._soft_prompt.number:
+            if generation_attention_mask is not None:
+                raise ValueError(
+                    "A soft prompt of PEFT and generation_attention_mask do not work together: give input_ids and "
+                    "attention_mask alone, and generate finds the blanks."
+                )
+            self._make_room_for(self._soft_prompt, inputs, attention_mask)
+        return inputs
+
+    def _make_room_for(self, prompt: SoftPrompt, inputs: dict[str, Any], attention_mask: torch.Tensor | None):
+        """
+        Change prepared inputs for virtual tokens that PEFT puts in front of them.
+
+        Args:
+            prompt: The soft prompt.
+            inputs: What is fed in this step. `prepared_position_ids` takes the place of `position_ids`, which PEFT would
+                change.
+            attention_mask: (batch, seq) padding of the whole input.
+        """
+        row0, row1 = inputs.pop("position_ids").unbind(1)
+        row0 = row0 + prompt.number
+        cache = inputs.get("past_key_values")
+        is_first = cache is None or is_empty(cache)
+        if is_first and not prompt.has_keys:
+            virtual = torch.arange(prompt.number, device=row0.device).expand(row0.shape[0], -1)
+            row0 = torch.cat((virtual, row0), dim=1)
+            row1 = F.pad(row1, (prompt.number, 0))
+        inputs["prepared_position_ids"] = torch.stack((row0, row1), dim=1)
+        # A mask of two dimensions even for a static cache, because PEFT adds its tokens to such masks only.
+        if prompt.is_encoder_decoder:
+            if attention_mask is not None:
+                attention_mask = F.pad(attention_mask, (prompt.number, 0), value=1)
+            if is_first:
+                inputs["decoder_input_ids"] = inputs["input_ids"]  # PEFT looks there for the size of the batch
+        inputs["attention_mask"] = attention_mask
 
     @staticmethod
     def create_masks_for_generate(

@@ -86,6 +86,18 @@ def real_tokens(tokens: torch.Tensor, attention_mask: torch.Tensor | None) -> to
     return torch.ones_like(tokens, dtype=torch.bool) if attention_mask is None else attention_mask != 0
 
 
+def own_padding_mask(attention_mask: torch.Tensor | BlockMask | None, length: int) -> torch.Tensor | None:
+    """
+    Take the part of a mask that marks padding among the last `length` tokens, because a mask covers what a cache holds, too.
+
+    Returns:
+        (batch, length), or None if the mask does not have two dimensions.
+    """
+    if not isinstance(attention_mask, torch.Tensor) or attention_mask.ndim != 2:
+        return None
+    return attention_mask[:, -length:]
+
+
 def is_any_of(input_ids: torch.Tensor, token_ids: list[int]) -> torch.Tensor:
     """Mark where `input_ids` holds one of `token_ids`: a bool tensor of the same shape."""
     found = torch.zeros_like(input_ids, dtype=torch.bool)
@@ -185,7 +197,7 @@ def complete_position_ids(
         position_ids: (batch, 2, seq) or (1, 2, seq); (batch, seq) too for models without block positions. None to
             compute them.
         config: The model's config.
-        input_ids: (batch, seq), or None. Without ids all is taken for Part A.
+        input_ids: (batch, seq). It may be None where (batch, 2, seq) positions are given.
         inputs_embeds: (batch, seq, hidden) where there are no ids.
         attention_mask: A mask of shape (batch, seq) marks padding. Others are not read.
         past_key_values: Must be empty where positions are computed.
@@ -195,20 +207,19 @@ def complete_position_ids(
     """
     shape = input_ids.shape if input_ids is not None else inputs_embeds.shape[:2]  # type: ignore[union-attr]
     if position_ids is None:
-        if past_key_values is not None and not _is_empty(past_key_values):
+        if past_key_values is not None and not is_empty(past_key_values):
             raise ValueError(
                 f"past_key_values holds {int(past_key_values.get_seq_length())} tokens, whose blanks the new tokens "
-                "cannot know: give position_ids of shape (batch, 2, seq) for the new tokens."
+                "cannot know: give position_ids of shape (batch, 2, seq) for the new tokens. Behind virtual tokens (prefix "
+                "tuning) every row must be a whole text that begins with the token config.cls_token_id."
             )
-        if input_ids is None:
-            # -1 is no special token, so all is Part A.
-            input_ids = torch.full(shape, -1, dtype=torch.long, device=inputs_embeds.device)  # type: ignore[union-attr]
+        assert input_ids is not None
         is_padding = isinstance(attention_mask, torch.Tensor) and attention_mask.ndim == 2
         return compute_position_ids(input_ids, config, attention_mask if is_padding else None)  # type: ignore[arg-type]
     if position_ids.ndim == 2 and not config.block_position_embeddings:
         # Without block positions only row 0 has a table. Row 1 still tells Part A from Part B.
-        part_b = torch.zeros_like(position_ids) if input_ids is None else piece_numbers(input_ids, config)
-        position_ids = torch.stack((position_ids, part_b.expand_as(position_ids)), dim=1)
+        assert input_ids is not None
+        position_ids = torch.stack((position_ids, piece_numbers(input_ids, config).expand_as(position_ids)), dim=1)
     if position_ids.ndim != 3 or position_ids.shape[1] != 2 or position_ids.shape[2] != shape[1]:
         raise ValueError(
             f"position_ids has shape {tuple(position_ids.shape)}: expected (batch, 2, seq) = "
@@ -250,7 +261,10 @@ def number_texts(position_ids: torch.Tensor, attention_mask: torch.Tensor | None
 
 
 def glm_mask_function(
-    context: torch.Tensor, text: torch.Tensor | None = None, branch: torch.Tensor | None = None
+    context: torch.Tensor,
+    text: torch.Tensor | None = None,
+    branch: torch.Tensor | None = None,
+    virtual_keys: int = 0,
 ) -> Callable:
     """
     Make the attention of GLM (paper section 2.1.1, Figure 2) as a mask function of Transformers.
@@ -262,6 +276,7 @@ def glm_mask_function(
         context: (batch, keys) bool, True in Part A.
         text: (batch, keys) number of the text in a packed row.
         branch: (batch, keys) number of the branch, 0 for what all branches share.
+        virtual_keys: How many keys in front are virtual tokens, which all tokens see.
 
     Returns:
         A function of the indices of batch, head, query and key, which returns whether the query sees the key.
@@ -275,7 +290,7 @@ def glm_mask_function(
         allowed = context[batch, key] | behind
         if text is not None:
             allowed = allowed & (text[batch, key] == text[batch, query])
-        return allowed
+        return allowed | (key < virtual_keys) if virtual_keys else allowed
 
     return may_attend
 
@@ -288,6 +303,7 @@ def create_glm_mask(
     past_key_values: Cache | None = None,
     packed: bool = False,
     branch: torch.Tensor | None = None,
+    virtual_keys: int = 0,
 ) -> torch.Tensor | BlockMask | None:
     """
     Create the attention mask in the form that the attention function needs: bool for SDPA, additive for eager,
@@ -303,6 +319,7 @@ def create_glm_mask(
         past_key_values: If it holds keys already, the tokens given must continue Part B.
         packed: Whether a row may hold several texts, which then do not see each other.
         branch: (batch, seq), see `glm_mask_function`.
+        virtual_keys: How many keys the cache holds that belong to no text. All tokens see them.
 
     Raises:
         ValueError: for a mask of another number of dimensions or of 0/1 floats, and for Part A or branches behind a
@@ -315,7 +332,7 @@ def create_glm_mask(
             f"attention_mask has shape {tuple(attention_mask.shape)}: expected (batch, seq) with 0 for padding, or a "
             "4D mask that broadcasts to (batch, heads, seq, keys)."
         )
-    if past_key_values is not None and not _is_empty(past_key_values):
+    if past_key_values is not None and not virtual_keys and not is_empty(past_key_values):
         if branch is not None:
             raise ValueError("branch needs the whole input: give no past_key_values that holds tokens already.")
         if is_readable(position_ids) and (position_ids[:, 1] == 0).any():
@@ -325,18 +342,22 @@ def create_glm_mask(
             )
         return create_causal_mask(config, inputs_embeds, attention_mask, past_key_values)
 
-    length = keys = inputs_embeds.shape[1]
+    length = inputs_embeds.shape[1]
+    keys = virtual_keys + length
     if past_key_values is not None:
         keys, _ = past_key_values.get_mask_sizes(length, 0)
-    room = (0, keys - length)  # a static cache has more keys than there are tokens; the rest is not filled yet
-    text = number_texts(position_ids, attention_mask) if packed else None
+    # A static cache has more keys than there are tokens; the rest is not filled yet.
+    room = (virtual_keys, keys - virtual_keys - length)
+    own_mask = None if attention_mask is None else attention_mask[:, virtual_keys:]
+    text = number_texts(position_ids, own_mask) if packed else None
     mask_function = glm_mask_function(
         F.pad(position_ids[:, 1] == 0, room, value=False),
         None if text is None else F.pad(text, room, value=-1),
         None if branch is None else F.pad(branch, room, value=-1),
+        virtual_keys,
     )
     padding = None if attention_mask is None else attention_mask != 0
-    return _apply_mask_function(config, inputs_embeds, keys, mask_function, padding)
+    return _apply_mask_function(config, inputs_embeds, keys, mask_function, padding, virtual_keys)
 
 
 def _apply_mask_function(
@@ -345,6 +366,7 @@ def _apply_mask_function(
     keys: int,
     mask_function: Callable,
     padding: torch.Tensor | None = None,
+    virtual_keys: int = 0,
 ) -> torch.Tensor | BlockMask | None:
     batch_size, length = inputs_embeds.shape[:2]
     implementation = config._attn_implementation
@@ -354,6 +376,7 @@ def _apply_mask_function(
         batch_size=batch_size,
         q_length=length,
         kv_length=keys,
+        q_offset=virtual_keys,
         mask_function=mask_function,
         attention_mask=padding,
         allow_is_causal_skip=False,
@@ -385,6 +408,7 @@ def _convert_given_mask(
     return torch.zeros_like(allowed, dtype=inputs_embeds.dtype).masked_fill(~allowed, masked)
 
 
-def _is_empty(cache: Cache) -> bool:
+def is_empty(cache: Cache) -> bool:
+    """Return whether a cache holds no tokens yet."""
     length = cache.get_seq_length()
     return length == 0 if isinstance(length, int) else bool((length == 0).all())

@@ -41,6 +41,15 @@ from .choices_glm import (
     score_tokens,
 )
 from .configuration_glm import GLMConfig
+from .embeddings_glm import (
+    align_labels,
+    begins_text,
+    find_special_ids,
+    find_virtual_keys,
+    mark_as_text,
+    require_known_tokens,
+    self_attention_cache,
+)
 from .generation_glm import GLMGenerationMixin
 from .labels_glm import (
     check_answer_positions,
@@ -49,7 +58,7 @@ from .labels_glm import (
     check_text_labels,
     check_token_labels,
 )
-from .layout_glm import check_ids, check_lengths, complete_position_ids, create_glm_mask
+from .layout_glm import check_ids, check_lengths, complete_position_ids, create_glm_mask, own_padding_mask, real_tokens
 
 # Marks the projections that `residual_projection` makes.
 RESIDUAL = "_glm_residual"
@@ -77,6 +86,9 @@ CLASSIFIER_NAMES = {
     "pool_layer.": "classifier.dense.",
     "multichoice_head.": "classifier.out_proj.",
 }
+
+# What encoder-decoder models take beside the inputs of their encoder.
+DECODER_INPUTS = ("decoder_input_ids", "decoder_inputs_embeds", "decoder_attention_mask", "encoder_outputs")
 
 # What the model calls by name, so that it can be exchanged. The installed package sets functions of the same results
 # that are faster in training on CPUs (modeling_glm.cpu_training). The model works without them.
@@ -412,9 +424,10 @@ class GLMModel(GLMPreTrainedModel):
                 With them a row may hold several texts, one after the other. A token of Part A that does not stand one
                 position behind its predecessor begins a new text, and texts do not see each other. Models without
                 block positions also take (batch, seq).
-            past_key_values: Keys and values of earlier tokens. The tokens given must continue Part B.
-            inputs_embeds: (batch, seq, hidden) in place of `input_ids`. Without ids all is taken for Part A, unless
-                `position_ids` are given.
+            past_key_values: Keys and values of earlier tokens. The tokens given must continue Part B. Or the keys and values
+                of virtual tokens in front of a whole text, as prefix tuning of PEFT gives them.
+            inputs_embeds: (batch, seq, hidden) in place of `input_ids`. Masks and starts of pieces are found in them by
+                equality with their rows of the word embeddings. All else may be virtual tokens of a soft prompt.
             use_cache: Whether to return `past_key_values`.
             branch: (batch, seq) int64, to score several continuations of one text in one row. A token of branch k > 0
                 attends to branch 0 and to its own branch. Give `position_ids` with it: branches repeat positions.
@@ -424,31 +437,86 @@ class GLMModel(GLMPreTrainedModel):
 
         Raises:
             ValueError: for ids outside the vocabulary, inputs longer than the position table, positions of another
-                shape, a cache without the positions that continue it, or branches behind a cache. Values are checked
-                on the CPU only, because elsewhere a check would wait for the device.
+                shape, a cache without the positions that continue it, branches behind a cache, or embeddings in which
+                nothing is found. Values of ids are checked on the CPU only, because elsewhere a check would wait for
+                the device.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("Give either input_ids or inputs_embeds.")
         if input_ids is not None:
             check_ids(input_ids, self.config)
+        past_key_values = self_attention_cache(past_key_values)
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
 
-        packed = position_ids is not None
-        position_ids = complete_position_ids(
-            position_ids, self.config, input_ids, inputs_embeds, attention_mask, past_key_values
+        length = (inputs_embeds if input_ids is None else input_ids).shape[1]
+        prepared = kwargs.pop("prepared_position_ids", None)
+        virtual, attention_mask, position_ids = find_virtual_keys(
+            past_key_values,
+            attention_mask,
+            position_ids if prepared is None else prepared,
+            length,
+            is_prepared=prepared is not None,
         )
+        packed = position_ids is not None
+        text_mask = own_padding_mask(attention_mask, length) if virtual else attention_mask
+        ids = input_ids
+        if position_ids is None or position_ids.ndim == 2:
+            ids = self.find_ids(input_ids, inputs_embeds, text_mask)
+        is_whole = bool(virtual) and (packed or begins_text(ids, self.config, text_mask))
+        position_ids = complete_position_ids(
+            position_ids, self.config, ids, inputs_embeds, text_mask, None if is_whole else past_key_values
+        )
+        if virtual and not packed:
+            position_ids = torch.stack((position_ids[:, 0] + virtual, position_ids[:, 1]), dim=1)
         check_lengths(position_ids, self.config)
         if inputs_embeds is None:
             inputs_embeds = self.word_embeddings(input_ids)
 
         mask = create_glm_mask(
-            self.config, inputs_embeds, attention_mask, position_ids, past_key_values, packed=packed, branch=branch
+            self.config,
+            inputs_embeds,
+            attention_mask,
+            position_ids,
+            past_key_values,
+            packed=packed,
+            branch=branch,
+            virtual_keys=virtual,
         )
         hidden_states = self.transformer(
             inputs_embeds, position_ids, attention_mask=mask, past_key_values=past_key_values, **kwargs
         )
+        mark_as_text(past_key_values)
         return BaseModelOutputWithPast(last_hidden_state=hidden_states, past_key_values=past_key_values)
+
+    def find_ids(
+        self,
+        input_ids: torch.Tensor | None,
+        inputs_embeds: torch.Tensor | None,
+        attention_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """
+        Return the ids given, or find the special tokens in embeddings.
+
+        Args:
+            input_ids: (batch, seq), or None.
+            inputs_embeds: (batch, seq, hidden), where there are no ids.
+            attention_mask: (batch, seq), 0 for padding. Masks of another shape are not read.
+
+        Returns:
+            (batch, seq) int64, -1 for embeddings of no special token.
+
+        Raises:
+            ValueError: for embeddings in which nothing is found. It is not checked while a graph is traced.
+        """
+        if input_ids is not None:
+            return input_ids
+        assert inputs_embeds is not None
+        ids = find_special_ids(inputs_embeds, self.word_embeddings, self.config)
+        if not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+            real = real_tokens(ids, own_padding_mask(attention_mask, ids.shape[1]))
+            require_known_tokens(ids, inputs_embeds, self.word_embeddings, self.config, real)
+        return ids
 
 
 class GLMWithLMHead(GLMPreTrainedModel):
@@ -554,6 +622,14 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
         # No parameter of its own: Trainer takes each one with "label" in its name for a column of labels.
         if (aligned := kwargs.pop("shift_labels", None)) is not None:
             labels = aligned
+        for name in DECODER_INPUTS:
+            # PEFT looks for ids of a decoder in what `generate` prepares, and finds those of the model there.
+            if (value := kwargs.pop(name, None)) is not None and value is not input_ids:
+                raise ValueError(
+                    f"{name} is given, but GLM has no decoder beside its encoder: the pieces stand behind the text, in the "
+                    "same input_ids. tokenizer.build_inputs_for_generation(inputs, targets=[...]) makes such inputs; in "
+                    "PEFT use task_type='CAUSAL_LM'."
+                )
         if labels is not None and use_cache is None:
             use_cache = False
         outputs = self.glm(
@@ -567,7 +643,11 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
         )
         hidden_states = outputs.last_hidden_state
         if labels is not None:
-            labels = check_piece_labels(labels, self.config, input_ids, inputs_embeds, attention_mask, position_ids)
+            ids = input_ids
+            if inputs_embeds is not None and position_ids is None:
+                ids = self.glm.find_ids(None, inputs_embeds, attention_mask)
+                labels = align_labels(labels, ids, self.config, attention_mask)
+            labels = check_piece_labels(labels, self.config, ids, inputs_embeds, attention_mask, position_ids)
 
         loss = logits = None
         # The number of labelled tokens depends on the data. A compiled graph needs fixed shapes and projects all tokens.
@@ -726,13 +806,14 @@ class GLMForSequenceClassification(GLMPreTrainedModel):
         position_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> SequenceClassifierOutput:
         """
         Classify every text, and compute the loss where there are labels.
 
         Args:
-            input_ids, attention_mask, position_ids, inputs_embeds: See `GLMModel.forward`.
+            input_ids, attention_mask, position_ids, inputs_embeds, past_key_values: See `GLMModel.forward`.
             labels: (batch,) int64 classes, (batch,) float targets of a regression, or (batch, labels) float for several
                 labels at once, as `config.problem_type` says. -100 stands for no class.
 
@@ -743,11 +824,9 @@ class GLMForSequenceClassification(GLMPreTrainedModel):
             ValueError: as `GLMModel.forward`, and for labels of another shape or type, or outside the classes.
         """
         kwargs["use_cache"] = False
-        outputs = self.glm(input_ids, attention_mask, position_ids, inputs_embeds=inputs_embeds, **kwargs)
+        outputs = self.glm(input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, **kwargs)
         hidden_states = outputs.last_hidden_state
-        first = torch.zeros(hidden_states.shape[0], dtype=torch.long, device=hidden_states.device)
-        if attention_mask is not None and attention_mask.ndim == 2:
-            first = (attention_mask != 0).int().argmax(-1)  # the first real token, behind padding on the left
+        first = self._first_tokens(inputs_embeds, attention_mask, hidden_states)
         pooled = hidden_states[torch.arange(hidden_states.shape[0], device=hidden_states.device), first]
         logits = self.classifier(pooled)
 
@@ -758,6 +837,20 @@ class GLMForSequenceClassification(GLMPreTrainedModel):
         return SequenceClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )
+
+    def _first_tokens(
+        self, inputs_embeds: torch.Tensor | None, attention_mask: torch.Tensor | None, hidden_states: torch.Tensor
+    ) -> torch.Tensor:
+        """Find the first token of every text, behind padding on the left and virtual tokens: (batch,) indices."""
+        batch, length = hidden_states.shape[:2]
+        mask = own_padding_mask(attention_mask, length)
+        real = torch.ones(batch, length, dtype=torch.bool, device=hidden_states.device) if mask is None else mask != 0
+        first = real.int().argmax(-1)
+        if inputs_embeds is None or self.config.cls_token_id is None:
+            return first
+        ids = find_special_ids(inputs_embeds, self.glm.word_embeddings, self.config)
+        opens = real & (ids == self.config.cls_token_id).to(real.device)
+        return torch.where(opens.any(-1), opens.int().argmax(-1), first)
 
 
 class GLMForTokenClassification(GLMPreTrainedModel):
@@ -779,13 +872,14 @@ class GLMForTokenClassification(GLMPreTrainedModel):
         position_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> TokenClassifierOutput:
         """
         Classify every token, and compute the loss where there are labels.
 
         Args:
-            input_ids, attention_mask, position_ids, inputs_embeds: See `GLMModel.forward`.
+            input_ids, attention_mask, position_ids, inputs_embeds, past_key_values: See `GLMModel.forward`.
             labels: (batch, seq) int64 classes, -100 where there is none.
 
         Returns:
@@ -795,10 +889,13 @@ class GLMForTokenClassification(GLMPreTrainedModel):
             ValueError: as `GLMModel.forward`, and for labels of another shape or type, outside the classes, or on padding.
         """
         kwargs["use_cache"] = False
-        outputs = self.glm(input_ids, attention_mask, position_ids, inputs_embeds=inputs_embeds, **kwargs)
+        outputs = self.glm(input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, **kwargs)
         logits = self.classifier(self.dropout(outputs.last_hidden_state))
         loss = None
         if labels is not None:
+            if inputs_embeds is not None:
+                ids = find_special_ids(inputs_embeds, self.glm.word_embeddings, self.config)
+                labels = align_labels(labels, ids, self.config, attention_mask)
             labels = check_token_labels(labels, logits, attention_mask)
             loss = self.loss_function(logits, labels, self.config, **kwargs)
         return TokenClassifierOutput(
@@ -824,13 +921,14 @@ class GLMForQuestionAnswering(GLMPreTrainedModel):
         inputs_embeds: torch.Tensor | None = None,
         start_positions: torch.Tensor | None = None,
         end_positions: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> QuestionAnsweringModelOutput:
         """
         Score every token as the start and as the end of the answer, and compute the loss where the answer is given.
 
         Args:
-            input_ids, attention_mask, position_ids, inputs_embeds: See `GLMModel.forward`.
+            input_ids, attention_mask, position_ids, inputs_embeds, past_key_values: See `GLMModel.forward`.
             start_positions, end_positions: (batch,) int64 index of the first and the last token of the answer, -100 where
                 there is none to learn.
 
@@ -841,7 +939,7 @@ class GLMForQuestionAnswering(GLMPreTrainedModel):
             ValueError: as `GLMModel.forward`, and for positions of another shape or type, outside the row, or on padding.
         """
         kwargs["use_cache"] = False
-        outputs = self.glm(input_ids, attention_mask, position_ids, inputs_embeds=inputs_embeds, **kwargs)
+        outputs = self.glm(input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, **kwargs)
         start_logits, end_logits = self.qa_outputs(outputs.last_hidden_state).unbind(-1)
         loss = None
         if start_positions is not None and end_positions is not None:

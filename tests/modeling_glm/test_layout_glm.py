@@ -79,11 +79,9 @@ def test_positions_are_computed_where_none_are_given():
     mask = (ids != PAD).long()
     expected = compute_position_ids(ids, tiny_config(), mask)
     assert torch.equal(complete_position_ids(None, tiny_config(), ids, attention_mask=mask), expected)
-    # A 4D mask marks no padding, and embeddings hold no blanks.
+    # A 4D mask marks no padding.
     unpadded = compute_position_ids(ids, tiny_config())
     assert torch.equal(complete_position_ids(None, tiny_config(), ids, attention_mask=mask[None, None]), unpadded)
-    of_embeddings = complete_position_ids(None, tiny_config(), None, torch.zeros(1, 3, 32))
-    assert of_embeddings.tolist() == [[[0, 1, 2], [0, 0, 0]]]
 
 
 def test_given_positions_get_their_full_shape():
@@ -122,6 +120,17 @@ def test_mask_by_hand():
         [0, 0, 0, 0, 1, 0],
         [0, 0, 0, 0, 1, 1],
     ]
+
+
+def test_virtual_keys_by_hand():
+    """All tokens see two virtual tokens in front, in packed rows too."""
+    context = torch.tensor([[False, False, True, False, True]])  # padded on the left, as the text is
+    text = torch.tensor([[-1, -1, 1, 1, 2]])
+    index = torch.arange(5)
+    allowed = glm_mask_function(context, text, virtual_keys=2)(
+        torch.tensor(0), torch.tensor(0), index[2:, None], index[None, :]
+    )
+    assert allowed.int().tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 0, 0, 1]]
 
 
 def test_branches_by_hand():
@@ -167,6 +176,35 @@ def test_errors(change, message):
     inputs = {"input_ids": torch.tensor([[CLS, MASK, EOS]])}
     with pytest.raises(ValueError, match=message):
         make_model(GLMModel)(**{**inputs, **change})
+
+
+@settings(max_examples=100)
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.booleans()), min_size=1, max_size=20))
+def test_texts_equal_a_naive_reading(tokens):
+    row0, row1, real = (list(values) for values in zip(*tokens, strict=True))
+    expected, number, previous = [], 0, None
+    for place, in_piece, is_real in tokens:
+        if is_real:
+            if in_piece == 0 and (previous is None or previous != (place - 1, 0)):
+                number += 1
+            previous = (place, in_piece)
+        expected.append(number)
+    positions, mask = torch.tensor([[row0, row1]]), torch.tensor([real]).long()
+    assert number_texts(positions, mask)[0].tolist() == expected
+    without_padding = number_texts(positions[..., mask[0].bool()])[0]
+    assert without_padding.tolist() == [number for number, is_real in zip(expected, real, strict=True) if is_real]
+
+
+def test_positions_have_a_form_in_onnx():
+    """A cumulative maximum has none."""
+    ids = torch.tensor([[CLS, 11, MASK, EOS, SOP, 12]] * 2)
+    model = make_model(GLMForConditionalGeneration)
+    model.config.use_cache = False
+    positions = compute_position_ids(ids, model.config)
+    for inputs in ({"attention_mask": torch.ones_like(ids)}, {"position_ids": positions}):
+        program = torch.export.export(model, (ids,), inputs, strict=False)
+        called = {str(node.target) for node in program.graph.nodes}
+        assert not [name for name in called if "cummax" in name]
 
 
 def test_labels_that_the_library_calls_shifted_are_aligned_labels():

@@ -4,6 +4,7 @@ MODEL_CODE = {
     "cache_glm.py",
     "choices_glm.py",
     "configuration_glm.py",
+    "embeddings_glm.py",
     "generation_glm.py",
     "labels_glm.py",
     "layout_glm.py",
