@@ -349,10 +349,11 @@ class GLMGenerationMixin(GenerationMixin):
         blanks = (find_blanks(input_ids, self.config) & real).sum(-1)
         pieces = ((input_ids == self.config.sop_token_id) & real).sum(-1)
         if (blanks == 0).any():
+            masks = {"mask": "[MASK]", "smask": "[sMASK]", "gmask": "[gMASK]"}
+            known = [mask for name, mask in masks.items() if getattr(self.config, f"{name}_token_id") is not None]
             raise ValueError(
-                f"Row {int((blanks == 0).nonzero()[0])} of input_ids has no blank to fill: put [MASK], [sMASK] or "
-                f"[gMASK] (ids {self.config.mask_token_ids}) where text is wanted. To continue a text, end it with "
-                "[gMASK], or with [MASK] where the vocabulary has no [gMASK]."
+                f"Row {int((blanks == 0).nonzero()[0])} of input_ids has no blank to fill: put {' or '.join(known)} (ids "
+                f"{self.config.mask_token_ids}) where text is wanted. To continue a text, end it with {known[-1]}."
             )
         if (pieces > blanks).any():
             row = int((pieces > blanks).nonzero()[0])

@@ -4,6 +4,8 @@ Decide what white space at a blank means.
 A mask token takes the white space on its left with it, so `is [MASK]` and `is[MASK]` have the same ids. The model says in
 its answer whether white space comes first. This module reads answers from ids, puts them into texts, and lists the ids
 that a given answer can have.
+
+If you bring a vocabulary whose mask token leaves the white space to the text, it stays in the text.
 """
 
 import re
@@ -207,10 +209,10 @@ def fill_with_offsets(
     if len(listed) != len(masks):
         raise ValueError(f"The text has {len(masks)} blanks, but {len(listed)} answers are given: {text!r}.")
     filled, offsets = "", []
-    for part, answer in zip(parts, listed, strict=False):
+    for part, mask, answer in zip(parts, masks, listed, strict=False):
         written = answer if isinstance(answer, BlankText) else _with_white_space(answer)
         replaces = isinstance(answer, BlankText) or not answer or written.before
-        filled += WHITE_SPACE_AT_THE_END.sub("", part) if replaces else part
+        filled += _without_taken(tokenizer, part, mask) if replaces else part
         filled += written.before if filled.strip() else _space_at_the_start(tokenizer, written)
         offsets.append((len(filled), len(filled) + len(written)))
         filled += f"{written}{written.after}"
@@ -257,7 +259,7 @@ def shown_form(tokenizer: PreTrainedTokenizerFast, before: str, answer: str) -> 
     forms = answer_forms(tokenizer, answer)
     if len(forms) == 1:
         return forms[0]
-    if WHITE_SPACE_AT_THE_END.search(before):
+    if before != _without_taken(tokenizer, before, tokenizer.mask_token):
         return forms[0]
     # WordPiece glues words, but not a word and a sign: "(hot" is "(", "hot".
     if not before or _is_split(tokenizer, before[-1], answer):
@@ -306,10 +308,20 @@ def _encode_parts(tokenizer: Any, text: str, special: set[int]) -> list[int]:
         inner = tokenizer(f"{left}{part}{right}", add_special_tokens=False)["input_ids"]
         inner = inner[around[0] : len(inner) - around[1]]
         if special.intersection(inner):
-            bare = WHITE_SPACE_AT_THE_END.sub("", part) if right else part
-            inner = _encode(tokenizer, bare)
+            inner = list(_encode(tokenizer, _without_taken(tokenizer, part, right) if right else part))
         ids += [*inner, *([tokenizer.convert_tokens_to_ids(right)] if right else [])]
     return ids
+
+
+def _without_taken(tokenizer: Any, text: str, mask: str) -> str:
+    """Remove the white space at the end of a text that a mask behind it takes with it."""
+    return WHITE_SPACE_AT_THE_END.sub("", text) if _takes_white_space(tokenizer, mask) else text
+
+
+@lru_cache(maxsize=32)
+def _takes_white_space(tokenizer: Any, mask: str) -> bool:
+    spaced, glued = tokenizer([f"a {mask}", f"a{mask}"], add_special_tokens=False)["input_ids"]
+    return spaced == glued
 
 
 def _mask_pattern(tokenizer: Any) -> str:

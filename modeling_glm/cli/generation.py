@@ -1,13 +1,16 @@
 """The command that continues texts: generate."""
 
+import unicodedata
 from typing import Annotated, Any
 
+import torch
 import typer
-from transformers import TextStreamer
+from transformers.generation.streamers import BaseStreamer
 
 from ..filling.fill import fill_blanks
 from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import GLMTokenizer
+from ..tokenization.blanks import decode_piece
 from ..utils.rows import check_rows, in_batches
 from .inputs import (
     BatchSize,
@@ -29,16 +32,47 @@ from .outputs import CONTINUATIONS, OutputFile, RowFormat, RowOutput, is_termina
 DEFAULT_MAX_NEW_TOKENS = 128
 
 
-class TerminalStreamer(TextStreamer):
-    """Print words as they are generated, behind a text that is printed already."""
+class TerminalStreamer(BaseStreamer):
+    """
+    Print a text that ends with a blank, and its answer word by word. All together it prints the filled text.
 
-    _at_start = True
+    Args:
+        tokenizer: The tokenizer of the model.
+        prompt: The text.
+    """
 
-    def on_finalized_text(self, text: str, stream_end: bool = False):
-        if self._at_start:
-            text = text.lstrip()
-            self._at_start = not text
-        super().on_finalized_text(text, stream_end)
+    def __init__(self, tokenizer: GLMTokenizer, prompt: str):
+        self.tokenizer = tokenizer
+        self.prompt = prompt
+        self._ids: list[int] | None = None
+        self._printed = 0
+
+    def put(self, value: torch.Tensor) -> None:
+        """Take what `generate` hands over: first the prompt, then the tokens one by one."""
+        if self._ids is None:
+            self._ids = []
+        else:
+            self._ids += value.flatten().tolist()
+        self._print(self._words())
+
+    def end(self) -> None:
+        """Print the rest and end the line."""
+        self._print(self._filled())
+        print(flush=True)
+
+    def _filled(self) -> str:
+        return self.tokenizer.fill(self.prompt, [decode_piece(self.tokenizer, self._ids or [])])
+
+    def _words(self) -> str:
+        """Cut a last word off that the next tokens may change. Wide signs, as of Chinese, are words of their own."""
+        text = self._filled()
+        if not self._ids:
+            return text
+        return text if unicodedata.east_asian_width(text[-1:] or " ") in "WF" else text[: text.rfind(" ") + 1]
+
+    def _print(self, text: str) -> None:
+        print(text[self._printed :], end="", flush=True)
+        self._printed = max(self._printed, len(text))
 
 
 def generate(
@@ -139,10 +173,8 @@ def add_blank(tokenizer: GLMTokenizer, text: str) -> str:
 
 def _stream(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, prompt: str, settings: dict[str, Any]):
     """Print a text as it is generated. If text follows the blank, print it when it is complete."""
-    before, *after = tokenizer.split_at_blanks(prompt)
+    _, *after = tokenizer.split_at_blanks(prompt)
     if len(after) == 1 and not after[0].strip():
-        print(before, end="", flush=True)
-        streamer = TerminalStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
-        fill_blanks(model, tokenizer, prompt, streamer=streamer, **settings)
+        fill_blanks(model, tokenizer, prompt, streamer=TerminalStreamer(tokenizer, prompt), **settings)
     else:
         show_fillings(fill_blanks(model, tokenizer, prompt, **settings))

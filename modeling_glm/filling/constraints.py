@@ -56,8 +56,18 @@ class BlankConstraint:
             raise ValueError(
                 f"choices={self.choices!r}, forbidden_words={self.forbidden_words!r}: expected lists of strings."
             )
+        for name in ("choices", "forbidden_words"):
+            if (given := getattr(self, name)) is None:
+                continue
+            if not isinstance(given, list | tuple):  # an array, for example, cannot be compared
+                given = tuple(given)
+                object.__setattr__(self, name, given)
+            if wrong := [word for word in given if not isinstance(word, str)]:
+                raise ValueError(f"{name} has {wrong[0]!r} of type {type(wrong[0]).__name__}: expected strings.")
         if self.choices is not None and not self.choices:
             raise ValueError("choices is empty: give at least one, or None for any answer.")
+        if self.answer is not None and not isinstance(self.answer, str):
+            raise ValueError(f"answer={self.answer!r} is of type {type(self.answer).__name__}: expected a string.")
         if "" in self.forbidden_words:
             raise ValueError("forbidden_words has an empty word: leave it out, or use min_new_tokens=1.")
         if self.min_new_tokens < 0:

@@ -520,3 +520,10 @@ def test_guidance_that_does_not_fit_is_refused(model, how, error, message):
         how = {"position_ids": compute_position_ids(prompt, model.config)}
     with pytest.raises(error, match=message):
         model.generate(prompt, guidance_scale=2.0, max_new_tokens=3, **how)
+
+
+def test_masks_that_the_vocabulary_lacks_are_not_suggested():
+    model = make_model(GLMForConditionalGeneration, smask_token_id=None, gmask_token_id=None)
+    message = r"no blank to fill: put \[MASK\] \(ids \[3\]\) where text is wanted. To continue a text, end it with \[MASK\]\.$"
+    with pytest.raises(ValueError, match=message):
+        model.generate(torch.tensor([[CLS, 11, 12, EOS]]))

@@ -1,6 +1,7 @@
 """White space at a blank: what ids say of it, how texts are filled, and the ids that a given answer can have."""
 
 import copy
+import json
 import pickle
 import string
 
@@ -9,7 +10,9 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
+from modeling_glm import GLMTokenizer
 from modeling_glm.tokenization.blanks import (
     BlankText,
     answer_forms,
@@ -126,6 +129,22 @@ def test_filling_by_hand(tokenizer, text, answers, filled):
     found, offsets = tokenizer.fill_with_offsets(text, answers)
     assert found == tokenizer.fill(text, answers) == filled
     assert [found[start:end] for start, end in offsets] == [answer.strip() for answer in answers]
+
+
+def test_a_mask_that_leaves_white_space_to_the_text(tokenizer):
+    """In a vocabulary of the user the mask may be an ordinary token: then the space before it is a token of the text."""
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    for token in backend["added_tokens"]:
+        token["lstrip"] = False
+    own = GLMTokenizer(tokenizer_object=Tokenizer.from_str(json.dumps(backend)))
+    assert own("a [MASK]")["input_ids"] != own("a[MASK]")["input_ids"]
+    assert own.fill("thirty [MASK].", [BlankText("-six")]) == "thirty -six."
+    assert own.fill("thirty[MASK].", [BlankText("six", " ")]) == "thirty six."
+    assert own.fill("is [MASK].", ["hot"]) == "is hot."
+    assert shown_form(own, "is ", "dog") == answer_forms(own, "dog")[1]
+    text = "a [CLS] b [MASK]"
+    (ids,) = encode_text(own, [text])
+    assert own.decode(ids, skip_special_tokens=False) == f"[CLS]{text}<|endoftext|>"
 
 
 def test_some_blanks_are_filled(tokenizer):

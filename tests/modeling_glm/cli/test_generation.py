@@ -1,7 +1,10 @@
 """modeling-glm generate on the embedded checkpoint."""
 
 import pytest
+import torch
+from transformers import AutoTokenizer
 
+from modeling_glm.cli.generation import TerminalStreamer
 from tests.support.command import objects
 
 TINY = "examples/glm-tiny"
@@ -34,6 +37,26 @@ def test_generate_writes_as_it_goes_on_a_terminal(run, monkeypatch):
     assert result.stdout.strip() == whole["fillings"][0]["sequence"]
     result = run("generate", TINY, "The [MASK] of 1987-03-12 is twelve.", "--format", "text")
     assert result.stdout.rstrip().endswith(" of 1987-03-12 is twelve.")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "told"),
+    [
+        ("four hundred and thirty [gMASK]", "-six.", "four hundred and thirty-six.\n"),
+        ("The number 12 is[gMASK] ", " twelve and more", "The number 12 is twelve and more \n"),
+        ("The number [gMASK]", "", "The number\n"),
+        ("The number [gMASK]", " 北京 é", "The number 北京 é\n"),
+    ],
+)
+def test_the_words_on_a_terminal_make_the_filled_text(capsys, prompt, answer, told):
+    """White space is what the tokens say, whatever the prompt ends with."""
+    tokenizer = AutoTokenizer.from_pretrained(TINY)
+    streamer = TerminalStreamer(tokenizer, prompt)
+    streamer.put(tokenizer(prompt, return_tensors="pt").input_ids)
+    for token_id in [*tokenizer(answer, add_special_tokens=False).input_ids, tokenizer.eop_token_id]:
+        streamer.put(torch.tensor([token_id]))
+    streamer.end()
+    assert capsys.readouterr().out == told
 
 
 @pytest.mark.parametrize(

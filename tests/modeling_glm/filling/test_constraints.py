@@ -2,6 +2,8 @@
 
 import re
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -104,6 +106,11 @@ def test_vocabularies_of_the_originals(original, asked):
     [
         ({"choices": "fox"}, "expected lists of strings"),
         ({"choices": []}, "choices is empty"),
+        ({"choices": np.array([])}, "choices is empty"),
+        ({"choices": ["a", 1]}, "choices has 1 of type int: expected strings"),
+        ({"choices": ["a", float("nan")]}, "choices has nan of type float: expected strings"),
+        ({"forbidden_words": [None]}, "forbidden_words has None of type NoneType: expected strings"),
+        ({"answer": 12}, "answer=12 is of type int: expected a string"),
         ({"forbidden_words": [""]}, "forbidden_words has an empty word"),
         ({"min_new_tokens": -1}, "min_new_tokens=-1: expected 0 or more"),
         ({"min_new_tokens": 5, "max_new_tokens": 3}, "max_new_tokens=3 must be at least 1, and min_new_tokens=5"),
@@ -116,6 +123,24 @@ def test_vocabularies_of_the_originals(original, asked):
 def test_what_contradicts_itself_is_refused(settings_, message):
     with pytest.raises(ValueError, match=message):
         BlankConstraint(**settings_)
+
+
+@pytest.mark.parametrize("make", [tuple, np.array, lambda words: pd.Series(words, index=[5, 0]), iter], ids=repr)
+def test_choices_come_in_any_sequence(make):
+    assert list(BlankConstraint(choices=make(["b", "a"])).choices) == ["b", "a"]
+
+
+def test_a_choice_is_listed_once_and_shown_as_its_tokens_say(model, tokenizer):
+    """A word and the same word behind a space are one answer, in the likelier form."""
+    for text in ("The [MASK] fox", "The[MASK] fox"):
+        found = fill_blanks(
+            model, tokenizer, text, 9, constraints=BlankConstraint(choices=["dog", " dog", "dog ", "cat"])
+        )
+        assert sorted(filling.answers[0].text for filling in found) == ["cat", "dog"]
+        for filling in found:
+            answer = filling.answers[0]
+            assert filling.text == f"The{answer.text.literal} fox"
+            assert answer.text.literal == tokenizer.decode(answer.token_ids)
 
 
 def test_an_expression_that_needs_look_around_is_refused(model, tokenizer):
