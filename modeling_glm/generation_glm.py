@@ -656,7 +656,7 @@ class GuidanceLogitsProcessor(LogitsProcessor):
 
     Args:
         model: The model.
-        scale: The guidance scale. 1 is no guidance.
+        scale: The guidance scale. 1 changes nothing.
         attention_mask: (batch, seq), 0 for the padding of the prompts; None without padding.
         piece_limit: The longest piece. What it cuts off is not read.
         negative_ids: (batch, seq) int64, texts with as many blanks as the prompts, without pieces. None stands for the

@@ -60,7 +60,7 @@ class BlankLogitsProcessor(LogitsProcessor):
             `reads_prompt`, and the function of `prefix_allowed_tokens_fn`, see the ids that are fed.
         prompt_length: The number of ids in a row of the prompt as the caller gave it.
         opened: The number of ids that `generate` put behind the prompt: 1 or 0.
-        single_piece: Whether one piece is decoded, whatever the number of blanks.
+        single_piece: Whether one piece is decoded, however many blanks there are.
     """
 
     reads_prompt = True  # where it is itself one of the processors of an assistant

@@ -78,8 +78,8 @@ class PiecesText(str):
     Hold the decoded pieces of a row, one answer per line, and fill the blanks of a text that it is added to.
 
     `"thirty [gMASK]" + text` is `"thirty-six"` if the piece says so. So the text-generation pipeline of Transformers,
-    which adds the decoded ids to the prompt, returns the filled text. A text without blanks goes on with a single piece at
-    its end. Pickles and copies are ordinary strings.
+    which adds the decoded ids to the prompt, returns the filled text. A single piece continues a text without blanks.
+    Pickles and copies are ordinary strings.
 
     Args:
         tokenizer: A `GLMTokenizer`.
@@ -98,7 +98,7 @@ class PiecesText(str):
     def __radd__(self, text: str) -> str:
         blanks = len(split_at_blanks(self._tokenizer, text)[1])
         if not blanks and len(self._answers) == 1:
-            text, blanks = text + self._tokenizer.mask_token, 1  # a chat whose last message goes on
+            text, blanks = text + self._tokenizer.mask_token, 1  # a chat whose last message continues
         if len(self._answers) > blanks:
             return text + str(self)
         # A blank that the model did not reach is empty.

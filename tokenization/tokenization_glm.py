@@ -395,8 +395,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
 
         Args:
             conversation: The messages of a chat, or of several.
-            continue_final_message: Whether the model goes on with the last message: the blank stands behind it, unless
-                the message has a blank itself.
+            continue_final_message: Whether the model continues the last message: the blank stands behind it, unless the message
+                has a blank itself.
             args, kwargs: As in the library.
 
         Returns:
