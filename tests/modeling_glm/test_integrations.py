@@ -103,24 +103,29 @@ def test_label_smoothing_works_on_aligned_labels(tokenizer, tmp_path):
 
 
 def test_trainer_evaluates_saves_and_resumes(tokenizer, tmp_path):
-    data = [tokenizer(text, add_special_tokens=False) for text in TEXTS * 4]
+    """A resumed run has the losses of one that was not interrupted, without numbers in the data and with dropout."""
+    data = [dict(tokenizer(text, add_special_tokens=False)) for text in TEXTS * 4]
     collator = DataCollatorForBlankInfilling(tokenizer)
-    settings = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "eval_strategy": "steps", "eval_steps": 2}
-    model = randomise(GLMForConditionalGeneration(config_for(tokenizer)))
-    trainer = Trainer(
-        model, arguments(tmp_path, **settings), train_dataset=data, eval_dataset=data, data_collator=collator
-    )
-    trainer.train()
-    resumed = Trainer(
-        GLMForConditionalGeneration(config_for(tokenizer)),
-        arguments(tmp_path, **{**settings, "max_steps": 5}),
-        train_dataset=data,
-        eval_dataset=data,
-        data_collator=collator,
-    )
-    resumed.train(resume_from_checkpoint=True)
-    assert resumed.state.global_step == 5
-    assert all("eval_loss" in entry for entry in trainer.state.log_history if "eval_runtime" in entry)
+    settings = {"max_steps": 6, "logging_steps": 1, "train_sampling_strategy": "random", "learning_rate": 1e-3}
+    steps = {f"{event}_strategy": "steps" for event in ("save", "eval")} | {"save_steps": 3, "eval_steps": 2}
+    losses = []
+    for checkpoint in (None, str(tmp_path / "checkpoint-3")):
+        model = randomise(
+            GLMForConditionalGeneration(config_for(tokenizer, hidden_dropout=0.1, attention_dropout=0.1))
+        )
+        trainer = Trainer(
+            model,
+            arguments(tmp_path, **settings, **steps),
+            train_dataset=data,
+            eval_dataset=data,
+            data_collator=collator,
+        )
+        trainer.train(resume_from_checkpoint=checkpoint)
+        assert trainer.evaluate()["eval_loss"] == trainer.evaluate()["eval_loss"]
+        logged = [entry for entry in trainer.state.log_history if entry["step"] > 3]
+        losses.append([entry[key] for entry in logged for key in ("loss", "eval_loss") if key in entry])
+    assert len(losses[0]) == 3 + 2 + 2  # steps, evaluations while training and behind it
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 
 
 def test_seq2seq_trainer_predicts_with_generate(tokenizer, tmp_path):

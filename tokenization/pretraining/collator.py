@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import get_worker_info
 
 from ..tokenization_glm import GLMTokenizer
-from .draws import Draws, TextDraw, TokenStream
+from .draws import DrawFamily, Draws, TextDraw, TokenStream
+from .numbering import BatchNumbers, SampleNumber, SampleNumbers
 from .objectives import DocumentObjective, Objective, SentenceObjective, TokenObjective
 from .packing import to_batch
 from .ragged import count_up
@@ -46,8 +46,11 @@ class DataCollatorForBlankInfilling:
     - "document" replaces a long span, or the end of the text, by `[gMASK]`.
 
     The blanks of a text depend on `seed` and on its `sample_id` only. So a resumed run, another batch size and several
-    data workers give the same blanks. Texts without a `sample_id` are numbered in the order of the calls. With a Trainer,
-    `sample_id` needs `remove_unused_columns=False`.
+    data workers give the same blanks. With a Trainer, `sample_id` needs `remove_unused_columns=False`.
+
+    Texts without a `sample_id` get new blanks at every use in training, and the same blanks in every evaluation. Trainer
+    may use one collator for both. There the blanks of training depend on epoch and place, so a resumed run and several
+    data workers have the same ones. In a loop of your own an evaluation is what reads its batches without gradients.
 
     Call it with a list of `{"input_ids": ids, "sample_id": optional number, "objective": optional name}`. It returns int64
     tensors `input_ids`, `attention_mask`, `labels` (batch, seq) and `position_ids` (batch, 2, seq). Labels are aligned with
@@ -84,6 +87,7 @@ class DataCollatorForBlankInfilling:
             see each other. None gives each text its own row.
         pad_to_multiple_of: Round up the length of the rows to a multiple of this.
         seed: Any non-negative integer.
+        evaluation: Whether texts without a `sample_id` are for evaluation. None finds out at every batch.
 
     Raises:
         ValueError: For an unknown objective, and probabilities out of range or with another sum than 1. For a vocabulary
@@ -112,6 +116,7 @@ class DataCollatorForBlankInfilling:
     packed_length: int | None = None
     pad_to_multiple_of: int | None = None
     seed: int = 0
+    evaluation: bool | None = None
 
     def __post_init__(self):
         check_settings(self)
@@ -128,7 +133,7 @@ class DataCollatorForBlankInfilling:
         masks = [getattr(self.tokenizer, f"{self._mask_name(name)}_id") for name in (*OBJECTIVES, "token")]
         self._mask_ids = np.array([-1 if mask is None else mask for mask in masks])
         self._upper = np.cumsum([self.objectives.get(name, 0.0) for name in OBJECTIVES])[:-1]
-        self._count = 0
+        self._numbers = SampleNumbers()
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         if len(features) == 0:
@@ -137,7 +142,9 @@ class DataCollatorForBlankInfilling:
 
     def corrupt(self, features: Sequence[Mapping[str, Any]]) -> InfillingSamples:
         """Return the samples of a batch before they are put into rows."""
-        sources = [part for feature in features for part in self._shorten(self._open(feature))]
+        numbers = self._numbers.open_batch(self.evaluation)
+        opened = (self._open(feature, row, numbers) for row, feature in enumerate(features))
+        sources = [part for source in opened for part in self._shorten(source)]
         texts = Texts.join([source.ids for source in sources], self._boundary_ids)
         self._refuse_empty(texts)
         draws = Draws(
@@ -146,6 +153,7 @@ class DataCollatorForBlankInfilling:
             parts=[source.part for source in sources],
             lengths=texts.lengths.tolist(),
             streams=TokenStream.VARIANTS + (self.block_mask_probability > 0) + (self.context_mask_ratio > 0),
+            families=[source.family for source in sources],
         )
         chosen = self._choose_objectives(draws, [source.objective for source in sources])
         places = SpanPlaces.join(
@@ -200,25 +208,23 @@ class DataCollatorForBlankInfilling:
             TokenObjective(ratio=0.0, mean_length=self.mean_span_length),  # covers at least one token: one span
         )
 
-    def _open(self, feature: Mapping[str, Any]) -> SourceText:
-        """Read a text of the caller: number it, add `[CLS]` and `<eos>` where they are missing, and cut it off."""
-        sample = feature.get("sample_id")
-        if sample is None:
-            worker = get_worker_info()
-            sample = self._count if worker is None else self._count * worker.num_workers + worker.id
-            self._count += 1
+    def _open(self, feature: Mapping[str, Any], row: int, numbers: BatchNumbers) -> SourceText:
+        """Read a text of the caller: add `[CLS]` and `<eos>` where they are missing, cut it off, and number it."""
         ids = np.asarray(feature["input_ids"], dtype=np.int64)
         if len(ids) == 0 or ids[0] != self._cls_id:
             cls, eos = self._boundary_ids
             ids = np.concatenate([[cls], ids, [eos]])
-        return SourceText(ids=ids[: self.max_length], sample=int(sample), objective=feature.get("objective"))
+        ids = ids[: self.max_length]
+        given = feature.get("sample_id")
+        sample, family = numbers.number(row, ids) if given is None else SampleNumber(int(given), DrawFamily.NUMBERED)
+        return SourceText(ids=ids, sample=sample, family=family, objective=feature.get("objective"))
 
     def _shorten(self, source: SourceText) -> list[SourceText]:
         """Return the text, or short parts of it with `short_probability`."""
         if not self.short_probability:
             return [source]
         length = len(source.ids)
-        draws = Draws(self.seed, [source.sample], [CUTTING], [length], streams=1)
+        draws = Draws(self.seed, [source.sample], [CUTTING], [length], streams=1, families=[source.family])
         if draws.head(0)[0] >= self.short_probability:
             return [source]
         numbers = iter(draws.stream(0, np.zeros(length, dtype=np.int64), np.arange(length)).tolist())

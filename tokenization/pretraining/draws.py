@@ -29,12 +29,20 @@ class TokenStream(IntEnum):
     VARIANTS = 3  # the first stream for the options of `variants`
 
 
+class DrawFamily(IntEnum):
+    """Families of samples whose numbers are apart: equal numbers of two families have other draws."""
+
+    NUMBERED = 0  # by the caller, or in the order of the calls
+    TRAINING = 1
+    EVALUATION = 2
+
+
 class Draws:
     """
     Uniform random numbers in [0, 1) for the texts of a batch.
 
-    They come from a counter-based generator (Philox). Its key is the seed, its counter the number of the sample and of
-    the part. So other batch sizes, more workers, more processes and a resumed run give the same blanks.
+    They come from a counter-based generator (Philox). Its key is the seed, its counter the family and the number of the
+    sample, and the number of the part. So other batch sizes, more workers, more processes and a resumed run give the same blanks.
 
     Args:
         seed: Any non-negative integer.
@@ -42,10 +50,17 @@ class Draws:
         parts: (texts,) number of each text within its sample.
         lengths: (texts,) tokens of each text.
         streams: Numbers per token, in addition to the `TextDraw` numbers.
+        families: (texts,) family of the number of each sample. By default all are `DrawFamily.NUMBERED`.
     """
 
     def __init__(
-        self, seed: int, samples: Sequence[int], parts: Sequence[int], lengths: Sequence[int], streams: int = 0
+        self,
+        seed: int,
+        samples: Sequence[int],
+        parts: Sequence[int],
+        lengths: Sequence[int],
+        streams: int = 0,
+        families: Sequence[int] | None = None,
     ):
         bits = np.random.Philox(key=seed)
         generator, state = np.random.Generator(bits), bits.state
@@ -55,8 +70,10 @@ class Draws:
         stops = np.cumsum(sizes)
         self._starts = stops - sizes
         self._numbers = np.empty(int(stops[-1]))
-        for sample, part, start, stop in zip(samples, parts, self._starts.tolist(), stops.tolist(), strict=True):
-            counter[:] = (0, part, sample, 0)
+        families = families or [DrawFamily.NUMBERED] * len(samples)
+        starts = self._starts.tolist()
+        for sample, family, part, start, stop in zip(samples, families, parts, starts, stops.tolist(), strict=True):
+            counter[:] = (0, part, sample, family)
             bits.state = state
             generator.random(out=self._numbers[start:stop])
 

@@ -14,15 +14,17 @@ class SourceText:
 
     Attributes:
         ids: (length,) int64, with `[CLS]` in front.
-        sample: Number of the sample, which decides all random draws.
+        sample: Number of the sample, which decides all random draws together with its family.
         part: Number of this part of the sample, where the sample was cut into short texts.
         objective: Name of the objective that the caller wants; None draws one.
+        family: A `DrawFamily`.
     """
 
     ids: np.ndarray
     sample: int
     part: int = 0
     objective: str | None = None
+    family: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
