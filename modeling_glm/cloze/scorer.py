@@ -26,7 +26,7 @@ class ChoiceScorer:
         tokenizer: A `GLMTokenizer`.
         task: The patterns and words.
         max_length: Most tokens of a context together with the longest choice behind it. None means all that the model's
-            position table and the tokenizer's `model_max_length` allow.
+            position table and the tokenizer's `model_max_length` allow; no number allows more than the table.
         batch_size: Number of examples of a forward pass.
         truncation: Whether fields without `|shorten` may be cut too, if an example is too long.
 
@@ -53,7 +53,7 @@ class ChoiceScorer:
         self.truncation = truncation
         self.collate = DataCollatorForCloze(tokenizer, task)
         longest = model.config.max_position_embeddings
-        self.max_length = min(longest, self.collate.max_length or longest) if max_length is None else max_length
+        self.max_length = min(longest, max_length or self.collate.max_length or longest)
 
     def word_forms(self) -> WordForms:
         """Return a function that lists the forms of a word, once for each. It is right until the tokenizer changes."""

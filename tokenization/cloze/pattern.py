@@ -95,7 +95,8 @@ class ClozePattern:
         # The blank takes the space on its left with it, so the word brings it: "It was [MASK]" -> " great".
         space = " " if WHITE_SPACE_AT_THE_END.search(self.text_before_blank) else ""
         return [
-            [word if word[:1].isspace() else f"{space}{word}" for word in words] for words in self.read_words(example)
+            [word if word.startswith(" ") else f"{space}{word}" for word in words]
+            for words in self.read_words(example)
         ]
 
     def read_choices(self, example: Mapping[str, Any]) -> list[str]:

@@ -127,6 +127,7 @@ class TestScores:
         tokenizer.model_max_length = 30
         assert ClozeClassifier(model, tokenizer, labelled()).max_length == 30
         assert ClozeClassifier(model, tokenizer, labelled(), max_length=40).max_length == 40
+        assert ClozeClassifier(model, tokenizer, labelled(), max_length=400).max_length == 120  # the position table
 
     def test_truncation_cuts_the_other_fields_too(self, parts):
         long = {"text": "the lazy dog " * 200}
