@@ -38,6 +38,7 @@ from .tokenization import (
     GLMTokenizer,
     PatternVerbalizer,
 )
+from .utils.rows import RowError
 
 __version__ = "0.2.0.dev0"
 
@@ -72,6 +73,7 @@ __all__ = [
     "GLMTrainer",
     "HubCallback",
     "PatternVerbalizer",
+    "RowError",
     "StreamedAnswer",
     "add_soft_tokens",
     "choose",

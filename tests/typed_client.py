@@ -19,6 +19,7 @@ from modeling_glm import (
     GLMModel,
     GLMTrainer,
     HubCallback,
+    RowError,
     choose,
     fill_blanks,
     score_fillings,
@@ -58,6 +59,9 @@ def rank(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer) -> float:
     assert_type(fillings, list[Filling])
     assert_type(fill_blanks(model, tokenizer, ["In [MASK]."]), list[list[Filling]])
     assert_type(score_fillings(model, tokenizer, "In [MASK].", ["1987"]), list[Filling])
+    for row in fill_blanks(model, tokenizer, (text for text in ["In [MASK].", "None"]), on_error="record"):
+        if isinstance(row, RowError):
+            assert_type((row.row, row.reason), tuple[int, str])
     answer = fillings[0].answers[0]
     assert_type(answer, BlankAnswer)
     assert_type((answer.start, answer.token_log_probs), tuple[int, tuple[float, ...]])
@@ -101,6 +105,7 @@ def classify(model: GLMForMultipleChoice, tokenizer: GLMTokenizer) -> list[str]:
     assert_type(modeling_glm.add_soft_tokens(model, tokenizer, task), list[int])
     classifier = ClozeClassifier(model, tokenizer, task, batch_size=8).calibrate("contextual")
     assert_type(classifier.fit_temperature([{"text": "a", "label": "good"}]), float)
+    assert_type(classifier.predict(["a"], on_error="record"), list[str | RowError])
     return classifier.predict([{"text": "a"}])
 
 

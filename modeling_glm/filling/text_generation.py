@@ -1,11 +1,13 @@
 """The text-generation pipeline of Transformers, for models that write into blanks."""
 
+from types import GeneratorType
 from typing import Any
 
 from transformers import TextGenerationPipeline
 from transformers.pipelines.text_generation import ReturnType
 
 from ..tokenization import GLMTokenizer
+from ..utils.rows import read_rows, read_text
 
 
 class GLMTextGenerationPipeline(TextGenerationPipeline):
@@ -30,11 +32,24 @@ class GLMTextGenerationPipeline(TextGenerationPipeline):
     blanks give one answer per line. For a list of messages it is the list with the model's message, as for other models:
     the tokenizer must have a chat template.
 
+    Many prompts come in a list, generator, NumPy array, pandas Series or DataFrame, as a dict of columns or as a
+    `datasets.Dataset`. The records come in the order of the rows.
+
     Raises:
         ValueError: For a prompt without a blank, and for messages without a chat template.
     """
 
     tokenizer: GLMTokenizer
+
+    def __call__(self, text_inputs: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        # The library would take any other type for one prompt.
+        if not isinstance(text_inputs, str | list | GeneratorType):
+            rows = read_rows(text_inputs)
+            prompts = (row if isinstance(row, list) else read_text(row) for row in rows)  # a list is a chat
+            text_inputs = next(prompts) if rows.single else prompts if rows.lazy else list(prompts)
+        if isinstance(text_inputs, list) and not text_inputs:
+            return []
+        return super().__call__(text_inputs, **kwargs)
 
     def postprocess(  # type: ignore[override]
         self, model_outputs: dict[str, Any], return_type: ReturnType = ReturnType.FULL_TEXT, **settings: Any

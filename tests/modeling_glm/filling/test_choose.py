@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -16,6 +17,8 @@ from modeling_glm import (
     fill_blanks,
 )
 from modeling_glm.tokenization.blanks import answer_forms, decode_piece, encode_text
+from modeling_glm.utils.rows import RowError
+from tests.support.containers import CONTAINERS
 from tests.support.models import make_model
 from tests.support.naive_scoring import naive_choice_scores, naive_log_probs
 
@@ -238,3 +241,50 @@ def test_a_model_without_a_projection_to_the_vocabulary_is_refused(tokenizer):
     classifier = make_model(GLMForSequenceClassification, num_labels=2)
     with pytest.raises(ValueError, match="a GLMForSequenceClassification: expected a GLMForMultipleChoice or a"):
         choose(classifier, tokenizer, "[MASK].", ["a"])
+
+
+def test_any_form_of_many_texts(model, tokenizer):
+    expected = choose(model, tokenizer, TEXTS, CHOICES)
+    for name, make in CONTAINERS.items():
+        assert choose(model, tokenizer, make(TEXTS), CHOICES) == expected, name
+    assert [choose(model, tokenizer, make([]), ["a"]) for make in CONTAINERS.values()] == [[]] * len(CONTAINERS)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        list,
+        tuple,
+        iter,
+        np.array,
+        lambda rows: pd.Series(rows, index=[1, 0]),
+        lambda rows: pd.Series([pd.Series(row, index=[1, 0]) for row in rows], index=["x", "x"]),
+        lambda rows: pd.DataFrame(rows, index=[1, 0], columns=["first", "second"]),
+        lambda rows: {"first": [row[0] for row in rows], "second": [row[1] for row in rows]},
+        lambda rows: [np.array(row) for row in rows],
+    ],
+    ids=["list", "tuple", "iterator", "array", "series", "series of series", "frame", "columns", "arrays"],
+)
+def test_any_form_of_choices(model, tokenizer, make):
+    rows = [["fox", "dog"], ["cat", "Paris"]]
+    expected = choose(model, tokenizer, TEXTS[:2], rows)
+    assert choose(model, tokenizer, TEXTS[:2], make(rows)) == expected
+    one_each = choose(model, tokenizer, TEXTS[:2], np.array([["fox"], ["cat"]]))
+    assert [choices[0].text for choices in one_each] == ["fox", "cat"]
+    for flat in (pd.Series(rows[0], index=[1, 0]), np.array(rows[0]), iter(rows[0])):
+        assert [c.text for c in choose(model, tokenizer, TEXTS[0], flat)] == [c.text for c in expected[0]]
+
+
+def test_bad_texts_stand_in_their_places(model, tokenizer):
+    texts = [TEXTS[0], "None.", "[MASK] [MASK]", TEXTS[3], float("nan"), TEXTS[3], TEXTS[3]]
+    choices = [["a", "b"], ["a"], ["a"], ["c"], ["a"], [], ["a", ""]]
+    found = choose(model, tokenizer, texts, choices, on_error="record")
+    good = choose(model, tokenizer, [TEXTS[0], TEXTS[3]], [["a", "b"], ["c"]])
+    assert [found[0], found[3]] == good
+    errors = [found[place] for place in (1, 2, 4, 5, 6)]
+    assert [type(error) for error in errors] == [RowError] * 5
+    assert [error.row for error in errors] == [1, 2, 4, 5, 6]
+    assert errors[3].reason == "The list of choices is []: expected a list with at least one string."
+    assert choose(model, tokenizer, "None.", ["a"], on_error="record").row == 0
+    with pytest.raises(ValueError, match="on_error='skip'"):
+        choose(model, tokenizer, TEXTS[0], ["a"], on_error="skip")

@@ -6,6 +6,7 @@ import typing
 from functools import cache
 from itertools import chain
 
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -21,6 +22,8 @@ from modeling_glm import (
 )
 from modeling_glm.filling import jobs
 from modeling_glm.tokenization.blanks import answer_forms, decode_piece, encode_text
+from modeling_glm.utils.rows import RowError
+from tests.support.containers import CONTAINERS
 from tests.support.models import make_model
 from tests.support.naive_scoring import naive_log_probs
 
@@ -188,6 +191,50 @@ def test_greedy_answers_are_those_of_generate(tokenizer):
     assert sum(short) >= 3
     for filling, answers, is_short in zip(found, expected, short, strict=True):
         assert not is_short or [answer.text for answer in filling.answers] == answers
+
+
+def test_any_form_of_many_texts(model, tokenizer):
+    short = {"max_new_tokens_per_blank": 1}
+    expected = fill(model, tokenizer, TEXTS, **short)
+    for name, make in CONTAINERS.items():
+        assert fill(model, tokenizer, make(TEXTS), **short) == expected, name
+    assert [fill(model, tokenizer, make([])) for make in CONTAINERS.values()] == [[]] * len(CONTAINERS)
+    assert fill(model, tokenizer, {"id": 7, "text": TEXTS[0]}, **short)[0].text == expected[0][0].text
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_bad_texts_stand_in_their_places(model, tokenizer, batch_size):
+    rows = [TEXTS[0], "No blank.", None, TEXTS[2], "fox " * 90 + "[MASK]", ValueError("The text is broken."), TEXTS[3]]
+    draws = {"do_sample": True, "seed": 5, "batch_size": batch_size, "first_number": 10}
+    found = fill(model, tokenizer, iter(rows), on_error="record", **draws)
+    good = fill(model, tokenizer, [TEXTS[0]] * 3 + [TEXTS[2]] * 3 + [TEXTS[3]], **draws)
+    assert [found[place][0].text for place in (0, 3, 6)] == [good[place][0].text for place in (0, 3, 6)]
+    errors = [found[place] for place in (1, 2, 4, 5)]
+    assert [type(error) for error in errors] == [RowError] * 4
+    assert [error.row for error in errors] == [11, 12, 14, 15]
+    assert errors[0].reason.startswith("The text has no blank to fill")
+    assert str(errors[3]) == "Text 15 is broken."
+    with pytest.raises(RowError, match="Text 11 has no blank"):
+        fill(model, tokenizer, rows, **draws)
+
+
+def test_constraints_belong_to_their_rows(model, tokenizer):
+    only = [BlankConstraint(answer=word) for word in "abc"]
+    of_texts = [[only[0]], [only[1]], [only[2]]]
+    for constraints in (of_texts, tuple(of_texts), iter(of_texts), pd.Series(of_texts, index=[2, 1, 0])):
+        found = fill(model, tokenizer, pd.Series(["[MASK]"] * 3, index=[2, 0, 1]), constraints=constraints)
+        assert [fillings[0].text for fillings in found] == ["a", "b", "c"]
+    wrong = [*of_texts[:2], [only[0], only[1]]]
+    found = fill(model, tokenizer, ["[MASK]"] * 3, constraints=wrong, on_error="record")
+    assert [fillings[0].text for fillings in found[:2]] == ["a", "b"]
+    assert "but 2 constraints" in found[2].reason
+
+
+def test_a_single_text_may_be_recorded_too(model, tokenizer):
+    assert fill(model, tokenizer, "No blank.", on_error="record").row == 0
+    assert fill(model, tokenizer, TEXTS[0], on_error="record") == fill(model, tokenizer, TEXTS[0])
+    with pytest.raises(ValueError, match="on_error='skip': expected one of 'raise', 'record'"):
+        fill(model, tokenizer, TEXTS[0], on_error="skip")
 
 
 def test_editors_see_all_settings():

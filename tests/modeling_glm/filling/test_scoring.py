@@ -3,6 +3,8 @@
 import itertools
 import math
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -17,6 +19,8 @@ from modeling_glm.filling.scoring import (
     score_likeliest_forms,
 )
 from modeling_glm.layout_glm import compute_position_ids
+from modeling_glm.utils.rows import read_rows
+from tests.support.containers import CONTAINERS
 from tests.support.models import TOKEN_IDS, make_model, tiny_config, words
 from tests.support.naive_scoring import naive_log_probs
 
@@ -202,3 +206,35 @@ def test_fillings_to_score_must_fit_the_text(text_model, tokenizer):
     with pytest.raises(ValueError, match="The text has no blank"):
         score_fillings(text_model, tokenizer, "None here.", [])
     assert score_fillings(text_model, tokenizer, "The [MASK] fox [MASK].", []) == []
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        list,
+        iter,
+        np.array,
+        lambda rows: pd.Series(rows, index=[1, 0]),
+        lambda rows: pd.DataFrame(rows, index=[1, 0], columns=["first", "second"]),
+        lambda rows: {"first": [row[0] for row in rows], "second": [row[1] for row in rows]},
+    ],
+    ids=["list", "iterator", "array", "series", "frame", "columns"],
+)
+def test_any_form_of_fillings(text_model, tokenizer, make):
+    rows = [["dog", "home"], ["cat", "fox"]]
+    expected = score_fillings(text_model, tokenizer, "The [MASK] and the [MASK].", rows)
+    assert score_fillings(text_model, tokenizer, "The [MASK] and the [MASK].", make(rows)) == expected
+
+
+def test_any_form_of_answers_for_one_blank(text_model, tokenizer):
+    answers = ["dog", "lazy fox", "cat"]
+    expected = score_fillings(text_model, tokenizer, "The [MASK].", answers)
+    # Tables of two columns hold answers for two blanks.
+    plain = [make for make in CONTAINERS.values() if all(isinstance(row, str) for row in read_rows(make(answers)))]
+    assert len(plain) > 20
+    for make in plain:
+        assert score_fillings(text_model, tokenizer, "The [MASK].", make(answers)) == expected
+    # A string is one filling, not one for each of its characters.
+    assert score_fillings(text_model, tokenizer, "The [MASK].", "dog") == expected[:1]
+    with pytest.raises(ValueError, match=r"fillings\[1\] is None: expected a list with at least one string"):
+        score_fillings(text_model, tokenizer, "The [MASK].", ["dog", None])

@@ -9,6 +9,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, TextGenerationPipeline, pipeline
 
 from modeling_glm import GLMForConditionalGeneration, GLMTextGenerationPipeline, GLMTokenizer
+from tests.support.containers import CONTAINERS
 from tests.support.models import make_model
 from tests.support.paths import EXAMPLES
 
@@ -68,6 +69,15 @@ def test_the_answer_takes_the_place_of_the_mask(writer, tokenizer, answers):
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_a_batch_is_as_one_at_a_time(writer, batch_size):
     assert writer(PROMPTS, batch_size=batch_size) == [writer(prompt) for prompt in PROMPTS]
+
+
+def test_any_form_of_many_prompts(model, tokenizer):
+    writer = build(model, tokenizer, pipeline_class=GLMTextGenerationPipeline)
+    expected = [writer(prompt) for prompt in PROMPTS]
+    for name, make in CONTAINERS.items():
+        assert list(writer(make(PROMPTS))) == expected, name
+    assert [list(writer(make([]))) for make in CONTAINERS.values()] == [[]] * len(CONTAINERS)
+    assert writer({"text": PROMPTS[0]}) == expected[0]
 
 
 def test_several_sequences_and_several_blanks(writer):
