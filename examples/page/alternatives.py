@@ -77,8 +77,9 @@ def view_blank(
     place = job.blanks.index(blank)
     before = [filling.answers[number].token_ids for number in job.blanks[:place]]
     own = filling.answers[blank]
-    # What the reader has set is the word however it is spaced.
-    own_pieces = answer_forms(tokenizer, str(own.text)) if own.given else [own.token_ids]
+    own_pieces = [own.token_ids]
+    if own.given:  # the word however it is spaced, and the tokens that the model wrote
+        own_pieces = [*answer_forms(tokenizer, str(own.text)), *answer_forms(tokenizer, own.text)]
 
     layout = PieceLayout(job.context, model.config)
     for number, piece in enumerate([*before, ()]):

@@ -70,7 +70,7 @@ def build(page: Page, name: str) -> gr.Blocks:
         gr.Markdown(
             f"# GLM fills blanks\n{Path(name).name}: {size}{', ' + toy if embedded else ''}.\n\n"
             "A blank is a gap in a text. The model reads what stands before and behind it, and fills it with any number "
-            "of words. Write a blank as `[MASK]` or `___`."
+            f"of words. Write a blank as `{page.tokenizer.mask_token}` or `___`."
         )
         result = gr.State(None)
         with gr.Tab("Fill", elem_classes="asking"):
@@ -284,11 +284,14 @@ def build_picture(page: Page, result: gr.State, tab: gr.Tab):
     message = gr.HTML(elem_id="picture-message", visible=False)
     picture = gr.HTML(elem_id="picture", visible=False)
 
-    def draw(found: Result | None):
+    async def draw(found: Result | None, request: gr.Request):
+        drawn = ""
         try:
-            return html(""), html(picture_html(page.draw(found)))
+            async for news in page.turns.follow(asker(request, "picture"), lambda: [page.draw(found)]):
+                drawn = "".join(map(picture_html, news.values)) or drawn
         except ValueError as error:
             return html(message_html(str(error))), html("")
+        return html(""), html(drawn)
 
     on_model([tab.select], draw, [result], [message, picture])
 

@@ -18,6 +18,7 @@ from modeling_glm import (
     fill_blanks,
 )
 from modeling_glm.cli.inputs import Dtype, load
+from modeling_glm.tokenization.blanks import encode_text
 
 from .alternatives import BlankView, view_blank
 from .turns import Turns
@@ -260,7 +261,8 @@ class Page:
         blanks = len(self.tokenizer.split_at_blanks(text)) - 1
         if not blanks:
             raise ValueError(f"The text has no blank: write {', '.join(self.masks)} or ___ where an answer is wanted.")
-        length = len(self.tokenizer(self.tokenizer.fill_some(text, given or {}))["input_ids"])
+        (context,) = encode_text(self.tokenizer, [self.tokenizer.fill_some(text, given or {})])
+        length = len(context)
         most = self.model.config.max_context_length
         if length > most:
             raise ValueError(f"The text has {length} tokens, but the model reads {most} at most: shorten it.")

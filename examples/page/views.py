@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from html import escape
-from math import exp
 from pathlib import Path
 
 from modeling_glm import AttentionLayout
@@ -147,7 +146,7 @@ def _filling(result: Result, number: int) -> str:
         end = tail.end() if tail else answer.end
         if blank + 1 < len(filling.answers):
             end = min(end, filling.answers[blank + 1].start)
-        note = "set" if answer.given else percent(exp(answer.log_prob))
+        note = "set" if answer.given else percent(answer.probability)
         parts.append(_mark(answer.text, blank, answer.given) + escape(filling.text[answer.end : end]))
         parts.append(f"<sub>{escape(note)}</sub>")
     text = "".join(parts) + escape(filling.text[end:])
@@ -164,7 +163,7 @@ def _filling(result: Result, number: int) -> str:
 def _note(result: Result, number: int) -> str:
     """Write the probability of a filling. It has none of its own if all answers are set."""
     filling = result.fillings[number]
-    return "set" if all(answer.given for answer in filling.answers) else percent(exp(filling.log_prob))
+    return "set" if all(answer.given for answer in filling.answers) else percent(filling.probability)
 
 
 def _blank(result: Result, blank: int) -> str:
@@ -191,7 +190,8 @@ def _blank(result: Result, blank: int) -> str:
 
 
 def _mark(text: str, blank: int, given: bool) -> str:
-    return f'<mark class="colour{blank % COLOURS}{" given" if given else ""}">{_shown(text)}</mark>'
+    kind = " given" * given + " empty" * (not text)
+    return f'<mark class="colour{blank % COLOURS}{kind}">{_shown(text)}</mark>'
 
 
 def _shown(text: str) -> str:

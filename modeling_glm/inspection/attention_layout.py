@@ -15,7 +15,7 @@ from ..configuration_glm import GLMConfig
 from ..filling.results import count_blanks
 from ..layout_glm import compute_position_ids, create_glm_mask
 from ..tokenization import GLMTokenizer
-from ..tokenization.blanks import shown_form
+from ..tokenization.blanks import encode_text, shown_form
 from ..tokenization.token_bytes import token_bytes
 from ..utils.files import write_whole
 
@@ -84,8 +84,8 @@ def compute_attention_layout(
             filling; in pretraining the order is random.
 
     Raises:
-        ValueError: If the text has no blank or holds a start of piece, if there is not one answer for every blank, or if
-            the order does not name every blank once.
+        ValueError: If the text has no blank, if there is not one answer for every blank, or if the order does not name
+            every blank once.
     """
     count = count_blanks(tokenizer, text)
     answers = [answers] if isinstance(answers, str) else answers
@@ -94,9 +94,7 @@ def compute_attention_layout(
     order = range(count) if order is None else order
     if sorted(order) != list(range(count)):
         raise ValueError(f"order={list(order)} must name each of the blanks 0 to {count - 1} once.")
-    context = tokenizer(text)["input_ids"]
-    if tokenizer.sop_token_id in context:
-        raise ValueError(f"The text holds {tokenizer.sop_token}, which begins Part B: leave it out of {text!r}.")
+    (context,) = encode_text(tokenizer, [text])
 
     settings: dict[str, Any] = {"attn_implementation": "sdpa", **tokenizer.special_token_ids}
     config = GLMConfig(vocab_size=len(tokenizer), **settings)

@@ -1,9 +1,11 @@
 """Answers of the page, without a browser."""
 
+import re
+
 import pytest
 
 from examples.page.logic import MOST_BLANKS, MOST_CHARACTERS, MOST_CHOICES, Page, Question, Result
-from modeling_glm import choose, score_fillings
+from modeling_glm import choose, fill_blanks, score_fillings
 from tests.support.paths import ROOT
 
 EMBEDDED = ROOT / "examples" / "glm-tiny"
@@ -115,6 +117,55 @@ def test_other_masks_keep_their_kind(page):
 def test_choices_take_a_blank_in_other_ways(page):
     choices = "leap\ncommon"
     assert page.choose("1988 is a ___ year.", choices) == page.choose("1988 is a [MASK] year.", choices)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        (
+            "The number 4836 is written four thousand eight hundred and thirty [MASK].",
+            "thirty[MASK]",
+            "thirty \n[MASK]",
+        ),
+        ("The number 12 is[MASK].", "is [MASK]", "is   [MASK]"),
+        ("The time 19:20 has the hour [MASK] and the minute [MASK].", "hour[MASK]", "hour  [MASK]"),
+    ],
+    ids=["glued", "spaced", "two"],
+)
+def test_white_space_before_a_blank_changes_nothing(page, texts):
+    first, *others = texts
+    word = re.search(r"(\w+)\s*\[MASK\]", first)
+    expected = viewed(page, page.fill(ask(first)))
+    for other in others:
+        text = first.replace(word[0], other)
+        result = viewed(page, page.fill(ask(text)))
+        assert [f.text for f in result.fillings] == [f.text for f in expected.fillings]
+        assert result.views == expected.views
+
+
+def test_the_page_shows_what_fill_blanks_says(page, result):
+    expected = fill_blanks(page.model, page.tokenizer, TEXT, 3, num_beams=8, max_new_tokens_per_blank=16)
+    assert result.fillings == expected
+
+
+def test_an_alternative_is_put_as_the_model_spaces_it(page):
+    text = "The number 4836 is written four thousand eight hundred and thirty [MASK]."
+    result = viewed(page, page.fill(ask(text)))
+    assert result.fillings[0].text == "The number 4836 is written four thousand eight hundred and thirty-six."
+    for number, other in enumerate(result.views[0].others):
+        changed = viewed(page, page.put_alternative(result, 0, number))
+        expected = page.tokenizer.fill(text, [other.text])
+        assert changed.fillings[0].text == expected
+        assert changed.views[0].probability >= other.probability * (1 - 1e-4)
+
+
+@pytest.mark.parametrize("special", ["<|startofpiece|>", "<|endofpiece|>", "[CLS]", "<|endoftext|>"])
+def test_special_tokens_in_a_text_are_characters(page, special):
+    text = f"The number 12 is {special} written [MASK]."
+    result = viewed(page, page.fill(ask(text)))
+    assert special in result.fillings[0].text
+    assert page.draw(result).tokens.count("<|startofpiece|>") == 1
+    assert sum(page.choose(text, "twelve\nten").values()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

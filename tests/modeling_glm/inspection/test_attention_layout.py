@@ -122,6 +122,14 @@ def test_one_blank_takes_a_plain_answer(tokenizer):
     assert alone.blanks.unique().tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("special", ["<|startofpiece|>", "<|endofpiece|>", "[CLS]", "<|endoftext|>"])
+def test_special_tokens_in_a_text_are_characters(tokenizer, special):
+    layout = compute_attention_layout(tokenizer, f"a {special} b [MASK]", "c")
+    assert layout.tokens.count("<|startofpiece|>") == 1
+    ids = layout.input_ids[layout.blanks == 0].tolist()
+    assert ids.count(tokenizer.convert_tokens_to_ids(special)) == (special in ("[CLS]", "<|endoftext|>"))
+
+
 @pytest.mark.parametrize(
     ("text", "answers", "settings", "message"),
     [
@@ -131,7 +139,6 @@ def test_one_blank_takes_a_plain_answer(tokenizer):
         (TEXT, ANSWERS, {"order": [0, 1]}, r"order=\[0, 1\] must name each of the blanks 0 to 2 once"),
         (TEXT, ANSWERS, {"order": [0, 1, 1]}, "must name each of the blanks"),
         (TEXT, ANSWERS, {"order": [1, 2, 3]}, "must name each of the blanks"),
-        ("a [MASK] <|startofpiece|>", "b", {}, r"holds <\|startofpiece\|>, which begins Part B: leave it out"),
         ("It is [MASK].", "0" * 74, {}, "have 81 tokens, but a picture can show at most 80: draw a part of the text"),
         (TEXT, ANSWERS, {"path": "picture.bmp"}, r"path='picture.bmp' must end in one of .png, .svg"),
         (TEXT, ANSWERS, {"path": "picture"}, "must end in one of"),
