@@ -20,6 +20,7 @@ from tests.support.structure import (
     read_graph,
     room_of,
 )
+from tests.support.uploaded import TOKENIZER_CODE
 
 MOST_MODULES = 14
 GRAPH = read_graph()
@@ -61,8 +62,7 @@ def test_modules_have_no_circle():
 def test_uploaded_files_import_only_siblings():
     """The hub's loader of remote code follows `from .sibling import name` and nothing else."""
     uploaded = [f"modeling_glm.{name}" for name in UPLOADED]
-    names = ("tokenization_glm", "original_vocabularies", "blanks")
-    uploaded += [f"modeling_glm.tokenization.{name}" for name in names]
+    uploaded += [f"modeling_glm.tokenization.{Path(name).stem}" for name in TOKENIZER_CODE]
     for module in uploaded:
         for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.level:

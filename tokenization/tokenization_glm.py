@@ -2,22 +2,30 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from itertools import groupby
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, UnionType
 from typing import Any, ClassVar
 
 import torch
 from huggingface_hub import CommitInfo
 from tokenizers import AddedToken, Encoding, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import BatchEncoding, PreTrainedTokenizerFast
+from transformers.tokenization_utils_base import LARGE_INTEGER, TruncationStrategy
 from transformers.utils import PaddingStrategy, TensorType
 
 from .blanks import BlankText, PiecesText, decode_row, fill_with_offsets, split_at_blanks
+from .cutting import keep_around_blanks, take_tokens
 from .original_vocabularies import VOCABULARY_FILES, build_from_original_files
+from .prefix_space import has_prefix_space, set_prefix_space
 
 # Beside the vocabulary, this file holds the cloze task that the tokenizer carries (a `PatternVerbalizer` as a dict).
 CLOZE_FILE = "cloze.json"
+# What `from_pretrained` reads besides: the settings as the folder has them, and the model's configuration.
+READ_FILES = {"settings_file": "tokenizer_config.json", "config_file": "config.json"}
 
 # GLM needs these tokens: a vocabulary without one of them gets it.
 NEEDED_TOKENS = {
@@ -43,7 +51,17 @@ GLM_TOKENS = ("sop_token", "eop_token", "smask_token", "gmask_token", "dblock_to
 
 # Settings in the originals' tokenizer_config.json that only concern their slow classes.
 ORIGINAL_SETTINGS = (
-    *("add_prefix_space", "auto_map", "backend", "do_basic_tokenize", "do_lower_case", "errors", "never_split"),
+    *(
+        "add_bos_token",
+        "add_eos_token",
+        "add_prefix_space",
+        "auto_map",
+        "backend",
+        "do_basic_tokenize",
+        "do_lower_case",
+        "errors",
+        "never_split",
+    ),
     *(
         "model_specific_special_tokens",
         "special_tokens_map_file",
@@ -53,18 +71,32 @@ ORIGINAL_SETTINGS = (
     ),
 )
 
+# These settings of texts are heeded if the caller gives them.
+TEXT_SETTINGS = ("add_eos_token", "add_prefix_space")
+
 # GPT-2's pattern, except that every digit stands alone: the model then reads and writes numbers by place value.
 WORD_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
-# How to read each field of a `BatchEncoding` from an encoding of the backend.
-ENCODING_FIELDS: dict[str, Callable[[Encoding], Any]] = {
-    "input_ids": lambda encoding: encoding.ids,
-    "token_type_ids": lambda encoding: encoding.type_ids,
-    "attention_mask": lambda encoding: encoding.attention_mask,
-    "special_tokens_mask": lambda encoding: encoding.special_tokens_mask,
-    "offset_mapping": lambda encoding: encoding.offsets,
-    "length": len,
-}
+# Which fields of a `BatchEncoding` the caller wants beside the ids.
+RETURNED_FIELDS = (
+    *("return_token_type_ids", "return_attention_mask", "return_special_tokens_mask"),
+    *("return_offsets_mapping", "return_length"),
+)
+
+
+def _read_json(path: str | None) -> dict[str, Any]:
+    return {} if path is None else json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def _longest_text(config: Mapping[str, Any]) -> int | None:
+    """Return the size of the position table, by the name of the originals or by ours. None for other models."""
+    if config.get("model_type") == "glm_infilling":
+        return config.get("max_position_embeddings")
+    return config.get("max_sequence_length")
+
+
+def _is_pair_of(row: Any, part: type | UnionType) -> bool:
+    return isinstance(row, list | tuple) and len(row) == 2 and all(isinstance(text, part) for text in row)
 
 
 class GLMTokenizer(PreTrainedTokenizerFast):
@@ -80,7 +112,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     one `tokenizer.json`.
 
     A text becomes `[CLS] text <eos>`, a pair `[CLS] text [SEP] pair <eos>` (paper section 2.1). A text that ends with
-    `[gMASK]` gets no `<eos>`, because the model continues it.
+    `[gMASK]` gets no `<eos>`, because the model continues it, and no text does with `add_eos_token=False`. With
+    `truncation=True` a text that is too long is cut around its blanks.
 
     Besides the usual special tokens there are five more, each with its `_id`:
 
@@ -103,7 +136,12 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     ```
     """
 
-    vocab_files_names = {"tokenizer_file": "tokenizer.json", "cloze_file": CLOZE_FILE, **VOCABULARY_FILES}
+    vocab_files_names = {
+        "tokenizer_file": "tokenizer.json",
+        "cloze_file": CLOZE_FILE,
+        **VOCABULARY_FILES,
+        **READ_FILES,
+    }
     model_input_names = ["input_ids", "attention_mask"]
     SPECIAL_TOKENS_ATTRIBUTES = [*PreTrainedTokenizerFast.SPECIAL_TOKENS_ATTRIBUTES, *GLM_TOKENS]
 
@@ -116,6 +154,10 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         """Turn the files and settings that `from_pretrained` found into arguments of `__init__`."""
         kwargs.pop("trust_remote_code", None)
         files = {name: kwargs.pop(name, None) for name in VOCABULARY_FILES}
+        stored, config = (_read_json(kwargs.pop(name, None)) for name in READ_FILES)
+        longest = _longest_text(config)
+        if longest is not None and (kwargs.get("model_max_length") or LARGE_INTEGER) >= LARGE_INTEGER:
+            kwargs["model_max_length"] = longest
         shared_gmask = kwargs.pop("shared_gmask", False)
         if kwargs.get("tokenizer_file") is not None:
             return kwargs
@@ -129,7 +171,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         kept = {
             name: value
             for name, value in kwargs.items()
-            if name not in ORIGINAL_SETTINGS and name not in cls.SPECIAL_TOKENS_ATTRIBUTES
+            if name not in cls.SPECIAL_TOKENS_ATTRIBUTES
+            and (name not in ORIGINAL_SETTINGS or (name in TEXT_SETTINGS and value != stored.get(name)))
         }
         further = [
             token
@@ -157,20 +200,28 @@ class GLMTokenizer(PreTrainedTokenizerFast):
                     "GLMTokenizer needs a tokenizer.json (tokenizer_file) or a tokenizers.Tokenizer (tokenizer_object)."
                 )
             tokenizer_object = Tokenizer.from_file(tokenizer_file)
+        else:
+            tokenizer_object = copy.deepcopy(tokenizer_object)  # its owner's stays as it is
         self._tokenizer = tokenizer_object
         for name, token in {**NEEDED_TOKENS, **OPTIONAL_TOKENS}.items():
-            if kwargs.get(name) is None and (name in NEEDED_TOKENS or tokenizer_object.token_to_id(token) is not None):
+            in_vocabulary = tokenizer_object.token_to_id(token) is not None
+            if (kwargs.get(name) is None) if name in NEEDED_TOKENS else (name not in kwargs and in_vocabulary):
                 kwargs[name] = token
-        if kwargs.get("pad_token") is None:
-            kwargs["pad_token"] = kwargs["eos_token"]
+        kwargs.setdefault("pad_token", kwargs["eos_token"])
+        added = {token.content for token in tokenizer_object.get_added_tokens_decoder().values()}
         for name in MASK_TOKENS:
             token = kwargs.get(name)
-            if isinstance(token, str) and tokenizer_object.token_to_id(token) is None:
+            if isinstance(token, str) and token not in added:
                 kwargs[name] = AddedToken(token, lstrip=True, special=True)
+        if kwargs.get("add_eos_token") is None:
+            kwargs["add_eos_token"] = not self._leaves_texts_open(tokenizer_object, kwargs)
         super().__init__(**kwargs)
         self.cloze: dict[str, Any] | None = None
         if cloze_file is not None:
             self.cloze = json.loads(Path(cloze_file).read_text(encoding="utf-8"))
+        self._is_built = True  # from here on, a token that is set acts at once
+        if kwargs.get("add_prefix_space") is not None:
+            self.add_prefix_space = kwargs["add_prefix_space"]
         self.update_post_processor()
 
     @classmethod
@@ -270,15 +321,118 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         ids = {f"{name}_id": getattr(self, f"{name}_id") for name in names}
         return {name: token_id for name, token_id in ids.items() if token_id is not None}
 
+    # --- Special tokens that are changed later ---
+
+    def __setattr__(self, key: str, value: Any):
+        name = key.removesuffix("_id")
+        is_token = name in self.SPECIAL_TOKENS_ATTRIBUTES and self.__dict__.get("_is_built", False)
+        if is_token and value is None and name in NEEDED_TOKENS:
+            raise ValueError(f"{key}=None: GLM needs this token. Set it to another token instead.")
+        super().__setattr__(key, value)
+        if key == "extra_special_tokens" and self.__dict__.get("_is_built", False):
+            self.add_tokens([AddedToken(str(token), special=True) for token in self._extra_special_tokens])
+        if not is_token:
+            return
+        token = self._special_tokens_map[name]
+        if token is not None:
+            self._special_tokens_map[name] = token = self._as_special_token(name, token)
+            self.add_tokens([token], special_tokens=True)
+        self.init_kwargs[name] = token
+        self.update_post_processor()
+
+    def _as_special_token(self, name: str, token: str | AddedToken) -> AddedToken:
+        """Say how texts are searched for a token: as before if it is known, and a mask token takes its white space."""
+        if isinstance(token, str):
+            known = {added.content: added for added in self.added_tokens_decoder.values()}.get(token)
+            token = AddedToken(
+                token,
+                single_word=known is not None and known.single_word,
+                lstrip=name in MASK_TOKENS or (known is not None and known.lstrip),
+                rstrip=known is not None and known.rstrip,
+                normalized=known is not None and known.normalized,
+            )
+        token.special = True
+        return token
+
+    def add_special_tokens(
+        self,
+        special_tokens_dict: Mapping[str, str | AddedToken | Sequence[str | AddedToken]],
+        replace_extra_special_tokens: bool = True,
+    ) -> int:
+        """
+        Set special tokens, and add those that the vocabulary lacks.
+
+        Texts are read with them at once. A new mask token takes the white space on its left with it.
+
+        Args:
+            special_tokens_dict: The token of each name ("eos_token", "gmask_token", ...); "extra_special_tokens" has a
+                list of further ones.
+            replace_extra_special_tokens: Whether that list replaces the one that the tokenizer has.
+
+        Returns:
+            How many tokens the vocabulary gained. If any, call `model.resize_token_embeddings(len(tokenizer))`.
+        """
+        before = len(self)
+        tokens = {
+            name: self._as_special_token(name, token)
+            if name in self.SPECIAL_TOKENS_ATTRIBUTES and isinstance(token, str)
+            else token
+            for name, token in special_tokens_dict.items()
+        }
+        super().add_special_tokens(tokens, replace_extra_special_tokens)
+        return len(self) - before
+
+    # --- What stands around a text ---
+
+    @property
+    def add_prefix_space(self) -> bool:
+        """Whether a text without white space in front is read as if it started with a space. It can be set."""
+        return has_prefix_space(self._tokenizer)
+
+    @add_prefix_space.setter
+    def add_prefix_space(self, value: bool):
+        if self.__dict__.get("_is_built", False):  # the base class sets its default earlier
+            set_prefix_space(self._tokenizer, bool(value))
+
+    @staticmethod
+    def _leaves_texts_open(backend: Tokenizer, tokens: Mapping[str, Any]) -> bool:
+        """Return whether a backend was saved with `add_eos_token=False`."""
+        if not isinstance(backend.post_processor, processors.TemplateProcessing):
+            return False
+        state = json.loads(backend.post_processor.__getstate__())
+        single, pair = ([next(iter(part.values()))["id"] for part in state[name]] for name in ("single", "pair"))
+        start, between = (
+            str(tokens[name]) for name in ("cls_token", "sep_token" if tokens.get("sep_token") else "eos_token")
+        )
+        return single == [start, "A"] and pair == [start, "A", between, "B"]
+
+    def _template(self, closed: bool) -> processors.TemplateProcessing:
+        """Return what surrounds a text and a pair of texts, with or without the end of a text."""
+        start, between, end = self.cls_token, self.sep_token or self.eos_token, self.eos_token
+        used = {start, between, end} if closed else {start, between}
+        return processors.TemplateProcessing(
+            single=f"{start} $A" + f" {end}" * closed,
+            pair=f"{start} $A:0 {between}:0 $B:1" + f" {end}:1" * closed,
+            special_tokens=[(token, self.convert_tokens_to_ids(token)) for token in sorted(used)],
+        )
+
     def update_post_processor(self):
         """Tell the backend which special tokens surround a text and a pair of texts."""
-        names = {name: getattr(self, name) for name in ("cls_token", "sep_token", "eos_token")}
-        names["sep_token"] = names["sep_token"] or names["eos_token"]
-        self._tokenizer.post_processor = processors.TemplateProcessing(
-            single="{cls_token} $A {eos_token}".format(**names),
-            pair="{cls_token} $A:0 {sep_token}:0 $B:1 {eos_token}:1".format(**names),
-            special_tokens=[(token, self.convert_tokens_to_ids(token)) for token in set(names.values())],
-        )
+        self._tokenizer.post_processor = self._template(closed=self.add_eos_token)
+
+    @contextmanager
+    def _continuing(self) -> Iterator[None]:
+        """Leave texts without an end, and cut them on the left, as long as this lasts: the model continues them."""
+        side = self.truncation_side
+        self.truncation_side = "left"
+        self._tokenizer.post_processor = self._template(closed=False)
+        try:
+            yield
+        finally:
+            self.truncation_side = side
+            self.update_post_processor()
+
+    # --- Texts to ids ---
 
     def _encode_plus(
         self,
@@ -286,15 +440,25 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         text_pair: Any = None,
         add_special_tokens: bool = True,
         padding_strategy: PaddingStrategy = PaddingStrategy.DO_NOT_PAD,
+        truncation_strategy: TruncationStrategy = TruncationStrategy.DO_NOT_TRUNCATE,
+        max_length: int | None = None,
         *,
+        is_split_into_words: bool = False,
         pad_to_multiple_of: int | None = None,
         padding_side: str | None = None,
         return_tensors: str | TensorType | None = None,
+        return_overflowing_tokens: bool = False,
         **kwargs: Any,
     ) -> BatchEncoding:
-        encode = super()._encode_plus
-        if not add_special_tokens or self.gmask_token is None or not self._ends_with_gmask(text, text_pair):
-            return encode(
+        options = {"is_split_into_words": is_split_into_words, **kwargs}
+        encode = partial(
+            super()._encode_plus, truncation_strategy=truncation_strategy, max_length=max_length, **options
+        )
+        cuts = truncation_strategy != TruncationStrategy.DO_NOT_TRUNCATE and not return_overflowing_tokens
+        single, rows = self._as_rows(text, text_pair, is_split_into_words)
+        continued = [self._may_continue(row) for row in rows]
+        if not any(continued) or kwargs.get("sanitize_control_tokens"):
+            batch = encode(
                 text,
                 text_pair,
                 add_special_tokens,
@@ -302,29 +466,108 @@ class GLMTokenizer(PreTrainedTokenizerFast):
                 pad_to_multiple_of=pad_to_multiple_of,
                 padding_side=padding_side,
                 return_tensors=return_tensors,
-                **kwargs,
+                return_overflowing_tokens=return_overflowing_tokens,
             )
+            if not (cuts and any(map(self._was_cut_at_blanks, batch.encodings or ()))):
+                return batch
 
-        # The backend would pad before the <eos> behind a final [gMASK] can go. So encode without padding, drop that
-        # <eos>, and pad afterwards.
-        words = kwargs.get("is_split_into_words")
-        single = not isinstance(text, list | tuple) or (words and isinstance(text[0], str))
-        texts, pairs = ([text], text_pair and [text_pair]) if single else (text, text_pair)
-        batch = encode(texts, pairs, add_special_tokens, **kwargs)
-        for encoding in batch.encodings:
-            if encoding.ids[-2:] == [self.gmask_token_id, self.eos_token_id]:
-                encoding.truncate(len(encoding) - 1)
+        # The backend must know before it cuts and pads that a text has no end. So encode the two kinds of texts apart.
+        encode = partial(encode, padding_strategy=PaddingStrategy.DO_NOT_PAD, verbose=False)
+        encodings: dict[int, Encoding] = {}
+        for closed in (False, True):
+            numbers = [number for number, may in enumerate(continued) if may is not closed]
+            with nullcontext() if closed else self._continuing():
+                texts = [rows[number] if len(rows[number]) > 1 else rows[number][0] for number in numbers]
+                found = encode(texts, None, add_special_tokens).encodings if texts else []
+            encodings.update(zip(numbers, found, strict=True))
+            # "[gMASK] " ends with a space: such a text has an end after all.
+            continued = [
+                may and encodings[number].ids[-1:] == [self.gmask_token_id] for number, may in enumerate(continued)
+            ]
+        for number, encoding in encodings.items():
+            if cuts and self._was_cut_at_blanks(encoding):
+                bare = [
+                    encode([part], None, False, truncation_strategy=TruncationStrategy.DO_NOT_TRUNCATE).encodings[0]
+                    for part in rows[number]
+                ]
+                kept = self._cut_around_blanks(bare, encoding, number, max_length)
+                template = self._template(closed=self.add_eos_token and not continued[number])
+                encodings[number] = template.process(*kept, add_special_tokens=add_special_tokens)
+        ordered = [encodings[number] for number in range(len(rows))]
         if padding_strategy != PaddingStrategy.DO_NOT_PAD:
-            least = kwargs.get("max_length") if padding_strategy == PaddingStrategy.MAX_LENGTH else None
-            self._pad_encodings(batch.encodings, least or 0, pad_to_multiple_of or 1, padding_side)
-        # Fields without a reader (overflow_to_sample_mapping) say nothing about single tokens.
-        data = {
-            name: [read(encoding) for encoding in batch.encodings] if (read := ENCODING_FIELDS.get(name)) else values
-            for name, values in batch.items()
-        }
-        if single and return_tensors is None and not kwargs.get("return_overflowing_tokens"):
+            least = max_length if padding_strategy == PaddingStrategy.MAX_LENGTH else None
+            self._pad_encodings(ordered, least or 0, pad_to_multiple_of or 1, padding_side)
+        return self._as_batch(ordered, single, max_length, return_tensors, return_overflowing_tokens, **kwargs)
+
+    def _as_rows(self, text: Any, text_pair: Any, is_split_into_words: bool) -> tuple[bool, list[tuple[Any, ...]]]:
+        """Return whether there is one text, and the text or the pair of every row. Input to refuse has no rows."""
+        if not isinstance(text, str | list | tuple) or not len(text):
+            return True, []
+        if isinstance(text, str) or (is_split_into_words and isinstance(text[0], str)):
+            return True, [(text, text_pair) if text_pair else (text,)]
+        if text_pair is not None:
+            fits = isinstance(text_pair, list | tuple) and len(text_pair) == len(text)
+            return False, list(zip(text, text_pair, strict=True)) if fits else []
+        part = list | tuple if is_split_into_words else str  # pairs may also come as [(text, pair), ...]
+        return False, [tuple(row) if _is_pair_of(row, part) else (row,) for row in text]
+
+    def _may_continue(self, row: Sequence[Any]) -> bool:
+        """Return whether the text of a row, or its pair, may end with [gMASK]. A text can be a list of words."""
+        last = row
+        while isinstance(last, list | tuple) and len(last):
+            last = last[-1]
+        return self.gmask_token is not None and isinstance(last, str) and last.rstrip().endswith(self.gmask_token)
+
+    def _was_cut_at_blanks(self, encoding: Encoding) -> bool:
+        """Return whether a text was cut that has blanks anywhere."""
+        cut_off = encoding.overflowing
+        blanks = set(self.mask_token_ids)
+        return bool(cut_off) and any(not blanks.isdisjoint(part.ids) for part in (encoding, *cut_off))
+
+    def _cut_around_blanks(
+        self, whole: Sequence[Encoding], cut: Encoding, row: int, max_length: int | None
+    ) -> list[Encoding]:
+        """Cut a text or a pair to the lengths that it was cut to, but around its blanks."""
+        kept = []
+        for number, encoding in enumerate(whole):
+            room = cut.sequence_ids.count(number)
+            is_blank = [token_id in self.mask_token_ids for token_id in encoding.ids]
+            places = keep_around_blanks(is_blank, room, self.truncation_side)
+            if places is None:
+                raise ValueError(
+                    f"Text {row} has {sum(is_blank)} blanks, but cutting it to max_length={max_length} leaves room for "
+                    f"{room} of its tokens: a blank would be lost. Raise max_length, or use fewer blanks."
+                )
+            kept.append(take_tokens(encoding, places))
+        return kept
+
+    def _as_batch(
+        self,
+        encodings: Sequence[Encoding],
+        single: bool,
+        max_length: int | None,
+        return_tensors: str | TensorType | None,
+        return_overflowing_tokens: bool,
+        verbose: bool = True,
+        **kwargs: Any,
+    ) -> BatchEncoding:
+        """Collect encodings in the fields that the caller wants, as the base class does."""
+        fields = {name: kwargs[name] for name in RETURNED_FIELDS if name in kwargs}
+        converted = [
+            self._convert_encoding(encoding, return_overflowing_tokens=return_overflowing_tokens, **fields)
+            for encoding in encodings
+        ]
+        data = {name: [values for row, _ in converted for values in row[name]] for name in converted[0][0]}
+        if return_overflowing_tokens:
+            data["overflow_to_sample_mapping"] = [
+                number for number, (_, windows) in enumerate(converted) for _ in windows
+            ]
+        for ids in data["input_ids"]:
+            self._eventual_warn_about_too_long_sequence(ids, max_length, verbose)
+        if single and return_tensors is None and not return_overflowing_tokens:
             data = {name: values[0] for name, values in data.items()}
-        return BatchEncoding(data, batch.encodings, tensor_type=return_tensors)
+        windows = [window for _, windows in converted for window in windows]
+        return BatchEncoding(data, windows, tensor_type=return_tensors)
 
     def _pad_encodings(self, encodings: Sequence[Encoding], least: int, multiple: int, side: str | None):
         """Pad encodings in place to one length: the longest, at least `least`, and a multiple of `multiple`."""
@@ -335,12 +578,47 @@ class GLMTokenizer(PreTrainedTokenizerFast):
                 length, direction=side or self.padding_side, pad_id=self.pad_token_id, pad_token=self.pad_token
             )
 
-    def _ends_with_gmask(self, text: Any, text_pair: Any) -> bool:
-        """Tell whether any of the texts may end with [gMASK]. Texts may be nested in lists."""
-        last = text if text_pair is None else text_pair
-        if isinstance(last, str):
-            return last.rstrip().endswith(self.gmask_token)
-        return any(self._ends_with_gmask(part, None) for part in last)
+    # --- Ids to texts ---
+
+    def _decode(self, token_ids: Any, skip_special_tokens: bool = False, *args: Any, **kwargs: Any) -> str:
+        # The ids of pieces alone are answers: one per line, and the prompt that they are added to is filled.
+        if skip_special_tokens and isinstance(token_ids, list | tuple) and [*token_ids[:1]] == [self.sop_token_id]:
+            return PiecesText(self, token_ids)
+        decode = partial(super()._decode, skip_special_tokens=skip_special_tokens)
+        added = {index: token for index, token in self.added_tokens_decoder.items() if self._is_literal(token.content)}
+        ids = [token_ids] if isinstance(token_ids, int) else token_ids
+        if not added or isinstance(ids, dict) or added.keys().isdisjoint(ids):
+            return decode(token_ids, *args, **kwargs)
+        texts = []
+        for is_literal, run in groupby(ids, added.__contains__):
+            if is_literal:
+                tokens = [added[token_id] for token_id in run]
+                texts += [token.content for token in tokens if not (token.special and skip_special_tokens)]
+            else:
+                texts.append(decode(list(run), *args, **kwargs))
+        return "".join(texts)
+
+    def _is_literal(self, token: str) -> bool:
+        """
+        Return whether a byte-level decoder would take an added token for bytes.
+
+        Such a token has no letters but signs for bytes: "naïve" stands in texts as it is, but its "ï" is also the sign
+        of one byte, which is not a letter.
+        """
+        decoder = self._tokenizer.decoder
+        if token.isascii() or decoder is None or b"ByteLevel" not in decoder.__getstate__():
+            return False
+        return decoder.decode([token]) != token
+
+    def _add_tokens(self, new_tokens: Sequence[str | AddedToken], special_tokens: bool = False) -> int:
+        known = {token.content for token in self.added_tokens_decoder.values()}
+        for token in map(str, new_tokens):
+            if token not in known and self._tokenizer.token_to_id(token) is not None and self._is_literal(token):
+                raise ValueError(
+                    f"The token {token!r} cannot be added: this vocabulary has it as its sign for bytes of other letters, "
+                    f"so texts with one of the two could not be decoded. Add a longer one, such as {f'<{token}>'!r}."
+                )
+        return super()._add_tokens(new_tokens, special_tokens=special_tokens)
 
     def decode_blanks(self, sequences: torch.Tensor | Sequence[Sequence[int]]) -> list[list[BlankText]]:
         """
@@ -357,12 +635,6 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         """
         rows = sequences.tolist() if isinstance(sequences, torch.Tensor) else sequences
         return [decode_row(self, row) for row in rows]
-
-    def _decode(self, token_ids: Any, skip_special_tokens: bool = False, **kwargs: Any) -> str:
-        # The ids of pieces alone are answers: one per line, and the prompt that they are added to is filled.
-        if skip_special_tokens and isinstance(token_ids, list | tuple) and [*token_ids[:1]] == [self.sop_token_id]:
-            return PiecesText(self, token_ids)
-        return super()._decode(token_ids, skip_special_tokens=skip_special_tokens, **kwargs)
 
     def get_chat_template(self, chat_template: str | None = None, tools: list[dict] | None = None) -> str:
         """

@@ -233,6 +233,7 @@ def _write_weights(
 def _write_others(folder: Path, plan: _Plan, source: Source, target: Path, shards: int | None, license: str | None):
     """Write all but the weights. The authors' layout has only a config and the vocabulary beside its shards."""
     if plan.tokenizer is not None:
+        plan.tokenizer.model_max_length = plan.config.max_position_embeddings
         plan.tokenizer.save_pretrained(folder)
     if shards is None:
         write_companions(folder, plan.config, plan.model_class, plan.tokenizer, source, target, license)

@@ -88,6 +88,7 @@ def build_model(args: RunArguments, tokenizer: GLMTokenizer) -> GLMForConditiona
             f"--max_length {args.max_length} is more than the {model.config.max_position_embeddings} rows of the position "
             "table: lower it, or train a new model with --max_position_embeddings."
         )
+    tokenizer.model_max_length = model.config.max_position_embeddings  # whatever model the vocabulary comes from
     return model
 
 

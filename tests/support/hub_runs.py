@@ -17,7 +17,6 @@ from tests.support.fake_hub import TOKEN, Commit, FakeHub, run_hub
 from tests.support.paths import ROOT
 
 SCRIPTS = ROOT / "tests" / "support" / "hub_scripts"
-TOKENIZER_CODE = {"blanks.py", "original_vocabularies.py", "tokenization_glm.py"}
 
 
 @contextmanager

@@ -11,3 +11,6 @@ MODEL_CODE = {
     "modeling_glm.py",
     "processors_glm.py",
 }
+
+# Those that come with a tokenizer.
+TOKENIZER_CODE = {"blanks.py", "cutting.py", "original_vocabularies.py", "prefix_space.py", "tokenization_glm.py"}

@@ -21,6 +21,7 @@ from tests.support.original_files import (
     write_hub_folder,
     write_vocabulary,
 )
+from tests.support.uploaded import TOKENIZER_CODE
 
 SOURCES = [*VOCABULARIES, *(f"{family}, hub" for family in VOCABULARIES), "roberta_bracket, hub"]
 PRESET = {"gpt2": "glm-10b", "bert": "glm-large", "roberta": "glm-roberta-large", "chinese": "glm-large-chinese"}
@@ -252,7 +253,7 @@ def test_auto_tokenizer(folders, load, family, trust_remote_code):
 def test_saved_folder_has_one_vocabulary_file(folders, family):
     saved = folders[f"{family}, hub, saved"]
     names = {path.name for path in saved.iterdir()}
-    assert names == {"tokenizer.json", "tokenizer_config.json", "tokenization_glm.py", "original_vocabularies.py"}
+    assert names == {"tokenizer.json", "tokenizer_config.json", *TOKENIZER_CODE}
     written = json.loads((saved / "tokenizer_config.json").read_text(encoding="utf-8"))
     assert written["tokenizer_class"] == "GLMTokenizer"
     assert written["auto_map"] == {"AutoTokenizer": ["tokenization_glm.GLMTokenizer", None]}

@@ -8,11 +8,12 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer
 
 from modeling_glm import GLMConfig, GLMTokenizer
 from tests.support.models import TEXTS
+from tests.support.original_files import VOCABULARIES, write_vocabulary
 
 
 def names(tokenizer, ids) -> list[str]:
@@ -247,3 +248,148 @@ def test_errors(tokenizer, call, message):
     inputs = tokenizer(["the [MASK]", "a [MASK]"], return_tensors="pt", padding=True)
     with pytest.raises(ValueError, match=message):
         call(tokenizer, inputs)
+
+
+CHANGES = {
+    "eos, new": lambda t: t.add_special_tokens({"eos_token": "<eot>"}),
+    "eos, known": lambda t: setattr(t, "eos_token", "[SEP]"),
+    "eos, by attribute": lambda t: setattr(t, "eos_token", "<eot>"),
+    "eos, by id": lambda t: setattr(t, "eos_token_id", t.sep_token_id),
+    "cls": lambda t: t.add_special_tokens({"cls_token": "<start>"}),
+    "sep": lambda t: setattr(t, "sep_token", "<sep>"),
+    "no sep": lambda t: setattr(t, "sep_token", None),
+    "mask": lambda t: t.add_special_tokens({"mask_token": "<blank>"}),
+    "mask, by attribute": lambda t: setattr(t, "mask_token", "<blank>"),
+    "mask, added before": lambda t: (t.add_tokens(["<blank>"]), setattr(t, "mask_token", "<blank>")),
+    "mask, a word of the vocabulary": lambda t: setattr(t, "mask_token", "the"),
+    "smask": lambda t: t.add_special_tokens({"smask_token": "<blank>"}),
+    "gmask": lambda t: t.add_special_tokens({"gmask_token": "<blank>"}),
+    "no gmask": lambda t: setattr(t, "gmask_token", None),
+    "pad": lambda t: setattr(t, "pad_token", "<pad>"),
+    "no pad": lambda t: setattr(t, "pad_token", None),
+    "extra": lambda t: t.add_special_tokens({"extra_special_tokens": ["<blank>"]}),
+    "extra, by attribute": lambda t: setattr(t, "extra_special_tokens", ["<blank>"]),
+    "no end": lambda t: setattr(t, "add_eos_token", False),
+    "two": lambda t: t.add_special_tokens({"eos_token": "<eot>", "gmask_token": "<blank>"}),
+}
+
+
+@pytest.fixture(scope="module", params=["trained", *VOCABULARIES])
+def folder(request, tmp_path_factory, tokenizer):
+    folder = tmp_path_factory.mktemp("vocabulary")
+    if request.param == "trained":
+        tokenizer.save_pretrained(folder)
+        return folder
+    return write_vocabulary(request.param, folder)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_token_acts_at_once_and_after_loading(folder, change, tmp_path):
+    changed = GLMTokenizer.from_pretrained(folder)
+    CHANGES[change](changed)
+    changed.save_pretrained(tmp_path)
+    loaded = GLMTokenizer.from_pretrained(tmp_path)
+    texts = ["the dog.", "a  <blank> b", "the [gMASK]", "a [MASK] b", "a <blank>", "<eot> b"]
+    for now, later in zip(changed(texts).encodings, loaded(texts).encodings, strict=True):
+        assert now.tokens == later.tokens
+        assert now.offsets == later.offsets
+    assert changed(texts, texts).input_ids == loaded(texts, texts).input_ids
+    assert changed("the dog").input_ids[0] == changed.cls_token_id
+    assert len(changed) == len(loaded)
+    assert changed.special_tokens_map == loaded.special_tokens_map
+    assert changed.special_token_ids == loaded.special_token_ids
+    assert changed.all_special_tokens == loaded.all_special_tokens
+    ids = changed("a <blank> b").input_ids
+    assert changed.decode(ids, skip_special_tokens=True) == loaded.decode(ids, skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("change", ["eos, new", "eos, known", "eos, by attribute", "eos, by id"])
+def test_a_new_end_closes_texts(tokenizer, change):
+    changed = copy.deepcopy(tokenizer)
+    CHANGES[change](changed)
+    assert changed("the dog").input_ids[-1] == changed.eos_token_id != tokenizer.eos_token_id
+    assert changed("the dog", "a cat").input_ids[-1] == changed.eos_token_id
+    assert changed("the [gMASK]").input_ids[-1] == changed.gmask_token_id
+    assert tokenizer("the dog").input_ids[-1] == tokenizer.eos_token_id
+
+
+@pytest.mark.parametrize("name", ["mask_token", "smask_token", "gmask_token"])
+@pytest.mark.parametrize("how", ["set", "add", "construct"])
+def test_a_new_mask_takes_the_white_space_before_it(tokenizer, name, how):
+    if how == "construct":
+        changed = GLMTokenizer(tokenizer_object=tokenizer.backend_tokenizer, **{name: "<blank>"})
+    else:
+        changed = copy.deepcopy(tokenizer)
+    if how == "set":
+        setattr(changed, name, "<blank>")
+    if how == "add":
+        assert changed.add_special_tokens({name: "<blank>"}) == 1
+        assert changed.add_special_tokens({name: "<blank>"}) == 0
+    assert changed("a <blank> b").input_ids[2] == getattr(changed, f"{name}_id")
+    assert changed("a <blank> b").input_ids[1:2] == changed.encode("a", add_special_tokens=False)
+    literal = AddedToken("<mask>", special=True)
+    changed.add_special_tokens({name: literal})
+    assert changed.tokenize("a <mask>")[-2:] == ["Ġ", "<mask>"]
+
+
+@pytest.mark.parametrize("name", ["eos_token", "cls_token", "mask_token", "sop_token", "eop_token"])
+def test_a_token_that_glm_needs_is_not_taken_away(tokenizer, name):
+    with pytest.raises(ValueError, match=f"{name}=None: GLM needs"):
+        setattr(copy.deepcopy(tokenizer), name, None)
+
+
+def test_new_vocabularies_keep_changed_tokens(tokenizer):
+    changed = copy.deepcopy(tokenizer)
+    changed.add_special_tokens({"gmask_token": "<long>", "eos_token": "<eot>"})
+    new = changed.train_new_from_iterator(TEXTS, 350)
+    assert (new.gmask_token, new.eos_token) == ("<long>", "<eot>")
+    assert new.tokenize("a <long>")[-1].strip() == "<long>"
+    assert new("a <long>").input_ids[-1] == new.gmask_token_id
+
+
+def test_texts_without_an_end(tokenizer, tmp_path):
+    tokenizer.save_pretrained(tmp_path)
+    for changed in (
+        GLMTokenizer.from_pretrained(tmp_path, add_eos_token=False),
+        GLMTokenizer(tokenizer_object=tokenizer.backend_tokenizer, add_eos_token=False),
+    ):
+        assert not changed.add_eos_token
+        assert changed("the dog").input_ids == tokenizer("the dog").input_ids[:-1]
+        assert changed("the dog", "a cat").input_ids == tokenizer("the dog", "a cat").input_ids[:-1]
+        assert changed(["the [gMASK]", "a"]).input_ids[1] == tokenizer("a").input_ids[:-1]
+        changed.save_pretrained(tmp_path / "open")
+        loaded = GLMTokenizer.from_pretrained(tmp_path / "open")
+        assert not loaded.add_eos_token
+        assert loaded("the dog").input_ids == changed("the dog").input_ids
+        loaded.add_eos_token = True
+        assert loaded("the dog").input_ids == tokenizer("the dog").input_ids
+        assert (
+            GLMTokenizer.from_pretrained(tmp_path / "open", add_eos_token=True)("a").input_ids[-1]
+            == changed.eos_token_id
+        )
+    assert tokenizer.add_eos_token
+
+
+@pytest.mark.parametrize("special", [True, False])
+@pytest.mark.parametrize("added", ["naïve", "éé", "café au lait", "<ä>", "漢字", "Ġx", "plain"])
+def test_added_tokens_are_decoded_as_they_are_written(tokenizer, added, special):
+    changed = copy.deepcopy(tokenizer)
+    changed.add_tokens([AddedToken(added, special=special)])
+    for text in (f"the {added} dog 漢é", added, f"{added}{added}", f"ï{added}ï"):
+        ids = changed(text, add_special_tokens=False).input_ids
+        assert len(changed) - 1 in ids
+        assert changed.decode(ids) == text
+        assert changed.batch_decode([ids]) == [text]
+    assert changed.decode(len(changed) - 1) == added
+    assert changed.decode(torch.tensor(changed("é").input_ids)) == "[CLS]é<|endoftext|>"
+    skipped = changed.decode(changed(f"ï{added}ï").input_ids, skip_special_tokens=True)
+    assert skipped == ("ïï" if special else f"ï{added}ï")
+
+
+@pytest.mark.parametrize("token", ["é", "ÿ", "Ġthe"])
+def test_a_sign_for_bytes_is_not_added(tokenizer, token):
+    """It is a token of the vocabulary already, and means other letters."""
+    changed = copy.deepcopy(tokenizer)
+    with pytest.raises(ValueError, match=f"The token '{token}' cannot be added"):
+        changed.add_tokens([token])
+    assert changed.decode(changed("é鐵 the", add_special_tokens=False).input_ids) == "é鐵 the"

@@ -15,14 +15,13 @@ from modeling_glm.hub.card import PIPELINE_TAGS, write_model_card
 from modeling_glm.hub.push import save_code
 from tests.support.checkpoints import ORIGINAL, assert_same, weights_of
 from tests.support.hub_runs import (
-    TOKENIZER_CODE,
     last_commit,
     read_metadata,
     use_without_package,
     whole_commits,
 )
 from tests.support.models import make_model, tiny_config
-from tests.support.uploaded import MODEL_CODE
+from tests.support.uploaded import MODEL_CODE, TOKENIZER_CODE
 
 STEPS = (
     "push_model_then_tokenizer",

@@ -21,14 +21,13 @@ from transformers import (
 from modeling_glm import GLMForConditionalGeneration, GLMForSequenceClassification, GLMTrainer, HubCallback
 from modeling_glm.hub.trainer import HubTrainerMixin
 from tests.support.hub_runs import (
-    TOKENIZER_CODE,
     last_commit,
     read_metadata,
     use_without_package,
     whole_commits,
 )
 from tests.support.models import make_model
-from tests.support.uploaded import MODEL_CODE
+from tests.support.uploaded import MODEL_CODE, TOKENIZER_CODE
 
 STEPS = ("train_with_our_trainer", "train_with_the_callback", "train_without_a_name")
 
