@@ -1,6 +1,6 @@
 """Choose among given answers for the blank of a text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple, cast, overload
@@ -207,8 +207,9 @@ def _spread_choices(choices: Any, num_texts: int, single: bool) -> list[Any]:
         raise ValueError(f"choices is {listed[0]!r}: expected a list of choices.")
     if not listed and (single or num_texts):
         raise ValueError("choices is empty: expected at least one choice.")
-    if all(isinstance(choice, str) for choice in listed):
-        return [listed] * num_texts
+    if all(isinstance(choice, str | bytes) or not isinstance(choice, Iterable) for choice in listed):
+        # One list for all texts. It may hold a missing value, such as NaN, which is refused in words.
+        return [read_list(listed, "The list of choices") if listed else listed] * num_texts
     if single:
         raise ValueError(f"choices is {listed!r}: expected a list of strings, because there is one text.")
     if len(listed) != num_texts:
