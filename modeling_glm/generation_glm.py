@@ -599,6 +599,11 @@ class GLMGenerationMixin(GenerationMixin):
                 raise NotImplementedError(
                     "guidance_scale does not work with position_ids: leave position_ids out, and generate finds the blanks."
                 )
+            if model_kwargs.get("prompt_embeds") is not None or self._soft_prompt.number:
+                raise NotImplementedError(
+                    "guidance_scale does not work with virtual tokens, because it is not known what the model reads without "
+                    "them: give input_ids, without a soft prompt."
+                )
             before.append(
                 GuidanceLogitsProcessor(
                     self,

@@ -527,3 +527,11 @@ def test_masks_that_the_vocabulary_lacks_are_not_suggested():
     message = r"no blank to fill: put \[MASK\] \(ids \[3\]\) where text is wanted. To continue a text, end it with \[MASK\]\.$"
     with pytest.raises(ValueError, match=message):
         model.generate(torch.tensor([[CLS, 11, 12, EOS]]))
+
+
+def test_guidance_and_virtual_tokens_are_refused_together(model):
+    embeds = model.get_input_embeddings()(torch.tensor([prompts()[0]]))
+    assert model.generate(inputs_embeds=embeds, guidance_scale=2.0, max_new_tokens=2).shape[0] == 1  # all are tokens
+    virtual = torch.cat((torch.ones(1, 2, embeds.shape[-1]), embeds), dim=1)
+    with pytest.raises(NotImplementedError, match="virtual tokens"):
+        model.generate(inputs_embeds=virtual, guidance_scale=2.0, max_new_tokens=2)

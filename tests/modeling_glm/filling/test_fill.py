@@ -443,3 +443,14 @@ def test_special_tokens_of_a_text_do_not_become_structure(model, tokenizer):
     wanted = BlankConstraint(answer="<|startofpiece|>")
     (nothing_left,) = fill(model, tokenizer, "a [MASK]", constraints=wanted)
     assert nothing_left.text == "a <|startofpiece|>"
+
+
+@pytest.mark.parametrize("search", [{}, {"num_beams": 3}, {"do_sample": True}, {"order": "confident-first"}], ids=str)
+def test_settings_of_generate_look_at_all_answers(model, tokenizer, search):
+    def repeats(**settings) -> list[int]:
+        found = fill(model, tokenizer, TEXTS, **settings)
+        rows = [[token for answer in filling.answers for token in answer.token_ids] for (filling,) in found]
+        return [len(row) - len(set(row)) for row in rows]
+
+    assert repeats(no_repeat_ngram_size=1, **search) == [0] * len(TEXTS)
+    assert sum(repeats(**search)) > 0

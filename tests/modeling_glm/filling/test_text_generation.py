@@ -6,6 +6,8 @@ import pickle
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel, TextGenerationPipeline, pipeline
 
 from modeling_glm import GLMForConditionalGeneration, GLMTextGenerationPipeline, GLMTokenizer
@@ -218,6 +220,21 @@ def test_decoded_pieces_are_ordinary_strings_elsewhere(trained):
     assert "no blank: " + two == "no blank: read as\nread as"
     assert type(tokenizer.decode([tokenizer.cls_token_id, *ids], skip_special_tokens=True)) is str
     assert tokenizer.decode(ids).startswith(tokenizer.sop_token)
+
+
+@settings(max_examples=20)
+@given(data=st.data())
+@pytest.mark.parametrize("family", ["own", "gpt2", "roberta", "bert", "chinese"])
+def test_a_text_and_its_pieces_are_the_filled_text(of_family, family, data):
+    tokenizer = of_family(family)
+    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    words = st.integers(0, tokenizer.vocab_size - 1).filter(lambda token: token not in special)
+    spaces = st.sampled_from(["", " ", "\n", "\u00a0"])
+    text = "The" + "".join(data.draw(st.lists(spaces.map("{}[MASK] end".format), min_size=1, max_size=3)))
+    pieces = [data.draw(st.lists(words, max_size=4)) for _ in range(text.count("[MASK]"))]
+    ids = [token for piece in pieces for token in (tokenizer.sop_token_id, *piece)] + [tokenizer.eop_token_id]
+    (answers,) = tokenizer.decode_blanks([ids])
+    assert text + tokenizer.decode(ids, skip_special_tokens=True) == tokenizer.fill(text, answers)
 
 
 @pytest.mark.parametrize("pipeline_class", CLASSES)
