@@ -275,9 +275,10 @@ def score_fillings(
         tokenizer: The tokenizer of the model.
         text: A text with blanks.
         fillings: The fillings to score, in any form of rows: a list, NumPy array, pandas Series, ... Each has one answer for
-            every blank; for a text with one blank it may be a plain string. A table has a column for every blank. An answer without white space in front means the word behind a space as well as the word glued to what
-            stands before: the likelier one is scored. One with white space in front is literal. What `fill_blanks` found
-            has the tokens that it found.
+            every blank; for a text with one blank it may be a plain string. A table has a column for every blank. An
+            answer without white space in front means the word behind a space as well as the word glued to what stands
+            before: the likelier one is scored. One with white space in front is literal. What `fill_blanks` found has the
+            tokens that it found.
         batch_size: The number of rows in a forward pass. A text with very many answers takes several rows.
 
     Returns:

@@ -79,7 +79,8 @@ def compute_attention_layout(
     Args:
         tokenizer: The tokenizer.
         text: A text with blanks.
-        answers: The answer of every blank from left to right. For a single blank it may be a plain string.
+        answers: The answer of every blank from left to right. For a single blank it may be a plain string. An answer that
+            a model wrote has the tokens that it wrote, another one is spaced as the text is.
         order: The blanks, numbered from 0, in the order of their pieces. The default is from left to right, as in
             filling; in pretraining the order is random.
 

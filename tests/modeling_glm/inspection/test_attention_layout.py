@@ -9,7 +9,7 @@ import torch
 from transformers import AutoTokenizer
 
 from modeling_glm import GLMModel, GLMTokenizer, compute_attention_layout, plot_attention_layout
-from modeling_glm.tokenization.blanks import shown_form
+from modeling_glm.tokenization.blanks import answer_forms, decode_piece, shown_form
 from tests.support.models import make_model
 from tests.support.original_files import write_vocabulary
 
@@ -43,6 +43,23 @@ def seen(tokenizer):
 
 def encode_answers(tokenizer) -> list[tuple[int, ...]]:
     return [shown_form(tokenizer, "is ", answer) for answer in ANSWERS]
+
+
+def test_answers_have_the_tokens_that_the_model_wrote_or_the_text_shows(tokenizer):
+    written = decode_piece(tokenizer, answer_forms(tokenizer, "six")[1])
+    for text, answer, token in (
+        ("It is [MASK].", "six", "␣six"),
+        ("It is[MASK].", "six", "six"),
+        ("It is[MASK].", " six", "␣six"),
+        ("It is [MASK].", written, "six"),
+    ):
+        layout = compute_attention_layout(tokenizer, text, answer)
+        assert layout.tokens[-1] == token
+
+
+def test_a_special_token_in_the_text_is_letters(tokenizer):
+    layout = compute_attention_layout(tokenizer, "a <|startofpiece|> [MASK]", "six")
+    assert layout.input_ids.tolist().count(tokenizer.sop_token_id) == 1
 
 
 def texts_of(figure) -> list[str]:
