@@ -219,12 +219,17 @@ async def answer(
     except Stopped:
         yield update(found, told="Stopped")
     except ValueError as error:
-        yield update(found if keep else None, message=str(error))
+        yield update(found if keep else None, message=explain(error))
 
 
 def asker(request: gr.Request, tab: str) -> str:
     """Name who asks: a visitor may ask one question in each tab."""
     return f"{tab} {request.session_hash}"
+
+
+def explain(error: ValueError) -> str:
+    """Say what is wrong. The page has one text, so its number is left out."""
+    return str(getattr(error, "reason", error))
 
 
 def html(content: str) -> gr.HTML:
@@ -263,7 +268,7 @@ def build_choose(page: Page, texts: list[list[str]]):
         except Stopped:
             told = "Stopped"
         except ValueError as error:
-            problem = str(error)
+            problem = explain(error)
         shown = html(shares_html(shares, next(RUNS)) if shares else "")
         yield html(""), gr.HTML(told or problem), html(message_html(problem)), shown, gr.Button(visible=False)
 
@@ -290,7 +295,7 @@ def build_picture(page: Page, result: gr.State, tab: gr.Tab):
             async for news in page.turns.follow(asker(request, "picture"), lambda: [page.draw(found)]):
                 drawn = "".join(map(picture_html, news.values)) or drawn
         except ValueError as error:
-            return html(message_html(str(error))), html("")
+            return html(message_html(explain(error))), html("")
         return html(""), html(drawn)
 
     on_model([tab.select], draw, [result], [message, picture])

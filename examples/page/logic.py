@@ -175,7 +175,7 @@ class Page:
             if question.pattern:
                 raise ValueError(
                     f"No answer of {question.longest} tokens or fewer can match the pattern {question.pattern!r}: "
-                    f"change it, or allow longer answers. ({error})"
+                    f"change it, or allow longer answers. ({getattr(error, 'reason', error)})"
                 ) from None
             raise
         if not found:

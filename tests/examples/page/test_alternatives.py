@@ -6,6 +6,8 @@ import pytest
 
 from examples.page.alternatives import ALTERNATIVES
 from examples.page.logic import Page, Question, Result
+from modeling_glm import GLMForConditionalGeneration
+from tests.support.models import make_model
 from tests.support.naive_scoring import naive_log_probs
 from tests.support.paths import ROOT
 
@@ -101,6 +103,33 @@ def test_the_first_blank_does_not_depend_on_the_filling(page, result):
         assert [distribution[text] for text in common] == pytest.approx(
             [distributions[0][text] for text in common], rel=1e-5
         )
+
+
+@pytest.mark.parametrize("family", ["gpt2", "roberta", "bert", "chinese"])
+def test_every_vocabulary(of_family, tmp_path, family):
+    """Answers read as text, and each has the probability that its tokens have one by one."""
+    tokenizer = of_family(family)
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": len(tokenizer)}
+    special = {"smask_token_id": None, "gmask_token_id": None, **tokenizer.special_token_ids}
+    make_model(GLMForConditionalGeneration, **size, **special).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    page = Page(str(tmp_path), "cpu")
+    result = viewed(page, page.fill(Question(text="The ___ fox[MASK], he said.", number=2, longest=2)))
+    context = page.tokenizer(result.question.text)["input_ids"]
+    before: list[tuple[int, ...]] = []
+    for blank, (answer, view) in enumerate(zip(result.fillings[0].answers, result.views, strict=True)):
+        assert view.others
+        for other in view.others:
+            assert not {"##", "▁", "Ġ"} & {other.text[:2], other.text[:1]}
+            scores = naive_log_probs(page.model, context, range(blank + 1), [*before, other.text.token_ids])[-1]
+            assert other.probability == pytest.approx(math.exp(sum(scores)), rel=1e-3)
+        before.append(answer.token_ids)
+    changed = page.put_alternative(result, 1, 0)
+    assert changed.fillings[0].answers[1].text == result.views[1].others[0].text
+    shown = page.tokenizer.fill(
+        result.question.text, [changed.fillings[0].answers[0].text, result.views[1].others[0].text]
+    )
+    assert changed.fillings[0].text == shown
 
 
 def test_views_come_one_by_one(page):

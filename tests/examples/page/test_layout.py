@@ -88,6 +88,9 @@ def test_fill_shows_fillings(visit):
 
 def test_a_problem_is_a_message(visit):
     assert "The text has no blank" in visit("problem").fill("no blank")
+    strange = visit("problem").ask("ask", None, "The number [MASK].", 3, 2, "Likeliest", 8, 1.0, 0, "[0-9]{40}")
+    assert "can match the pattern '[0-9]{40}'" in strange
+    assert "Text 0" not in strange
 
 
 def test_choose_shows_shares_or_a_message(visit):
