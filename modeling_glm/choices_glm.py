@@ -306,6 +306,23 @@ def class_scores(words: WordScores, length_penalty: float) -> torch.Tensor:
     return scores.squeeze(1) if scores.shape[1] == 1 else scores.log_softmax(-1).mean(1)
 
 
+# Below the log-sum of the present scores by this much, an absent choice has a probability of 2e-9: nothing in fp32.
+ABSENT_DISTANCE = 20.0
+
+
+def finite_scores(logits: torch.Tensor) -> torch.Tensor:
+    """
+    Give absent choices a finite score, for losses that add up the scores of all choices, such as label smoothing.
+
+    The score keeps a distance from the log-sum of the present ones. So the probabilities of the present choices stay the
+    same, and an absent choice adds a constant to such a loss and nothing to its gradient.
+
+    Args:
+        logits: (batch, C) scores of the classes, -inf for absent ones.
+    """
+    return torch.where(logits == -math.inf, logits.logsumexp(-1, keepdim=True) - ABSENT_DISTANCE, logits)
+
+
 def choice_loss(
     logits: torch.Tensor, log_probabilities: torch.Tensor, labels: torch.Tensor, config: GLMConfig
 ) -> torch.Tensor:

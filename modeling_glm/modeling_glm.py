@@ -34,6 +34,7 @@ from .choices_glm import (
     WordScores,
     choice_loss,
     class_scores,
+    finite_scores,
     lay_out_branches,
     lay_out_rows,
     read_choices,
@@ -698,6 +699,7 @@ class GLMForMultipleChoice(GLMWithLMHead):
         position_ids: torch.Tensor | None = None,
         choice_ids: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        finite_logits: torch.Tensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> MultipleChoiceModelOutput:
         """
@@ -715,6 +717,9 @@ class GLMForMultipleChoice(GLMWithLMHead):
                 (batch, labels, words, length) every label has several words, and its probability is the sum of theirs.
                 With several patterns there is one more dimension, for the patterns, behind the first.
             labels: (batch,) int64, the number of the right choice or label, -100 for none.
+            finite_logits: Any tensor, to say that a loss is computed outside of the model, as Trainer does for label
+                smoothing. Without labels the logits of absent choices are finite then: see `finite_scores`. In train mode
+                they always are.
 
         Returns:
             `logits` (batch, choices or labels) fp32, the summed log-probability of every choice, divided by a power of
@@ -736,6 +741,8 @@ class GLMForMultipleChoice(GLMWithLMHead):
             labels = check_choice_labels(labels, logits)
             plain = logits if self.config.choice_length_penalty == 0 else class_scores(words, 0.0)
             loss = choice_loss(logits, plain, labels, self.config)
+        elif self.training or finite_logits is not None:
+            logits = finite_scores(logits)
         return MultipleChoiceModelOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )

@@ -9,6 +9,7 @@ from modeling_glm.choices_glm import (
     WordScores,
     choice_loss,
     class_scores,
+    finite_scores,
     lay_out_branches,
     lay_out_rows,
     read_choices,
@@ -109,6 +110,38 @@ def test_gradients_of_absent_choices(words_per_label):
     if not words_per_label:
         batch["choice_ids"] = batch["choice_ids"][..., 0, :]
     model(**batch, labels=torch.tensor([2, 0])).loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_finite_scores_smooth_over_the_present_choices():
+    """Add up all scores as Trainer's label smoothing does, and see what an absent choice adds: a constant."""
+    logits = torch.tensor([[-1.0, -1.5, -torch.inf, -torch.inf], [-90.0, -70.0, -80.0, -95.0]], requires_grad=True)
+    scores = finite_scores(logits)
+    assert torch.equal(scores[1], logits[1])
+    assert torch.equal(scores.softmax(-1)[0, :2], logits[0, :2].softmax(-1))
+    assert scores.softmax(-1)[0, 2:].max() < 3e-9
+    smoothed = -scores.log_softmax(-1)[0].sum()
+    expected = -logits[0, :2].log_softmax(-1).sum() + 2 * 20
+    torch.testing.assert_close(smoothed, expected)
+    (found,), (right,) = (torch.autograd.grad(loss, logits, retain_graph=True) for loss in (smoothed, expected))
+    torch.testing.assert_close(found, right)
+
+
+@pytest.mark.parametrize("words_per_label", [False, True])
+@pytest.mark.parametrize("patterns", [False, True])
+def test_a_loss_outside_of_the_model_is_finite(words_per_label, patterns):
+    """Without labels, in training or where the batch says so. Scores for users stay infinite."""
+    model = make_model(GLMForMultipleChoice)
+    batch = inputs() if patterns else inputs(patterns=slice(0, 1))
+    if not words_per_label:
+        batch["choice_ids"] = batch["choice_ids"][..., 0, :]
+    absent = model(**batch).logits == -torch.inf
+    assert absent.any()
+    told = torch.ones(2, dtype=torch.bool)
+    assert model(**batch, finite_logits=told).logits.isfinite().all()
+    assert torch.equal(model(**batch, finite_logits=told, labels=torch.tensor([1, 0])).logits == -torch.inf, absent)
+    logits = model.train()(**batch).logits
+    F.cross_entropy(logits, torch.tensor([1, 0]), label_smoothing=0.1).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 

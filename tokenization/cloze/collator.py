@@ -38,7 +38,8 @@ class DataCollatorForCloze:
         and `attention_mask` (batch, seq), `choice_ids` (batch, choices, length), and `labels` (batch,) if the examples
         have them. `choice_ids` are -100 behind the end of a choice and for absent ones. If labels have several words,
         `choice_ids` is (batch, labels, words, length). With several patterns all but the labels have a dimension for
-        them behind the first.
+        them behind the first. A batch with labels and absent choices has `finite_logits`, which keeps the label smoothing
+        of Trainer finite: see `GLMForMultipleChoice`.
 
     Raises:
         ValueError: If only some of the examples have labels, and for all that `PatternVerbalizer.encode` refuses. It names
@@ -67,6 +68,7 @@ class DataCollatorForCloze:
             "attention_mask": padded["attention_mask"],
             "choice_ids": _pad_nested([row["choice_ids"] for row in encoded]),
         }
+        is_absent = (batch["choice_ids"] == -100).flatten(3).all(-1)
         # choice_ids (batch, patterns, choices, words, length); the model takes fewer dimensions for one word or pattern.
         if batch["choice_ids"].shape[3] == 1:
             batch["choice_ids"] = batch["choice_ids"].squeeze(3)
@@ -81,6 +83,9 @@ class DataCollatorForCloze:
         missing = [number for number, label in enumerate(labels) if is_missing(label)]
         if not missing:
             batch["labels"] = torch.tensor([int(label) for label in labels])
+            # For label smoothing Trainer takes the labels out, and adds up the logits of all choices.
+            if is_absent.any():
+                batch["finite_logits"] = torch.ones(len(encoded), dtype=torch.bool)
         elif len(missing) < len(encoded):
             raise ValueError(
                 f"{len(encoded) - len(missing)} of {len(encoded)} examples have a label "

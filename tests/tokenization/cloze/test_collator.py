@@ -109,3 +109,52 @@ def test_collators_of_one_tokenizer_do_not_disturb_each_other(tokenizer, tmp_pat
     assert carrier.cloze == other.to_dict()
     tokenizer.save_pretrained(tmp_path)
     assert not (tmp_path / "cloze.json").exists()
+
+
+SMOOTHED = {
+    "one pattern": PatternVerbalizer("{a} [MASK]", choices="{options}"),
+    "two patterns": PatternVerbalizer(["{a} [MASK]", "So {a}? [MASK]"], choices="{options}"),
+}
+
+
+@pytest.mark.parametrize("task", SMOOTHED.values(), ids=SMOOTHED)
+@pytest.mark.parametrize("smoothing", [0.1, 0.9])
+def test_label_smoothing_with_absent_choices(tokenizer, tmp_path, task, smoothing):
+    """The smoothed loss of the present choices, and a constant for each absent one."""
+    options = [["one", "the fox", "x"], ["Rome", "y"]]
+    data = [{"a": "the dog", "options": row, "label": number} for number, row in enumerate(options)] * 2
+    collator = DataCollatorForCloze(tokenizer, task)
+    model = make_model(GLMForMultipleChoice, vocab_size=400, **tokenizer.special_token_ids)
+    batch = collator(data)
+    assert {"labels", "finite_logits"} < set(batch)
+    with torch.no_grad():
+        log_probs = model(**batch).logits.log_softmax(-1)
+    assert (log_probs[1::2, 2] == -torch.inf).all()
+    right = log_probs.gather(1, batch["labels"][:, None]).mean()
+    every = log_probs.masked_fill(log_probs == -torch.inf, -20.0).mean()
+    arguments = TrainingArguments(
+        tmp_path,
+        use_cpu=True,
+        report_to="none",
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        max_steps=2,
+        logging_steps=1,
+        save_strategy="no",
+        label_smoothing_factor=smoothing,
+    )
+    trainer = Trainer(model, arguments, data_collator=collator, train_dataset=data, eval_dataset=data)
+    expected = pytest.approx(-((1 - smoothing) * right + smoothing * every).item(), rel=1e-5)
+    assert trainer.evaluate()["eval_loss"] == expected
+    trainer.train()
+    first, second = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    assert first == expected
+    assert 0 < second < first
+
+
+def test_batches_without_labels_or_absent_choices_need_no_finite_logits(tokenizer):
+    task = SMOOTHED["one pattern"]
+    rows = [{"a": "dog", "options": ["one", "x"], "label": 0}, {"a": "cat", "options": ["Rome", "y"], "label": 1}]
+    assert "finite_logits" not in DataCollatorForCloze(tokenizer, task)(rows)
+    rows = [{"a": "dog", "options": ["one"]}, {"a": "cat", "options": ["Rome", "y"]}]
+    assert "finite_logits" not in DataCollatorForCloze(tokenizer, task)(rows)
