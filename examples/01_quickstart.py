@@ -98,7 +98,10 @@ def fill(model, tokenizer, texts: list[str], truths: list[list[str]] | None = No
         answers = [answer.text for answer in filling.answers]
         truth = truths[number] if truths else answers
         marks = [f"<{a}>" if a == t else f"<{a} (not {t})>" for a, t in zip(answers, truth, strict=True)]
-        out.print(f"  {texts[number]}\n    -> {tokenizer.fill(texts[number], marks)}", markup=False)
+        shown = filling.text
+        for answer, mark in reversed(list(zip(filling.answers, marks, strict=True))):
+            shown = f"{shown[: answer.start]}{mark}{shown[answer.end :]}"
+        out.print(f"  {texts[number]}\n    -> {shown}", markup=False)
 
 
 def choose_answers(model, tokenizer, questions: dict[str, list[str]]):

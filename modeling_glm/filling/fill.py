@@ -147,8 +147,8 @@ def fill_blanks(
         constraints: What the answers may be. One `BlankConstraint` is for all blanks. A list has a constraint or None for
             every blank of each text. For a list of texts it may also be a list of such lists.
         order: The order in which the blanks of a text are filled. "confident-first" fills all open blanks, keeps the
-            answer with the highest log-probability per token, and fills the others again behind it. It costs more and gives one
-            filling.
+            answer with the highest log-probability per token, and fills the others again behind it. It costs more and
+            gives one filling. Its log-probabilities belong to that order; `score_fillings` reads from left to right.
         num_beams: The number of beams. The default is 1 (greedy) for one answer, otherwise twice `num_answers` and at
             least 4.
         do_sample, temperature, top_k, top_p, min_p: Draw answers instead, as in `generate`.
