@@ -444,6 +444,15 @@ class GLMGenerationMixin(GenerationMixin):
                     "A soft prompt of PEFT and generation_attention_mask do not work together: give input_ids and "
                     "attention_mask alone, and generate finds the blanks."
                 )
+            if (
+                self._soft_prompt.is_encoder_decoder
+                and past_key_values is None
+                and not kwargs.get("is_first_iteration")
+            ):
+                raise ValueError(
+                    "Without a cache, PEFT gives a prefix for task_type='SEQ_2_SEQ_LM' in the first step only: leave out "
+                    "use_cache=False, or train with task_type='CAUSAL_LM'."
+                )
             self._make_room_for(self._soft_prompt, inputs, attention_mask)
         return inputs
 
@@ -549,10 +558,18 @@ class GLMGenerationMixin(GenerationMixin):
         return None
 
     def _prepare_cache_for_generation(
-        self, generation_config: GenerationConfig, model_kwargs: dict, *args: Any, **kwargs: Any
+        self,
+        generation_config: GenerationConfig,
+        model_kwargs: dict,
+        generation_mode: Any,
+        batch_size: int,
+        max_cache_length: int,
     ):
         given = model_kwargs.get("past_key_values")
-        super()._prepare_cache_for_generation(generation_config, model_kwargs, *args, **kwargs)
+        max_cache_length += self._soft_prompt.number
+        super()._prepare_cache_for_generation(
+            generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
+        )
         cache = model_kwargs.get("past_key_values")
         # An assistant's cache records its past in layers of its own kind.
         if given is None and cache is not None and not generation_config.is_assistant:

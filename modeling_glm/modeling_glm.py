@@ -488,7 +488,9 @@ class GLMModel(GLMPreTrainedModel):
             inputs_embeds, position_ids, attention_mask=mask, past_key_values=past_key_values, **kwargs
         )
         mark_as_text(past_key_values)
-        return BaseModelOutputWithPast(last_hidden_state=hidden_states, past_key_values=past_key_values)
+        return BaseModelOutputWithPast(
+            last_hidden_state=hidden_states, past_key_values=past_key_values if use_cache else None
+        )
 
     def find_ids(
         self,

@@ -4,7 +4,15 @@ import copy
 
 import pytest
 import torch
-from peft import IA3Config, LoraConfig, PeftModel, get_peft_model
+from peft import (
+    IA3Config,
+    LoraConfig,
+    PeftModel,
+    PrefixTuningConfig,
+    PromptEncoderConfig,
+    PromptTuningConfig,
+    get_peft_model,
+)
 
 from modeling_glm import (
     GLMForConditionalGeneration,
@@ -14,9 +22,9 @@ from modeling_glm import (
     GLMForTokenClassification,
     GLMModel,
 )
-from tests.support.models import TOKEN_IDS, make_model
+from tests.support.models import TOKEN_IDS, make_model, pad_rows
 
-MASK, SOP, EOS, CLS = (TOKEN_IDS[f"{name}_token_id"] for name in ("mask", "sop", "eos", "cls"))
+MASK, SOP, EOP, EOS, CLS = (TOKEN_IDS[f"{name}_token_id"] for name in ("mask", "sop", "eop", "eos", "cls"))
 TEXTS = torch.tensor([[CLS, 11, 12, EOS], [CLS, 13, 12, EOS], [CLS, 11, 14, EOS], [CLS, 13, 14, EOS]])
 PIECES = torch.tensor([[CLS, 11, MASK, EOS, SOP, 20], [CLS, 13, MASK, EOS, SOP, 21]])
 PIECE_LABELS = torch.tensor([[-100] * 4 + [20, 30], [-100] * 4 + [21, 31]])
@@ -163,3 +171,156 @@ def test_features(tmp_path):
     model.save_pretrained(tmp_path)
     again = PeftModel.from_pretrained(base, tmp_path).eval()
     torch.testing.assert_close(outputs_of(again, {"input_ids": TEXTS}), outputs_of(model, {"input_ids": TEXTS}))
+
+
+SOFT = {
+    "prompt tuning": lambda task, **s: PromptTuningConfig(task_type=task, num_virtual_tokens=3, **s),
+    "P-tuning": lambda task, **s: PromptEncoderConfig(
+        task_type=task, num_virtual_tokens=3, encoder_hidden_size=16, **s
+    ),
+    "prefix tuning": lambda task, **s: PrefixTuningConfig(task_type=task, num_virtual_tokens=3, **s),
+    "prefix tuning with a projection": lambda task, **s: PrefixTuningConfig(
+        task_type=task, num_virtual_tokens=3, prefix_projection=True, encoder_hidden_size=16, **s
+    ),
+}
+PROMPTS = [[CLS, 11, MASK, 12, MASK, EOS], [CLS, MASK, 16, EOS], [CLS, 18, 19, 20, MASK, EOS, SOP, 22]]
+
+
+def soft_model(kind: str, task: str, seed: int = 0) -> torch.nn.Module:
+    """Wrap a model. Its prompt is drawn wide, so that it changes what the model says."""
+    model = get_peft_model(make_model(TASKS[task][0]), SOFT[kind](task))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.prompt_encoder.parameters():
+            parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator))
+    return model.eval()
+
+
+def padded(rows: list[list[int]], side: str) -> dict[str, torch.Tensor]:
+    return {"input_ids": pad_rows(rows, side), "attention_mask": pad_rows([[1] * len(row) for row in rows], side)}
+
+
+@pytest.mark.parametrize("kind", SOFT)
+@pytest.mark.parametrize("task", WITH_LABELS)
+def test_soft_prompts_train_save_and_load_for_every_head(tmp_path, kind, task):
+    base = make_model(TASKS[task][0])
+    model = soft_model(kind, task)
+    batch = {**TASKS[task][2]}
+    batch["attention_mask"] = torch.ones_like(batch["input_ids"])
+    before = [parameter.clone() for parameter in base.glm.parameters()]
+    losses = train(model, batch, steps=15)
+    assert losses[-1] < losses[0] - 0.3
+    torch.testing.assert_close(list(model.get_base_model().glm.parameters()), before)
+    model.save_pretrained(tmp_path)
+    again = PeftModel.from_pretrained(fresh_head(base, TASKS[task][1]), tmp_path).eval()
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    with torch.no_grad():
+        found, expected = again(**inputs), model(**inputs)
+    torch.testing.assert_close(found[0], expected[0])
+
+
+@pytest.mark.parametrize("kind", SOFT)
+@pytest.mark.parametrize("task", ["CAUSAL_LM", "SEQ_2_SEQ_LM"])
+def test_no_token_sees_what_it_must_predict(kind, task):
+    model = soft_model(kind, task)
+    ids = PIECES[:1]
+    changed = ids.clone()
+    changed[0, -1] = 40
+    with torch.no_grad():
+        first, second = (model(input_ids=row, attention_mask=torch.ones_like(row)).logits[0] for row in (ids, changed))
+    assert torch.equal(first[:-1], second[:-1])
+    assert not torch.equal(first[-1], second[-1])
+
+
+@torch.no_grad()
+def fill_naively(model: torch.nn.Module, ids: list[int], limit: int) -> list[int]:
+    """Fill the blanks of one row greedily, with a forward pass of PEFT over everything for every token."""
+    blanks = ids.count(MASK)
+    ids = ids if SOP in ids else [*ids, SOP]
+    while True:
+        row = torch.tensor([ids])
+        scores = model(input_ids=row, attention_mask=torch.ones_like(row)).logits[0, -1]
+        scores[SOP] = -torch.inf
+        token = int(scores.argmax())
+        length = ids[::-1].index(SOP)
+        if token in (EOS, EOP) or length == limit:
+            if ids.count(SOP) == blanks:
+                return ids
+            ids = [*ids, SOP]
+        else:
+            ids = [*ids, token]
+
+
+WAYS = [
+    (kind, task, how)
+    for kind in SOFT
+    for task in ("CAUSAL_LM", "SEQ_2_SEQ_LM")
+    for how in ({}, {"use_cache": False}, {"num_beams": 2})
+    if not (kind.startswith("prefix") and task == "SEQ_2_SEQ_LM" and how.get("use_cache") is False)  # is refused
+]
+
+
+@pytest.mark.parametrize(("kind", "task", "how"), WAYS, ids=str)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_soft_prompts_generate_as_they_were_trained(kind, task, side, how):
+    model = soft_model(kind, task)
+    found = model.generate(**padded(PROMPTS, side), max_new_tokens_per_blank=4, **how)
+    if how.get("num_beams"):
+        alone = [
+            model.generate(**padded([row], side), max_new_tokens_per_blank=4, **how)[0].tolist() for row in PROMPTS
+        ]
+    else:
+        alone = [fill_naively(model, row, 4) for row in PROMPTS]
+    ends = (0, EOS, EOP)
+    assert [[i for i in row if i not in ends] for row in found.tolist()] == [
+        [i for i in row if i not in ends] for row in alone
+    ]
+
+
+@pytest.mark.parametrize("kind", SOFT)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_changes_nothing_behind_a_soft_prompt(kind, side):
+    model = soft_model(kind, "CAUSAL_LM")
+    inputs = padded(PROMPTS, side)
+    with torch.no_grad():
+        together = model(**inputs).logits
+        for number, row in enumerate(PROMPTS):
+            alone = model(**padded([row], side)).logits[0, -len(row) :]
+            real = inputs["attention_mask"][number] != 0
+            own = together[number, -inputs["input_ids"].shape[1] :][real]
+            torch.testing.assert_close(own, alone, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["prompt tuning", "P-tuning"])  # PEFT puts a prefix into no static cache
+def test_a_soft_prompt_with_a_static_cache(kind):
+    model = soft_model(kind, "CAUSAL_LM")
+    inputs = padded(PROMPTS, "left")
+    how = {"max_new_tokens_per_blank": 3}
+    expected = model.generate(**inputs, **how).tolist()
+    assert model.generate(**inputs, **how, cache_implementation="static", disable_compile=True).tolist() == expected
+
+
+def test_a_soft_prompt_is_part_of_the_text():
+    model = get_peft_model(make_model(GLMForConditionalGeneration), SOFT["prompt tuning"]("CAUSAL_LM"))
+    long = torch.tensor([[CLS, *[11] * 44, MASK]])
+    model(input_ids=long, attention_mask=torch.ones_like(long))
+    longer = torch.tensor([[CLS, *[11] * 45, MASK]])
+    with pytest.raises(ValueError, match="reaches 50 tokens, but 49 are the limit"):
+        model(input_ids=longer, attention_mask=torch.ones_like(longer))
+    with pytest.raises(ValueError, match="reaches 50 tokens, but 49 are the limit"):
+        model.generate(input_ids=longer, attention_mask=torch.ones_like(longer))
+
+
+def test_what_a_soft_prompt_cannot_do_is_refused():
+    ids = torch.tensor([[CLS, MASK, EOS, SOP]])
+    positions = torch.tensor([[[0, 1, 2, 1], [0, 0, 0, 1]]])
+    model = soft_model("prompt tuning", "CAUSAL_LM")
+    with pytest.raises(ValueError, match="soft prompt of PEFT and generation_attention_mask do not work together"):
+        model.generate(
+            input_ids=ids, position_ids=positions, generation_attention_mask=torch.ones(1, 1, 4, 4), max_new_tokens=2
+        )
+    # The model itself is as before.
+    assert model.get_base_model().generate(ids, max_new_tokens=2).shape[1] <= 6
+    model = soft_model("prefix tuning", "SEQ_2_SEQ_LM")
+    with pytest.raises(ValueError, match="in the first step only: leave out use_cache=False"):
+        model.generate(input_ids=torch.tensor([PROMPTS[0]]), use_cache=False, max_new_tokens=6)
