@@ -150,7 +150,11 @@ def generate(
             )
             prompts = checked.restore(checked.good)
             if streams and checked.good:
-                _stream(loaded, tokenizer, checked.good[0], {**settings, "first_number": first})
+                try:
+                    _stream(loaded, tokenizer, checked.good[0], {**settings, "first_number": first})
+                    writer.count += 1
+                except ValueError as error:
+                    writer.write(chunk[0], error)
                 continue
             found = fill_blanks(
                 loaded, tokenizer, prompts, num_answers, first_number=first, on_error="record", **settings

@@ -11,12 +11,13 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from ..tokenization import PatternVerbalizer
 from ..tokenization.cloze.values import find_class, is_missing
+from ..utils.rows import read_rows
 
 Examples = Sequence[Mapping[str, Any]]
 
 
 def compute_metrics(
-    metric: str, examples: Examples, predictions: Iterable[int], labels: Sequence[str] | None = None
+    metric: str, examples: Any, predictions: Iterable[int], labels: Sequence[str] | None = None
 ) -> dict[str, float]:
     """
     Score predictions. All scores are between 0 and 1, except Matthews' correlation, which may be negative.
@@ -33,7 +34,7 @@ def compute_metrics(
 
     Args:
         metric: One of the names above.
-        examples: As `read_superglue` reads them, with their right labels: names or numbers of classes. A number is the
+        examples: As `read_superglue` reads them, in any form of rows such as a list or a DataFrame, with their right labels: names or numbers of classes. A number is the
             place of a class, unless it is a name: 1 is the class "1" wherever that is. None and NaN mean no label.
         predictions: For every example the number of the predicted class or candidate.
         labels: Names of the classes in their order (`task.labels`), needed if the examples have names.
@@ -44,20 +45,21 @@ def compute_metrics(
     """
     if metric not in _METRICS:
         raise ValueError(f"Unknown metric {metric!r}: there are {sorted(_METRICS)}.")
+    examples = list(read_rows(examples))
     predicted = check_predictions(examples, predictions)
     if metric == "multirc" and labels is None:
         labels = ("0", "1")
     return {name: float(score) for name, score in _METRICS[metric](examples, predicted, labels).items()}
 
 
-def with_labels(task: PatternVerbalizer, examples: Examples) -> list[dict[str, Any]]:
+def with_labels(task: PatternVerbalizer, examples: Any) -> list[dict[str, Any]]:
     """
     Return examples whose "label" is the right one of the task as `compute_metrics` reads it.
 
     It is the name of the class, the number of the right choice if examples have choices, or None without a label. Raises a
     `ValueError` for a label outside the task.
     """
-    names = task.labels
+    names, examples = task.labels, list(read_rows(examples))
     classes = [task.label_index(example) for example in examples]
     found = [names[index] if names and index is not None else index for index in classes]
     return [{**example, "label": label} for example, label in zip(examples, found, strict=True)]

@@ -89,10 +89,10 @@ def compute_attention_layout(
             every blank once.
     """
     count = count_blanks(tokenizer, text)
-    answers = [answers] if isinstance(answers, str) else answers
+    answers = [answers] if isinstance(answers, str) else list(answers)
     if len(answers) != count:
         raise ValueError(f"There are {len(answers)} answers, but the text has {count} blanks: {text!r}.")
-    order = range(count) if order is None else order
+    order = range(count) if order is None else list(order)
     if sorted(order) != list(range(count)):
         raise ValueError(f"order={list(order)} must name each of the blanks 0 to {count - 1} once.")
     (context,) = encode_text(tokenizer, [text])

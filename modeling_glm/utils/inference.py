@@ -1,6 +1,6 @@
 """Use a model without changing it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import GLMTokenizer
+from .rows import check_rows, read_rows, read_text
 
 
 @contextmanager
@@ -41,7 +42,7 @@ def unwrap(model: torch.nn.Module) -> PreTrainedModel:
 def answer_blanks(
     model: GLMForConditionalGeneration,
     tokenizer: GLMTokenizer,
-    texts: Sequence[str],
+    texts: Any,
     batch_size: int = 64,
     **generate_kwargs: Any,
 ) -> list[list[str]]:
@@ -53,19 +54,20 @@ def answer_blanks(
     Args:
         model: The model that fills them.
         tokenizer: Its tokenizer.
-        texts: Texts with one or more blanks each.
+        texts: Texts with one or more blanks each, in any form of rows.
         batch_size: Number of texts in a forward pass. Texts of similar length share a batch.
         generate_kwargs: Further arguments of `generate`.
 
     Returns:
         For every text the answer of each blank, without white space around it.
     """
-    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-    answers: list[list[str]] = [[] for _ in texts]
+    listed = check_rows(read_rows(texts), read_text, kind="Text").good
+    order = sorted(range(len(listed)), key=lambda index: len(listed[index]))
+    answers: list[list[str]] = [[] for _ in listed]
     with evaluation_mode(model):
         for start in range(0, len(order), batch_size):
             chunk = order[start : start + batch_size]
-            inputs = tokenizer([texts[index] for index in chunk], return_tensors="pt", padding=True).to(model.device)
+            inputs = tokenizer([listed[index] for index in chunk], return_tensors="pt", padding=True).to(model.device)
             filled = tokenizer.decode_blanks(model.generate(**inputs, do_sample=False, **generate_kwargs))
             for index, row in zip(chunk, filled, strict=True):
                 answers[index] = row

@@ -142,6 +142,7 @@ def read_text(row: Any) -> str:
     """
     if isinstance(row, ValueError):
         raise row
+    row = _as_dict(row)
     if isinstance(row, Mapping):
         name = TEXT_FIELD if TEXT_FIELD in row or len(row) != 1 else next(iter(row))
         if name not in row:
@@ -181,11 +182,12 @@ def read_list(row: Any, name: str = "The row") -> list[str]:
 
 def read_example(row: Any, fields: Collection[str]) -> Mapping[str, Any]:
     """
-    Read a row as an example of a task: a dict of fields, or the value of the field if the task has one.
+    Read a row as an example of a task: a dict or another row of a table, or the value of the field if the task has one.
 
     Raises:
         ValueError: If the row is not a dict and the task has no field or several.
     """
+    row = _as_dict(row)
     if isinstance(row, Mapping):
         return row
     if len(fields) != 1:
@@ -311,6 +313,13 @@ def _as_iterable(inputs: Any) -> Iterable[Any]:
     if hasattr(inputs, "__getitem__") and isinstance(inputs, Sized):
         return _PlacedRows(inputs)
     raise ValueError(f"The input is a {type(inputs).__name__}: expected a text, a dict of fields, or many of them.")
+
+
+def _as_dict(row: Any) -> Any:
+    """Turn a row of a table into a dict: a Series, as `DataFrame.iloc` gives, and a tuple with names. Others stay."""
+    if _is_from(row, "pandas") and hasattr(row, "items"):
+        return dict(row.items())
+    return row._asdict() if isinstance(row, tuple) and hasattr(row, "_asdict") else row
 
 
 def _is_column(value: Any) -> bool:

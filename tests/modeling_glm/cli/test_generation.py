@@ -37,6 +37,12 @@ def test_generate_writes_as_it_goes_on_a_terminal(run, monkeypatch):
     assert result.stdout.strip() == whole["fillings"][0]["sequence"]
     result = run("generate", TINY, "The [MASK] of 1987-03-12 is twelve.", "--format", "text")
     assert result.stdout.rstrip().endswith(" of 1987-03-12 is twelve.")
+    texts = ("The number 12 is", "[MASK]" * 300, "The number 12 is")
+    result = run("generate", TINY, *texts, "--max-new-tokens", 8, "--format", "text")
+    assert result.returncode == 1
+    assert result.stdout.split("\n")[:2] == [whole["fillings"][0]["sequence"]] * 2
+    assert "text 2 has 302 tokens" in result.stderr
+    assert "1 of 3 texts failed" in result.stderr
 
 
 @pytest.mark.parametrize(

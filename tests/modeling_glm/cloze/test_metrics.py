@@ -30,6 +30,15 @@ def test_accuracy(convert):
     }
 
 
+@pytest.mark.parametrize(
+    "make",
+    [iter, lambda rows: pd.DataFrame(rows, index=[3, 1, 0, 2]), lambda rows: pd.DataFrame(rows).to_dict("list")],
+)
+def test_any_form_of_examples(make):
+    rows = label_examples(*"abba")
+    assert compute_metrics("accuracy", make(rows), [0, 1, 1, 1], labels=["a", "b"]) == {"accuracy": 0.75}
+
+
 def test_cb_is_a_mean_over_classes():
     labels = ["entailment", "contradiction", "neutral"]
     # F1 by class: 4/5, 2/3, 0

@@ -4,6 +4,8 @@ import itertools
 import sys
 import warnings
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from transformers import AutoTokenizer
@@ -131,6 +133,13 @@ def test_tokens_are_shown_as_they_read(tokenizer):
 def test_tokens_of_other_vocabularies(tmp_path, family, text, tokens):
     tokenizer = GLMTokenizer.from_pretrained(write_vocabulary(family, tmp_path / family))
     assert compute_attention_layout(tokenizer, text, "a").tokens == tokens
+
+
+def test_answers_are_read_by_place(tokenizer):
+    text, answers = "The [MASK] fox and the [MASK].", ["quick", "dog"]
+    expected = compute_attention_layout(tokenizer, text, answers, [1, 0])
+    for given in (pd.Series(answers, index=[1, 0]), np.array(answers), iter(answers)):
+        assert compute_attention_layout(tokenizer, text, given, np.array([1, 0])).tokens == expected.tokens
 
 
 def test_one_blank_takes_a_plain_answer(tokenizer):

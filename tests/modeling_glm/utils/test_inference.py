@@ -6,6 +6,8 @@ from peft import LoraConfig, get_peft_model
 
 from modeling_glm import GLMForConditionalGeneration
 from modeling_glm.utils.inference import answer_blanks, evaluation_mode, is_a, unwrap
+from modeling_glm.utils.rows import RowError
+from tests.support.containers import CONTAINERS
 from tests.support.models import make_model
 
 TEXTS = [
@@ -54,3 +56,11 @@ def test_answers_are_those_of_generate(model, tokenizer, batch_size):
         alone = model.generate(**tokenizer(text, return_tensors="pt"), do_sample=False, max_new_tokens_per_blank=4)
         assert row == tokenizer.decode_blanks(alone)[0]
         assert len(row) == text.count("[MASK]")
+
+
+def test_any_form_of_texts(model, tokenizer):
+    expected = answer_blanks(model, tokenizer, TEXTS, max_new_tokens_per_blank=2)
+    for name, make in CONTAINERS.items():
+        assert answer_blanks(model, tokenizer, make(TEXTS), max_new_tokens_per_blank=2) == expected, name
+    with pytest.raises(RowError, match="Text 1 is None"):
+        answer_blanks(model, tokenizer, [TEXTS[0], None])

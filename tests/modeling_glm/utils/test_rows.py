@@ -88,6 +88,8 @@ TABLES = {
     "columns of a dataset": lambda: dict(Dataset.from_list(PAIRS)[:]),
     "table": lambda: pa.table({"premise": ["b", "a"], "hypothesis": ["y", "x"]}),
     "array": lambda: np.array([("b", "y"), ("a", "x")], dtype=[("premise", "U1"), ("hypothesis", "U1")]),
+    "rows of a frame": lambda: [pd.DataFrame(PAIRS).iloc[place] for place in range(2)],
+    "tuples of a frame": lambda: pd.DataFrame(PAIRS).itertuples(index=False),
     "series of dicts": lambda: pd.Series(PAIRS, index=[1, 0]),
 }
 
@@ -110,6 +112,7 @@ def test_lists_in_one_example_are_no_columns():
 
 def test_an_example_of_one_field_may_be_its_value():
     assert read_example("a", {"text"}) == {"text": "a"}
+    assert read_text(pd.Series({"id": 7, "text": "a"})) == "a"
     assert read_example(3, ["sentence"]) == {"sentence": 3}
     with pytest.raises(
         ValueError, match=r"reads the fields \['hypothesis', 'premise'\]: give a dict with them in place of 'a'"
