@@ -1,5 +1,6 @@
 """The text-generation pipeline of Transformers, for models that write into blanks."""
 
+import itertools
 from types import GeneratorType
 from typing import Any
 
@@ -47,8 +48,14 @@ class GLMTextGenerationPipeline(TextGenerationPipeline):
             rows = read_rows(text_inputs)
             prompts = (row if isinstance(row, list) else read_text(row) for row in rows)  # a list is a chat
             text_inputs = next(prompts) if rows.single else prompts if rows.lazy else list(prompts)
-        if isinstance(text_inputs, list) and not text_inputs:
-            return []
+        # Some versions of the library read the first prompt of a list or generator without asking whether there is one.
+        if isinstance(text_inputs, list | GeneratorType):
+            remaining = iter(text_inputs)
+            first = list(itertools.islice(remaining, 1))
+            if not first:
+                return []
+            if isinstance(text_inputs, GeneratorType):
+                text_inputs = (prompt for prompt in itertools.chain(first, remaining))
         return super().__call__(text_inputs, **kwargs)
 
     def postprocess(  # type: ignore[override]
