@@ -309,6 +309,27 @@ class TestQuestionsOfACall:
         uniform = make(parts)("N/A", LABELS, calibration=Calibration("contextual", ("N/A",)))
         np.testing.assert_allclose(uniform["scores"], [1 / 3] * 3, atol=1e-6)
 
+    def test_white_space_before_the_blank_does_not_matter(self, parts):
+        words = {"good": ["lazy", "quick fox"], "bad": "capital", "odd": " dog"}
+        patterns = [f"{{text|shorten}} It was:{space}[MASK]." for space in ("", " ", "\n")]
+        glued, *others = (
+            make(parts)(TEXTS, pattern=pattern, verbalizer=words, top_k=None, calibration="contextual")
+            for pattern in patterns
+        )
+        assert others == [glued, glued]
+        templates = [f"It is{space}{{}}." for space in ("", " ")]
+        zero_shot, spaced = (make(parts)(TEXTS[0], LABELS, hypothesis_template=template) for template in templates)
+        assert zero_shot == spaced
+
+    def test_truncation_cuts_fields_that_are_not_marked(self, parts):
+        long = " ".join(TEXTS * 30)
+        words = {"x": "lazy", "y": "dog"}
+        with pytest.raises(RowError, match=r"Example 0: An example does not fit.*truncation=True"):
+            make(parts)(long, pattern="{text} [MASK]", verbalizer=words)
+        cut = make(parts)(long, pattern="{text} [MASK]", verbalizer=words, truncation=True)
+        assert cut == make(parts)(long, pattern="{text|shorten} [MASK]", verbalizer=words)
+        assert cut == make(parts, truncation=True)(long, pattern="{text} [MASK]", verbalizer=words)
+
     def test_long_texts_are_shortened(self, parts):
         classifier = make(parts)
         long = " ".join(TEXTS * 30)

@@ -1,5 +1,7 @@
 """Scores of choices in batches: order, lengths, the mode of the model, models that are refused."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from modeling_glm import (
     PatternVerbalizer,
 )
 from modeling_glm.cloze.scorer import ChoiceScorer
+from modeling_glm.tokenization.blanks import answer_forms
 from tests.support.models import make_model
 
 TASK = PatternVerbalizer("{text|shorten} It was [MASK].", {"good": ["lazy", "quick fox"], "bad": "capital"})
@@ -58,6 +61,19 @@ def test_labels_are_not_encoded(model, tokenizer):
     assert scorer.encode(TASK, {"text": "a", "label": -1}) == scorer.encode(TASK, {"text": "a"})
     reads_label = PatternVerbalizer("{label} [MASK]", {"x": "x", "y": "y"})
     assert scorer.encode(reads_label, {"label": "x"}) != scorer.encode(reads_label, {"label": "y"})
+
+
+def test_forms_of_words_are_those_of_the_tokenizer_as_it_is(model, tokenizer):
+    tokenizer = pickle.loads(pickle.dumps(tokenizer))
+    scorer = ChoiceScorer(model, tokenizer, TASK)
+    before = scorer.encode(TASK, {"text": "x"})
+    assert scorer.encode(TASK, {"text": "x"}, scorer.word_forms()) == before
+    words = [word for row in TASK.patterns[0].read_words({}) for word in row]
+    assert [form for row in before["choice_ids"][0] for form in row] == [
+        list(form) for word in words for form in answer_forms(tokenizer, word)
+    ]
+    tokenizer.add_tokens([words[0]])
+    assert scorer.encode(TASK, {"text": "x"}) != before
 
 
 def test_fields_that_are_missing(model, tokenizer):
