@@ -351,3 +351,10 @@ def test_a_text_to_be_continued_has_no_end(tokenizer):
     assert (
         encode_text(tokenizer, ["a [gMASK]", "a [gMASK] ", ""]) == tokenizer(["a [gMASK]", "a [gMASK] ", ""]).input_ids
     )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("text", ["囧龘 [MASK] 囧 x", "\U0001f600[MASK] \U0001f600", "\ue000 [gMASK]", " [MASK]\t"])
+def test_signs_that_the_vocabulary_lacks_are_not_structure(of_family, family, text):
+    tokenizer = of_family(family)
+    assert encode_text(tokenizer, [text]) == [tokenizer(text)["input_ids"]]
