@@ -81,7 +81,8 @@ def find_reader() -> Reader:
         name = frame.f_code.co_name
         evaluates = name == "evaluation_loop"
         if loader is None and name == "__iter__" and frame.f_globals.get("__name__") == "accelerate.data_loader":
-            loader = frame.f_locals["self"]
+            found = frame.f_locals["self"]
+            loader = found if hasattr(found, "iteration") else None  # samplers and loaders without epochs have none
         frame = frame.f_back
     if evaluates or loader is None:
         return Reader(evaluates)

@@ -195,6 +195,12 @@ class TestLoopsOfAccelerate:
         again.set_epoch(0)
         assert rows_of(skip_first_batches(again, 2)) == whole[2 * BATCH :]
 
+    def test_a_loader_without_epochs_draws_further(self, tokenizer, copies):
+        """`skip_first_batches` of a stream that accelerate did not prepare."""
+        loader = skip_first_batches(make_loader(tokenizer, Stream(copies)), 1)
+        rows = [row for _ in range(2) for row in rows_of(loader)]
+        assert len(set(rows)) == len(rows) == 2 * (COUNT - BATCH)
+
     def test_a_loop_that_stops_early_draws_further(self, tokenizer, copies):
         loader = Accelerator(cpu=True).prepare(make_loader(tokenizer, copies))
         rows = []
