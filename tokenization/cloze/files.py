@@ -33,62 +33,104 @@ def read_examples(
             read, a missing column, and what `convert` refuses.
     """
     path = Path(path)
+    examples = []
+    for number, example in read_lines(path):
+        try:
+            if isinstance(example, ValueError):
+                raise example
+            if missing := [column for column in columns if column not in example]:
+                raise ValueError(f"The line has no {', '.join(map(repr, missing))}: there are {sorted(example)}.")
+            examples.append(convert(example) if convert else example)
+        except ValueError as error:
+            raise ValueError(_tell(path, number, error)) from error
+    return examples
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, Example | ValueError]]:
+    """
+    Yield the examples of a file with the numbers of their lines, from 1. A line that cannot be read is a `ValueError`.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: For another ending, a file without examples, and text that is not UTF-8 throughout.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     suffix = path.suffix.lower()
     if suffix not in DELIMITERS and suffix not in JSON_LINES:
         raise ValueError(f"{path} ends with {suffix!r}: expected one of {', '.join([*DELIMITERS, *JSON_LINES])}.")
-    lines = read_json_lines(path) if suffix in JSON_LINES else read_table(path, DELIMITERS[suffix])
-    examples = []
-    for number, example in lines:
-        if missing := [column for column in columns if column not in example]:
-            raise ValueError(
-                f"{path}, line {number} has no {', '.join(map(repr, missing))}: there are {sorted(example)}."
-            )
-        try:
-            examples.append(convert(example) if convert else example)
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}") from error
-    if not examples:
+    lines = _read_json_lines(path) if suffix in JSON_LINES else _read_table(path, DELIMITERS[suffix])
+    first = next(lines, None)
+    if first is None:
         raise ValueError(f"{path} has no examples.")
-    return examples
+    yield first
+    yield from lines
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, Example]]:
-    """Yield the objects of a file with the numbers of their lines, from 1; empty lines are skipped."""
+    """
+    Yield the objects of a file with the numbers of their lines, from 1; empty lines are skipped.
+
+    Raises:
+        ValueError: For a line that is not a JSON object.
+    """
+    for number, row in _read_json_lines(path):
+        if isinstance(row, ValueError):
+            raise ValueError(_tell(path, number, row)) from row
+        yield number, row
+
+
+def _tell(path: Path, number: int, error: ValueError) -> str:
+    """Say in which line an error is: "The line has no 'a'" -> "x.csv, line 3 has no 'a'"."""
+    reason = str(error)
+    place = f"{path}, line {number}"
+    return reason.replace("The line", place, 1) if reason.startswith("The line ") else f"{place}: {reason}"
+
+
+def _read_json_lines(path: Path) -> Iterator[tuple[int, Example | ValueError]]:
     # splitlines would also split at Unicode separators inside a text.
     for number, line in enumerate(_read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}, line {number} is not JSON ({error}): {line[:80]!r}") from error
-        if not isinstance(row, dict):
-            raise ValueError(
-                f"{path}, line {number} is {line[:80]!r}: expected an object with the fields of an example."
+        except (ValueError, RecursionError) as error:
+            yield number, ValueError(f"The line is not JSON ({error}): {line[:80]!r}")
+            continue
+        if isinstance(row, dict):
+            yield number, row
+        else:
+            yield (
+                number,
+                ValueError(f"The line is {line[:80]!r}: expected an object with the fields of an example."),
             )
-        yield number, row
 
 
-def read_table(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _read_table(path: Path, delimiter: str) -> Iterator[tuple[int, Example | ValueError]]:
     """Yield the rows of a table as dicts, each with the number of its last line."""
     reader = csv.reader(_read_text(path).splitlines(keepends=True), delimiter=delimiter, strict=True)
     try:
         names = next(reader, [])
-        if repeated := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"{path} has several columns {sorted(repeated)}: give each a name of its own.")
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(names):
-                raise ValueError(
-                    f"{path}, line {reader.line_num} has {len(row)} columns, but the first line names {len(names)} "
-                    f"({names}): put texts with {delimiter!r} in quotes."
-                )
-            yield reader.line_num, dict(zip(names, row, strict=True))
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num} cannot be read: {error}.") from error
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"{path} has several columns {sorted(repeated)}: give each a name of its own.")
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield reader.line_num, ValueError(f"The line cannot be read: {error}.")
+            continue
+        if row and len(row) != len(names):
+            problem = (
+                f"The line has {len(row)} columns, but the first line names {len(names)} ({names}): put texts with "
+                f"{delimiter!r} in quotes."
+            )
+            yield reader.line_num, ValueError(problem)
+        elif row:
+            yield reader.line_num, dict(zip(names, row, strict=True))
 
 
 def _read_text(path: Path) -> str:
@@ -107,4 +149,4 @@ def _read_text(path: Path) -> str:
         ) from error
 
 
-__all__ = ["read_examples", "read_json_lines", "read_table"]
+__all__ = ["read_examples", "read_json_lines", "read_lines"]
