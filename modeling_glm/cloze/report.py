@@ -1,10 +1,14 @@
 """Write the results of a classifier: metrics, predictions, a confusion matrix, a table. Needs scikit-learn."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from transformers import TrainingArguments
+
+from ..utils.rows import RowError
 from .sources import ClozeData
 from .submission import SUBMISSION_FILES, write_submission
 from .training import ClozeOutcome
@@ -18,7 +22,8 @@ def write_results(folder: Path, data: ClozeData, outcome: ClozeOutcome):
 
     - `metrics.json`: the metrics.
     - `predictions.jsonl`: for every test example the label, its probability and the example.
-    - `unlabelled.jsonl`: the label of every unlabelled example; for SuperGLUE, a file for its server instead.
+    - `unlabelled.jsonl`: every unlabelled example with its label and the probability of every label, or the line of the
+      file and what is wrong with it. For SuperGLUE, a file for its server instead.
     - `confusion.png`: which class was taken for which, for tasks with labels. Needs matplotlib.
     """
     (folder / "metrics.json").write_text(json.dumps(outcome.metrics, indent=2) + "\n", encoding="utf-8")
@@ -35,19 +40,44 @@ def write_results(folder: Path, data: ClozeData, outcome: ClozeOutcome):
     ]
     _write_lines(folder / "predictions.jsonl", lines)
     if data.unlabelled:
-        chosen = outcome.unlabelled.argmax(1).tolist()
         if data.name in SUBMISSION_FILES:
-            write_submission(data.name, data.unlabelled, chosen, labels, folder)
+            examples, rows = _require_all(data, outcome)
+            write_submission(data.name, examples, [int(row.argmax()) for row in rows], labels, folder)
         else:
-            predicted = [
-                {"predicted": _names(data, example)[best]}
-                for example, best in zip(data.unlabelled, chosen, strict=True)
-            ]
-            _write_lines(folder / "unlabelled.jsonl", predicted)
+            _write_lines(folder / "unlabelled.jsonl", _describe_predictions(data, outcome))
     gold = [data.task.label_index(example) for example in data.test]
     known = [label for label in gold if label is not None]
-    if labels and len(known) == len(gold):
+    if labels and known and len(known) == len(gold):
         plot_confusion(known, outcome.probabilities.argmax(1).tolist(), labels, folder / "confusion.png", data.name)
+
+
+def _describe_predictions(data: ClozeData, outcome: ClozeOutcome) -> Iterator[dict[str, Any]]:
+    lines = data.lines or range(1, len(data.unlabelled) + 1)
+    for line, example, row in zip(lines, data.unlabelled, outcome.unlabelled, strict=True):
+        if isinstance(row, RowError) or isinstance(example, ValueError):
+            yield {"line": line, "error": row.reason if isinstance(row, RowError) else str(example)}
+            continue
+        names = _names(data, example)
+        best = int(row.argmax())
+        yield {
+            **example,
+            "predicted": names[best],
+            "probability": round(float(row[best]), 6),
+            "probabilities": {name: round(float(value), 6) for name, value in zip(names, row, strict=False)},
+        }
+
+
+def _require_all(data: ClozeData, outcome: ClozeOutcome) -> tuple[list[dict[str, Any]], list[np.ndarray]]:
+    """Return the unlabelled examples and their probabilities. Raises the first error: a submission must be complete."""
+    examples, rows = [], []
+    for example, row in zip(data.unlabelled, outcome.unlabelled, strict=True):
+        if isinstance(example, ValueError):
+            raise example
+        if isinstance(row, RowError):
+            raise row
+        examples.append(example)
+        rows.append(row)
+    return examples, rows
 
 
 def plot_confusion(gold: Sequence[int], predicted: Sequence[int], labels: Sequence[str], path: Path, title: str):
@@ -81,6 +111,28 @@ def format_table(results: Mapping[str, Mapping[str, float]]) -> str:
     return "\n".join([*lines, ECE_NOTE] if "ece" in names else lines)
 
 
+def warn_of_majority(results: Mapping[str, Mapping[str, float]], arguments: TrainingArguments) -> str | None:
+    """
+    Say that a trained model is not better than the most frequent label, and which settings to try.
+
+    Args:
+        results: The metrics of the model first, and of the baseline "majority".
+        arguments: The arguments of the training.
+
+    Returns:
+        The warning, or None.
+    """
+    (name, found), majority = next(iter(results.items())), results["majority"]
+    metric = next(iter(majority))
+    if found[metric] > majority[metric]:
+        return None
+    return (
+        f"{name} has {metric} {found[metric]:.3f}, the most frequent label has {majority[metric]:.3f}: the model did not "
+        f"learn the task. Try --learning_rate {arguments.learning_rate * 3:.0e} or {arguments.learning_rate / 3:.0e}, more "
+        f"--num_train_epochs than {arguments.num_train_epochs:g}, or words that fit the pattern better."
+    )
+
+
 def _names(data: ClozeData, example: Mapping[str, Any]) -> list[str]:
     """Return the names of the classes, or the texts of the example's own choices."""
     return data.task.labels or [words[0].strip() for words in data.task.choices(example)]
@@ -91,4 +143,4 @@ def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]):
     path.write_text(text, encoding="utf-8")
 
 
-__all__ = ["format_table", "plot_confusion", "write_results"]
+__all__ = ["format_table", "plot_confusion", "warn_of_majority", "write_results"]

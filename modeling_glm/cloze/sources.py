@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from ..tokenization import PatternVerbalizer
-from ..tokenization.cloze.files import DELIMITERS, JSON_LINES, read_examples
+from ..tokenization.cloze.files import DELIMITERS, JSON_LINES, read_examples, read_lines
 from ..tokenization.cloze.published import read_task
 from ..tokenization.cloze.rows import example_from_row
 from ..tokenization.cloze.superglue import SUPERGLUE_TASKS, read_superglue
@@ -35,7 +35,8 @@ class ClozeData:
         train: Examples to learn from.
         validation: Examples to fit a temperature on.
         test: Examples to report on.
-        unlabelled: Examples to predict.
+        unlabelled: Examples to predict. A `ValueError` stands in the place of a line that cannot be read.
+        lines: The line of every unlabelled example in its file, from 1. By default they are counted.
     """
 
     name: str
@@ -43,7 +44,8 @@ class ClozeData:
     train: Examples
     validation: Examples
     test: Examples
-    unlabelled: Examples = field(default_factory=list)
+    unlabelled: Sequence[dict[str, Any] | ValueError] = field(default_factory=list)
+    lines: Sequence[int] = ()
 
     def take_shots(self, shots: int, seed: int) -> "ClozeData":
         """
@@ -124,7 +126,7 @@ def load_published(
 
 def load_files(
     task: PatternVerbalizer,
-    test: str | os.PathLike,
+    test: str | os.PathLike | None = None,
     train: str | os.PathLike | None = None,
     validation: str | os.PathLike | None = None,
     unlabelled: str | os.PathLike | None = None,
@@ -134,36 +136,42 @@ def load_files(
 
     Args:
         task: The patterns and words; the files must have all fields that it reads, and the labelled ones its labels.
-        test: Labelled examples to report on.
+        test: Labelled examples to report on. Give at least one file.
         train: Labelled examples to learn from.
         validation: Labelled examples to fit a temperature on; by default a tenth of `train`.
-        unlabelled: Examples to predict.
+        unlabelled: Examples to predict. A bad line is kept as an error, and costs no good one.
 
     Raises:
-        ValueError: If a file cannot be read, lacks a field or a label, or has a label that is not one of the task's; the
-            message names the line.
+        ValueError: If no file is given; or if a labelled file cannot be read, lacks a field or a label, or has a label
+            that is not one of the task's. The message names the line.
         FileNotFoundError: If a file is missing.
     """
 
-    def read(path: str | os.PathLike, labelled: bool = True) -> Examples:
-        def check(example: dict[str, Any]) -> dict[str, Any]:
-            task.check(example, labelled)
-            return example
+    def check(example: dict[str, Any]) -> dict[str, Any]:
+        task.check(example, labelled=True)
+        return example
 
+    def read(path: str | os.PathLike) -> Examples:
         return read_examples(path, convert=check)
+
+    given = next((path for path in (test, train, unlabelled) if path is not None), None)
+    if given is None:
+        raise ValueError("There is no file: expected one to train on, to report on or to predict.")
 
     to_train = read(train) if train else []
     if validation:
         held_out = read(validation)
     else:
         to_train, held_out = hold_out(to_train)
+    to_predict = list(read_lines(Path(unlabelled))) if unlabelled else []
     return ClozeData(
-        task.name or Path(test).stem,
+        task.name or Path(given).stem,
         task,
         to_train,
         held_out,
-        read(test),
-        read(unlabelled, labelled=False) if unlabelled else [],
+        read(test) if test else [],
+        [example for _, example in to_predict],
+        [line for line, _ in to_predict],
     )
 
 

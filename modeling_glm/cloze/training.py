@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,12 +23,17 @@ from transformers import (
 )
 
 from ..tokenization import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
+from ..utils.rows import RowError, check_rows
 from .calibration import Calibration, expected_calibration_error
 from .classifier import ClozeClassifier
 from .metrics import compute_metrics, with_labels
 from .soft_prompts import add_soft_tokens
 from .sources import ClozeData, Examples, is_labelled
 
+# Small data is read until about this many steps are made.
+LEAST_STEPS = 300
+# Parameters in the layers of GLM-Large.
+LARGE_PARAMETERS = 302_000_000
 ADAPTED_LAYERS = ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"]
 # A run resumes only if these are the same.
 IDENTITY = ("learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "seed", "weight_decay")
@@ -42,6 +48,7 @@ class ClozeModelSettings:
         model: Folder or hub id of a GLM.
         lora_rank: Rank of the LoRA matrices to train; 0 trains the model itself.
         freeze: Train only the prompt tokens of the task.
+        merge: Merge what was trained beside the model into its weights, so that the result needs neither PEFT nor `model`.
         choice_loss, choice_fill_weight, choice_length_penalty: As in `GLMConfig`.
         max_length: Most tokens of a context together with the longest choice behind it.
     """
@@ -49,6 +56,7 @@ class ClozeModelSettings:
     model: str
     lora_rank: int = 0
     freeze: bool = False
+    merge: bool = False
     choice_loss: str = "cross_entropy"
     choice_fill_weight: float = 0.0
     choice_length_penalty: float = 0.0
@@ -66,11 +74,17 @@ class ClozeTrainingArguments(TrainingArguments):
     )
     learning_rate: float = field(
         default=0.0,
-        metadata={"help": "Peak learning rate. By default 1e-5 as in the paper, and 5e-4 for embedded tasks."},
+        metadata={
+            "help": "Peak learning rate. By default 1e-5 for a model of the size of GLM-Large as in the paper, more for "
+            "smaller models (5e-4 for the embedded one), and 10 times as much with --lora or --freeze."
+        },
     )
     num_train_epochs: float = field(
         default=0.0,
-        metadata={"help": "Passes over the examples. By default 60 with --shots, 3 for embedded tasks, else 10."},
+        metadata={
+            "help": "Passes over the examples. By default 3 for embedded tasks; otherwise 10, or as many as make "
+            f"{LEAST_STEPS} steps, but at most 60."
+        },
     )
     per_device_train_batch_size: int = field(
         default=16, metadata={"help": "Examples per training step, by default %(default)s."}
@@ -114,26 +128,52 @@ class ClozeOutcome:
         metrics: The metrics of the task, "ece" (expected calibration error), and with a fitted temperature "temperature"
             and "ece_calibrated".
         probabilities: (test examples, classes).
-        unlabelled: (unlabelled examples, classes).
+        unlabelled: For every unlabelled example its probabilities (classes,), or what is wrong with it.
         task: The task with the fitted calibration; attach it to the tokenizer to save both.
         note: Why the temperature stays at 1, if it does.
     """
 
     metrics: dict[str, float]
     probabilities: np.ndarray
-    unlabelled: np.ndarray
+    unlabelled: Sequence[np.ndarray | RowError]
     task: PatternVerbalizer
     note: str | None = None
 
 
-def set_defaults(arguments: TrainingArguments, embedded: bool, few_shot: bool):
-    """Set learning rate and epochs where they are 0: those of the paper, or larger ones for the small embedded model."""
+def set_defaults(arguments: TrainingArguments, model: PreTrainedModel, examples: int, epochs: float | None = None):
+    """
+    Set learning rate and epochs where they are 0.
+
+    Args:
+        arguments: The arguments, changed in place.
+        model: The model to train. The learning rate follows its size, and whether only a part of it is trained.
+        examples: The number of training examples. Few examples are read more often.
+        epochs: The number of epochs, if it does not follow from the number of examples.
+    """
     if not arguments.learning_rate:
-        arguments.learning_rate = 5e-4 if embedded else 1e-5
+        arguments.learning_rate = suggest_learning_rate(model)
     if not arguments.num_train_epochs:
-        arguments.num_train_epochs = 60 if few_shot else 3 if embedded else 10
+        steps = math.ceil(examples / arguments.train_batch_size)
+        arguments.num_train_epochs = epochs or min(60, max(10, math.ceil(LEAST_STEPS / steps)))
     if not torch.cuda.is_available():
         arguments.use_cpu = True
+
+
+def suggest_learning_rate(model: PreTrainedModel) -> float:
+    """
+    Suggest a learning rate for fine-tuning a model.
+
+    It is 1e-5 for GLM-Large (paper, appendix), and follows a power of the number of parameters that gives 5e-4 for the
+    embedded model, whose rate was measured. LoRA matrices and prompt tokens need ten times as much.
+    """
+    layers = sum(
+        parameter.numel()
+        for name, parameter in model.named_parameters()
+        if "embeddings" not in name and "lora_" not in name
+    )
+    rate = 1e-5 * (LARGE_PARAMETERS / layers) ** 0.83
+    partly = getattr(model, "peft_config", None) is not None
+    return float(f"{min(max(rate, 5e-6), 5e-4) * (10 if partly else 1):.0e}")
 
 
 def build_model(
@@ -169,23 +209,34 @@ def build_model(
     if settings.freeze and not settings.lora_rank and not soft:
         raise ValueError("freeze trains only prompt tokens, but the patterns have none: write {soft:3} into one.")
     if settings.lora_rank or settings.freeze:
-        model = _add_adapter(model, settings.lora_rank, soft)
+        model = _add_adapter(model, settings, soft)
     return model, tokenizer
 
 
-def _add_adapter(model: PreTrainedModel, lora_rank: int, soft: list[int]) -> PreTrainedModel:
+def _add_adapter(model: PreTrainedModel, settings: ClozeModelSettings, soft: list[int]) -> PreTrainedModel:
     from peft import LoraConfig, TrainableTokensConfig, get_peft_model
 
-    if not lora_rank:
-        tokens = TrainableTokensConfig(token_indices=soft, target_modules=["word_embeddings"])
-        return cast(PreTrainedModel, get_peft_model(model, tokens))
-    adapter = LoraConfig(
-        r=lora_rank,
-        lora_alpha=2 * lora_rank,
-        target_modules=ADAPTED_LAYERS,
-        trainable_token_indices={"word_embeddings": soft} if soft else None,
-    )
+    adapter: LoraConfig | TrainableTokensConfig
+    if settings.lora_rank:
+        adapter = LoraConfig(
+            r=settings.lora_rank,
+            lora_alpha=2 * settings.lora_rank,
+            target_modules=ADAPTED_LAYERS,
+            trainable_token_indices={"word_embeddings": soft} if soft else None,
+        )
+    else:
+        adapter = TrainableTokensConfig(token_indices=soft, target_modules=["word_embeddings"])
+    # Whoever loads the adapter looks for its base model from another working directory.
+    base = Path(settings.model)
+    adapter.base_model_name_or_path = str(base.absolute()) if base.is_dir() else settings.model
     return cast(PreTrainedModel, get_peft_model(model, adapter))  # PEFT's wrapper is used as the model
+
+
+def merge_adapter(model: PreTrainedModel) -> PreTrainedModel:
+    """Return the model with what PEFT trained beside it merged into its weights. Another model is returned as it is."""
+    if getattr(model, "peft_config", None) is None:
+        return model
+    return cast(PreTrainedModel, cast(Any, model).merge_and_unload())
 
 
 def train(
@@ -248,6 +299,9 @@ def evaluate(
         data: The task and its examples.
         settings: The settings that the model was built with.
         calibration: The calibration to start from; by default none.
+
+    Returns:
+        The outcome. Without test examples it has no metrics of them.
     """
     classifier = ClozeClassifier(
         model,
@@ -259,22 +313,29 @@ def evaluate(
     )
     probabilities = classifier.predict_proba(data.test)
     gold = [data.task.label_index(example) for example in data.test]
-    metrics = compute_metrics(
-        data.task.metric, with_labels(data.task, data.test), probabilities.argmax(1), data.task.labels or None
-    )
-    known = [index for index, label in enumerate(gold) if label is not None]
-    note = None
-    if known:
-        right = [gold[index] for index in known]
-        metrics["ece"] = expected_calibration_error(probabilities[known], right)
-        note = _fit_temperature(
-            classifier, [example for example in data.validation if is_labelled(data.task, example)]
+    metrics: dict[str, float] = {}
+    if data.test:
+        metrics = compute_metrics(
+            data.task.metric, with_labels(data.task, data.test), probabilities.argmax(1), data.task.labels or None
         )
-        if data.validation and note is None:
-            metrics["temperature"] = classifier.calibration.temperature
+    known = [index for index, label in enumerate(gold) if label is not None]
+    right = [gold[index] for index in known]
+    if known:
+        metrics["ece"] = expected_calibration_error(probabilities[known], right)
+    validation = [example for example in data.validation if is_labelled(data.task, example)]
+    note = _fit_temperature(classifier, validation)
+    if validation and note is None:
+        metrics["temperature"] = classifier.calibration.temperature
+        if known:
             probabilities = classifier.predict_proba(data.test)
             metrics["ece_calibrated"] = expected_calibration_error(probabilities[known], right)
-    return ClozeOutcome(metrics, probabilities, classifier.predict_proba(data.unlabelled), classifier.task, note)
+    return ClozeOutcome(metrics, probabilities, _predict(classifier, data), classifier.task, note)
+
+
+def _predict(classifier: ClozeClassifier, data: ClozeData) -> list[np.ndarray | RowError]:
+    """Compute the probabilities of the unlabelled examples. One that cannot be asked has its error."""
+    checked = check_rows(data.unlabelled, classifier.encode, kind="Example", on_error="record")
+    return checked.restore(classifier.to_probabilities(classifier.score_encoded(checked.good)))
 
 
 def _fit_temperature(classifier: ClozeClassifier, validation: Examples) -> str | None:
@@ -328,7 +389,9 @@ __all__ = [
     "build_model",
     "evaluate",
     "last_whole_checkpoint",
+    "merge_adapter",
     "require_same_run",
     "set_defaults",
+    "suggest_learning_rate",
     "train",
 ]
