@@ -286,6 +286,8 @@ class GLMPreTrainedModel(PreTrainedModel):
     _input_embed_layer = "word_embeddings"
     # Heads that some of the originals' checkpoints hold, and that the loaded class may not have.
     _keys_to_ignore_on_load_unexpected = [r"^(glm\.)?prompt_spell\.", r"^dense\.", r"^out_proj\."]
+    # The folder or repository of the adapter that `load_adapter` loaded last.
+    adapter_source: str | None = None
     # Beginnings of tensors' names that are read, by those of this class.
     _other_names: ClassVar[dict[str, str]] = {}
 
@@ -356,6 +358,16 @@ class GLMPreTrainedModel(PreTrainedModel):
         model, info = loaded
         model._require_base(info["missing_keys"], pretrained_model_name_or_path)
         return (model, info) if wants_info else model
+
+    def load_adapter(self, peft_model_id: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        """
+        Load a PEFT adapter as `PreTrainedModel.load_adapter` does, and keep its name as `adapter_source`.
+
+        Pipelines of Transformers read the tokenizer of the base model: with the name they find the one beside the adapter.
+        """
+        loaded = super().load_adapter(peft_model_id, *args, **kwargs)
+        self.adapter_source = peft_model_id
+        return loaded
 
     def _require_base(self, missing: set[str], source: str | os.PathLike | None):
         base = self.base_model.state_dict().keys()

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, IterableDataset
 
+from ..tokenization import GLMTokenizer
 from ..utils.pipeline import GLMPipeline
 from ..utils.rows import InputRows, as_row_error, read_example, read_rows
 from .calibration import Calibration
@@ -18,6 +19,17 @@ from .scorer import check_model
 from .settings import NOT_GIVEN, ClozeSettings
 
 CLOZE_TASK = "cloze-classification"
+
+
+def _beside_adapter(model: torch.nn.Module) -> GLMTokenizer | None:
+    """Load the tokenizer that was saved with the adapter of a model, if there is one: it carries the task."""
+    source = getattr(model, "adapter_source", None)
+    if source is None:
+        return None
+    try:
+        return GLMTokenizer.from_pretrained(source)
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,8 @@ class ClozeClassificationPipeline(GLMPipeline):
         self.settings = ClozeSettings()
         self._own: ClozeRequest | None = None
         super().__init__(*args, **kwargs)
+        if self.tokenizer.cloze is None and not self.settings.names_question:
+            self.tokenizer = _beside_adapter(self.model) or self.tokenizer
         # Made here, so that errors come early and the calibration is measured once for all calls.
         has_own = self.settings.names_words or (self.tokenizer.cloze is not None and not self.settings.names_question)
         if has_own:
