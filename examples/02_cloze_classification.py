@@ -363,14 +363,14 @@ def run_task(
 
 
 def main() -> int:
-    """Run the task of the arguments, or both embedded tasks. Returns the exit code."""
+    """Run the task of the arguments, or both embedded tasks. Returns the number of rows that could not be predicted."""
     data_args, model_args, training = parse_arguments()
     disable_progress_bar()  # loading these weights takes no time worth showing
     folder = Path(str(training.output_dir))
     if data_args.task or data_args.pattern or any((data_args.train_file, data_args.test_file, data_args.predict_file)):
         data = load_data(data_args, model_args.model, model_args.p_tuning)
         carried = not (data_args.task or data_args.pattern)
-        return int(run_task(model_args, training, data, data_args.shots, folder, carried) > 0)
+        return run_task(model_args, training, data, data_args.shots, folder, carried)
     for name, build in EMBEDDED_TASKS.items():
         run_task(model_args, training, build(), data_args.shots, folder / name, carried=False)
     return 0
@@ -378,8 +378,10 @@ def main() -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        failed = main()
     except KeyboardInterrupt:
         sys.exit("\nStopped. Run the same command again to resume.")
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
+    if failed:
+        sys.exit(1)

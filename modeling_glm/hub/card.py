@@ -20,9 +20,10 @@ from ..modeling_glm import (
     GLMForTokenClassification,
     GLMModel,
 )
+from ..tokenization import PatternVerbalizer
 from ..utils.files import write_whole
 from .merge import mark_section, merge_model_cards
-from .snippets import write_snippets
+from .snippets import read_task, write_snippets
 
 # The hub's name for the task of each class.
 PIPELINE_TAGS: dict[type[PreTrainedModel], str] = {
@@ -73,7 +74,8 @@ def create_model_card(
 
     Args:
         config_or_model: The model, or its config.
-        tokenizer: Its tokenizer. The code in the card suits its vocabulary. Without it, the code feeds ids.
+        tokenizer: Its tokenizer. The code in the card suits its vocabulary. Without it, the code feeds ids. If it
+            carries a cloze task, the card describes the task and the code classifies.
         model_class: Class that the weights are for, by default that of the model or the first in
             `config.architectures`.
         model_id: What the code loads: a repository or a folder.
@@ -83,7 +85,7 @@ def create_model_card(
         eval_results: Measured results, for the model-index and the metrics in the metadata.
         trainer: The trainer of the model, or its summary. The card gets its settings, results and versions. Its
             metadata fill in for arguments that you leave out.
-        sections: Further sections in Markdown by their names. "description", "usage", "training", "limits" and
+        sections: Further sections in Markdown by their names. "description", "task", "usage", "training", "limits" and
             "citation" replace the generated section.
 
     Raises:
@@ -102,6 +104,7 @@ def create_model_card(
         raise ValueError(f"sections has the name {wrong[0]!r}: expected only letters, digits and underscores.")
     texts = {
         "description": _describe(config, model_class),
+        "task": _describe_task(read_task(tokenizer, model_class), eval_results),
         "usage": _write_usage(config, tokenizer, model_class, model_id),
         "training": "",
         **dict.fromkeys(own, ""),
@@ -190,11 +193,39 @@ token. This model has {count_parameters(config, model_class):,} parameters: {con
 vocabulary of {config.vocab_size} rows."""
 
 
+def _describe_task(task: PatternVerbalizer | None, results: list[EvalResult] | None) -> str:
+    """Write the patterns, labels and words of a cloze task, its calibration and what was measured."""
+    if task is None:
+        return ""
+    parts = ["## Task", "The model classifies by filling the blank of a pattern:"]
+    parts.append("\n".join(f"- `{pattern.text}`" for pattern in task.patterns))
+    verbalizer = task.patterns[0].verbalizer
+    if verbalizer is None:
+        parts.append("The choices come with every example.")
+    else:
+        rows = [f"| {label} | {', '.join(f'`{word}`' for word in words)} |" for label, words in verbalizer.items()]
+        parts.append("\n".join(["| label | words |", "|---|---|", *rows]))
+    calibration = task.calibration or {}
+    method, temperature = calibration.get("method"), calibration.get("temperature", 1.0)
+    corrected = f"calibrated by the method `{method}`" if method else "not corrected for what the model prefers anyway"
+    parts.append(f"Scores are {corrected}, and divided by a temperature of {temperature:.4g}.")
+    if results:
+        parts.append("\n".join(f"- {found.metric_type}: {found.metric_value}" for found in results))
+    return "\n\n".join(parts)
+
+
 def _write_usage(
     config: GLMConfig, tokenizer: PreTrainedTokenizerBase | None, model_class: type[PreTrainedModel], model_id: str
 ) -> str:
     snippets = write_snippets(config, tokenizer, model_class, model_id)
     blocks = "\n\n".join(f"### {title}\n\n```python\n{code.strip()}\n```" for title, code in snippets.items())
+    if read_task(tokenizer, model_class) is not None:
+        return f"""## Use
+
+Install the package with `pip install modeling-glm`. Its import registers the pipeline: without it, Transformers says that
+it does not know the task "cloze-classification".
+
+{blocks}"""
     return f"""## Use
 
 Install the package with `pip install modeling-glm`. Importing it registers GLM with the Auto classes of Transformers.

@@ -16,6 +16,7 @@ from ..modeling_glm import (
     GLMForTokenClassification,
     GLMModel,
 )
+from ..tokenization import PatternVerbalizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,20 @@ def write_snippets(
     """
     if tokenizer is None or not hasattr(tokenizer, "decode_blanks"):
         return {"Feed ids": _feed_ids(config, model_class, model_id)}
+    task = read_task(tokenizer, model_class)
+    if task is not None:
+        return SnippetWriter(config, tokenizer, model_id).ask_task(task)
     return SNIPPETS[model_class](SnippetWriter(config, tokenizer, model_id))
+
+
+def read_task(
+    tokenizer: PreTrainedTokenizerBase | None, model_class: type[PreTrainedModel]
+) -> PatternVerbalizer | None:
+    """Return the cloze task that a tokenizer carries, if there is one and the model can answer it."""
+    carried = getattr(tokenizer, "cloze", None)
+    if carried is None or model_class not in (GLMForConditionalGeneration, GLMForMultipleChoice):
+        return None
+    return PatternVerbalizer.from_dict(carried)
 
 
 class SnippetWriter:
@@ -117,6 +131,30 @@ inputs = tokenizer.build_inputs_for_multiple_choice(inputs, [choices])
 probabilities = chooser(**inputs).logits.softmax(-1)
 print(dict(zip(choices, probabilities[0].tolist())))
 """
+        }
+
+    def ask_task(self, task: PatternVerbalizer) -> dict[str, str]:
+        """Classify with the task that the tokenizer carries, with the pipeline and in Python."""
+        fields = sorted(task.fields)
+        example = {
+            name: self.samples.statement if name in task.text_fields else list(self.samples.choices) for name in fields
+        }
+        single = len(fields) == 1 and fields[0] in task.text_fields
+        shown = json.dumps(self.samples.statement if single else example, ensure_ascii=False)
+        return {
+            "Classify with a pipeline": f"""import modeling_glm
+from transformers import pipeline
+
+classifier = pipeline("cloze-classification", model={self.quoted_id})
+print(classifier({shown})){_one_of(task.labels) if task.labels else ""}
+""",
+            "Classify in Python": f"""from modeling_glm import ClozeClassifier
+from transformers import AutoModelForMultipleChoice, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained({self.quoted_id})
+model = AutoModelForMultipleChoice.from_pretrained({self.quoted_id})
+print(ClozeClassifier(model, tokenizer).predict_proba([{shown}]))
+""",
         }
 
     def classify_texts(self) -> dict[str, str]:
@@ -231,4 +269,4 @@ def _quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-__all__ = ["write_snippets"]
+__all__ = ["read_task", "write_snippets"]

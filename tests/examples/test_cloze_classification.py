@@ -76,6 +76,12 @@ def test_superglue(rte, capsys):
     assert [line["idx"] for line in submission] == list(range(200, 224))
     assert {line["label"] for line in submission} <= {"entailment", "not_entailment"}
     assert len(read_lines(model / "predictions.jsonl")) == 24
+    # The folder loads from anywhere: its base model has an absolute path, and its tokenizer carries the task.
+    base = json.loads((model / "adapter_config.json").read_text())["base_model_name_or_path"]
+    assert Path(base) == (EXAMPLES / "glm-tiny").absolute()
+    line = read_lines(model / "predictions.jsonl")[0]
+    (found,) = pipeline("cloze-classification", model=str(model))(line["example"])
+    assert (found["label"], found["score"]) == (line["predicted"], pytest.approx(line["probability"], abs=1e-4))
     saved = PatternVerbalizer.from_pretrained(model).with_calibration(None)
     assert saved.to_dict() == PatternVerbalizer.from_task("rte").select([0, 1]).to_dict()
 
@@ -103,7 +109,9 @@ def test_files_of_your_own(tmp_path):
     arguments += ["--verbalizer", json.dumps(words), "--output_dir", tmp_path / "run"]
     run_script(SCRIPT, *arguments, *TINY_RUN)
     model = tmp_path / "run" / "pretrained" / "model"
-    assert len(read_lines(model / "unlabelled.jsonl")) == 24
+    predicted = read_lines(model / "unlabelled.jsonl")
+    assert [line["text"] for line in predicted] == [f"the {w}, number {n}" for n in range(12) for w in ("good", "bad")]
+    assert all(sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-5) for line in predicted)
     assert (model / "adapter_model.safetensors").is_file()
     task = PatternVerbalizer.from_pretrained(model)
     assert [found.text for found in task.patterns] == [pattern]
@@ -119,6 +127,41 @@ def test_a_trained_folder_is_a_pipeline(rte):
     (found,) = classifier(line["example"])
     assert found["label"] == line["predicted"]
     assert found["score"] == pytest.approx(line["probability"], abs=1e-4)
+
+
+def test_predict_with_the_task_that_a_folder_carries(tmp_path, capsys):
+    """A merged LoRA model predicts new rows as its pipeline does, repeats their columns, and names bad lines."""
+    path = write_table(tmp_path / "train.csv", rows=20)
+    arguments = ["--train_file", path, "--pattern", "{text|shorten} It was [MASK].", "--max_steps", 2, *TINY_RUN]
+    arguments += ["--verbalizer", '{"good": "fine", "bad": "bad"}', "--lora", "--merge"]
+    run_script(SCRIPT, *arguments, "--output_dir", tmp_path / "run")
+    folder = tmp_path / "run" / "pretrained" / "model"
+    assert {"model.safetensors", "config.json", "README.md"} <= {file.name for file in folder.iterdir()}
+    assert not (folder / "adapter_config.json").exists()
+    card = (folder / "README.md").read_text()
+    assert "| good | `fine` |" in card
+    assert "Ice is" not in card
+
+    rows = ['{"id": 7, "text": "the number 3"}', "{", '{"id": 8, "text": null}', '{"id": 9, "text": "a bad one"}']
+    (tmp_path / "new.jsonl").write_text("\n".join(rows))
+    with pytest.raises(SystemExit) as stop:
+        run_script(
+            SCRIPT, "--model", folder, "--predict_file", tmp_path / "new.jsonl", "--output_dir", tmp_path / "out"
+        )
+    assert stop.value.code == 1
+    printed = capsys.readouterr()
+    assert "2 of 4 examples are predicted" in printed.out
+    assert "2 could not be predicted" in printed.err
+    first, broken, missing, last = read_lines(tmp_path / "out" / "predicted" / "unlabelled.jsonl")
+    assert (broken["line"], missing["line"]) == (2, 3)
+    assert "not JSON" in broken["error"]
+    assert "'text'" in missing["error"]
+    classifier = pipeline("cloze-classification", model=str(folder), top_k=None)
+    for line, number, text in ((first, 7, "the number 3"), (last, 9, "a bad one")):
+        assert (line["id"], line["text"]) == (number, text)
+        expected = {found["label"]: found["score"] for found in classifier(text)}
+        assert line["probabilities"] == pytest.approx(expected, abs=1e-4)
+        assert line["predicted"] == max(expected, key=expected.get)
 
 
 def test_push(tmp_path):
@@ -138,8 +181,13 @@ def test_push(tmp_path):
         files = hub.repo("writer/cloze").history()[-1].files
     assert {"model.safetensors", "README.md", "modeling_glm.py", "tokenization_glm.py", "cloze.json"} <= set(files)
     assert "- cloze\n" in files["README.md"].decode()  # a tag of our card
-    task = json.loads(files["cloze.json"])
-    assert task["patterns"] == ["{text|shorten} It was [MASK]."]
+    assert "- accuracy: " in files["README.md"].decode()
+    assert 'pipeline("cloze-classification", model="writer/cloze")' in files["README.md"].decode()
+    # Pushed as the script measured and saved it: with the fitted temperature.
+    assert json.loads(files["cloze.json"]) == json.loads(
+        (tmp_path / "run" / "pretrained" / "model" / "cloze.json").read_text()
+    )
+    assert json.loads(files["cloze.json"])["patterns"] == ["{text|shorten} It was [MASK]."]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +195,8 @@ def test_push(tmp_path):
     [
         (["--task", "rte"], "needs --data_dir"),
         (["--pattern", "{a} [MASK]"], "--pattern needs --verbalizer"),
-        (["--test_file", "x.csv"], "need --pattern"),
+        (["--test_file", "x.csv"], "carries no task: files of your own need --pattern"),
+        (["--task", "rte", "--data_dir", ".", "--predict_file", "x.csv"], "reads its own files"),
         (["--task", "nothing"], "Unknown task 'nothing'"),
         (["--pattern", "{a} [MASK]", "--verbalizer", "{", "--test_file", "x.csv"], "--verbalizer is not JSON"),
         (["--pattern", "{a}", "--verbalizer", '{"x": "x", "y": "y"}', "--test_file", "x.csv"], "has 0 blanks"),

@@ -1,15 +1,18 @@
 """Files with results, and their table."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 from PIL import Image
+from transformers import TrainingArguments
 
 from modeling_glm import PatternVerbalizer
-from modeling_glm.cloze.report import format_table, plot_confusion, write_results
+from modeling_glm.cloze.report import format_table, plot_confusion, warn_of_majority, write_results
 from modeling_glm.cloze.sources import ClozeData
 from modeling_glm.cloze.training import ClozeOutcome
+from modeling_glm.utils.rows import RowError
 
 TASK = PatternVerbalizer("{text} [MASK]", {"good": "x", "bad": "y"})
 PROBABILITIES = np.array([[0.75, 0.25], [0.12345678, 0.87654322]])
@@ -23,7 +26,7 @@ def make(task: PatternVerbalizer, name: str = "toy", **fields) -> tuple[ClozeDat
     test = [{"text": "é", "label": 0, **fields}, {"text": "two", "label": 1, **fields}]
     unlabelled = [{"text": "a", "idx": 7, **fields}, {"text": "b", "idx": 8, **fields}]
     return ClozeData(name, task, [], [], test, unlabelled), ClozeOutcome(
-        {"accuracy": 1.0}, PROBABILITIES, PROBABILITIES[::-1], task
+        {"accuracy": 1.0}, PROBABILITIES, list(PROBABILITIES[::-1]), task
     )
 
 
@@ -35,8 +38,51 @@ def test_labels(tmp_path):
         {"predicted": "good", "probability": 0.75, "example": {"text": "é", "label": 0}},
         {"predicted": "bad", "probability": 0.876543, "example": {"text": "two", "label": 1}},
     ]
-    assert read(tmp_path / "unlabelled.jsonl") == [{"predicted": "bad"}, {"predicted": "good"}]
+    assert read(tmp_path / "unlabelled.jsonl") == [
+        {
+            "text": "a",
+            "idx": 7,
+            "predicted": "bad",
+            "probability": 0.876543,
+            "probabilities": {"good": 0.123457, "bad": 0.876543},
+        },
+        {
+            "text": "b",
+            "idx": 8,
+            "predicted": "good",
+            "probability": 0.75,
+            "probabilities": {"good": 0.75, "bad": 0.25},
+        },
+    ]
     assert (tmp_path / "confusion.png").is_file()
+
+
+def test_bad_rows_are_named_by_their_lines(tmp_path):
+    data, outcome = make(TASK)
+    lines = [ValueError("The line is not JSON."), *data.unlabelled]
+    rows = [RowError(0, "The line is not JSON.", "Example"), RowError(1, "no text", "Example"), PROBABILITIES[0]]
+    data = dataclasses.replace(data, unlabelled=lines, lines=[1, 3, 4])
+    write_results(tmp_path, data, dataclasses.replace(outcome, unlabelled=rows))
+    *bad, good = read(tmp_path / "unlabelled.jsonl")
+    assert bad == [{"line": 1, "error": "The line is not JSON."}, {"line": 3, "error": "no text"}]
+    assert (good["text"], good["predicted"]) == ("b", "good")
+
+
+def test_a_submission_is_complete_or_not_written(tmp_path):
+    data, outcome = make(PatternVerbalizer("{text} [MASK]", {"entailment": "Yes", "not_entailment": "No"}), "rte")
+    rows = [PROBABILITIES[0], RowError(1, "no text", "Example")]
+    with pytest.raises(ValueError, match="Example 1: no text"):
+        write_results(tmp_path, data, dataclasses.replace(outcome, unlabelled=rows))
+    assert not (tmp_path / "RTE.jsonl").exists()
+
+
+@pytest.mark.parametrize(("accuracy", "warned"), [(0.2, True), (0.25, True), (0.3, False)])
+def test_a_model_that_learned_nothing_says_so(tmp_path, accuracy, warned):
+    arguments = TrainingArguments(str(tmp_path), learning_rate=1e-4, num_train_epochs=10)
+    warning = warn_of_majority({"cloze": {"accuracy": accuracy}, "majority": {"accuracy": 0.25}}, arguments)
+    assert (warning is not None) == warned
+    expected = ["0.25", "--learning_rate 3e-04 or 3e-05", "--num_train_epochs than 10"] if warned else []
+    assert [part for part in expected if part in str(warning)] == expected
 
 
 def test_choices_of_the_examples(tmp_path):

@@ -136,9 +136,17 @@ class TestFiles:
     def test_labels_of_what_is_to_be_predicted_are_not_read(self, path, tmp_path):
         (tmp_path / "new.jsonl").write_text('{"text": "t", "more": "", "label": "?"}\n{"text": "t", "more": 3}')
         assert len(load_files(TASK, path, unlabelled=tmp_path / "new.jsonl").unlabelled) == 2
-        (tmp_path / "new.jsonl").write_text('{"text": "t", "more": ""}\n{"text": NaN, "more": ""}')
-        with pytest.raises(ValueError, match=r"new\.jsonl, line 2: Field 'text' is missing \(nan\)"):
-            load_files(TASK, path, unlabelled=tmp_path / "new.jsonl")
+
+    def test_bad_lines_of_what_is_to_be_predicted_cost_no_good_line(self, tmp_path):
+        (tmp_path / "new.jsonl").write_text('{"text": "t", "more": ""}\n\n{"text": \n{"text": "u", "more": ""}\n')
+        data = load_files(TASK, unlabelled=tmp_path / "new.jsonl")
+        assert (list(data.lines), data.name) == ([1, 3, 4], "toy")
+        assert [row["text"] for row in data.unlabelled if not isinstance(row, ValueError)] == ["t", "u"]
+        assert str(data.unlabelled[1]).startswith("The line is not JSON")
+
+    def test_some_file_is_needed(self):
+        with pytest.raises(ValueError, match="There is no file: expected one to train on, to report on or to predict"):
+            load_files(TASK)
 
     @pytest.mark.parametrize("keys", [(1, 0), ("1", "0"), (-1, 1), (5, 4)])
     def test_tables_and_json_lines_mean_the_same_classes(self, tmp_path, keys):

@@ -6,7 +6,14 @@ import pytest
 from huggingface_hub import EvalResult
 from transformers import BertConfig
 
-from modeling_glm import GLMConfig, GLMForConditionalGeneration, GLMForSequenceClassification
+from modeling_glm import (
+    Calibration,
+    GLMConfig,
+    GLMForConditionalGeneration,
+    GLMForMultipleChoice,
+    GLMForSequenceClassification,
+    PatternVerbalizer,
+)
 from modeling_glm.hub.card import PIPELINE_TAGS, count_parameters, create_model_card, write_model_card
 from tests.support.hub_runs import read_metadata
 from tests.support.models import make_model, tiny_config
@@ -75,6 +82,21 @@ def test_what_the_caller_knows():
     ]
     assert "## Limits\n\nnone\n" in card.text
     assert "A text may have up to" not in card.text
+
+
+def test_the_task_of_a_classifier(tokenizer):
+    task = PatternVerbalizer("{text|shorten} It was [MASK].", {"pos": ["great", "good"], "neg": "bad"})
+    task = task.with_calibration(Calibration("contextual", temperature=2.5).to_dict())
+    measured = EvalResult("text-classification", "reviews", "reviews", "accuracy", 0.875)
+    card = create_model_card(
+        make_model(GLMForMultipleChoice), task.attach(tokenizer), model_id="me/mine", eval_results=[measured]
+    )
+    assert "- `{text|shorten} It was [MASK].`" in card.text
+    assert "| pos | `great`, `good` |\n| neg | `bad` |" in card.text
+    assert "calibrated by the method `contextual`, and divided by a temperature of 2.5." in card.text
+    assert "- accuracy: 0.875" in card.text
+    assert 'pipeline("cloze-classification", model="me/mine")' in card.text
+    assert "# one of: pos, neg" in card.text
 
 
 def test_what_is_wrong_is_named():

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from modeling_glm import GLMConfig, GLMForMultipleChoice, GLMForSequenceClassification, GLMTokenizer
+from modeling_glm import (
+    GLMConfig,
+    GLMForConditionalGeneration,
+    GLMForMultipleChoice,
+    GLMForSequenceClassification,
+    GLMTokenizer,
+    PatternVerbalizer,
+)
 from modeling_glm.hub.card import PIPELINE_TAGS, create_model_card, write_model_card
 from tests.support.models import make_model, randomise, tiny_config
 from tests.support.original_files import VOCABULARIES, write_vocabulary
@@ -77,6 +84,33 @@ def test_runs(model_class, any_tokenizer, tmp_path, monkeypatch, capsys):
     path = save(model_class, any_tokenizer, tmp_path, monkeypatch)
     capsys.readouterr()
     assert all(run(path.read_text(encoding="utf-8"), capsys))
+
+
+TASKS = {
+    "one field": PatternVerbalizer("{text|shorten} It was [MASK].", {"pos": ["great", "good"], "neg": "bad"}),
+    "two fields": PatternVerbalizer("{premise}? [MASK], {hypothesis}", {"yes": "Yes", "no": "No"}),
+    "own choices": PatternVerbalizer("{question} [MASK]", choices="{options}"),
+    "templates": PatternVerbalizer("{premise} so [MASK]", choices=["{first}", "{second}"]),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("model_class", [GLMForMultipleChoice, GLMForConditionalGeneration])
+def test_a_classifier_is_asked_with_its_task(name, model_class, tokenizer, tmp_path, monkeypatch, capsys):
+    path = save(model_class, TASKS[name].attach(tokenizer), tmp_path, monkeypatch)
+    capsys.readouterr()
+    card = path.read_text(encoding="utf-8")
+    assert list(snippets(card)) == ["Classify with a pipeline", "Classify in Python"]
+    piped, proba = run(card, capsys)
+    assert piped.startswith("[{'label': ")
+    assert proba.startswith("[[0.")
+    assert "Ice is" not in card
+    assert "import modeling_glm" in card
+
+
+def test_other_heads_do_not_answer_a_task(tokenizer, tmp_path, monkeypatch):
+    path = save(GLMForSequenceClassification, TASKS["one field"].attach(tokenizer), tmp_path, monkeypatch)
+    assert list(snippets(path.read_text(encoding="utf-8"))) == ["Classify a text"]
 
 
 def test_labels_are_named(any_tokenizer, tmp_path, monkeypatch, capsys):
