@@ -27,6 +27,7 @@ from ..utils.rows import RowError, check_rows
 from .calibration import Calibration, expected_calibration_error
 from .classifier import ClozeClassifier
 from .metrics import compute_metrics, with_labels
+from .scorer import Encoded
 from .soft_prompts import add_soft_tokens
 from .sources import ClozeData, Examples, is_labelled
 
@@ -334,7 +335,13 @@ def evaluate(
 
 def _predict(classifier: ClozeClassifier, data: ClozeData) -> list[np.ndarray | RowError]:
     """Compute the probabilities of the unlabelled examples. One that cannot be asked has its error."""
-    checked = check_rows(data.unlabelled, classifier.encode, kind="Example", on_error="record")
+
+    def encode(example: dict[str, Any] | ValueError) -> Encoded:
+        if isinstance(example, ValueError):  # a line that could not be read
+            raise example
+        return classifier.encode(example)
+
+    checked = check_rows(data.unlabelled, encode, kind="Example", on_error="record")
     return checked.restore(classifier.to_probabilities(classifier.score_encoded(checked.good)))
 
 
