@@ -10,7 +10,7 @@ ids = add_soft_tokens(model, tokenizer, task)
 model = get_peft_model(model, TrainableTokensConfig(token_indices=ids, target_modules=["word_embeddings"]))
 ```
 
-PEFT's own prompt tuning does not work here: it puts embeddings in front of a text, and GLM must see the ids to find the blank.
+PEFT's own prompt tuning puts its embeddings in front of a text. These tokens stand where the pattern has them.
 """
 
 import torch
