@@ -155,6 +155,9 @@ def _read_texts(raw: Iterable[bytes], name: str, form: InputFormat, text_field: 
 def _read_object(number: int, place: str, content: str, text_field: str) -> Line:
     try:
         found = json.loads(content)
+    except json.JSONDecodeError as error:  # whose message counts lines of its own
+        problem = f"The line is not a JSON object: {error.msg} at column {error.colno}."
+        return Line(number, place, ValueError(problem))
     except (ValueError, RecursionError) as error:
         return Line(number, place, ValueError(f"The line is not a JSON object: {error}."))
     if isinstance(found, str):

@@ -13,27 +13,6 @@ from torch.utils.data import Subset
 from transformers.pipelines.pt_utils import KeyDataset
 
 
-class MapStyle(TorchDataset):
-    """A dataset of torch that cannot be iterated."""
-
-    def __init__(self, rows):
-        self.rows = rows
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, place):
-        return self.rows[place]
-
-
-class Stream(TorchIterableDataset):
-    def __init__(self, rows):
-        self.rows = rows
-
-    def __iter__(self):
-        return iter(self.rows)
-
-
 class OnlyPlaces:
     """A sequence by hand: a length and places, nothing more."""
 
@@ -45,6 +24,20 @@ class OnlyPlaces:
 
     def __getitem__(self, place):
         return self.rows[place]
+
+
+class MapStyle(OnlyPlaces, TorchDataset):
+    """A dataset of torch that cannot be iterated."""
+
+
+class Stream(TorchIterableDataset):
+    """A dataset of torch without a length."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __iter__(self):
+        return iter(self.rows)
 
 
 def shuffled_index(values):

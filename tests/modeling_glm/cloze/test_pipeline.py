@@ -152,8 +152,7 @@ class TestBadRows:
     ROWS = [{"text": TEXTS[0]}, {"txt": "x"}, 3.5, {"text": TEXTS[1]}, {}]
     BAD = [1, 4]
 
-    @pytest.mark.parametrize("batch_size", [1, 2, 5])
-    @pytest.mark.parametrize("num_workers", [0, 1])
+    @pytest.mark.parametrize(("batch_size", "num_workers"), [(1, 0), (2, 1), (5, 0)])
     @pytest.mark.parametrize("make_inputs", [list, iter, MapStyle], ids=["list", "iterator", "dataset"])
     def test_they_are_recorded_in_their_places(self, parts, make_inputs, batch_size, num_workers):
         classifier = make(parts, TASK)
