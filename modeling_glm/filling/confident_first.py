@@ -7,6 +7,7 @@ from transformers import LogitsProcessorList
 
 from ..generation_glm import end_token_ids
 from ..modeling_glm import GLMForConditionalGeneration
+from ..utils.inference import fill_rows
 from .jobs import FillingSettings, Job
 from .processors import BlankConstraintLogitsProcessor
 from .results import ScoredCandidate
@@ -74,7 +75,8 @@ def _fill_next(
     ends = end_token_ids(model.config)
     inputs = pad_layouts([_lay_out(model, state, blank) for state, blank in asked], model.padding_id, model.device)
     rules = [[state.job.rules[blank]] for state, blank in asked]
-    sequences = model.generate(
+    sequences = fill_rows(
+        model,
         inputs.input_ids,
         attention_mask=inputs.attention_mask,
         position_ids=inputs.position_ids,

@@ -13,10 +13,10 @@ from transformers import PreTrainedModel
 
 from ..configuration_glm import GLMConfig
 from ..generation_glm import end_token_ids
-from ..modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, GLMModel
+from ..modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
 from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import answer_forms, encode_text, read_given
-from ..utils.inference import evaluation_mode
+from ..utils.inference import compute_hidden_states, evaluation_mode
 from ..utils.rows import read_list, read_rows
 from .results import Filling, ScoredCandidate, ScoredPiece, build_filling, check_length, count_blanks
 
@@ -361,14 +361,9 @@ def _count_tokens(pieces: Pieces) -> int:
 def _score_rows(model: ScoringModel, rows: Sequence[Candidates], score_ends: bool) -> list[list[ScoredCandidate]]:
     layouts, queries = zip(*(_lay_out_row(row, model.config, score_ends) for row in rows), strict=True)
     inputs = pad_layouts(layouts, 0, model.device)  # the id does not matter: it is masked
-    glm: GLMModel = model.glm
-    hidden_states = glm(
-        inputs.input_ids,
-        attention_mask=inputs.attention_mask,
-        position_ids=inputs.position_ids,
-        branch=inputs.branch,
-        use_cache=False,
-    ).last_hidden_state
+    hidden_states = compute_hidden_states(
+        model, inputs.input_ids, inputs.attention_mask, inputs.position_ids, inputs.branch
+    )
     width = inputs.input_ids.shape[1]
     # Columns count from the start of a layout, which stands behind the padding.
     wanted = [

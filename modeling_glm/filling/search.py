@@ -12,6 +12,7 @@ from transformers import LogitsProcessorList, StoppingCriteria, StoppingCriteria
 from ..configuration_glm import GLMConfig
 from ..generation_glm import end_token_ids
 from ..modeling_glm import GLMForConditionalGeneration
+from ..utils.inference import fill_rows
 from .jobs import FillingSettings, Job
 from .processors import BlankConstraintLogitsProcessor, SampleByRowLogitsProcessor, ScoreRecorder
 from .results import ScoredCandidate, ScoredPiece
@@ -97,7 +98,8 @@ def search_with_beams(
     inputs = pad_layouts([PieceLayout(job.context, model.config) for job in jobs], model.padding_id, model.device)
     ends = end_token_ids(model.config)
     constraint = BlankConstraintLogitsProcessor(model.config, ends, [job.rules for job in jobs])
-    sequences = model.generate(
+    sequences = fill_rows(
+        model,
         inputs.input_ids,
         attention_mask=inputs.attention_mask,
         logits_processor=LogitsProcessorList([constraint]),
@@ -148,7 +150,8 @@ def decode_rows(
             resumed["stopping_criteria"] = StoppingCriteriaList([SomeFilled(ends)])
         else:
             resumed.pop("stopping_criteria", None)
-        output = model.generate(
+        output = fill_rows(
+            model,
             input_ids,
             attention_mask=attention_mask,
             score_observers=[recorder],

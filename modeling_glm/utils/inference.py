@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from ..modeling_glm import GLMForConditionalGeneration
@@ -37,6 +38,70 @@ def is_a(model: torch.nn.Module, class_name: str) -> bool:
 def unwrap(model: torch.nn.Module) -> PreTrainedModel:
     """Return the model inside a PEFT wrapper, or the model itself."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator, return-value]
+
+
+def fill_rows(model: torch.nn.Module, input_ids: torch.Tensor, **kwargs: Any) -> Any:
+    """
+    Call `generate` of a model or of a PEFT wrapper, so that its output begins with `input_ids`.
+
+    Raises:
+        ValueError: for a soft prompt that PEFT puts into the prompt, because then the output has more columns.
+    """
+    config: Any = getattr(model, "active_peft_config", None)
+    if is_soft_prompt(config) and config.task_type == "SEQ_2_SEQ_LM" and config.peft_type != "PREFIX_TUNING":
+        raise ValueError(
+            f"A soft prompt of PEFT ({config.peft_type.value}) with task_type='SEQ_2_SEQ_LM' fills with model.generate only: "
+            "train it with task_type='CAUSAL_LM', or call tokenizer.decode_blanks(model.generate(**inputs))."
+        )
+    return model.generate(input_ids=input_ids, **kwargs)  # type: ignore[operator]
+
+
+def is_soft_prompt(config: Any) -> bool:
+    """Return whether a config of PEFT (or None) is that of virtual tokens: prompt tuning, P-tuning, prefix tuning."""
+    return config is not None and config.is_prompt_learning
+
+
+def compute_hidden_states(
+    model: Any,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    position_ids: torch.Tensor,
+    branch: torch.Tensor,
+) -> torch.Tensor:
+    """
+    Compute the hidden states of the base model, behind the soft prompt if PEFT gives one.
+
+    Args:
+        model: A model with the base model `glm`, or a PEFT wrapper around it.
+        input_ids, attention_mask, branch: (batch, seq).
+        position_ids: (batch, 2, seq).
+
+    Returns:
+        (batch, seq, hidden).
+    """
+    glm = model.glm
+    config: Any = getattr(model, "active_peft_config", None)
+    if not is_soft_prompt(config):
+        inputs = {"attention_mask": attention_mask, "position_ids": position_ids, "branch": branch}
+        return glm(input_ids, use_cache=False, **inputs).last_hidden_state
+    count = config.num_virtual_tokens
+    prompt = model.get_prompt(batch_size=len(input_ids))
+    row0, row1 = position_ids.unbind(1)
+    mask = F.pad(attention_mask, (count, 0), value=1)
+    if not isinstance(prompt, torch.Tensor):  # keys and values
+        behind = torch.stack((row0 + count, row1), dim=1)
+        outputs = glm(input_ids, mask, None, prompt, use_cache=False, branch=branch, prepared_position_ids=behind)
+        return outputs.last_hidden_state
+    states = glm.word_embeddings(input_ids)
+    virtual = torch.arange(count, device=row0.device).expand(len(row0), -1)
+    outputs = glm(
+        inputs_embeds=torch.cat((prompt[:, :count].to(states.dtype), states), dim=1),
+        attention_mask=mask,
+        position_ids=torch.stack((torch.cat((virtual, row0 + count), dim=1), F.pad(row1, (count, 0))), dim=1),
+        branch=F.pad(branch, (count, 0)),
+        use_cache=False,
+    )
+    return outputs.last_hidden_state[:, count:]
 
 
 def answer_blanks(
@@ -74,4 +139,12 @@ def answer_blanks(
     return answers
 
 
-__all__ = ["answer_blanks", "evaluation_mode", "is_a", "unwrap"]
+__all__ = [
+    "answer_blanks",
+    "compute_hidden_states",
+    "evaluation_mode",
+    "fill_rows",
+    "is_a",
+    "is_soft_prompt",
+    "unwrap",
+]

@@ -1,14 +1,31 @@
 """Use a model without changing it."""
 
+import copy
+
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import (
+    LoraConfig,
+    PeftConfig,
+    PrefixTuningConfig,
+    PromptEncoderConfig,
+    PromptTuningConfig,
+    get_peft_model,
+)
 
 from modeling_glm import GLMForConditionalGeneration
-from modeling_glm.utils.inference import answer_blanks, evaluation_mode, is_a, unwrap
+from modeling_glm.layout_glm import compute_position_ids
+from modeling_glm.utils.inference import (
+    answer_blanks,
+    compute_hidden_states,
+    evaluation_mode,
+    fill_rows,
+    is_a,
+    unwrap,
+)
 from modeling_glm.utils.rows import RowError
 from tests.support.containers import CONTAINERS
-from tests.support.models import make_model
+from tests.support.models import make_model, pad_rows
 
 TEXTS = [
     "A [MASK].",
@@ -64,3 +81,76 @@ def test_any_form_of_texts(model, tokenizer):
         assert answer_blanks(model, tokenizer, make(TEXTS), max_new_tokens_per_blank=2) == expected, name
     with pytest.raises(RowError, match="Text 1 is None"):
         answer_blanks(model, tokenizer, [TEXTS[0], None])
+
+
+SOFT = {
+    "prompt tuning": PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3),
+    "P-tuning": PromptEncoderConfig(task_type="CAUSAL_LM", num_virtual_tokens=3, encoder_hidden_size=16),
+    "prefix tuning": PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3),
+    "P-tuning of an encoder-decoder": PromptEncoderConfig(
+        task_type="SEQ_2_SEQ_LM", num_virtual_tokens=3, encoder_hidden_size=16
+    ),
+    "prefix tuning of an encoder-decoder": PrefixTuningConfig(task_type="SEQ_2_SEQ_LM", num_virtual_tokens=3),
+    "LoRA": LoraConfig(task_type="CAUSAL_LM", target_modules=["dense"], init_lora_weights=False),
+}
+
+
+def wrap(config: PeftConfig) -> torch.nn.Module:
+    """Wrap a model. Its prompt is drawn wide, so that it changes what the model says."""
+    torch.manual_seed(0)
+    model = get_peft_model(make_model(GLMForConditionalGeneration), copy.deepcopy(config))
+    with torch.no_grad():
+        for parameter in getattr(model, "prompt_encoder", torch.nn.Module()).parameters():
+            parameter.normal_(std=0.5)
+    return model.eval()
+
+
+@pytest.mark.parametrize("config", SOFT.values(), ids=SOFT)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_hidden_states_are_those_behind_the_soft_prompt(config, side):
+    model = wrap(config)
+    rows = [[2, 11, 3, 12, 3, 1, 6, 13, 6, 14, 15], [2, 3, 16, 1, 6, 17]]
+    ids, mask = pad_rows(rows, side), pad_rows([[1] * len(row) for row in rows], side)
+    positions = compute_position_ids(ids, model.config, mask)
+    with torch.no_grad():
+        states = compute_hidden_states(model, ids, mask, positions, torch.zeros_like(ids))
+        expected = model(input_ids=ids, attention_mask=mask).logits[:, -ids.shape[1] :]
+        unprompted = model.get_base_model()(input_ids=ids, attention_mask=mask).logits
+    real = mask != 0
+    torch.testing.assert_close(model.vocabulary_logits(states)[real], expected[real], atol=1e-5, rtol=1e-4)
+    assert (expected - unprompted)[real].abs().max() > 0.01 or config.peft_type == "LORA"
+
+
+def test_branches_see_the_soft_prompt():
+    """Two branches side by side are as each alone."""
+    context, branches = [2, 11, 3, 12, 1, 6], [[13, 14], [15]]
+    for config in SOFT.values():
+        model = wrap(config)
+        ids = torch.tensor([[*context, *branches[0], *branches[1]]])
+        positions = compute_position_ids(ids, model.config)
+        positions[0, 1, -1] = 2
+        branch = torch.tensor([[0] * len(context) + [1, 1, 2]])
+        with torch.no_grad():
+            states = compute_hidden_states(model, ids, torch.ones_like(ids), positions, branch)
+            together = model.vocabulary_logits(states)[0, len(context) :]
+            alone = [
+                model(input_ids=row, attention_mask=torch.ones_like(row)).logits[0, -len(added) :]
+                for added in branches
+                for row in [torch.tensor([[*context, *added]])]
+            ]
+        torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-4)
+
+
+REFUSED = "P-tuning of an encoder-decoder"  # PEFT puts its virtual tokens into the prompt
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SOFT if kind != REFUSED])
+def test_rows_that_are_filled_begin_with_their_prompt(kind):
+    ids = torch.tensor([[2, 11, 3, 1]])
+    filled = fill_rows(wrap(SOFT[kind]), ids, attention_mask=torch.ones_like(ids), max_new_tokens=3)
+    assert filled[:, :4].tolist() == ids.tolist()
+
+
+def test_rows_that_would_not_are_refused():
+    with pytest.raises(ValueError, match=r"soft prompt of PEFT \(P_TUNING\).*task_type='CAUSAL_LM'"):
+        fill_rows(wrap(SOFT[REFUSED]), torch.tensor([[2, 11, 3, 1]]))
