@@ -108,7 +108,8 @@ def find_class(label: Any, names: Sequence[str], integers: IntegerLabels = "auto
         names: The names of the classes in their order, or the texts of the choices of an example.
         integers: What integers mean. "auto" is the rule above. "name" takes no integer for a place. "place" takes every
             integer from 0 to the number of classes for a place, even if it is a name. A list of names, such as those of a
-            `datasets.ClassLabel`, says which name an integer stands for.
+            `datasets.ClassLabel`, says which name an integer stands for. If none is a name of the task, the integer
+            may be one.
         own: Whether `names` are the choices of an example. Then an integer is refused that is the text of one choice and
             the place of another.
 
@@ -165,6 +166,9 @@ def _find_called(label: int, names: list[str], called: Sequence[str]) -> int:
     if not 0 <= label < len(called):
         raise ValueError(f"Label {label} has no name: integer_labels has {len(called)} names, {list(called)}.")
     found = _named(called[label], names)
+    if not any(_named(name, names) for name in called):
+        # The names are others than the task's, which may call its classes by these integers: {0: "bad", 1: "good"}.
+        found = _named(str(label), names)
     if len(found) != 1:
         raise ValueError(
             f"Label {label} ({called[label]!r}) is not one of the task's: expected one of {names}. If both have the same "

@@ -200,6 +200,7 @@ class TestPlaces:
         assert [find_class(number, ["b", "a"], ["a", "b"]) for number in range(2)] == [1, 0]
         assert [find_class(number, ["2", "1"], ["1", "2"]) for number in range(2)] == [1, 0]
         assert find_class("a", ["b", "a"], ["a", "b"]) == 1
+        assert [find_class(number, ["1", "0"], ["neg", "pos"]) for number in range(2)] == [1, 0]
         with pytest.raises(ValueError, match=r"Label 1 \('c'\) is not one of the task's.*integer_labels='place'"):
             find_class(1, ["b", "a"], ["a", "c"])
         with pytest.raises(ValueError, match=r"Label 2 has no name: integer_labels has 2 names, \['a', 'b'\]"):
