@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from transformers import LogitsProcessorList
 
-from modeling_glm import BlankConstraint, GLMForConditionalGeneration, GLMTokenizer
+from modeling_glm import BlankConstraint, GLMForConditionalGeneration
 from modeling_glm.filling.constraints import BlankRules
-from modeling_glm.filling.jobs import FillingSettings, JobBuilder
+from modeling_glm.filling.jobs import JobBuilder
 from modeling_glm.filling.processors import BlankConstraintLogitsProcessor
 from modeling_glm.filling.results import Filling
 from modeling_glm.filling.scoring import PieceLayout, pad_layouts
@@ -47,33 +47,31 @@ class BlankView:
 
 def view_blank(
     model: GLMForConditionalGeneration,
-    tokenizer: GLMTokenizer,
+    builder: JobBuilder,
     text: str,
     fillings: Sequence[Filling],
     chosen: int,
     blank: int,
     free: BlankConstraint,
-    longest: int,
 ) -> BlankView:
     """
     Find the distribution of one blank of a filling.
 
     Args:
-        model, tokenizer: The model and its tokenizer.
+        model: The model.
+        builder: Prepares texts for it. It remembers the patterns of answers, so use one for all blanks of a text.
         text: The text with its blanks.
         fillings: The fillings of the text. Their answers count as found where they are for the same distribution.
         chosen: The number of the filling.
         blank: The number of the blank. If the reader has set it, the model reads the text without that answer.
         free: What the answers may be.
-        longest: The longest answer in tokens.
     """
-    filling = fillings[chosen]
+    filling, tokenizer = fillings[chosen], builder.tokenizer
     constraints = [
         BlankConstraint(answer=answer.text) if answer.given and number != blank else free
         for number, answer in enumerate(filling.answers)
     ]
-    settings = FillingSettings(max_new_tokens_per_blank=longest)
-    job = JobBuilder(tokenizer, model.config, settings).build(0, text, constraints)
+    job = builder.build(0, text, constraints)
     place = job.blanks.index(blank)
     before = [filling.answers[number].token_ids for number in job.blanks[:place]]
     own = filling.answers[blank]

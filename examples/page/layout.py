@@ -58,6 +58,7 @@ KINDS = {
     "smask_token": "a sentence",
     "gmask_token": "the rest of the text",
 }
+STOPPED = "<p>Stopped.</p>"
 RUNS = itertools.count()
 
 
@@ -150,7 +151,8 @@ def build_fill(page: Page, result: gr.State, texts: list[str]):
             yield update
 
     def check(found, text, *others):
-        return [valid(""), valid(page.refuse(text)), *(valid("") for _ in others)]
+        *others, pattern = others
+        return [valid(""), valid(page.refuse(text)), *(valid("") for _ in others), valid(page.refuse_pattern(pattern))]
 
     events = [fill.click, text.submit, pattern.submit, examples.load_input_event.then]
     on_model(events, ask, [result, *settings], outputs, check)
@@ -198,11 +200,13 @@ async def answer(
         keep: Whether the old result stays after an error.
     """
 
-    def update(found: Result | None, stage: str = "", message: str = "", told: str = "", new: bool = True) -> tuple:
+    def update(
+        found: Result | None, stage: str = "", message: str = "", told: str = "", new: bool = True, progress: str = ""
+    ) -> tuple:
         given = found is not None and bool(found.question.given)
         return (
             found if new else gr.skip(),
-            html(busy_html(stage)),
+            html(busy_html(stage) or progress),
             gr.HTML(told or message or "Working"),
             html(message_html(message)),
             html(result_html(found, next(RUNS)) if found else "") if new else gr.skip(),
@@ -217,9 +221,12 @@ async def answer(
             told = summary(found) if found and not news.stage else ""
             yield update(found, news.stage, told=told, new=bool(news.values))
     except Stopped:
-        yield update(found, told="Stopped")
+        yield update(found, told="Stopped", progress=STOPPED)
     except ValueError as error:
         yield update(found if keep else None, message=explain(error))
+    except Exception as error:  # the page must not stay busy
+        yield update(found, message=f"The model failed: {error}")
+        raise
 
 
 def asker(request: gr.Request, tab: str) -> str:
@@ -258,7 +265,7 @@ def build_choose(page: Page, texts: list[list[str]]):
 
     async def compare(text: str, choices: str, request: gr.Request):
         shares: dict[str, float] = {}
-        problem = told = ""
+        problem = told = progress = ""
         try:
             async for news in page.turns.follow(asker(request, "choose"), lambda: [page.choose(text, choices)]):
                 shares = news.values[-1] if news.values else shares
@@ -266,11 +273,13 @@ def build_choose(page: Page, texts: list[list[str]]):
                     yield html(busy_html(news.stage)), gr.HTML("Working"), html(""), gr.skip(), gr.Button(visible=True)
             told = f"The likeliest choice is {next(iter(shares))}." if shares else ""
         except Stopped:
-            told = "Stopped"
+            told, progress = "Stopped", STOPPED
         except ValueError as error:
             problem = explain(error)
+        except Exception as error:  # the page must not stay busy
+            problem = f"The model failed: {error}"
         shown = html(shares_html(shares, next(RUNS)) if shares else "")
-        yield html(""), gr.HTML(told or problem), html(message_html(problem)), shown, gr.Button(visible=False)
+        yield html(progress), gr.HTML(told or problem), html(message_html(problem)), shown, gr.Button(visible=False)
 
     def check(text, choices):
         return [valid(page.refuse(text)), valid(page.refuse("", choices))]

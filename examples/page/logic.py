@@ -18,15 +18,19 @@ from modeling_glm import (
     fill_blanks,
 )
 from modeling_glm.cli.inputs import Dtype, load
+from modeling_glm.filling.jobs import FillingSettings, JobBuilder
 from modeling_glm.tokenization.blanks import encode_text
+from modeling_glm.tokenization.token_bytes import token_bytes
 
 from .alternatives import BlankView, view_blank
+from .patterns import takes_too_long
 from .turns import Turns
 
 # What a visitor may ask for. A longer question takes minutes on a CPU.
 MOST_BLANKS = 50
 MOST_CHARACTERS = 10_000
 MOST_CHOICES = 100
+MOST_PATTERN = 200
 MOST_DRAWN_TOKENS = 100
 # What readers write for a blank.
 BLANK = re.compile(r"_{3,}|\[[gs]?mask\]", re.IGNORECASE)
@@ -135,6 +139,16 @@ class Page:
 
         return BLANK.sub(write, text)
 
+    def refuse_pattern(self, pattern: str) -> str:
+        """Say why a pattern is too large to prepare, or return "" for others. It does not use the model."""
+        if len(pattern) > MOST_PATTERN:
+            return (
+                f"The pattern has {len(pattern)} characters, and this page takes {MOST_PATTERN} at most: shorten it."
+            )
+        if pattern and takes_too_long(pattern, token_bytes(self.tokenizer)):
+            return "The pattern takes too long to prepare: repeat fewer kinds of characters, or less often."
+        return ""
+
     def refuse(self, text: str, choices: str = "") -> str:
         """Say why a question is too large to compute, or return "" for others. It does not use the model."""
         if len(text) > MOST_CHARACTERS:
@@ -189,18 +203,13 @@ class Page:
         """Yield the result, and then with the view of one blank more each time."""
         yield result
         free = self._free(result.question.pattern)
+        settings = FillingSettings(max_new_tokens_per_blank=result.question.longest)
+        builder = JobBuilder(self.tokenizer, self.model.config, settings)
         for blank, view in enumerate(result.views):
             if view is None:
                 self.turns.report(f"Looking for other answers, blank {blank + 1} of {len(result.views)}")
                 view = view_blank(
-                    self.model,
-                    self.tokenizer,
-                    result.question.text,
-                    result.fillings,
-                    result.chosen,
-                    blank,
-                    free,
-                    result.question.longest,
+                    self.model, builder, result.question.text, result.fillings, result.chosen, blank, free
                 )
                 result = replace(result, views=(*result.views[:blank], view, *result.views[blank + 1 :]))
                 yield result
@@ -232,7 +241,7 @@ class Page:
         if blanks != 1:
             raise ValueError(f"The text has {blanks} blanks: leave one, which the choices are for.")
         if len(names) < 2:
-            raise ValueError(f"There are {len(names)} choices: write two or more, each on a line of its own.")
+            raise ValueError(f"Write two or more choices, each on a line of its own. There is {len(names) or 'none'}.")
         self.turns.report("Comparing the choices")
         found = choose(self.model, self.tokenizer, text, names)
         return {choice.text: choice.probability for choice in found}

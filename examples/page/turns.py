@@ -159,7 +159,8 @@ class Turns:
             if ticket is self._running or ticket.used:
                 return ticket.stage or "Working"
             first = sum(other.used <= ticket.used for other in self._waiting if other is not ticket)
-            return f"Waiting for {first + 1} other question{'s' if first else ''}"
+            first += self._running is not None
+            return f"Waiting for {first} other question{'s' if first > 1 else ''}" if first else "Working"
 
     @contextmanager
     def _turn(self, ticket: Ticket) -> Iterator[None]:

@@ -90,6 +90,15 @@ def page(chromium, address):
     assert [entry for entry in chromium.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
 
 
+@pytest.fixture
+def phone(page):
+    """The page on a narrow screen."""
+    screen = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+    page.window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    yield page
+    page.window.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 class Reader:
     """Use the page as a reader does, and wait until it answers."""
 
@@ -186,7 +195,7 @@ def test_choices_are_compared(page):
     assert float(shares["leap"]) > float(shares["common"])
     page.write("#choices textarea", "leap")
     page.see("#choose").click()
-    assert "write two or more" in page.see("#choose-message .problem").text
+    assert "Write two or more" in page.see("#choose-message .problem").text
 
 
 def test_the_picture_follows_the_filling(page):
@@ -204,25 +213,20 @@ def test_an_example_is_loaded_and_filled(page):
     assert "leap" in page.see("#result .filling.chosen").text
 
 
-def test_narrow_screens_need_no_scrolling_sideways(page):
-    screen = {"width": 400, "height": 900, "deviceScaleFactor": 1, "mobile": True}
-    page.window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    try:
-        page.see("#fill").click()
-        page.see("#result .filling")
-        page.open("Choose")
-        page.see("#choose").click()
-        page.see("#chart", "client error")
-        for tab, seen in (
-            ("Choose", "#choose-examples"),
-            ("What the model sees", "#picture table"),
-            ("Fill", "#result"),
-        ):
-            page.open(tab)
-            page.see(seen)
-            assert page.window.execute_script("return document.documentElement.scrollWidth") <= 400, tab
-    finally:
-        page.window.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+def test_narrow_screens_need_no_scrolling_sideways(phone):
+    phone.see("#fill").click()
+    phone.see("#result .filling")
+    phone.open("Choose")
+    phone.see("#choose").click()
+    phone.see("#chart", "client error")
+    for tab, seen in (
+        ("Choose", "#choose-examples"),
+        ("What the model sees", "#picture table"),
+        ("Fill", "#result"),
+    ):
+        phone.open(tab)
+        phone.see(seen)
+        assert phone.window.execute_script("return document.documentElement.scrollWidth") <= 390, tab
 
 
 CONTRAST = (ROOT / "tests" / "support" / "contrast.js").read_text(encoding="utf-8")
@@ -366,6 +370,7 @@ def test_a_question_is_stopped(page):
     page.see("#fill").click()
     assert "of 40" in page.see(".busy", "Filling blank").text
     page.see("#stop").click()
+    page.see("#fill-progress", "Stopped.")
     page.gone(".busy")
     assert not page.see("#fill").get_attribute("disabled")
     page.write("#text textarea", "The number 12 is [MASK].")
@@ -383,63 +388,53 @@ def test_a_question_that_is_too_large_is_refused_at_its_box(page):
     assert ["422" in entry["message"] for entry in refused] == [True]
 
 
-def test_chips_stand_on_one_line_and_words_stay_whole(page):
-    screen = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
-    page.window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    try:
-        page.write("#text textarea", "The number 48[MASK]6 is written [MASK] and four hundred and thirty-[MASK].")
-        page.see("#fill").click()
-        page.see('#result [data-blank="2"][data-alternative="0"]')
-        page.gone(".busy")
-        chips = page.window.execute_script(
-            """return [...document.querySelectorAll("#result .blank")].map((row) =>
-                [...row.querySelectorAll(":scope > mark, :scope > button")].map((chip) => {
-                    const { top, bottom } = chip.getBoundingClientRect();
-                    return [Math.round(top), Math.round(bottom)];
-                }))"""
-        )
-        assert len(chips) == 3
-        for row in chips:
-            first = row[0]
-            assert [chip for chip in row if abs(chip[0] - first[0]) < 12 and chip != first] == []
-        broken = page.window.execute_script(
-            """const broken = [];
-            for (const part of document.querySelectorAll("#result .filling > span, #result .blank > *")) {
-                const walker = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
-                for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-                    for (const word of node.data.matchAll(/[\\w]+/g)) {
-                        const range = document.createRange();
-                        range.setStart(node, word.index);
-                        range.setEnd(node, word.index + word[0].length);
-                        if (range.getClientRects().length > 1) broken.push(word[0]);
-                    }
+def test_chips_stand_on_one_line_and_words_stay_whole(phone):
+    phone.write("#text textarea", "The number 48[MASK]6 is written [MASK] and four hundred and thirty-[MASK].")
+    phone.see("#fill").click()
+    phone.see('#result [data-blank="2"][data-alternative="0"]')
+    phone.gone(".busy")
+    chips = phone.window.execute_script(
+        """return [...document.querySelectorAll("#result .blank")].map((row) =>
+            [...row.querySelectorAll(":scope > mark, :scope > button")].map((chip) => {
+                const { top, bottom } = chip.getBoundingClientRect();
+                return [Math.round(top), Math.round(bottom)];
+            }))"""
+    )
+    assert len(chips) == 3
+    for row in chips:
+        first = row[0]
+        assert [chip for chip in row if abs(chip[0] - first[0]) < 12 and chip != first] == []
+    broken = phone.window.execute_script(
+        """const broken = [];
+        for (const part of document.querySelectorAll("#result .filling > span, #result .blank > *")) {
+            const walker = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
+            for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+                for (const word of node.data.matchAll(/[\\w]+/g)) {
+                    const range = document.createRange();
+                    range.setStart(node, word.index);
+                    range.setEnd(node, word.index + word[0].length);
+                    if (range.getClientRects().length > 1) broken.push(word[0]);
                 }
             }
-            return broken"""
-        )
-        assert broken == []
-    finally:
-        page.window.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        }
+        return broken"""
+    )
+    assert broken == []
 
 
-def test_the_picture_is_legible_on_a_phone(page):
-    screen = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
-    page.window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    try:
-        page.see("#fill").click()
-        page.see("#result .filling")
-        page.open("What the model sees")
-        page.see("#picture table")
-        size, before, after = page.window.execute_script(
-            """const [scroll, name] = ["#picture .scroll", "#picture tbody th"].map((s) => document.querySelector(s));
-            const size = parseFloat(getComputedStyle(name).fontSize), before = name.getBoundingClientRect().left;
-            scroll.scrollLeft = 200;
-            return [size, before, name.getBoundingClientRect().left]"""
-        )
-        assert size >= 12
-        assert 0 <= after <= before  # names of tokens stay in view
-    finally:
-        page.window.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+def test_the_picture_is_legible_on_a_phone(phone):
+    phone.see("#fill").click()
+    phone.see("#result .filling")
+    phone.open("What the model sees")
+    phone.see("#picture table")
+    size, before, after = phone.window.execute_script(
+        """const [scroll, name] = ["#picture .scroll", "#picture tbody th"].map((s) => document.querySelector(s));
+        const size = parseFloat(getComputedStyle(name).fontSize), before = name.getBoundingClientRect().left;
+        scroll.scrollLeft = 200;
+        return [size, before, name.getBoundingClientRect().left]"""
+    )
+    assert size >= 12
+    assert 0 <= after <= before  # names of tokens stay in view
 
 
 def test_no_other_machine_is_asked(page, address):

@@ -86,6 +86,19 @@ def test_fill_shows_fillings(visit):
     assert "3 fillings found" in shown
 
 
+def test_a_failure_ends_the_question(visit, page, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(page, "fill", fail)
+    monkeypatch.setattr(page, "choose", fail)
+    visitor = visit("fails")
+    event = visitor.join("ask", None, "[MASK]", *SETTINGS).json()["event_id"]
+    assert "The model failed: out of memory" in json.dumps(list(visitor.follow(event)))
+    assert "The model failed: out of memory" in visitor.ask("compare", "[MASK]", "a\nb")
+    assert not page.turns.visitors
+
+
 def test_a_problem_is_a_message(visit):
     assert "The text has no blank" in visit("problem").fill("no blank")
     strange = visit("problem").ask("ask", None, "The number [MASK].", 3, 2, "Likeliest", 8, 1.0, 0, "[0-9]{40}")
@@ -97,7 +110,7 @@ def test_choose_shows_shares_or_a_message(visit):
     text = "HTTP status 404 is Not Found, a [MASK]."
     shown = visit("choose").ask("compare", text, "client error\nsuccess")
     assert "The likeliest choice is client error" in shown
-    assert "write two or more" in visit("choose").ask("compare", text, "client error")
+    assert "Write two or more" in visit("choose").ask("compare", text, "client error")
 
 
 def test_the_picture_needs_a_filling(visit):
@@ -122,6 +135,8 @@ def test_clicks_go_on_from_the_result_on_the_server(visit):
     [
         ("ask", (None, "___ " * (MOST_BLANKS + 1), *SETTINGS), f"{MOST_BLANKS + 1} blanks, and this page fills"),
         ("ask", (None, "[MASK]" + "a" * 10_000, *SETTINGS), "characters, and this page takes"),
+        ("ask", (None, "[MASK]", *SETTINGS[:-1], ".{40}"), "The pattern takes too long to prepare"),
+        ("ask", (None, "[MASK]", *SETTINGS[:-1], "a" * 300), "The pattern has 300 characters"),
         ("compare", ("[MASK]" + "a" * 10_000, "a\nb"), "characters, and this page takes"),
         ("compare", ("[MASK]", "a\n" * 1000), "This page compares"),
     ],
