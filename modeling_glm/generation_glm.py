@@ -12,6 +12,7 @@ from transformers import (
     GenerationMixin,
     LogitsProcessor,
     LogitsProcessorList,
+    MaxLengthCriteria,
     StoppingCriteria,
     StoppingCriteriaList,
     StopStringCriteria,
@@ -353,7 +354,8 @@ class GLMGenerationMixin(GenerationMixin):
             known = [mask for name, mask in masks.items() if getattr(self.config, f"{name}_token_id") is not None]
             raise ValueError(
                 f"Row {int((blanks == 0).nonzero()[0])} of input_ids has no blank to fill: put {' or '.join(known)} (ids "
-                f"{self.config.mask_token_ids}) where text is wanted. To continue a text, end it with {known[-1]}."
+                f"{self.config.mask_token_ids}) where text is wanted. To continue a text, end it with {known[-1]}. "
+                "If the text was cut, cut it with truncation=True of the tokenizer, which keeps the blanks."
             )
         if (pieces > blanks).any():
             row = int((pieces > blanks).nonzero()[0])
@@ -657,6 +659,11 @@ class GLMGenerationMixin(GenerationMixin):
         self, generation_config: GenerationConfig, *args: Any, **kwargs: Any
     ) -> StoppingCriteriaList:
         criteria = super()._get_stopping_criteria(generation_config, *args, **kwargs)
+        for criterion in criteria:
+            if isinstance(criterion, MaxLengthCriteria):
+                # It would warn of long outputs. But pieces take the positions of their blanks, so the table limits the text
+                # and each piece, and not both together.
+                criterion.max_position_embeddings = None
         of_pieces = getattr(generation_config, "_stop_strings_of_pieces", None)
         if of_pieces is None:
             return criteria

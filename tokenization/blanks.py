@@ -16,6 +16,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
+from .cutting import keep_around_blanks
+
 # The white space that a mask token takes with it. To Python, the four separators \x1c to \x1f are white space as well.
 WHITE_SPACE_AT_THE_END = re.compile(r"[^\S\x1c-\x1f]+\Z")
 # What begins a word in the tokens of SentencePiece and of byte-level vocabularies.
@@ -267,7 +269,7 @@ def shown_form(tokenizer: PreTrainedTokenizerFast, before: str, answer: str) -> 
     return forms[1]
 
 
-def encode_text(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+def encode_text(tokenizer: Any, texts: Sequence[str], max_length: int | None = None) -> list[list[int]]:
     """
     Encode texts in which only masks are special.
 
@@ -277,9 +279,14 @@ def encode_text(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     Args:
         tokenizer: A `GLMTokenizer`.
         texts: The texts.
+        max_length: Most ids of a text. A text with more is cut around its blanks; see `keep_around_blanks`. None cuts
+            nothing.
 
     Returns:
         The ids of every text, with the special tokens around it.
+
+    Raises:
+        ValueError: If the blanks of a text alone are too many for `max_length`.
     """
     if not texts:
         return []
@@ -288,14 +295,24 @@ def encode_text(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     around = tokenizer(tokenizer.mask_token)["input_ids"]
     place = around.index(tokenizer.mask_token_id)
     rows = []
-    encoded = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
     for text, ids in zip(texts, encoded, strict=True):
         blanks = len(re.findall(_mask_pattern(tokenizer), text))
         if structure.intersection(ids) or sum(token_id in masks for token_id in ids) != blanks:
             ids = _encode_parts(tokenizer, text, structure | masks)
         # A text that ends with [gMASK] continues there: it has no end.
         continues = bool(ids) and ids[-1] == tokenizer.gmask_token_id
-        rows.append([*around[:place], *ids, *(() if continues else around[place + 1 :])])
+        start, end = around[:place], [] if continues else around[place + 1 :]
+        if max_length is not None:
+            room = max(0, max_length - len(start) - len(end))
+            kept = keep_around_blanks([token_id in masks for token_id in ids], room, tokenizer.truncation_side)
+            if kept is None:
+                raise ValueError(
+                    f"The text has {blanks} blanks, but cutting it leaves room for {room} tokens: a blank would be lost. "
+                    f"Use fewer blanks in {text[:80]!r}..."
+                )
+            ids = [ids[index] for index in kept]
+        rows.append([*start, *ids, *end])
     return rows
 
 
@@ -305,7 +322,7 @@ def _encode_parts(tokenizer: Any, text: str, special: set[int]) -> list[int]:
     ids: list[int] = []
     for part, left, right in zip(parts, ["", *masks], [*masks, ""], strict=True):
         around = [int(bool(left)), int(bool(right))]
-        inner = tokenizer(f"{left}{part}{right}", add_special_tokens=False)["input_ids"]
+        inner = tokenizer(f"{left}{part}{right}", add_special_tokens=False, verbose=False)["input_ids"]
         inner = inner[around[0] : len(inner) - around[1]]
         if special.intersection(inner):
             inner = list(_encode(tokenizer, _without_taken(tokenizer, part, right) if right else part))
@@ -378,7 +395,7 @@ def _words(tokenizer: PreTrainedTokenizerFast, text: str) -> list[str]:
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[int, ...]:
-    return tuple(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+    return tuple(tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"])
 
 
 def _decode(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int]) -> str:

@@ -268,6 +268,43 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         backend.train_from_iterator(texts, trainer)
         return cls(tokenizer_object=backend, **kwargs)
 
+    def train_new_from_iterator(
+        self,
+        text_iterator: Iterable[Any],
+        vocab_size: int,
+        length: int | None = None,
+        new_special_tokens: list[str | AddedToken] | None = None,
+        special_tokens_map: dict[str, str] | None = None,
+        **kwargs: Any,
+    ) -> "GLMTokenizer":
+        """
+        Train a vocabulary of the same kind on other texts, with the same special tokens.
+
+        A sign that these texts do not have becomes `unk_token`; byte-level vocabularies can write every sign.
+
+        Args:
+            text_iterator: The texts, or batches of texts.
+            vocab_size: Number of tokens.
+            length: Number of texts, for the progress bar.
+            new_special_tokens: Further special tokens.
+            special_tokens_map: New names of special tokens, by their old names.
+            kwargs: Passed on to the trainer of the `tokenizers` library.
+
+        Returns:
+            The new tokenizer.
+        """
+        unknown = getattr(self._tokenizer.model, "unk_token", None)
+        # SentencePiece's sign for the unknown is an ordinary piece, which the new vocabulary would lack.
+        if unknown is not None and unknown not in self.added_tokens_encoder:
+            names = special_tokens_map or {}
+            if self.unk_token is None:
+                new_special_tokens = [*(new_special_tokens or ()), unknown]
+            else:
+                special_tokens_map = {unknown: names.get(self.unk_token, self.unk_token), **names}
+        return super().train_new_from_iterator(
+            text_iterator, vocab_size, length, new_special_tokens, special_tokens_map, **kwargs
+        )
+
     def with_cloze(self, task: Mapping[str, Any] | None) -> "GLMTokenizer":
         """
         Return a copy of this tokenizer that carries another cloze task.
@@ -870,7 +907,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             if found < max(needed, 1):
                 raise ValueError(
                     f"Text {row} has {found} blanks, but {max(needed, 1)} are to be filled: write a mask token "
-                    f"({self.mask_token}) for each of them."
+                    f"({self.mask_token}) for each of them. Where a text was cut, a blank may be lost: truncation=True keeps "
+                    "them."
                 )
 
 

@@ -23,6 +23,7 @@ from .inputs import (
     Seed,
     Temperature,
     TextField,
+    Truncation,
     WeightsDtype,
     load,
 )
@@ -106,6 +107,7 @@ def generate(
     ] = None,
     num_beams: Annotated[int | None, typer.Option(min=1, help="Without --sample: number of beams.")] = None,
     seed: Seed = 0,
+    truncation: Truncation = False,
     batch_size: BatchSize = 32,
     input: InputFile = None,
     input_format: InputForm = InputFormat.auto,
@@ -139,6 +141,7 @@ def generate(
         "top_p": top_p,
         "num_beams": num_beams,
         "seed": seed,
+        "truncation": truncation,
         "batch_size": batch_size,
     }
     for_people = output is None and format.settle(None) is RowOutput.text

@@ -42,6 +42,9 @@ InputForm = Annotated[
     ),
 ]
 TextField = Annotated[str, typer.Option(metavar="NAME", help="The field or column that has the text.")]
+Truncation = Annotated[
+    bool, typer.Option("--truncation", help="Cut texts that are too long around their blanks. Else they are errors.")
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Number of texts in a forward pass.")]
 Sample = Annotated[bool, typer.Option("--sample", help="Draw answers instead of taking the likeliest ones.")]
 Temperature = Annotated[

@@ -14,7 +14,7 @@ from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import answer_forms, encode_text
 from ..utils.inference import evaluation_mode, is_a, unwrap
 from ..utils.rows import OnError, check_rows, read_list, read_rows, read_text
-from .results import check_length, count_blanks
+from .results import count_blanks, encode_context
 from .scoring import Candidates, ScoringModel, score_candidates
 
 MODEL_CLASSES = ("GLMForMultipleChoice", "GLMForConditionalGeneration")
@@ -59,6 +59,7 @@ def choose(
     choices: Any,
     *,
     calibration: Calibration | None = None,
+    truncation: bool = False,
     batch_size: int = 32,
     on_error: Literal["raise"] = "raise",
     progress: bool = False,
@@ -73,6 +74,7 @@ def choose(
     choices: Any,
     *,
     calibration: Calibration | None = None,
+    truncation: bool = False,
     batch_size: int = 32,
     on_error: Literal["raise"] = "raise",
     progress: bool = False,
@@ -87,6 +89,7 @@ def choose(
     choices: Any,
     *,
     calibration: Calibration | None = None,
+    truncation: bool = False,
     batch_size: int = 32,
     on_error: OnError = "raise",
     progress: bool = False,
@@ -100,6 +103,7 @@ def choose(
     choices: Any,
     *,
     calibration: Calibration | None = None,
+    truncation: bool = False,
     batch_size: int = 32,
     on_error: OnError = "raise",
     progress: bool = False,
@@ -131,6 +135,8 @@ def choose(
         calibration: A correction for what the model answers anyway. "contextual" subtracts the scores of the choices
             after the texts in `content_free`, "pmi" the scores after `domain_premise`, a text with one blank. Then
             scores are divided by `temperature`.
+        truncation: Whether the model reads only the tokens nearest to the blank of a text that is longer than the position
+            table. Without it such a text is an error.
         batch_size: The number of rows in a forward pass. It does not change the result.
         on_error: "raise" raises the first text that cannot be asked, as a `RowError`. "record" puts its `RowError` in the
             place of its choices, and the other texts get theirs.
@@ -159,7 +165,7 @@ def choose(
 
     def ask(row: tuple[Any, Any]) -> tuple[list[str], _Question]:
         text, of_text = read_text(row[0]), read_list(row[1], "The list of choices")
-        return of_text, _ask(tokenizer, scorer.config, text, of_text, forms)
+        return of_text, _ask(tokenizer, scorer.config, text, of_text, forms, truncation)
 
     of_texts = _spread_choices(choices, len(listed), rows.single)
     checked = check_rows(zip(listed, of_texts, strict=True), ask, kind="Text", on_error=on_error)
@@ -223,13 +229,13 @@ def _ask(
     text: str,
     choices: Sequence[str],
     forms: Callable[[str], tuple[tuple[int, ...], ...]],
+    truncation: bool,
 ) -> _Question:
     """Check a text and its choices, and encode them. Raises a `ValueError` for what cannot be asked."""
     blanks = count_blanks(tokenizer, text)
     if blanks != 1:
         raise ValueError(f"The text has {blanks} blanks, but the choices are for one: leave one of them in {text!r}.")
-    (context,) = encode_text(tokenizer, [text])
-    check_length(config, text, context)
+    context = encode_context(tokenizer, config, text, truncation)
     most = config.max_piece_length
     pieces = []
     for index, choice in enumerate(choices):

@@ -37,6 +37,7 @@ def fill_blanks(
     seed: int = 0,
     length_penalty: float = 0.0,
     max_new_tokens_per_blank: int | None = None,
+    truncation: bool = False,
     batch_size: int = 32,
     first_number: int = 0,
     on_error: Literal["raise"] = "raise",
@@ -63,6 +64,7 @@ def fill_blanks(
     seed: int = 0,
     length_penalty: float = 0.0,
     max_new_tokens_per_blank: int | None = None,
+    truncation: bool = False,
     batch_size: int = 32,
     first_number: int = 0,
     on_error: Literal["raise"] = "raise",
@@ -89,6 +91,7 @@ def fill_blanks(
     seed: int = 0,
     length_penalty: float = 0.0,
     max_new_tokens_per_blank: int | None = None,
+    truncation: bool = False,
     batch_size: int = 32,
     first_number: int = 0,
     on_error: OnError = "raise",
@@ -114,6 +117,7 @@ def fill_blanks(
     seed: int = 0,
     length_penalty: float = 0.0,
     max_new_tokens_per_blank: int | None = None,
+    truncation: bool = False,
     batch_size: int = 32,
     first_number: int = 0,
     on_error: OnError = "raise",
@@ -158,6 +162,8 @@ def fill_blanks(
             compares probabilities, 1 the mean per token.
         max_new_tokens_per_blank: The longest answer in tokens, where no constraint says otherwise. The default is 64 or
             what the position table holds. An answer of this length is complete, and its score includes its end.
+        truncation: Whether the model reads only the tokens nearest to the blanks of a text that is longer than the position
+            table. The filled text is whole. Without it such a text is an error.
         batch_size: The number of texts in a forward pass. It does not change the answers.
         first_number: The number of the first text. If you fill a long list in parts, give each part the number of its
             first text: the draws are then those of the whole list.
@@ -173,7 +179,7 @@ def fill_blanks(
         answer has an empty list, with a warning.
 
     Raises:
-        ValueError: If a text has no blank or is longer than the position table, if no answer can fulfil a constraint or
+        ValueError: If a text has no blank, if it is longer than the position table and `truncation` is not set, if no answer can fulfil a constraint or
             the constraints do not fit the blanks, or if settings contradict each other.
     """
     settings = FillingSettings(
@@ -188,6 +194,7 @@ def fill_blanks(
         seed=seed,
         length_penalty=length_penalty,
         max_new_tokens_per_blank=max_new_tokens_per_blank,
+        truncation=truncation,
         batch_size=batch_size,
         first_number=first_number,
         generate_kwargs=generate_kwargs,

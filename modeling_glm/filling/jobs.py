@@ -11,11 +11,10 @@ from transformers import LogitsProcessor
 from ..configuration_glm import GLMConfig
 from ..generation_glm import DEFAULT_MAX_NEW_TOKENS_PER_BLANK
 from ..tokenization import GLMTokenizer
-from ..tokenization.blanks import encode_text
 from .automata import Automata
 from .constraints import BlankConstraint, BlankRules
 from .processors import sampling_warpers
-from .results import check_length, count_blanks
+from .results import count_blanks, encode_context
 
 # Closed sets with at most this many combinations are all scored. Larger ones are searched with beams.
 MAX_EXACT = 512
@@ -62,6 +61,7 @@ class FillingSettings:
     seed: int = 0
     length_penalty: float = 0.0
     max_new_tokens_per_blank: int | None = None
+    truncation: bool = False
     batch_size: int = 32
     first_number: int = 0
     generate_kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -186,6 +186,7 @@ class JobBuilder:
         self.config = config
         self._automata = Automata(tokenizer, config.vocab_size)
         self._limit = settings.longest_answer(config)
+        self._truncation = settings.truncation
 
     def build(self, number: int, text: str, constraints: OfText | BlankConstraint | None = None) -> Job:
         """
@@ -204,10 +205,9 @@ class JobBuilder:
         given = {blank: wanted.answer for blank, wanted in enumerate(of_blanks) if wanted.answer is not None}
         blanks = [blank for blank in range(len(of_blanks)) if blank not in given]
         prompt = self.tokenizer.fill_some(text, given)
-        (context,) = encode_text(self.tokenizer, [prompt])
+        context = encode_context(self.tokenizer, self.config, prompt, self._truncation)
         if sum(token_id in self.config.mask_token_ids for token_id in context) != len(blanks):
             raise ValueError(f"The given answers {given} have blanks of their own.")
-        check_length(self.config, text, context)
         rules = []
         for blank in blanks:
             wanted = of_blanks[blank]

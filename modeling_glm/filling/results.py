@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..configuration_glm import GLMConfig
 from ..tokenization import BlankText, GLMTokenizer
-from ..tokenization.blanks import WHITE_SPACE_AT_THE_END
+from ..tokenization.blanks import WHITE_SPACE_AT_THE_END, encode_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,10 +171,24 @@ def count_blanks(tokenizer: GLMTokenizer, text: str) -> int:
     return count
 
 
-def check_length(config: GLMConfig, text: str, context: Sequence[int]) -> None:
-    """Raise a `ValueError` for a text whose ids exceed the position table."""
-    if len(context) > config.max_context_length:
+def encode_context(tokenizer: GLMTokenizer, config: GLMConfig, text: str, truncation: bool = False) -> list[int]:
+    """
+    Encode a text that the model reads.
+
+    Args:
+        tokenizer: The tokenizer of the model.
+        config: The config of the model.
+        text: The text. Only masks are special in it.
+        truncation: Whether a text that exceeds the position table is cut around its blanks.
+
+    Raises:
+        ValueError: For a text that exceeds the position table, or whose blanks alone do with `truncation`.
+    """
+    longest = config.max_context_length
+    (context,) = encode_text(tokenizer, [text], max_length=longest if truncation else None)
+    if len(context) > longest:
         raise ValueError(
-            f"The text has {len(context)} tokens, but the position table holds {config.max_context_length}: shorten "
-            f"{text[:80]!r}..."
+            f"The text has {len(context)} tokens, but the position table holds {longest}: shorten {text[:80]!r}..., or "
+            "set truncation=True (--truncation) to cut it around its blanks."
         )
+    return context

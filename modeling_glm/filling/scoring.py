@@ -15,10 +15,10 @@ from ..configuration_glm import GLMConfig
 from ..generation_glm import end_token_ids
 from ..modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
 from ..tokenization import GLMTokenizer
-from ..tokenization.blanks import answer_forms, encode_text, read_given
+from ..tokenization.blanks import answer_forms, read_given
 from ..utils.inference import compute_hidden_states, evaluation_mode
 from ..utils.rows import read_list, read_rows
-from .results import Filling, ScoredCandidate, ScoredPiece, build_filling, check_length, count_blanks
+from .results import Filling, ScoredCandidate, ScoredPiece, build_filling, count_blanks, encode_context
 
 # The most tokens behind a text in one row; a text with more candidates takes several rows.
 MAX_BRANCH_TOKENS = 512
@@ -257,6 +257,7 @@ def score_fillings(
     text: str,
     fillings: Any,
     *,
+    truncation: bool = False,
     batch_size: int = 32,
 ) -> list[Filling]:
     """
@@ -279,6 +280,8 @@ def score_fillings(
             answer without white space in front means the word behind a space as well as the word glued to what stands
             before: the likelier one is scored. One with white space in front is literal. What `fill_blanks` found has the
             tokens that it found.
+        truncation: Whether the model reads only the tokens nearest to the blanks of a text that is longer than the position
+            table. Without it such a text is an error.
         batch_size: The number of rows in a forward pass. A text with very many answers takes several rows.
 
     Returns:
@@ -302,8 +305,7 @@ def score_fillings(
     if not answers:
         return []
     config = cast(ScoringModel, model).config
-    (context,) = encode_text(tokenizer, [text])
-    check_length(config, text, context)
+    context = encode_context(tokenizer, config, text, truncation)
     most = config.max_piece_length - 1  # one position is that of the start
     rows = [
         [_find_forms(tokenizer, answer, most, f"fillings[{number}][{blank}]") for blank, answer in enumerate(row)]

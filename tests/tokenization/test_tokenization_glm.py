@@ -393,3 +393,25 @@ def test_a_sign_for_bytes_is_not_added(tokenizer, token):
     with pytest.raises(ValueError, match=f"The token '{token}' cannot be added"):
         changed.add_tokens([token])
     assert changed.decode(changed("é鐵 the", add_special_tokens=False).input_ids) == "é鐵 the"
+
+
+def test_a_new_vocabulary_knows_signs_that_it_has_not_seen(folder, tmp_path):
+    new = GLMTokenizer.from_pretrained(folder).train_new_from_iterator(["the lazy dog", "the cat"] * 9, 300)
+    new.save_pretrained(tmp_path)
+    loaded = GLMTokenizer.from_pretrained(tmp_path)
+    for text in ("the ☃ dog", "漢字", "the [MASK]", "☃ [gMASK]"):
+        ids = new(text).input_ids
+        assert ids == loaded(text).input_ids
+        assert None not in ids
+        assert max(ids) < len(new)
+    seen = new("the dog", add_special_tokens=False).input_ids
+    assert new.decode(seen) == "the dog"
+    assert new.unk_token_id not in seen
+    unseen = new("☃", add_special_tokens=False).input_ids
+    assert new.decode(unseen).strip() in ("☃", new.unk_token)
+
+
+def test_a_vocabulary_without_a_special_token_for_the_unknown_is_trained_anew():
+    backend = Tokenizer(models.BPE({"<unk>": 0, "a": 1, "b": 2}, [], unk_token="<unk>"))
+    new = GLMTokenizer(tokenizer_object=backend).train_new_from_iterator(["abc"] * 9, 30)
+    assert new.tokenize("az") == ["a", "<unk>"]

@@ -151,7 +151,9 @@ def shorten(encoded: list[list[int]], shortenable: list[bool], excess: int, trun
 
 def _tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str], split_special_tokens: bool) -> list[list[int]]:
     """Return ids without special tokens around them; a text of white space has none, as in the originals."""
-    ids = tokenizer(texts, add_special_tokens=False, split_special_tokens=split_special_tokens)["input_ids"]
+    ids = tokenizer(texts, add_special_tokens=False, split_special_tokens=split_special_tokens, verbose=False)[
+        "input_ids"
+    ]
     return [row if text.strip() else [] for text, row in zip(texts, ids, strict=True)]
 
 

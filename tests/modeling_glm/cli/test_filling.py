@@ -167,3 +167,14 @@ def test_what_the_user_can_fix_is_one_line(run, arguments, given, message):
     assert result.returncode == 1
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_long_texts_are_cut_if_asked(run):
+    text = f"{'The time 07:20 is in the morning. ' * 40}The time 07:20 is in the [MASK]."
+    refused = run("fill", TINY, text)
+    assert refused.returncode == 1
+    assert "--truncation" in f"{refused.stdout}{refused.stderr}"
+    (filled,) = objects(run("fill", TINY, text, "--truncation"))
+    assert filled["fillings"][0]["text"].startswith(text[:1000])
+    (told,) = objects(run("choose", TINY, text, "evening", "morning", "--truncation"))
+    assert told["choices"][0]["choice"] == "morning"

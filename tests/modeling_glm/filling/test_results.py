@@ -5,7 +5,7 @@ import math
 import pytest
 
 from modeling_glm import BlankAnswer, Filling
-from modeling_glm.filling.results import ScoredPiece, build_filling, check_length, count_blanks
+from modeling_glm.filling.results import ScoredPiece, build_filling, count_blanks, encode_context
 from modeling_glm.tokenization import BlankText
 from tests.support.models import tiny_config
 
@@ -57,9 +57,21 @@ def test_texts_without_blanks_or_room_are_refused(tokenizer):
     assert [count_blanks(tokenizer, text) for text in ("[MASK] [gMASK]", "a [sMASK]")] == [2, 1]
     with pytest.raises(ValueError, match=r"The text has no blank to fill: put one of \[MASK\], \[sMASK\], \[gMASK\]"):
         count_blanks(tokenizer, "none")
-    check_length(tiny_config(), "a", range(49))
-    with pytest.raises(ValueError, match="The text has 50 tokens, but the position table holds 49: shorten 'a'"):
-        check_length(tiny_config(), "a", range(50))
+
+
+def test_a_text_that_is_too_long_is_refused_or_cut(tokenizer):
+    config = tiny_config()  # its table holds 49 tokens
+    text = "the " * 45 + "[MASK]" + " the" * 2
+    assert encode_context(tokenizer, config, text[4:], True) == encode_context(tokenizer, config, text[4:])
+    with pytest.raises(
+        ValueError, match=r"The text has 50 tokens, but the position table holds 49: .*truncation=True"
+    ):
+        encode_context(tokenizer, config, text)
+    cut = encode_context(tokenizer, config, text, truncation=True)
+    assert cut == tokenizer(text, truncation=True, max_length=49).input_ids
+    assert cut == [cut[0], *tokenizer(text).input_ids[2:]]
+    with pytest.raises(ValueError, match="The text has 48 blanks, but cutting it leaves room for 47 tokens"):
+        encode_context(tokenizer, config, "[MASK]" * 48, truncation=True)
 
 
 def test_masks_that_the_vocabulary_lacks_are_not_suggested(of_family):
