@@ -166,7 +166,7 @@ def check_text_labels(labels: torch.Tensor, logits: torch.Tensor, config: GLMCon
     _require_shape(labels, "labels", what, shapes, hint)
     if can_read_labels(labels):
         _refuse(labels, "labels", [Fault(wrong, reason)], hint)
-    return labels.to(logits.dtype).view(logits.shape)
+    return labels.to(logits.dtype).reshape(logits.shape)
 
 
 def check_token_labels(

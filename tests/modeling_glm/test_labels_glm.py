@@ -205,6 +205,7 @@ class TestHeads:
             (torch.tensor([2, 0]), torch.tensor([[2], [0]]), {}),
             (torch.tensor([2, 0]), torch.tensor([2, 0], dtype=torch.int16), {}),
             (torch.tensor([1.0, 0.0]), torch.tensor([[1], [0]]), {"num_labels": 1}),
+            (torch.tensor([1.0, 0.0]), torch.tensor([[1.0, 5.0], [0.0, 5.0]])[:, 0], {"num_labels": 1}),
             (torch.tensor([[1.0, 0, 1], [0, 0, 1]]), torch.tensor([[True, False, True], [False, False, True]]), {}),
             (
                 torch.tensor([[1.0, 0, 1], [0, 0, 1]]),

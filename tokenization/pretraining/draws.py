@@ -42,7 +42,8 @@ class Draws:
     Uniform random numbers in [0, 1) for the texts of a batch.
 
     They come from a counter-based generator (Philox). Its key is the seed, its counter the family and the number of the
-    sample, and the number of the part. So other batch sizes, more workers, more processes and a resumed run give the same blanks.
+    sample, and the number of the part. So other batch sizes, more workers, more processes and a resumed run give the
+    same blanks.
 
     Args:
         seed: Any non-negative integer.

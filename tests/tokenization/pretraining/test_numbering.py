@@ -49,7 +49,7 @@ def persisting(workers: int, persistent: bool) -> dict:
     return {"workers": workers, **({"persistent_workers": True} if persistent else {})}
 
 
-LOADERS = [(0, False), (1, False), (2, False), (1, True), (2, True)]
+LOADERS = [(0, False), (1, False), (2, False), (2, True)]
 
 
 @pytest.mark.parametrize(("workers", "persistent"), LOADERS)
