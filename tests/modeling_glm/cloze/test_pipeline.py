@@ -163,8 +163,11 @@ class TestBadRows:
         for row in (0, 2, 3):
             (alone,) = classifier([self.ROWS[row]])
             assert found[row] == {"label": alone["label"], "score": pytest.approx(alone["score"], abs=1e-6)}
+
+    @pytest.mark.parametrize("num_workers", [0, 1])
+    def test_the_first_one_is_raised(self, parts, num_workers):
         with pytest.raises(RowError, match=r"^Example 1: .*asks for a field 'text'") as caught:
-            list(classifier(make_inputs(self.ROWS), **settings))
+            make(parts, TASK)(self.ROWS, batch_size=2, num_workers=num_workers)
         assert caught.value.row == 1
 
     def test_a_setting_of_the_pipeline_too(self, parts):
