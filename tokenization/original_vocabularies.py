@@ -25,6 +25,10 @@ MASKS = ("[MASK]", "[sMASK]", "[gMASK]")
 UNUSED = re.compile(r"\[UNUSED\d*\]")
 
 
+class MissingVocabularyError(FileNotFoundError, ValueError):
+    """Report that a folder or repository has no files of a vocabulary."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """
@@ -125,7 +129,7 @@ def build_from_original_files(
             ROBERTA if {vocabulary.get("<s>", vocabulary.get("[CLS]")), vocabulary.get("</s>")} == {0, 2} else GPT2
         )
     else:
-        raise ValueError(
+        raise MissingVocabularyError(
             f"No vocabulary: expected tokenizer.json, or the originals' {VOCABULARY_FILES['bpe_vocab_file']} with "
             f"{VOCABULARY_FILES['bpe_merges_file']}, {VOCABULARY_FILES['wordpiece_file']} or "
             f"{VOCABULARY_FILES['sentencepiece_file']}."

@@ -8,7 +8,7 @@ import typer
 from ..configuration_glm import GLMConfig
 from ..hub.card import count_parameters, create_model_card, write_model_card
 from ..tokenization import GLMTokenizer
-from .inputs import Model, Revision
+from .inputs import Model, Revision, require_converted
 from .outputs import Format, Output, in_units, print_json, show_table
 
 
@@ -102,6 +102,7 @@ def card(
 
 def _read(model: str, revision: str | None) -> tuple[GLMConfig, GLMTokenizer | None]:
     """Read the config and, if there is one, the tokenizer."""
+    require_converted(model)
     try:
         config = GLMConfig.from_pretrained(model, revision=revision or "main")
     except OSError as error:

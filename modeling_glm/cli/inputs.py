@@ -20,6 +20,9 @@ class Dtype(StrEnum):
     float32 = "float32"
 
 
+# Endings of the files in which the originals' checkpoints are published.
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
+
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, or the name of a repository on the hub.")]
 Device = Annotated[
     str | None, typer.Option(help="Such as cpu, cuda or cuda:1. Without it: an accelerator if there is one.")
@@ -53,6 +56,20 @@ Temperature = Annotated[
 Seed = Annotated[int, typer.Option(min=0, help="With --sample: seed of the random numbers.")]
 
 
+def require_converted(name: str) -> None:
+    """Raise a `ValueError` for a file, or a folder of the originals' training, in place of a model of Transformers."""
+    path = Path(name)
+    if not path.exists() or (path / "config.json").is_file():
+        return
+    if path.is_dir() and not [*path.glob("*.pt"), *path.glob("*/mp_rank_*.pt")]:
+        return
+    unpack = "unpack it, and then " if path.suffix in ARCHIVES else ""
+    raise ValueError(
+        f"{name} is not a folder of Transformers. If it is a checkpoint of the original code, {unpack}convert it first: "
+        f"modeling-glm convert {'FOLDER' if unpack else name} TARGET."
+    )
+
+
 def load(
     model_class: type[LoadedModel], name: str, device: str | None, dtype: Dtype | None, revision: str | None
 ) -> tuple[LoadedModel, GLMTokenizer]:
@@ -64,8 +81,9 @@ def load(
 
     Raises:
         OSError: If the folder or repository does not exist.
-        ValueError: If the device does not exist.
+        ValueError: If the device does not exist, or if the folder is a checkpoint that must be converted first.
     """
+    require_converted(name)
     if device is None:
         found = torch.accelerator.current_accelerator(check_available=True)
         device = "cpu" if found is None else found.type

@@ -16,6 +16,14 @@ def test_info_tells_what_a_model_is(run):
     assert facts["bytes"]["bfloat16"] == 2 * 3109824
 
 
+def test_info_on_weights_without_a_vocabulary(run, tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(f"{TINY}/{name}", tmp_path / name)
+    (facts,) = objects(run("info", str(tmp_path)))
+    assert facts["parameters"] == 3109824
+    assert (facts["tokens"], facts["blanks"]) == (None, None)
+
+
 def test_info_shows_a_table_to_people(run):
     lines = run("info", TINY, "--format", "text").stdout.splitlines()
     facts = dict(line.split(maxsplit=1) for line in lines if line.split()[0] in ("parameters", "bytes", "blanks"))
