@@ -47,8 +47,8 @@ def fill_rows(model: torch.nn.Module, input_ids: torch.Tensor, **kwargs: Any) ->
     Raises:
         ValueError: for a soft prompt that PEFT puts into the prompt, because then the output has more columns.
     """
-    config: Any = getattr(model, "active_peft_config", None)
-    if is_soft_prompt(config) and config.task_type == "SEQ_2_SEQ_LM" and config.peft_type != "PREFIX_TUNING":
+    config = find_soft_prompt_config(model)
+    if config is not None and config.task_type == "SEQ_2_SEQ_LM" and config.peft_type != "PREFIX_TUNING":
         raise ValueError(
             f"A soft prompt of PEFT ({config.peft_type.value}) with task_type='SEQ_2_SEQ_LM' fills with model.generate only: "
             "train it with task_type='CAUSAL_LM', or call tokenizer.decode_blanks(model.generate(**inputs))."
@@ -56,9 +56,15 @@ def fill_rows(model: torch.nn.Module, input_ids: torch.Tensor, **kwargs: Any) ->
     return model.generate(input_ids=input_ids, **kwargs)  # type: ignore[operator]
 
 
-def is_soft_prompt(config: Any) -> bool:
-    """Return whether a config of PEFT (or None) is that of virtual tokens: prompt tuning, P-tuning, prefix tuning."""
-    return config is not None and config.is_prompt_learning
+def find_soft_prompt_config(model: torch.nn.Module) -> Any:
+    """
+    Return PEFT's config of the virtual tokens in front of a text (prompt tuning, P-tuning, prefix tuning).
+
+    It is None without them, and inside of `with model.disable_adapter()`, where PEFT calls the model's own forward.
+    """
+    config = getattr(model, "active_peft_config", None)
+    is_disabled = getattr(model.forward, "__self__", model) is not model
+    return None if config is None or is_disabled or not config.is_prompt_learning else config
 
 
 def compute_hidden_states(
@@ -79,9 +85,8 @@ def compute_hidden_states(
     Returns:
         (batch, seq, hidden).
     """
-    glm = model.glm
-    config: Any = getattr(model, "active_peft_config", None)
-    if not is_soft_prompt(config):
+    glm, config = model.glm, find_soft_prompt_config(model)
+    if config is None:
         inputs = {"attention_mask": attention_mask, "position_ids": position_ids, "branch": branch}
         return glm(input_ids, use_cache=False, **inputs).last_hidden_state
     count = config.num_virtual_tokens
@@ -144,7 +149,7 @@ __all__ = [
     "compute_hidden_states",
     "evaluation_mode",
     "fill_rows",
+    "find_soft_prompt_config",
     "is_a",
-    "is_soft_prompt",
     "unwrap",
 ]

@@ -141,6 +141,20 @@ def test_branches_see_the_soft_prompt():
         torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["prompt tuning", "prefix tuning", "LoRA"])
+def test_a_disabled_adapter_is_not_read(kind):
+    model, ids = wrap(SOFT[kind]), torch.tensor([[2, 11, 3, 1, 6, 12]])
+    inputs = (ids, torch.ones_like(ids), compute_position_ids(ids, model.config), torch.zeros_like(ids))
+    base = make_model(GLMForConditionalGeneration)
+    with torch.no_grad():
+        with model.disable_adapter():
+            disabled = compute_hidden_states(model, *inputs)
+            filled = fill_rows(model, ids, max_new_tokens=3)
+        torch.testing.assert_close(disabled, compute_hidden_states(base, *inputs))
+        assert not torch.allclose(disabled, compute_hidden_states(model, *inputs))
+    assert filled.tolist() == base.generate(ids, max_new_tokens=3).tolist()
+
+
 REFUSED = "P-tuning of an encoder-decoder"  # PEFT puts its virtual tokens into the prompt
 
 
