@@ -27,12 +27,12 @@ def token_bytes(tokenizer: GLMTokenizer) -> dict[int, bytes]:
         ValueError: If the vocabulary is neither byte-level, nor WordPiece, nor of whole words, nor of pieces with ▁
             for a space.
     """
-    return _token_bytes(tokenizer, len(tokenizer))
+    return _token_bytes(tokenizer, len(tokenizer), tuple(tokenizer.all_special_ids))
 
 
 @functools.lru_cache(maxsize=8)
-def _token_bytes(tokenizer: GLMTokenizer, size: int) -> dict[int, bytes]:
-    """Cache the result by the number of tokens as well, because a user may add tokens."""
+def _token_bytes(tokenizer: GLMTokenizer, size: int, special_ids: tuple[int, ...]) -> dict[int, bytes]:
+    """Cache the result by the tokens as well, because a user may add some and change the special ones."""
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
     model = backend["model"]
     decoder = (backend["decoder"] or {}).get("type")
@@ -47,13 +47,15 @@ def _token_bytes(tokenizer: GLMTokenizer, size: int) -> dict[int, bytes]:
     else:
         raise ValueError(f"The vocabulary has a decoder of type {decoder}: the text of its tokens is not known.")
     vocabulary = tokenizer.get_vocab()
-    skipped = {*tokenizer.all_special_ids, model.get("unk_id"), vocabulary.get(model.get("unk_token"))}
+    skipped = {*special_ids, model.get("unk_id"), vocabulary.get(model.get("unk_token"))}
     texts = {token_id: read(token) for token, token_id in vocabulary.items() if token_id not in skipped}
+    if read is _read_byte_level:  # what a user added is plain text, even if each of its letters is a sign for a byte
+        added = tokenizer.added_tokens_encoder
+        texts.update({token_id: token.encode() for token, token_id in added.items() if token_id in texts})
     return {token_id: text for token_id, text in texts.items() if text}
 
 
 def _read_byte_level(token: str) -> bytes:
-    # A token that a user added is plain text.
     return bytes(BYTES[character] for character in token) if set(token) <= BYTES.keys() else token.encode()
 
 

@@ -617,23 +617,30 @@ class GLMTokenizer(PreTrainedTokenizerFast):
 
     # --- Ids to texts ---
 
-    def _decode(self, token_ids: Any, skip_special_tokens: bool = False, *args: Any, **kwargs: Any) -> str:
+    def _decode(self, token_ids: Any, skip_special_tokens: bool = False, **kwargs: Any) -> str:
         # The ids of pieces alone are answers: one per line, and the prompt that they are added to is filled.
         if skip_special_tokens and isinstance(token_ids, list | tuple) and [*token_ids[:1]] == [self.sop_token_id]:
             return PiecesText(self, token_ids)
-        decode = partial(super()._decode, skip_special_tokens=skip_special_tokens)
         added = {index: token for index, token in self.added_tokens_decoder.items() if self._is_literal(token.content)}
         ids = [token_ids] if isinstance(token_ids, int) else token_ids
         if not added or isinstance(ids, dict) or added.keys().isdisjoint(ids):
-            return decode(token_ids, *args, **kwargs)
-        texts = []
-        for is_literal, run in groupby(ids, added.__contains__):
-            if is_literal:
-                tokens = [added[token_id] for token_id in run]
-                texts += [token.content for token in tokens if not (token.special and skip_special_tokens)]
-            else:
-                texts.append(decode(list(run), *args, **kwargs))
-        return "".join(texts)
+            return super()._decode(token_ids, skip_special_tokens=skip_special_tokens, **kwargs)
+        decode = partial(super()._decode, skip_special_tokens=skip_special_tokens, **kwargs)
+        shown = {
+            index: "" if skip_special_tokens and token.special else token.content for index, token in added.items()
+        }
+        runs = groupby(ids, shown.__contains__)
+        return "".join(
+            "".join(shown[token_id] for token_id in run) if is_literal else decode(list(run))
+            for is_literal, run in runs
+        )
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        """Join tokens to a text. Added tokens are shown as they are written."""
+        convert = super().convert_tokens_to_string
+        literal = {token for token in self.added_tokens_encoder if self._is_literal(token)}
+        runs = groupby(tokens, literal.__contains__)
+        return "".join("".join(run) if is_literal else convert(list(run)) for is_literal, run in runs)
 
     def _is_literal(self, token: str) -> bool:
         """

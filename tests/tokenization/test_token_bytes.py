@@ -1,5 +1,7 @@
 """The bytes of tokens, in all vocabularies of the originals and in others."""
 
+import copy
+
 import pytest
 from tokenizers import Tokenizer, decoders, models
 
@@ -60,6 +62,16 @@ def test_added_tokens_are_seen():
     before = token_bytes(tokenizer)
     tokenizer.add_tokens(["cat"])
     assert token_bytes(tokenizer).keys() - before.keys() == {tokenizer.convert_tokens_to_ids("cat")}
+
+
+def test_special_tokens_that_change_are_seen(tokenizer):
+    changed = copy.deepcopy(tokenizer)
+    assert token_bytes(changed).get(changed.sep_token_id) is None
+    changed.add_tokens(["naïve"])
+    assert token_bytes(changed)[len(changed) - 1] == "naïve".encode()
+    before = changed.eos_token_id
+    changed.eos_token = "[SEP]"
+    assert token_bytes(changed)[before] == b"<|endoftext|>"
 
 
 def test_unknown_decoder():

@@ -380,6 +380,7 @@ def test_added_tokens_are_decoded_as_they_are_written(tokenizer, added, special)
         assert len(changed) - 1 in ids
         assert changed.decode(ids) == text
         assert changed.batch_decode([ids]) == [text]
+        assert changed.convert_tokens_to_string(changed.convert_ids_to_tokens(ids)) == text
     assert changed.decode(len(changed) - 1) == added
     assert changed.decode(torch.tensor(changed("é").input_ids)) == "[CLS]é<|endoftext|>"
     skipped = changed.decode(changed(f"ï{added}ï").input_ids, skip_special_tokens=True)
