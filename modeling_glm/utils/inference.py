@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import GLMTokenizer
+from ..tokenization.blanks import encode_text
 from .rows import check_rows, read_rows, read_text
 
 
@@ -137,7 +138,8 @@ def answer_blanks(
     with evaluation_mode(model):
         for start in range(0, len(order), batch_size):
             chunk = order[start : start + batch_size]
-            inputs = tokenizer([listed[index] for index in chunk], return_tensors="pt", padding=True).to(model.device)
+            ids = encode_text(tokenizer, [listed[index] for index in chunk])
+            inputs = tokenizer.pad({"input_ids": ids}, return_tensors="pt").to(model.device)
             filled = tokenizer.decode_blanks(model.generate(**inputs, do_sample=False, **generate_kwargs))
             for index, row in zip(chunk, filled, strict=True):
                 answers[index] = row

@@ -63,7 +63,8 @@ def encode_words(words: list[list[str]], tokenizer: PreTrainedTokenizerFast, bef
     Args:
         words: The words of every label, with the space that they begin with.
         tokenizer: A `GLMTokenizer`.
-        before: The text of the pattern in front of the blank. A word without a space is glued to it.
+        before: The text of the pattern in front of the blank. A word without a space is glued to it. Without such a text,
+            the word is encoded on its own.
 
     Raises:
         ValueError: For a word without tokens.

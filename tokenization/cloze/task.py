@@ -56,6 +56,8 @@ class PatternVerbalizer:
         name: Name of the task.
         end_of_piece: Whether the end of the piece is scored behind every word. The originals do so for words of several
             tokens.
+        words_alone: Whether a word is encoded on its own in training, as the originals do and so the tasks of `from_task`.
+            It makes a difference for SentencePiece, where a word on its own is one behind a space.
         calibration: A `Calibration` as a dict, saved with the task.
 
     Raises:
@@ -74,6 +76,7 @@ class PatternVerbalizer:
         metric: str = "accuracy",
         name: str | None = None,
         end_of_piece: bool = False,
+        words_alone: bool = False,
         calibration: Mapping[str, Any] | None = None,
     ):
         given = [patterns] if isinstance(patterns, str | Mapping) else list(patterns)
@@ -90,6 +93,7 @@ class PatternVerbalizer:
         self.metric = metric
         self.name = name
         self.end_of_piece = end_of_piece
+        self.words_alone = words_alone
         self.calibration = dict(calibration) if calibration else None
         self.patterns = [self._pattern(entry, verbalizer, choices) for entry in given]
 
@@ -321,7 +325,8 @@ class PatternVerbalizer:
         if forms:
             encoded = encode_forms(pattern.read_words(example), forms)
         else:
-            encoded = encode_words(pattern.words(example), tokenizer, pattern.text_before_blank)
+            before = "" if self.words_alone else pattern.text_before_blank
+            encoded = encode_words(pattern.words(example), tokenizer, before)
         if pattern.verbalizer is not None:
             warn_of_twins(list(pattern.verbalizer), encoded)
         # The end of the piece is scored like a token of the word.
@@ -338,6 +343,8 @@ class PatternVerbalizer:
             data["derived"] = dict(self.derived)
         if self.end_of_piece:
             data["end_of_piece"] = True
+        if self.words_alone:
+            data["words_alone"] = True
         if self.calibration:
             data["calibration"] = dict(self.calibration)
         for key in ("verbalizer", "choices"):
@@ -402,7 +409,7 @@ class PatternVerbalizer:
         Raises:
             ValueError: For an unknown name, and for a task without places for prompt tokens.
         """
-        data = read_task(name)
+        data = {"words_alone": True, **read_task(name)}
         return cls.from_dict(with_prompt_tokens(data) if p_tuning else data)
 
 

@@ -13,7 +13,7 @@ from peft import (
     get_peft_model,
 )
 
-from modeling_glm import GLMForConditionalGeneration
+from modeling_glm import GLMForConditionalGeneration, fill_blanks
 from modeling_glm.layout_glm import compute_position_ids
 from modeling_glm.utils.inference import (
     answer_blanks,
@@ -81,6 +81,10 @@ def test_any_form_of_texts(model, tokenizer):
         assert answer_blanks(model, tokenizer, make(TEXTS), max_new_tokens_per_blank=2) == expected, name
     with pytest.raises(RowError, match="Text 1 is None"):
         answer_blanks(model, tokenizer, [TEXTS[0], None])
+    text = "<|startofpiece|> the fox [MASK] <|endoftext|>."
+    (alone,) = fill_blanks(model, tokenizer, text, max_new_tokens_per_blank=2)
+    answers = answer_blanks(model, tokenizer, [TEXTS[0], text], max_new_tokens_per_blank=2)
+    assert answers[1] == [answer.text for answer in alone.answers]
 
 
 SOFT = {

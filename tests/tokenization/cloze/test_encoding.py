@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from modeling_glm import GLMTokenizer, PatternVerbalizer
 from modeling_glm.tokenization.blanks import answer_forms, shown_form
 from modeling_glm.tokenization.cloze.encoding import shorten
+from tests.support.original_files import write_vocabulary
 
 NLI = PatternVerbalizer(
     "{premise|shorten}? [MASK], {hypothesis|bare|shorten}", {"yes": "true", "no": ["false", "not true"]}
@@ -200,3 +201,17 @@ def test_a_blank_that_the_vocabulary_lacks(tokenizer):
     poorer.smask_token = None
     with pytest.raises(ValueError, match=r"\[sMASK\], but the vocabulary has no such token"):
         task.encode({"a": "x"}, poorer)
+
+
+def test_published_tasks_have_words_as_the_originals_encode_them(tmp_path):
+    """In SentencePiece a word on its own begins with the start of a word, whatever stands before the blank."""
+    tokenizer = GLMTokenizer.from_pretrained(write_vocabulary("chinese", tmp_path))
+    task = PatternVerbalizer.from_task("tnews")
+    words = [row[0] for row in task.patterns[0].verbalizer.values()]
+    alone = [[tokenizer(word, add_special_tokens=False)["input_ids"]] for word in words]
+    for asked in (task, task.select([0]), PatternVerbalizer.from_dict(task.to_dict())):
+        assert asked.encode({"sentence": "邮局"}, tokenizer)["choice_ids"][0] == alone
+    own = PatternVerbalizer("这是一条[MASK]新闻：{sentence}", dict(zip(words, words, strict=True)))
+    glued = [[list(shown_form(tokenizer, "这是一条", word))] for word in words]
+    assert own.encode({"sentence": "邮局"}, tokenizer)["choice_ids"][0] == glued
+    assert all(one != other for one, other in zip(alone, glued, strict=True))
