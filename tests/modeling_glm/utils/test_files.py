@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from modeling_glm.utils.files import is_free, whole_folder, write_whole
+from modeling_glm.utils.files import is_free, whole_file, whole_folder, write_whole
 
 
 def write(target, interrupt: BaseException | None = None):
@@ -98,6 +98,24 @@ def test_a_file_is_written_in_one_step(tmp_path, monkeypatch, content, expected)
     with pytest.raises(KeyboardInterrupt):
         write_whole(path, "new")
     assert path.read_bytes() == expected
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_of_many_lines_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "file"
+
+    def write_lines(*lines: str):
+        with whole_file(path) as file:
+            for line in lines:
+                file.write(line)
+                if line == "stop":
+                    raise KeyboardInterrupt
+
+    write_lines("漢字\r\n", "b\n")
+    assert path.read_bytes() == "漢字\r\nb\n".encode()
+    with pytest.raises(KeyboardInterrupt):
+        write_lines("new", "stop")
+    assert path.read_bytes() == "漢字\r\nb\n".encode()
     assert list(path.parent.iterdir()) == [path]
 
 
