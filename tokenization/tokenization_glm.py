@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from types import ModuleType, UnionType
 from typing import Any, ClassVar
@@ -460,14 +460,14 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     @contextmanager
     def _continuing(self) -> Iterator[None]:
         """Leave texts without an end, and cut them on the left, as long as this lasts: the model continues them."""
-        side = self.truncation_side
+        side, surroundings = self.truncation_side, self._tokenizer.post_processor
         self.truncation_side = "left"
         self._tokenizer.post_processor = self._template(closed=False)
         try:
             yield
         finally:
             self.truncation_side = side
-            self.update_post_processor()
+            self._tokenizer.post_processor = surroundings
 
     # --- Texts to ids ---
 
@@ -491,7 +491,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         encode = partial(
             super()._encode_plus, truncation_strategy=truncation_strategy, max_length=max_length, **options
         )
-        cuts = truncation_strategy != TruncationStrategy.DO_NOT_TRUNCATE and not return_overflowing_tokens
+        truncates = truncation_strategy != TruncationStrategy.DO_NOT_TRUNCATE
+        cuts = truncates and not return_overflowing_tokens
         single, rows = self._as_rows(text, text_pair, is_split_into_words)
         continued = [self._may_continue(row) for row in rows]
         if not any(continued) or kwargs.get("sanitize_control_tokens"):
@@ -513,9 +514,22 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         encodings: dict[int, Encoding] = {}
         for closed in (False, True):
             numbers = [number for number, may in enumerate(continued) if may is not closed]
-            with nullcontext() if closed else self._continuing():
-                texts = [rows[number] if len(rows[number]) > 1 else rows[number][0] for number in numbers]
-                found = encode(texts, None, add_special_tokens).encodings if texts else []
+            if closed or truncates:
+                with nullcontext() if closed else self._continuing():
+                    texts = [rows[number] if len(rows[number]) > 1 else rows[number][0] for number in numbers]
+                    found = encode(texts, None, add_special_tokens).encodings if texts else []
+            else:  # nothing is set in the backend, which other threads may use
+                texts = [part for number in numbers for part in rows[number]]
+                bare = iter(encode(texts, None, False).encodings if texts else ())
+                # Copied so, an encoding no longer says that it is the first of a pair.
+                template = self._template(closed=False)
+                found = [
+                    template.process(
+                        *(take_tokens(part, range(len(part))) for part in islice(bare, len(rows[number]))),
+                        add_special_tokens=add_special_tokens,
+                    )
+                    for number in numbers
+                ]
             encodings.update(zip(numbers, found, strict=True))
             # "[gMASK] " ends with a space: such a text has an end after all.
             continued = [
@@ -523,11 +537,11 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             ]
         for number, encoding in encodings.items():
             if cuts and self._was_cut_at_blanks(encoding):
-                bare = [
+                whole = [
                     encode([part], None, False, truncation_strategy=TruncationStrategy.DO_NOT_TRUNCATE).encodings[0]
                     for part in rows[number]
                 ]
-                kept = self._cut_around_blanks(bare, encoding, number, max_length)
+                kept = self._cut_around_blanks(whole, encoding, number, max_length)
                 template = self._template(closed=self.add_eos_token and not continued[number])
                 encodings[number] = template.process(*kept, add_special_tokens=add_special_tokens)
         ordered = [encodings[number] for number in range(len(rows))]

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -416,3 +417,13 @@ def test_a_vocabulary_without_a_special_token_for_the_unknown_is_trained_anew():
     backend = Tokenizer(models.BPE({"<unk>": 0, "a": 1, "b": 2}, [], unk_token="<unk>"))
     new = GLMTokenizer(tokenizer_object=backend).train_new_from_iterator(["abc"] * 9, 30)
     assert new.tokenize("az") == ["a", "<unk>"]
+
+
+def test_threads_do_not_see_each_other(tokenizer):
+    """A text that continues changes nothing for texts that others encode at the same time."""
+    expected = tokenizer("the lazy dog").input_ids
+    with ThreadPoolExecutor(4) as pool:
+        texts = ["the lazy dog", "the lazy [gMASK]"] * 200
+        found = list(pool.map(lambda text: tokenizer(text).input_ids, texts))
+    assert found[::2] == [expected] * 200
+    assert {row[-1] for row in found[1::2]} == {tokenizer.gmask_token_id}
