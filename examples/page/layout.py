@@ -130,7 +130,7 @@ def build_fill(page: Page, result: gr.State, texts: list[str]):
             beams=beams,
             temperature=temperature,
             seed=seed or 0,
-            pattern=pattern,
+            pattern=pattern or "",  # browsers send None for a box that was never opened
         )
         async for update in answer(page, request, found, lambda: page.view(page.fill(question)), keep=False):
             yield update
@@ -152,7 +152,12 @@ def build_fill(page: Page, result: gr.State, texts: list[str]):
 
     def check(found, text, *others):
         *others, pattern = others
-        return [valid(""), valid(page.refuse(text)), *(valid("") for _ in others), valid(page.refuse_pattern(pattern))]
+        return [
+            valid(""),
+            valid(page.refuse(text)),
+            *(valid("") for _ in others),
+            valid(page.refuse_pattern(pattern or "")),
+        ]
 
     events = [fill.click, text.submit, pattern.submit, examples.load_input_event.then]
     on_model(events, ask, [result, *settings], outputs, check)

@@ -86,6 +86,10 @@ def test_fill_shows_fillings(visit):
     assert "3 fillings found" in shown
 
 
+def test_a_pattern_that_was_never_opened_is_none(visit):
+    assert "3 fillings found" in visit("none").ask("ask", None, "The number 12 is [MASK].", *SETTINGS[:-1], None)
+
+
 def test_a_failure_ends_the_question(visit, page, monkeypatch):
     def fail(*_):
         raise RuntimeError("out of memory")
