@@ -16,6 +16,12 @@ settings.register_profile("deterministic", derandomize=True, deadline=None)
 settings.load_profile("deterministic")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]):
+    """Refuse ids with addresses in them, which differ between processes: pytest-xdist could not share the tests out."""
+    if wrong := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(f"The id of {wrong[0]} has an address in it: give the parameters ids.")
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> GLMTokenizer:
     """A small vocabulary; tests that change it take a copy."""

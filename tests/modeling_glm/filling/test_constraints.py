@@ -125,7 +125,11 @@ def test_what_contradicts_itself_is_refused(settings_, message):
         BlankConstraint(**settings_)
 
 
-@pytest.mark.parametrize("make", [tuple, np.array, lambda words: pd.Series(words, index=[5, 0]), iter], ids=repr)
+@pytest.mark.parametrize(
+    "make",
+    [tuple, np.array, lambda words: pd.Series(words, index=[5, 0]), iter],
+    ids=["tuple", "array", "series", "iterator"],
+)
 def test_choices_come_in_any_sequence(make):
     assert list(BlankConstraint(choices=make(["b", "a"])).choices) == ["b", "a"]
 

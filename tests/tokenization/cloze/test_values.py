@@ -122,7 +122,9 @@ class TestNames:
 
     @pytest.mark.parametrize("names", [["True", "False"], ["false", "true"], ["x", "TRUE", "FALSE"]], ids=str)
     @pytest.mark.parametrize(
-        "convert", [bool, np.bool_, torch.tensor, np.array, str, lambda value: str(value).upper()], ids=str
+        "convert",
+        [bool, np.bool_, torch.tensor, np.array, str, lambda value: str(value).upper()],
+        ids=["bool", "NumPy", "tensor", "array", "text", "capitals"],
     )
     def test_truth_values(self, names, convert):
         folded = [name.lower() for name in names]
