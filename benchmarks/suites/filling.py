@@ -31,9 +31,9 @@ def make_texts(count: int) -> list[str]:
 
 
 def make_candidates(count: int, text: str) -> list[str]:
-    """Return different words of the corpus that are not in a text."""
+    """Return different words of the corpus that are not in a text, each with the space that makes it literal."""
     words = {word.strip(".,:;") for word in " ".join(make_texts(200)).split() if "[" not in word and word.isalpha()}
-    return random.Random(1).sample(sorted(word for word in words if word not in text), count)
+    return random.Random(1).sample(sorted(f" {word}" for word in words if word not in text), count)
 
 
 @torch.inference_mode()
@@ -44,8 +44,7 @@ def rank_one_by_one(
     context = tokenizer(text)["input_ids"]
     ends = [tokenizer.eop_token_id, tokenizer.eos_token_id]
     scores = []
-    # The blank is inside the text, so an answer begins with a space.
-    for piece in tokenizer([f" {answer}" for answer in answers], add_special_tokens=False)["input_ids"]:
+    for piece in tokenizer(answers, add_special_tokens=False)["input_ids"]:
         ids = torch.tensor([[*context, tokenizer.sop_token_id, *piece]])
         log_probs = F.log_softmax(model(ids).logits[0, len(context) :], dim=-1)
         tokens = log_probs[torch.arange(len(piece)), torch.tensor(piece)].sum()

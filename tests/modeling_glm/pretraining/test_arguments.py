@@ -28,7 +28,7 @@ def test_collator_options_are_those_of_the_collator(tokenizer):
     known = {option.name for option in dataclasses.fields(DataCollatorForBlankInfilling)}
     # The command line leaves out the baselines of the ablation, and sets the others itself.
     assert known - set(COLLATOR_OPTIONS) == {
-        "tokenizer", "objectives", "seed", "context_mask_range", "sentinels", "masked_lm",
+        "tokenizer", "objectives", "seed", "context_mask_range", "sentinels", "masked_lm", "evaluation",
     }  # fmt: skip
     collator = DataCollatorForBlankInfilling(tokenizer, **collator_options(RunArguments(mask_ratio=0.5)))
     assert collator.mask_ratio == 0.5

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 import modeling_glm.pretraining.corpora as corpora_module
 from modeling_glm import GLMTokenizer
@@ -242,8 +243,7 @@ def test_settings_of_tokenize_corpus(tmp_path, tokenizer):
         tokenize_corpus(corpus, tokenizer, max_length=2, cache_dir=tmp_path / "cache")
     with pytest.raises(ValueError, match="num_proc is 0"):
         tokenize_corpus(corpus, tokenizer, max_length=8, cache_dir=tmp_path / "cache", num_proc=0)
-    bare = GLMTokenizer(tokenizer_object=Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()))
-    bare.cls_token = None
+    bare = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()))
     with pytest.raises(ValueError, match="no cls_token"):
         tokenize_corpus(corpus, bare, max_length=8, cache_dir=tmp_path / "cache")
 
