@@ -48,6 +48,7 @@ from modeling_glm import Calibration, GLMPreTrainedModel, GLMTokenizer, HubCallb
 from modeling_glm.cloze.baselines import measure_baselines
 from modeling_glm.cloze.report import format_table, warn_of_majority, write_results
 from modeling_glm.cloze.sources import ClozeData, load_files, load_published
+from modeling_glm.cloze.submission import SUBMISSION_FILES
 from modeling_glm.cloze.training import (
     ClozeModelSettings,
     ClozeOutcome,
@@ -273,14 +274,11 @@ def push_classifier(
 def print_predictions(data: ClozeData, outcome: ClozeOutcome, folder: Path) -> int:
     """Say where the predictions are, and how many examples could not be predicted. Returns that number."""
     failed = sum(isinstance(row, ValueError) for row in outcome.unlabelled)
+    path = folder / SUBMISSION_FILES.get(data.name, "unlabelled.jsonl")
     if data.unlabelled:
-        path = folder / "unlabelled.jsonl"
         print(f"  {len(data.unlabelled) - failed} of {len(data.unlabelled)} examples are predicted in {path}")
     if failed:
-        print(
-            f'  {failed} could not be predicted: {folder / "unlabelled.jsonl"} says why, under "error"',
-            file=sys.stderr,
-        )
+        print(f'  {failed} could not be predicted: {path} says why, under "error"', file=sys.stderr)
     return failed
 
 

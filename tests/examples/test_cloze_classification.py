@@ -68,7 +68,10 @@ def test_superglue(rte, capsys):
     arguments = ["--task", "rte", "--data_dir", rte, "--pattern_ids", 0, 1, "--max_steps", 3]
     arguments += ["--lora", "--lora_rank", 2]
     run_script(SCRIPT, *arguments, "--output_dir", rte / "run", *TINY_RUN)
-    assert "TF-IDF + logistic regression" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "TF-IDF + logistic regression" in printed
+    assert "24 of 24 examples are predicted in" in printed
+    assert "RTE.jsonl" in printed
     model = rte / "run" / "pretrained" / "model"
     names = {path.name for path in model.iterdir()}
     assert {"adapter_model.safetensors", "cloze.json", "confusion.png", "metrics.json", "RTE.jsonl"} <= names
