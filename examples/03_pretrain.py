@@ -20,9 +20,9 @@ from pathlib import Path
 
 from corpora.embedded import PYTHON
 
-from modeling_glm.pretraining.checkpoints import disconnect
 from modeling_glm.pretraining.run import pretrain
 from modeling_glm.pretraining.settings import parse_arguments
+from modeling_glm.runs.checkpoints import disconnect
 
 RECIPES = Path(__file__).parent / "recipes"
 

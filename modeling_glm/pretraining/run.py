@@ -7,9 +7,9 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from ..configuration_glm import GLMConfig
 from ..modeling_glm import GLMForConditionalGeneration
+from ..runs.checkpoints import load_weights, resume_point
 from ..tokenization import DataCollatorForBlankInfilling, GLMTokenizer
 from .arguments import PretrainingArguments, RunArguments, collator_options
-from .checkpoints import load_weights, resume_point
 from .data import EmbeddedCorpus, prepare_data, prepare_tokenizer
 from .identity import check_run, describe_run
 from .report import Stopwatch, export
@@ -22,7 +22,7 @@ def pretrain(args: RunArguments, training: PretrainingArguments, embedded: Embed
     """
     Train a GLM and write it to `args.export`. A run that was interrupted resumes from its last whole checkpoint.
 
-    Call `checkpoints.disconnect` afterwards.
+    Call `modeling_glm.runs.checkpoints.disconnect` afterwards.
 
     Args:
         args, training: The result of `settings.parse_arguments`.

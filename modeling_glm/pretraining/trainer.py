@@ -9,7 +9,7 @@ import torch
 from ..hub.trainer import HubTrainerMixin
 from ..inspection.sizing import measure_matmul_peak, training_flops
 from ..modeling_glm import GLMForConditionalGeneration
-from .checkpoints import SafeCheckpointTrainer
+from ..runs.checkpoints import SafeCheckpointTrainer
 
 
 class PretrainingTrainer(HubTrainerMixin, SafeCheckpointTrainer):

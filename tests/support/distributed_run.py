@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from transformers import TrainerCallback, TrainingArguments, set_seed
 
 from modeling_glm import DataCollatorForBlankInfilling, GLMConfig, GLMForConditionalGeneration, GLMTokenizer
-from modeling_glm.pretraining.checkpoints import SafeCheckpointTrainer, disconnect, resume_point
+from modeling_glm.runs.checkpoints import SafeCheckpointTrainer, disconnect, resume_point
 
 
 class NumberedTexts(Dataset):

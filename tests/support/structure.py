@@ -21,13 +21,25 @@ MAY_IMPORT = {
     "tokenization": set(),
     "utils": {"core", "tokenization"},
     "hub": {"core", "tokenization", "utils"},
-    "cloze": {"core", "tokenization", "utils"},
+    "runs": {"core", "tokenization", "utils"},
+    "cloze": {"core", "tokenization", "utils", "runs"},
     "filling": {"core", "tokenization", "utils", "cloze"},  # choose takes a Calibration
     "inspection": {"core", "tokenization", "utils", "filling"},
-    "pretraining": {"core", "tokenization", "utils", "hub", "inspection"},
+    "pretraining": {"core", "tokenization", "utils", "hub", "inspection", "runs"},
     "checkpoints": {"core", "tokenization", "utils", "hub"},
     "cpu_training": {"core"},
-    "cli": {"core", "tokenization", "utils", "hub", "cloze", "filling", "inspection", "pretraining", "checkpoints"},
+    "cli": {
+        "core",
+        "tokenization",
+        "utils",
+        "hub",
+        "runs",
+        "cloze",
+        "filling",
+        "inspection",
+        "pretraining",
+        "checkpoints",
+    },
 }
 MAY_IMPORT["entrances"] = set(MAY_IMPORT)
 

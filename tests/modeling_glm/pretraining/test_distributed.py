@@ -20,8 +20,8 @@ from safetensors.torch import load_file
 
 import modeling_glm.modeling_glm
 from modeling_glm import GLMConfig, GLMForConditionalGeneration
-from modeling_glm.pretraining.checkpoints import load_weights
-from modeling_glm.pretraining.manifest import FoundCheckpoint, last_good_checkpoint, read_manifest
+from modeling_glm.runs.checkpoints import load_weights
+from modeling_glm.runs.manifest import FoundCheckpoint, last_good_checkpoint, read_manifest
 from tests.support import distributed_run
 from tests.support.paths import ROOT
 from tests.support.pretraining_runs import one_thread

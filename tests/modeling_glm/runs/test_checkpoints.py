@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from modeling_glm import GLMConfig, GLMForConditionalGeneration
-from modeling_glm.pretraining.checkpoints import load_weights
-from modeling_glm.pretraining.manifest import FoundCheckpoint, ResumeError, last_good_checkpoint
+from modeling_glm.runs.checkpoints import load_weights
+from modeling_glm.runs.manifest import FoundCheckpoint, ResumeError, last_good_checkpoint
 from tests.support import distributed_run
 from tests.support.pretraining_runs import one_thread
 

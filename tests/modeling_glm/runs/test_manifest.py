@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from modeling_glm.pretraining.checkpoints import resume_point
-from modeling_glm.pretraining.manifest import (
+from modeling_glm.runs.checkpoints import resume_point
+from modeling_glm.runs.manifest import (
     FoundCheckpoint,
     ResumeError,
     checkpoints,
