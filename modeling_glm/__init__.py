@@ -11,8 +11,8 @@ from .cloze.classifier import ClozeClassifier
 from .cloze.pipeline import ClozeClassificationPipeline
 from .cloze.soft_prompts import add_soft_tokens
 from .configuration_glm import GLMConfig
+from .constraints.blank_constraint import BlankConstraint
 from .filling.choose import Choice, choose
-from .filling.constraints import BlankConstraint
 from .filling.fill import fill_blanks
 from .filling.pipeline import BlankInfillingPipeline
 from .filling.results import BlankAnswer, Filling

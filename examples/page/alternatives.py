@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from transformers import LogitsProcessorList
 
 from modeling_glm import BlankConstraint, GLMForConditionalGeneration
-from modeling_glm.filling.constraints import BlankRules
+from modeling_glm.constraints.rules import BlankRules
 from modeling_glm.filling.jobs import JobBuilder
 from modeling_glm.filling.processors import BlankConstraintLogitsProcessor
 from modeling_glm.filling.results import Filling

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ..constraints.blank_constraint import BlankConstraint
 from ..filling.choose import choose
-from ..filling.constraints import BlankConstraint
 from ..filling.fill import fill_blanks
 from ..modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
 from ..tokenization import GLMTokenizer

@@ -9,10 +9,11 @@ from typing import Any, Literal
 from transformers import LogitsProcessor
 
 from ..configuration_glm import GLMConfig
+from ..constraints.blank_constraint import BlankConstraint
+from ..constraints.factory import Automata
+from ..constraints.rules import BlankRules
 from ..generation_glm import DEFAULT_MAX_NEW_TOKENS_PER_BLANK
 from ..tokenization import GLMTokenizer
-from .automata import Automata
-from .constraints import BlankConstraint, BlankRules
 from .processors import sampling_warpers
 from .results import count_blanks, encode_context
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from ..constraints.blank_constraint import BlankConstraint
 from ..utils.inference import is_a, unwrap
 from ..utils.pipeline import GLMPipeline
 from ..utils.rows import InputRows, RowError, check_on_error, in_batches, read_rows
-from .constraints import BlankConstraint
 from .fill import fill_blanks
 from .results import BlankAnswer, Filling
 

@@ -7,7 +7,7 @@ import torch
 from transformers import LogitsProcessor, MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from ..configuration_glm import GLMConfig
-from .constraints import BlankRules
+from ..constraints.rules import BlankRules
 
 
 class BlankConstraintLogitsProcessor(LogitsProcessor):

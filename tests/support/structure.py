@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "hub": {"core", "tokenization", "utils"},
     "runs": {"core", "tokenization", "utils"},
     "cloze": {"core", "tokenization", "utils", "runs"},
-    "filling": {"core", "tokenization", "utils", "cloze"},  # choose takes a Calibration
+    "constraints": {"core", "tokenization", "utils"},
+    "filling": {"core", "tokenization", "utils", "cloze", "constraints"},  # choose takes a Calibration
     "inspection": {"core", "tokenization", "utils", "filling"},
     "pretraining": {"core", "tokenization", "utils", "hub", "inspection", "runs"},
     "checkpoints": {"core", "tokenization", "utils", "hub"},
@@ -35,6 +36,7 @@ MAY_IMPORT = {
         "hub",
         "runs",
         "cloze",
+        "constraints",
         "filling",
         "inspection",
         "pretraining",

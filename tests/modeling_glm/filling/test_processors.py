@@ -5,8 +5,8 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
 from modeling_glm import BlankConstraint, GLMForConditionalGeneration
-from modeling_glm.filling.automata import Automata
-from modeling_glm.filling.constraints import BlankRules
+from modeling_glm.constraints.factory import Automata
+from modeling_glm.constraints.rules import BlankRules
 from modeling_glm.filling.processors import (
     BlankConstraintLogitsProcessor,
     SampleByRowLogitsProcessor,

@@ -1,0 +1,47 @@
+"""
+Say what an automaton over the tokens of an answer is, and limit the length of answers.
+
+Given the tokens so far, an automaton says which tokens may follow and whether the answer may end.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import torch
+
+from ..tokenization import GLMTokenizer
+
+Prefix = tuple[int, ...]
+
+
+class AnswerAutomaton(Protocol):
+    """Say which tokens may follow a prefix: the tokens of the answer so far, without the start of the piece."""
+
+    def allowed(self, prefix: Prefix, room: int) -> torch.Tensor:
+        """Find the tokens that may follow if `room` more tokens fit, (vocabulary,) bool."""
+
+    def may_end(self, prefix: Prefix) -> bool:
+        """Whether the answer may end here."""
+
+
+class LengthAutomaton:
+    """Accept answers with a minimum number of tokens and without special tokens."""
+
+    def __init__(self, tokenizer: GLMTokenizer, vocab_size: int, least: int):
+        self.least = least
+        self._words = torch.ones(vocab_size, dtype=torch.bool)
+        self._words[tokenizer.all_special_ids] = False
+        self._words[len(tokenizer) :] = False  # the embedding may have more rows than the vocabulary has tokens
+
+    def allowed(self, prefix: Prefix, room: int) -> torch.Tensor:
+        return self._words
+
+    def may_end(self, prefix: Prefix) -> bool:
+        return len(prefix) >= self.least
+
+
+def token_mask(token_ids: Iterable[int], vocab_size: int) -> torch.Tensor:
+    """Mark tokens of the vocabulary, (vocabulary,) bool."""
+    mask = torch.zeros(vocab_size, dtype=torch.bool)
+    mask[list(token_ids)] = True
+    return mask
