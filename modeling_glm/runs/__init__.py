@@ -1,0 +1,1 @@
+"""Runs that survive crashes: whole checkpoints, and one run per folder."""
