@@ -6,7 +6,10 @@ LOWEST = transformers==5.10.1
 # Test processes side by side. Each uses one thread: two processes with two threads each would slow each other down.
 WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS)
-.PHONY: demo app space test test-lowest lint docs tiny card clean
+# Random cases of the tests in tests/stress, which one command repeats.
+SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
+SCALE ?= $(if $(SECONDS),,1)
+.PHONY: demo app space test test-lowest stress lint docs tiny card clean
 
 demo: .venv/demo
 	.venv/bin/python examples/01_quickstart.py $(if $(MODEL),--model $(MODEL))
@@ -30,6 +33,11 @@ test: .venv/test
 # The quick tests on the lowest supported Transformers.
 test-lowest: .venv-lowest/test
 	$(call PYTEST,.venv-lowest) -p no:cacheprovider -m "not slow" tests/modeling_glm tests/tokenization tests/docs/test_readme.py
+
+# Threads, kills, hostile files and texts: three minutes, or make stress SCALE=10, or make stress ONLY=ids SECONDS=1200.
+stress: .venv/test
+	$(call PYTEST,.venv) --stress-seed $(SEED) $(if $(SCALE),--stress-scale $(SCALE)) \
+		$(if $(SECONDS),--stress-seconds $(SECONDS)) $(if $(ONLY),tests/stress/test_$(ONLY).py,tests/stress)
 
 lint: .venv/test
 	.venv/bin/ruff check .

@@ -10,14 +10,32 @@ from hypothesis import settings
 from modeling_glm import GLMTokenizer
 from tests.support.models import TEXTS
 from tests.support.original_files import write_vocabulary
+from tests.support.paths import ROOT
+from tests.support.stress import add_options
 
 # The same examples in every run, and nothing written beside the tests.
 settings.register_profile("deterministic", derandomize=True, deadline=None)
 settings.load_profile("deterministic")
 
 
+def pytest_addoption(parser: pytest.Parser):
+    add_options(parser)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"stress seed: {config.getoption('stress_seed')}"
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]):
-    """Refuse ids with addresses in them, which differ between processes: pytest-xdist could not share the tests out."""
+    """
+    Mark stress tests as slow, before `-m "not slow"` is read.
+
+    Refuse ids with addresses in them, which differ between processes: pytest-xdist could not share the tests out.
+    """
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests" / "stress"):
+            item.add_marker(pytest.mark.slow)
     if wrong := [item.nodeid for item in items if " at 0x" in item.nodeid]:
         raise pytest.UsageError(f"The id of {wrong[0]} has an address in it: give the parameters ids.")
 
