@@ -5,6 +5,8 @@ Importing the package registers GLM with the Auto classes and pipelines of Trans
 changes.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .checkpoints.convert import Conversion, convert_checkpoint
 from .cloze.calibration import Calibration, expected_calibration_error
 from .cloze.classifier import ClozeClassifier
@@ -19,7 +21,6 @@ from .filling.results import BlankAnswer, Filling
 from .filling.scoring import score_fillings
 from .filling.streaming import BlankIteratorStreamer, BlankStreamer, StreamedAnswer
 from .filling.text_generation import GLMTextGenerationPipeline
-from .hub.trainer import GLMTrainer, HubCallback
 from .inspection.attention_layout import AttentionLayout, compute_attention_layout, plot_attention_layout
 from .modeling_glm import (
     GLMForConditionalGeneration,
@@ -40,9 +41,26 @@ from .tokenization import (
 )
 from .utils.rows import RowError
 
+if TYPE_CHECKING:
+    from .hub.trainer import GLMTrainer, HubCallback
+
 __version__ = "0.2.0.dev0"
 
 register()
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs `Trainer` when it is asked for: that takes half a second, and filling does not need it."""
+    if name in ("GLMTrainer", "HubCallback"):
+        from .hub import trainer
+
+        return getattr(trainer, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "AttentionLayout",

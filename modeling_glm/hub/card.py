@@ -3,13 +3,12 @@
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.repocard_data import model_index_to_eval_results
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
-from transformers.modelcard import TrainingSummary
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..configuration_glm import GLMConfig
 from ..modeling_glm import (
@@ -24,6 +23,10 @@ from ..tokenization import PatternVerbalizer
 from ..utils.files import write_whole
 from .merge import mark_section, merge_model_cards
 from .snippets import read_task, write_snippets
+
+if TYPE_CHECKING:  # importing them takes a second, and most programs push no card
+    from transformers import Trainer
+    from transformers.modelcard import TrainingSummary
 
 # The hub's name for the task of each class.
 PIPELINE_TAGS: dict[type[PreTrainedModel], str] = {
@@ -63,7 +66,7 @@ def create_model_card(
     datasets: str | list[str] | None = None,
     tags: str | list[str] | None = None,
     eval_results: list[EvalResult] | None = None,
-    trainer: Trainer | TrainingSummary | None = None,
+    trainer: "Trainer | TrainingSummary | None" = None,
     sections: dict[str, str] | None = None,
 ) -> ModelCard:
     """
@@ -113,6 +116,8 @@ def create_model_card(
     }
     trained: dict[str, Any] = {}
     if trainer is not None:
+        from transformers.modelcard import TrainingSummary
+
         summary = trainer if isinstance(trainer, TrainingSummary) else TrainingSummary.from_trainer(trainer)
         texts["training"] = _describe_training(summary)
         trained = _read_metadata(summary)
@@ -243,7 +248,7 @@ answer depends on the answers before it, not on later ones. Language models repe
 training data, and they make up facts. Check what they write."""
 
 
-def _describe_training(summary: TrainingSummary) -> str:
+def _describe_training(summary: "TrainingSummary") -> str:
     """Write base model, data and results, and then the settings and versions as in the cards of Transformers."""
     texts = []
     data = " and ".join(_as_list(summary.dataset))
@@ -261,7 +266,7 @@ def _describe_training(summary: TrainingSummary) -> str:
     return "\n\n".join([heading, *texts, settings.strip()])
 
 
-def _read_metadata(summary: TrainingSummary) -> dict[str, Any]:
+def _read_metadata(summary: "TrainingSummary") -> dict[str, Any]:
     """Return the metadata that a trainer knows, named as the arguments of `create_model_card`."""
     metadata = summary.create_metadata()
     index = metadata.pop("model-index")
