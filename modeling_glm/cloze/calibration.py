@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from ..utils.numbers import check_temperature, check_whole_number
+
 CalibrationMethod = Literal["contextual", "pmi"]
 CONTENT_FREE = ("N/A", "[MASK]", "")
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.01, 100.0
@@ -39,7 +41,7 @@ class Calibration:
 
     Raises:
         ValueError: If the method is unknown, if "contextual" has no texts or "pmi" no domain premise, or if the
-            temperature is not above 0.
+            temperature is not above 0 or out of the range of float32.
     """
 
     method: CalibrationMethod | None = None
@@ -58,8 +60,7 @@ class Calibration:
             raise ValueError(
                 "Calibration by 'pmi' needs a domain_premise: a pattern with one blank, such as 'The topic is [MASK].'."
             )
-        if not 0 < self.temperature < math.inf:
-            raise ValueError(f"temperature={self.temperature!r}: expected a number above 0.")
+        object.__setattr__(self, "temperature", check_temperature("temperature", self.temperature))
 
     def bias(self, references: ArrayLike) -> np.ndarray:
         """
@@ -209,16 +210,15 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins
             or `bins` is below 1.
     """
     values, right = _check(probabilities, labels, "probabilities", absent_allowed=True)
-    if bins < 1:
-        raise ValueError(f"bins={bins}: expected at least 1.")
+    bins = check_whole_number("bins", bins, least=1, most=2**53, because=", because float64 counts no further")
     if values.min() < 0 or not np.allclose(values.sum(1), 1, atol=1e-3):
         raise ValueError(
             "probabilities has rows that do not sum to 1, or negative numbers: give the softmax of scores."
         )
     confidence, correct = values.max(1), values.argmax(1) == right
     # Five bins: 0.2 -> 0, 0.21 -> 1, 1.0 -> 4
-    bin_of = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1).astype(int)
-    differences = np.bincount(bin_of, weights=correct - confidence, minlength=bins)  # size * (accuracy - confidence)
+    _, bin_of = np.unique(np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1), return_inverse=True)
+    differences = np.bincount(bin_of, weights=correct - confidence)  # size * (accuracy - confidence)
     return float(np.abs(differences).sum() / len(right))
 
 

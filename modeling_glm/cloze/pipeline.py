@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import Dataset, IterableDataset
 
 from ..tokenization import GLMTokenizer
+from ..utils.numbers import check_batch_size, check_whole_number
 from ..utils.pipeline import GLMPipeline
 from ..utils.rows import InputRows, as_row_error, read_example, read_rows
 from .calibration import Calibration
@@ -141,6 +142,10 @@ class ClozeClassificationPipeline(GLMPipeline):
             raise ValueError("Give the examples once: as first argument, or as sequences=.")
         if candidate_labels is not None:
             settings["candidate_labels"] = candidate_labels
+        if batch_size is not None:
+            batch_size = check_batch_size("batch_size", batch_size)
+        if num_workers is not None:
+            num_workers = check_whole_number("num_workers", num_workers)
         request = self._request(self.settings.override(settings))
         rows = read_rows(sequences if inputs is None else inputs, request.classifier.task.text_fields)
         numbered = _number(rows)

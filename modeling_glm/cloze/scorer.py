@@ -13,6 +13,7 @@ from ..tokenization import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
 from ..tokenization.blanks import answer_forms
 from ..tokenization.cloze.encoding import WordForms
 from ..utils.inference import evaluation_mode, is_a, unwrap
+from ..utils.numbers import check_batch_size, check_truth_value, check_whole_number
 
 Encoded = dict[str, Any]
 
@@ -45,14 +46,14 @@ class ChoiceScorer:
         truncation: bool = False,
     ):
         check_model(model)
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size}: expected at least 1.")
         self.model = model
         self.tokenizer = tokenizer
-        self.batch_size = batch_size
-        self.truncation = truncation
+        self.batch_size = check_batch_size("batch_size", batch_size)
+        self.truncation = check_truth_value("truncation", truncation)
         self.collate = DataCollatorForCloze(tokenizer, task)
         longest = model.config.max_position_embeddings
+        if max_length is not None:
+            max_length = check_whole_number("max_length", max_length, least=1)
         self.max_length = min(longest, max_length or self.collate.max_length or longest)
 
     def word_forms(self) -> WordForms:
@@ -94,7 +95,7 @@ class ChoiceScorer:
         # Examples of similar length share a batch, so there is little padding. The longest come first: if memory is too
         # small, that shows at once.
         order = sorted(range(len(encoded)), key=lambda number: _cost(encoded[number]), reverse=True)
-        batch_size = batch_size or self.batch_size
+        batch_size = self.batch_size if batch_size is None else check_batch_size("batch_size", batch_size)
         with evaluation_mode(self.model):
             for start in range(0, len(order), batch_size):
                 numbers = order[start : start + batch_size]

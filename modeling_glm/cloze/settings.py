@@ -1,13 +1,15 @@
 """Read the settings of the cloze pipeline: which task, which words, which calibration."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from ..tokenization import PatternVerbalizer
 from ..tokenization.cloze.values import texts_of
+from ..utils.numbers import check_temperature, check_truth_value, check_whole_number
 from ..utils.rows import OnError, check_on_error
 from .calibration import Calibration, CalibrationMethod
 
@@ -61,10 +63,15 @@ class ClozeSettings:
             # An array or a Series would not compare, and a generator can be read once. The dataclass is frozen.
             labels = texts_of(list(self.candidate_labels), "list candidate_labels")
             object.__setattr__(self, "candidate_labels", labels)
-        if isinstance(self.top_k, int) and self.top_k >= 1:
-            return
-        if self.top_k is not None and self.top_k is not NOT_GIVEN:
-            raise ValueError(f"top_k={self.top_k!r}: expected a number of labels, or None for all.")
+        checks: dict[str, Callable[[str, Any], Any]] = {
+            "top_k": partial(check_whole_number, least=1, because=", or None for all labels"),
+            "max_length": partial(check_whole_number, least=1),
+            "temperature": check_temperature,
+            "truncation": check_truth_value,
+        }
+        for name, check in checks.items():
+            if (value := getattr(self, name)) is not None and value is not NOT_GIVEN:
+                object.__setattr__(self, name, check(name, value))
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> "ClozeSettings":

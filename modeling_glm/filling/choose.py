@@ -13,6 +13,7 @@ from ..configuration_glm import GLMConfig
 from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import answer_forms, encode_text
 from ..utils.inference import evaluation_mode, is_a, unwrap
+from ..utils.numbers import check_batch_size, check_truth_value, shorten
 from ..utils.rows import OnError, check_rows, read_list, read_rows, read_text
 from .results import count_blanks, encode_context
 from .scoring import Candidates, ScoringModel, score_candidates
@@ -152,8 +153,11 @@ def choose(
     """
     if not any(is_a(model, name) for name in MODEL_CLASSES):
         raise ValueError(f"The model is a {type(unwrap(model)).__name__}: expected a {' or a '.join(MODEL_CLASSES)}.")
-    if batch_size < 1:
-        raise ValueError(f"batch_size={batch_size}: expected at least 1.")
+    batch_size, truncation = check_batch_size("batch_size", batch_size), check_truth_value("truncation", truncation)
+    if calibration is not None and not isinstance(calibration, Calibration):
+        raise ValueError(
+            f"calibration is {shorten(calibration)}: expected a Calibration, such as Calibration('contextual')."
+        )
     scorer = cast(ScoringModel, model)
     rows = read_rows(texts)
     listed = list(rows)
@@ -206,18 +210,18 @@ def choose(
 def _spread_choices(choices: Any, num_texts: int, single: bool) -> list[Any]:
     """Give every text its choices, as the caller wrote them."""
     if isinstance(choices, str):
-        raise ValueError(f"choices is {choices!r}: expected a list of choices.")
+        raise ValueError(f"choices is {shorten(choices)}: expected a list of choices.")
     rows = read_rows(choices, wide=True)
     listed = list(rows)
     if rows.single:
-        raise ValueError(f"choices is {listed[0]!r}: expected a list of choices.")
+        raise ValueError(f"choices is {shorten(listed[0])}: expected a list of choices.")
     if not listed and (single or num_texts):
         raise ValueError("choices is empty: expected at least one choice.")
     if all(isinstance(choice, str | bytes) or not isinstance(choice, Iterable) for choice in listed):
         # One list for all texts. It may hold a missing value, such as NaN, which is refused in words.
         return [read_list(listed, "The list of choices") if listed else listed] * num_texts
     if single:
-        raise ValueError(f"choices is {listed!r}: expected a list of strings, because there is one text.")
+        raise ValueError(f"choices is {shorten(listed)}: expected a list of strings, because there is one text.")
     if len(listed) != num_texts:
         raise ValueError(f"choices has {len(listed)} lists, but there are {num_texts} texts.")
     return listed
@@ -234,7 +238,9 @@ def _ask(
     """Check a text and its choices, and encode them. Raises a `ValueError` for what cannot be asked."""
     blanks = count_blanks(tokenizer, text)
     if blanks != 1:
-        raise ValueError(f"The text has {blanks} blanks, but the choices are for one: leave one of them in {text!r}.")
+        raise ValueError(
+            f"The text has {blanks} blanks, but the choices are for one: leave one of them in {shorten(text)}."
+        )
     context = encode_context(tokenizer, config, text, truncation)
     most = config.max_piece_length
     pieces = []
@@ -246,7 +252,7 @@ def _ask(
         if not fitting:
             raise ValueError(
                 f"Choice {index} has {min(map(len, of_choice))} tokens, but the position table holds {most}: shorten "
-                f"{choice[:80]!r}..."
+                f"{shorten(choice)}."
             )
         pieces.append(fitting)
     return _Question(tuple(context), tuple(pieces))

@@ -1,7 +1,10 @@
 """Fill blanks in the order of the model's confidence instead of from left to right."""
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from transformers import LogitsProcessorList
 
@@ -13,16 +16,24 @@ from .processors import BlankConstraintLogitsProcessor
 from .results import ScoredCandidate
 from .scoring import Candidates, PieceLayout, pad_layouts, score_candidates
 
+# The least number of rows in a forward pass, because few rows cost as much as one. More rows than this only come with more
+# texts, so memory does not grow with the square of the number of blanks.
+LEAST_ROWS = 64
 Piece = tuple[int, ...]
 
 
 @dataclass
 class _State:
-    """Hold what was kept for a text so far: blanks in the order in which they were filled, and their pieces."""
+    """
+    Hold what was kept for a text so far: blanks in the order in which they were filled, and their pieces.
+
+    `in_time` says that no time limit has ended the filling of the text.
+    """
 
     job: Job
     order: list[int] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
+    in_time: bool = True
 
     def open_blanks(self) -> list[int]:
         return [blank for blank in range(len(self.job.blanks)) if blank not in self.order]
@@ -46,35 +57,54 @@ def fill_confident_first(
     token is kept, and the others are filled again behind it. A piece keeps the positions of its blank, so the model
     reads what it reads in pretraining, where the pieces are shuffled (paper section 2.1).
 
+    `max_time` limits all rounds together, as it limits the one call of `generate` in the other searches.
+
     Returns:
-        For every text one candidate, with its blanks in the order in which they were kept.
+        For every text one candidate, with its blanks in the order in which they were kept; none for a text that was not
+        filled in time.
     """
     states = [_State(job) for job in jobs]
-    while asked := [(state, blank) for state in states for blank in state.open_blanks()]:
-        pieces = _fill_next(model, asked, settings)
-        tried = [state.candidates((blank, piece)) for (state, blank), piece in zip(asked, pieces, strict=True)]
-        # One row for each try, as in the greedy search: batch_size limits the texts.
-        means = [
-            sum(last.log_probs) / len(last.log_probs)
-            for (candidate,) in score_candidates(model, tried, len(tried))
-            for last in [candidate.pieces[-1]]
-        ]
-        for state in states:
-            rows = [row for row, (other, _) in enumerate(asked) if other is state]
-            if rows:
-                best = max(rows, key=means.__getitem__)
-                state.order.append(asked[best][1])
-                state.pieces.append(pieces[best])
-    return score_candidates(model, [state.candidates() for state in states], settings.batch_size)
+    deadline = time.monotonic() + settings.generate_kwargs.get("max_time", math.inf)
+    while asked := [(state, blank) for state in states if state.in_time for blank in state.open_blanks()]:
+        found = list(zip(asked, _fill_next(model, asked, settings, deadline), strict=True))
+        for (state, _), piece in found:
+            state.in_time &= piece is not None
+        tries = [(state, blank, piece) for (state, blank), piece in found if state.in_time and piece is not None]
+        tried = [state.candidates((blank, piece)) for state, blank, piece in tries]
+        scored = [candidate.pieces[-1] for (candidate,) in score_candidates(model, tried, _rows(settings))]
+        for _, of_text in groupby(zip(tries, scored, strict=True), key=lambda one: id(one[0][0])):
+            (state, blank, piece), _ = max(of_text, key=lambda one: sum(one[1].log_probs) / len(one[1].log_probs))
+            state.order.append(blank)
+            state.pieces.append(piece)
+    filled = [state for state in states if state.in_time]
+    scored_texts = iter(score_candidates(model, [state.candidates() for state in filled], settings.batch_size))
+    return [next(scored_texts) if state.in_time else [] for state in states]
+
+
+def _rows(settings: FillingSettings) -> int:
+    """Count the rows of a forward pass. There is one for each try, and `batch_size` limits the texts."""
+    return max(settings.batch_size, LEAST_ROWS)
 
 
 def _fill_next(
-    model: GLMForConditionalGeneration, asked: Sequence[tuple[_State, int]], settings: FillingSettings
-) -> list[Piece]:
-    """Fill each open blank greedily, behind the pieces that were kept for its text."""
+    model: GLMForConditionalGeneration, asked: Sequence[tuple[_State, int]], settings: FillingSettings, deadline: float
+) -> list[Piece | None]:
+    """Fill each open blank greedily, behind the pieces that were kept for its text. None stands for one without an end."""
+    pieces: list[Piece | None] = []
+    for start in range(0, len(asked), _rows(settings)):
+        seconds = deadline - time.monotonic()
+        part = asked[start : start + _rows(settings)]
+        pieces += _fill_rows(model, part, settings, seconds) if seconds > 0 else [None] * len(part)
+    return pieces
+
+
+def _fill_rows(
+    model: GLMForConditionalGeneration, asked: Sequence[tuple[_State, int]], settings: FillingSettings, seconds: float
+) -> list[Piece | None]:
     ends = end_token_ids(model.config)
     inputs = pad_layouts([_lay_out(model, state, blank) for state, blank in asked], model.padding_id, model.device)
     rules = [[state.job.rules[blank]] for state, blank in asked]
+    limits = {} if seconds == math.inf else {"max_time": seconds}
     sequences = fill_rows(
         model,
         inputs.input_ids,
@@ -85,10 +115,11 @@ def _fill_next(
         eos_token_id=ends,
         do_sample=False,
         num_beams=1,
-        **settings.generate_kwargs,
+        **{**settings.generate_kwargs, **limits},
     )
     new = sequences[:, inputs.input_ids.shape[1] :].tolist()
-    return [tuple(ids[: next(place for place, token_id in enumerate(ids) if token_id in ends)]) for ids in new]
+    ended = [next((place for place, token_id in enumerate(ids) if token_id in ends), None) for ids in new]
+    return [None if end is None else tuple(ids[:end]) for ids, end in zip(new, ended, strict=True)]
 
 
 def _lay_out(model: GLMForConditionalGeneration, state: _State, blank: int) -> PieceLayout:

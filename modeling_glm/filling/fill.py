@@ -10,6 +10,7 @@ from transformers.utils import logging
 from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import GLMTokenizer
 from ..utils.inference import evaluation_mode
+from ..utils.numbers import shorten
 from ..utils.rows import OnError, check_rows, read_rows, read_text
 from .confident_first import fill_confident_first
 from .jobs import Constraints, FillingSettings, Job, JobBuilder, Order, make_batches, spread_constraints
@@ -146,20 +147,20 @@ def fill_blanks(
         texts: A text with blanks; or many in a list, generator, NumPy array, pandas Series or DataFrame, as a dict of
             columns or as a `datasets.Dataset`. A row may be a dict with the text as "text".
         num_answers: The most fillings to return for a text, best first: the best joint ones that beams find, or this many
-            samples. If every blank has a closed set of answers with at most 512 combinations in all, all of them are
+            samples. At most the number of tokens of the vocabulary. If every blank has a closed set of answers with at most 512 combinations in all, all of them are
             scored and the ranking is exact.
         constraints: What the answers may be. One `BlankConstraint` is for all blanks. A list has a constraint or None for
             every blank of each text. For a list of texts it may also be a list of such lists.
         order: The order in which the blanks of a text are filled. "confident-first" fills all open blanks, keeps the
             answer with the highest log-probability per token, and fills the others again behind it. It costs more and
             gives one filling. Its log-probabilities belong to that order; `score_fillings` reads from left to right.
-        num_beams: The number of beams. The default is 1 (greedy) for one answer, otherwise twice `num_answers` and at
+        num_beams: The number of beams, at most the number of tokens of the vocabulary. The default is 1 (greedy) for one answer, otherwise twice `num_answers` and at
             least 4.
         do_sample, temperature, top_k, top_p, min_p: Draw answers instead, as in `generate`.
         seed: The seed of the draws. A draw depends on the seed and on the numbers of the text and the sample, not on
             batching.
         length_penalty: Fillings are compared by their log-probability divided by this power of their number of tokens: 0
-            compares probabilities, 1 the mean per token.
+            compares probabilities, 1 the mean per token. The power of the longest filling must be in the range of float32.
         max_new_tokens_per_blank: The longest answer in tokens, where no constraint says otherwise. The default is 64 or
             what the position table holds. An answer of this length is complete, and its score includes its end.
         truncation: Whether the model reads only the tokens nearest to the blanks of a text that is longer than the position
@@ -171,7 +172,8 @@ def fill_blanks(
             place of its fillings, and the other texts get theirs.
         progress: Whether to show a progress bar.
         generate_kwargs: Further arguments of `generate`, such as `repetition_penalty` or `cache_implementation`. A
-            `streamer` works for one answer of a single text that is not chosen from a closed set.
+            `streamer` works for one answer of a single text that is not chosen from a closed set. `max_time` is for each
+            batch: its texts that are not filled then have an empty list.
 
     Returns:
         For every text a list of different `Filling`s, best first; for a single string one such list. Log-probabilities
@@ -180,7 +182,7 @@ def fill_blanks(
 
     Raises:
         ValueError: If a text has no blank, if it is longer than the position table and `truncation` is not set, if no answer can fulfil a constraint or
-            the constraints do not fit the blanks, or if settings contradict each other.
+            the constraints do not fit the blanks, if settings contradict each other, or if a number is out of range.
     """
     settings = FillingSettings(
         num_answers=num_answers,
@@ -222,9 +224,10 @@ def fill_blanks(
                 fillings = [_build(tokenizer, job, candidate) for candidate in candidates]
                 found[job.number] = _select_best([filling for filling in fillings if filling], settings)
                 if not found[job.number]:
+                    limits = "num_beams or max_new_tokens" + (" or max_time" if "max_time" in generate_kwargs else "")
                     logger.warning(
-                        f"Nothing was found for text {first_number + job.number} that its constraints allow: raise num_beams or "
-                        f"max_new_tokens. It is {job.text!r}."
+                        f"Nothing was found for text {first_number + job.number} that its constraints allow: raise {limits}. "
+                        f"It is {shorten(job.text)}."
                     )
             bar.update(len(batch))
     results = checked.restore([found[job.number] for job in jobs])

@@ -2,10 +2,12 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
+import torch
 from transformers import LogitsProcessor
 
 from ..configuration_glm import GLMConfig
@@ -14,6 +16,13 @@ from ..constraints.factory import Automata
 from ..constraints.rules import BlankRules
 from ..generation_glm import DEFAULT_MAX_NEW_TOKENS_PER_BLANK
 from ..tokenization import GLMTokenizer
+from ..utils.numbers import (
+    check_batch_size,
+    check_real_number,
+    check_temperature,
+    check_truth_value,
+    check_whole_number,
+)
 from .processors import sampling_warpers
 from .results import count_blanks, encode_context
 
@@ -40,6 +49,23 @@ OWN_ARGUMENTS = frozenset(
         "return_dict_in_generate",
     ]
 )
+# How the numbers of the settings are checked. Those that may be None are checked where they are given.
+CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "num_answers": partial(check_whole_number, least=1),
+    "num_beams": partial(check_whole_number, least=1),
+    "do_sample": check_truth_value,
+    "temperature": check_temperature,
+    "top_k": partial(check_whole_number, least=1),
+    "top_p": partial(check_real_number, least=0.0, most=1.0),
+    "min_p": partial(check_real_number, least=0.0, most=1.0),
+    "seed": check_whole_number,
+    "length_penalty": check_real_number,
+    "max_new_tokens_per_blank": check_whole_number,
+    "truncation": check_truth_value,
+    "batch_size": check_batch_size,
+    "first_number": check_whole_number,
+}
+OPTIONAL = frozenset(["num_beams", "top_k", "top_p", "min_p", "max_new_tokens_per_blank"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +94,12 @@ class FillingSettings:
     generate_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
+        for name, check in CHECKS.items():
+            if (value := getattr(self, name)) is not None or name not in OPTIONAL:
+                object.__setattr__(self, name, check(name, value))  # the dataclass is frozen
+        if (seconds := self.generate_kwargs.get("max_time")) is not None:
+            check_real_number("max_time", seconds, above=0, most=math.inf)
         beams = self.num_beams or 1
-        for name in ("num_answers", "batch_size", "num_beams"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value}: expected at least 1.")
         if self.order not in ORDERS:
             raise ValueError(f"order={self.order!r}: expected one of {', '.join(map(repr, ORDERS))}.")
         if self.order == "confident-first" and (self.num_answers > 1 or self.do_sample or beams > 1):
@@ -124,12 +151,27 @@ class FillingSettings:
         limit = self.max_new_tokens_per_blank
         if limit is None:
             return min(longest, DEFAULT_MAX_NEW_TOKENS_PER_BLANK)
-        if not 1 <= limit <= longest:
-            raise ValueError(
-                f"max_new_tokens_per_blank={limit} must be between 1 and {longest}, the longest answer that the position "
-                "table holds."
-            )
-        return limit
+        because = ", the longest answer that the position table holds"
+        return check_whole_number("max_new_tokens_per_blank", limit, least=1, most=longest, because=because)
+
+    def check_vocabulary(self, config: GLMConfig) -> None:
+        """Raise a `ValueError` for more answers or beams than the vocabulary has tokens to begin them with."""
+        most, because = config.vocab_size, ", the number of tokens with which an answer can begin"
+        for name in ("num_answers", "num_beams"):
+            if (value := getattr(self, name)) is not None:
+                check_whole_number(name, value, least=1, most=most, because=because)
+
+    def check_lengths(self, tokens: int) -> None:
+        """
+        Raise a `ValueError` if `length_penalty` takes lengths out of what float32 holds.
+
+        Args:
+            tokens: The most tokens of a filling, with the ends.
+        """
+        # Half of the digits, because the result is divided or multiplied by a log-probability.
+        largest = math.log(torch.finfo(torch.float32).max) / 2 / math.log(max(2, tokens))
+        because = f", because {tokens} tokens to a greater power are not in the range of float32"
+        check_real_number("length_penalty", self.length_penalty, least=-largest, most=largest, because=because)
 
 
 def longest_possible_answer(config: GLMConfig) -> int:
@@ -179,7 +221,8 @@ class JobBuilder:
         settings: The settings of the search.
 
     Raises:
-        ValueError: If the longest answer of the settings exceeds what the position table holds.
+        ValueError: If the longest answer of the settings exceeds what the position table holds, or if they ask for more
+            answers or beams than the vocabulary has tokens.
     """
 
     def __init__(self, tokenizer: GLMTokenizer, config: GLMConfig, settings: FillingSettings):
@@ -187,7 +230,8 @@ class JobBuilder:
         self.config = config
         self._automata = Automata(tokenizer, config.vocab_size)
         self._limit = settings.longest_answer(config)
-        self._truncation = settings.truncation
+        self._settings = settings
+        settings.check_vocabulary(config)
 
     def build(self, number: int, text: str, constraints: OfText | BlankConstraint | None = None) -> Job:
         """
@@ -206,7 +250,7 @@ class JobBuilder:
         given = {blank: wanted.answer for blank, wanted in enumerate(of_blanks) if wanted.answer is not None}
         blanks = [blank for blank in range(len(of_blanks)) if blank not in given]
         prompt = self.tokenizer.fill_some(text, given)
-        context = encode_context(self.tokenizer, self.config, prompt, self._truncation)
+        context = encode_context(self.tokenizer, self.config, prompt, self._settings.truncation)
         if sum(token_id in self.config.mask_token_ids for token_id in context) != len(blanks):
             raise ValueError(f"The given answers {given} have blanks of their own.")
         rules = []
@@ -215,6 +259,7 @@ class JobBuilder:
             has_own_limit = wanted.choices is not None or wanted.max_new_tokens is not None
             longest = longest_possible_answer(self.config) if has_own_limit else self._limit
             rules.append(BlankRules(wanted, self._automata, longest))
+        self._settings.check_lengths(sum(rule.longest + 1 for rule in rules))
         return Job(number=number, text=text, given=given, blanks=blanks, context=context, rules=rules)
 
 

@@ -8,6 +8,7 @@ from tqdm.auto import tqdm
 
 from ..constraints.blank_constraint import BlankConstraint
 from ..utils.inference import is_a, unwrap
+from ..utils.numbers import check_batch_size
 from ..utils.pipeline import GLMPipeline
 from ..utils.rows import InputRows, RowError, check_on_error, in_batches, read_rows
 from .fill import fill_blanks
@@ -73,7 +74,7 @@ class BlankInfillingPipeline(GLMPipeline):
         """
         settings = {**self._forward_params, **settings}
         given = (batch_size, settings.get("batch_size"), self._batch_size)
-        settings["batch_size"] = next((size for size in given if size is not None), 32)
+        settings["batch_size"] = check_batch_size("batch_size", next((size for size in given if size is not None), 32))
         check_on_error(settings.get("on_error", "raise"))
         rows = read_rows(inputs)
         if rows.lazy:

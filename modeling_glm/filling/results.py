@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ..configuration_glm import GLMConfig
 from ..tokenization import BlankText, GLMTokenizer
 from ..tokenization.blanks import WHITE_SPACE_AT_THE_END, encode_text
+from ..utils.numbers import shorten
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +168,9 @@ def count_blanks(tokenizer: GLMTokenizer, text: str) -> int:
     count = len(tokenizer.split_at_blanks(text)) - 1
     if count == 0:
         masks = ", ".join(tokenizer.convert_ids_to_tokens(tokenizer.mask_token_ids))
-        raise ValueError(f"The text has no blank to fill: put one of {masks} where text is wanted, in {text!r}.")
+        raise ValueError(
+            f"The text has no blank to fill: put one of {masks} where text is wanted, in {shorten(text)}."
+        )
     return count
 
 
@@ -188,7 +191,7 @@ def encode_context(tokenizer: GLMTokenizer, config: GLMConfig, text: str, trunca
     (context,) = encode_text(tokenizer, [text], max_length=longest if truncation else None)
     if len(context) > longest:
         raise ValueError(
-            f"The text has {len(context)} tokens, but the position table holds {longest}: shorten {text[:80]!r}..., or "
+            f"The text has {len(context)} tokens, but the position table holds {longest}: shorten {shorten(text)}, or "
             "set truncation=True (--truncation) to cut it around its blanks."
         )
     return context

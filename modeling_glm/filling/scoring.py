@@ -17,7 +17,8 @@ from ..modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
 from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import answer_forms, read_given
 from ..utils.inference import compute_hidden_states, evaluation_mode
-from ..utils.rows import read_list, read_rows
+from ..utils.numbers import check_batch_size, check_truth_value, shorten
+from ..utils.rows import read_list, read_rows, read_text
 from .results import Filling, ScoredCandidate, ScoredPiece, build_filling, count_blanks, encode_context
 
 # The most tokens behind a text in one row; a text with more candidates takes several rows.
@@ -293,13 +294,15 @@ def score_fillings(
         ValueError: If the text has no blank, if an entry does not have one answer for every blank, or if the text or an
             answer is longer than the position table.
     """
+    batch_size, truncation = check_batch_size("batch_size", batch_size), check_truth_value("truncation", truncation)
+    text = read_text(text)
     num_blanks = count_blanks(tokenizer, text)
     answers = []
     for number, filling in enumerate(read_rows(fillings, wide=True)):
         row = [filling] if isinstance(filling, str) else read_list(filling, f"fillings[{number}]")
         if len(row) != num_blanks:
             raise ValueError(
-                f"fillings[{number}] has {len(row)} answers, but the text has {num_blanks} blanks: {text!r}."
+                f"fillings[{number}] has {len(row)} answers, but the text has {num_blanks} blanks: {shorten(text)}."
             )
         answers.append(row)
     if not answers:
@@ -333,7 +336,7 @@ def _find_forms(tokenizer: GLMTokenizer, answer: str, most: int, name: str) -> P
     if fitting := [form for form in forms if len(form) <= most]:
         return fitting
     raise ValueError(
-        f"{name} has {min(map(len, forms))} tokens, but the position table holds {most}: shorten {answer[:80]!r}..."
+        f"{name} has {min(map(len, forms))} tokens, but the position table holds {most}: shorten {shorten(answer)}."
     )
 
 

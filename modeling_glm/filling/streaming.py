@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from queue import Queue
+from threading import TIMEOUT_MAX
 
 import torch
 from transformers.generation.streamers import BaseStreamer
 
 from ..tokenization import BlankText, GLMTokenizer
 from ..tokenization.blanks import decode_piece
+from ..utils.numbers import check_real_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +140,8 @@ class BlankIteratorStreamer(BlankStreamer):
 
     def __init__(self, tokenizer: GLMTokenizer, timeout: float | None = None):
         super().__init__(tokenizer)
-        self.timeout = timeout
+        # Longer than a century is more than what the operating system can wait.
+        self.timeout = None if timeout is None else check_real_number("timeout", timeout, least=0.0, most=TIMEOUT_MAX)
         self._queue: Queue[StreamedAnswer | None] = Queue()
 
     def on_answer(self, answer: StreamedAnswer) -> None:

@@ -1,6 +1,10 @@
 """Settings that check themselves, constraints for every blank, and batches."""
 
+import math
+
+import numpy as np
 import pytest
+import torch
 
 from modeling_glm import BlankConstraint, GLMForConditionalGeneration
 from modeling_glm.filling.jobs import (
@@ -44,6 +48,70 @@ def test_settings_that_contradict_each_other_are_refused(settings, message):
         FillingSettings(**settings)
 
 
+ABSURD = [True, "3", b"3", None, math.nan, [1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("num_answers", [*ABSURD, 0, -1, 1.5, math.inf]),
+        ("num_beams", [*ABSURD, 0, -1, 1.5]),
+        ("batch_size", [*ABSURD, 0, -1, 1.5]),
+        ("first_number", [*ABSURD, -1, 1.5]),
+        ("seed", [*ABSURD, -1, 1.5]),
+        ("max_new_tokens_per_blank", [*ABSURD, -1, 1.5]),
+        ("length_penalty", [*ABSURD, math.inf, -math.inf, 10**400]),
+        ("temperature", [*ABSURD, 0, -1, math.inf, 1e-310, 1e308]),
+        ("top_k", [*ABSURD, 0, -1, 1.5]),
+        ("top_p", [*ABSURD, -0.1, 1.1, math.inf]),
+        ("min_p", [*ABSURD, -0.1, 1.1, math.inf]),
+        ("truncation", ["no", None, 2, math.nan]),
+        ("do_sample", ["no", None, 2, math.nan]),
+        ("order", [None, "random", [], 1]),
+    ],
+)
+def test_absurd_values_are_refused_by_name(name, values):
+    for value in values:
+        if value is None and FillingSettings.__dataclass_fields__[name].default is None:
+            continue
+        with pytest.raises(ValueError, match=rf"^{name}=.*expected"):
+            FillingSettings(**{name: value})
+
+
+@pytest.mark.parametrize("seconds", [0, -1, math.nan, "3", True])
+def test_a_limit_of_time_is_a_number_of_seconds(seconds):
+    with pytest.raises(ValueError, match=r"max_time=.*: expected a number above 0"):
+        FillingSettings(generate_kwargs={"max_time": seconds})
+
+
+def test_numbers_of_other_libraries_become_plain_ones():
+    settings = FillingSettings(num_answers=np.int64(2), length_penalty=np.float32(1), batch_size=torch.tensor(4))
+    assert (settings.num_answers, settings.length_penalty, settings.batch_size) == (2, 1.0, 4)
+    assert {type(settings.num_answers), type(settings.length_penalty), type(settings.batch_size)} == {int, float}
+
+
+@pytest.mark.parametrize("name", ["num_answers", "num_beams"])
+def test_there_are_no_more_answers_than_tokens_to_begin_them_with(name, model, tokenizer):
+    assert JobBuilder(tokenizer, model.config, FillingSettings(**{name: model.config.vocab_size}))
+    for value in (model.config.vocab_size + 1, 10**6):
+        with pytest.raises(
+            ValueError, match=rf"^{name}={value}: expected 1 to {model.config.vocab_size}, the number of"
+        ):
+            JobBuilder(tokenizer, model.config, FillingSettings(**{name: value}))
+
+
+@pytest.mark.parametrize("penalty", [13, -13, 400, -1e308])
+def test_powers_of_lengths_stay_in_float32(penalty, model, tokenizer):
+    text = "The [MASK] fox and the [MASK] dog."
+    settings = FillingSettings(length_penalty=penalty, max_new_tokens_per_blank=16)
+    with pytest.raises(
+        ValueError, match=r"length_penalty=.*: expected a number from -12.* to 12.*, because 34 tokens"
+    ):
+        JobBuilder(tokenizer, model.config, settings).build(0, text)
+    settings = FillingSettings(length_penalty=12 * (-1) ** (penalty < 0), max_new_tokens_per_blank=16)
+    assert JobBuilder(tokenizer, model.config, settings).build(0, text)
+
+
 def test_settings_cannot_change():
     with pytest.raises(AttributeError):
         FillingSettings().num_answers = 2
@@ -64,7 +132,9 @@ def test_the_longest_answer_fits_the_position_table():
     assert FillingSettings(max_new_tokens_per_blank=9).longest_answer(config) == 9
     assert FillingSettings().longest_answer(tiny_config(max_position_embeddings=480)) == 64
     for limit in (0, 47):
-        with pytest.raises(ValueError, match=f"max_new_tokens_per_blank={limit} must be between 1 and 46"):
+        with pytest.raises(
+            ValueError, match=f"max_new_tokens_per_blank={limit}: expected 1 to 46, the longest answer"
+        ):
             FillingSettings(max_new_tokens_per_blank=limit).longest_answer(config)
 
 

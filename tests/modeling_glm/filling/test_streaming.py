@@ -1,5 +1,6 @@
 """Streamers that tell the answers one by one: the same as `decode_blanks` reads out of the result."""
 
+import math
 from queue import Empty
 from threading import Thread
 
@@ -149,3 +150,9 @@ def test_fill_blanks_streams_one_answer_of_one_text(model, tokenizer):
 def test_what_cannot_be_streamed_is_refused(model, tokenizer, texts, settings, message):
     with pytest.raises(ValueError, match=message):
         fill_blanks(model, tokenizer, texts, streamer=BlankStreamer(tokenizer), **settings)
+
+
+@pytest.mark.parametrize("timeout", [-1, math.nan, math.inf, "3", True, 1e300], ids=repr)
+def test_a_timeout_is_a_number_of_seconds(timeout, tokenizer):
+    with pytest.raises(ValueError, match=r"timeout=.*: expected a number from 0 to"):
+        BlankIteratorStreamer(tokenizer, timeout=timeout)
