@@ -1,7 +1,6 @@
 """Convert the checkpoints of others into a folder that every class of Transformers loads, and back."""
 
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from .compare import compare_logits
 from .fit import add_prefix, check_fit, choose_class, is_of_head
 from .identity import choose_config, load_tokenizer, settle_gmask
 from .source import Source, find_source
-from .target import existing_folder, explain_write_errors, require_safe_target, require_space, write_companions
+from .target import explain_write_errors, require_safe_target, require_space, write_companions
 from .weights import Weights, open_weights
 from .writer import write_safetensors, write_shards
 
@@ -145,24 +144,22 @@ def convert_checkpoint(
     found = find_source(source, revision, token)
     given = [Path(path) for path in (vocabulary, config) if isinstance(path, str | os.PathLike)]
     require_safe_target(target, [*found.files, *found.folders, *given], overwrite)
-    # The scratch folder is beside the target, because the system's folder for temporary files may be in memory.
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=existing_folder(target)) as scratch:
-        weights = open_weights(found, Path(scratch))
-        identity = choose_config(found, weights, config, preset)
-        model_class = choose_class(identity.config, weights.tensors, head)
-        kept = check_fit(weights.tensors, identity.config, model_class, found.is_split)
-        shared_gmask = settle_gmask(identity, weights, shared_gmask)
-        tokenizer = load_tokenizer(found, vocabulary, identity, shared_gmask)
-        if shards is not None and any(map(is_of_head, kept)):
-            raise ValueError(f"shards={shards}: the authors' layout is for the model without its head. Leave it out.")
-        plan = _make_plan(identity.config, model_class, tokenizer, kept, weights, dtype)
-        require_space(target, plan.num_bytes)
-        with explain_write_errors(target), whole_folder(target, overwrite) as folder:
-            not_finite = _write_weights(folder, plan, weights, shards, max_shard_size)
-            _write_others(folder, plan, found, target, shards, license)
-            difference = None
-            if check:
-                difference = compare_logits(weights, kept, model_class, plan.config, folder, Path(scratch))
+    weights = open_weights(found)
+    identity = choose_config(found, weights, config, preset)
+    model_class = choose_class(identity.config, weights.tensors, head)
+    kept = check_fit(weights.tensors, identity.config, model_class, found.is_split)
+    shared_gmask = settle_gmask(identity, weights, shared_gmask)
+    tokenizer = load_tokenizer(found, vocabulary, identity, shared_gmask)
+    if shards is not None and any(map(is_of_head, kept)):
+        raise ValueError(f"shards={shards}: the authors' layout is for the model without its head. Leave it out.")
+    plan = _make_plan(identity.config, model_class, tokenizer, kept, weights, dtype)
+    require_space(target, plan.num_bytes)
+    with explain_write_errors(target), whole_folder(target, overwrite) as folder:
+        not_finite = _write_weights(folder, plan, weights, shards, max_shard_size)
+        _write_others(folder, plan, found, target, shards, license)
+        difference = None
+        if check:
+            difference = compare_logits(weights, kept, model_class, plan.config, folder)
 
     if not_finite:
         warnings.warn(

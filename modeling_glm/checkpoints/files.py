@@ -3,13 +3,14 @@
 import re
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 from safetensors import SafetensorError, safe_open
-from tqdm.auto import tqdm
+
+from .archives import read_saved_file
+from .pickles import StoredTensor, UnsafePickleError, UnusualTensor, find_fault
 
 # Pages of a mapped file count as memory until it is closed. So it is closed and opened again after this many bytes.
 REOPEN_AFTER = 64 * 2**20
@@ -35,29 +36,6 @@ class CheckpointError(ValueError):
     """Raised for a checkpoint that cannot be read, is not whole, or does not fit."""
 
 
-class Ignored:
-    """Stands for an object that is not needed. It takes its arguments and its state, and does nothing."""
-
-    def __init__(self, *args: Any, **kwargs: Any):
-        pass
-
-    def __setstate__(self, state: Any):
-        pass
-
-
-# Objects that the originals' training left in its files beside tensors: states of random numbers, settings, loss
-# scalers. Each becomes an `Ignored`; only its name is compared, and none of its code is called.
-IGNORED_GLOBALS = (
-    *("_codecs.encode", "argparse.Namespace", "numpy.ndarray", "numpy.dtype"),
-    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
-    *(
-        f"{module}.{name}"
-        for module in ("deepspeed.runtime.fp16.loss_scaler", "fp16.loss_scaler")
-        for name in ("LossScaler", "DynamicLossScaler")
-    ),
-)
-
-
 class TensorFile(ABC):
     """
     A file with named tensors, of which only a few are in memory at a time.
@@ -65,13 +43,10 @@ class TensorFile(ABC):
     Attributes:
         tensors: Shape and dtype of every tensor by its name, on the meta device.
         extras: What else the file holds, such as the number of the `iteration`.
-        is_mapped: Whether the file can be read in parts.
 
     Raises:
         CheckpointError: if the file is damaged.
     """
-
-    is_mapped = True
 
     def __init__(self, path: Path):
         self.path = path
@@ -126,34 +101,48 @@ class SafetensorsFile(TensorFile):
 
 class PickledFile(TensorFile):
     """
-    Read a `.pt` or `.bin` file of `torch.save` with `weights_only=True`: tensors, and objects of `IGNORED_GLOBALS`.
+    Read a `.pt` or `.bin` file of `torch.save`, of any version since 0.4: tensors, beside objects that are not needed.
+
+    `PickleReader` says why this is not `torch.load`.
     """
 
     def __init__(self, path: Path):
         super().__init__(path)
-        # Files of torch before 1.6 are not archives. They cannot be mapped, and have no checksums.
-        self.is_mapped = zipfile.is_zipfile(path)
-        if self.is_mapped:
-            _verify_checksums(path)
-        content = self._load()
-        self._content = _find_state_dict(content, path)
-        self.extras = {key: value for key, value in content.items() if isinstance(value, int | float | str)}
-        for name, tensor in self._content.items():
-            self.tensors[name] = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
-
-    def _load(self) -> Any:
-        ignored: list[Any] = [(Ignored, name) for name in IGNORED_GLOBALS]
         try:
-            with torch.serialization.safe_globals(ignored):
-                return torch.load(self.path, map_location="cpu", weights_only=True, mmap=self.is_mapped)
+            self._saved = read_saved_file(path)
         except Exception as error:  # damaged and hostile files cause errors of any kind
-            _refuse(self.path, error)
+            _refuse(path, error)
+        content = self._saved.content
+        self._stored: dict[str, StoredTensor] = {}
+        for name, tensor in _find_state_dict(content, path).items():
+            if isinstance(tensor, UnusualTensor):
+                raise CheckpointError(f"{path}: {name} is {tensor.kind}; expected a plain tensor. Save it as one.")
+            if tensor.storage.key not in self._saved.regions:
+                raise CheckpointError(f"{path} is damaged (the elements of {name} are missing): get the file again.")
+            if fault := find_fault(tensor, self._saved.regions[tensor.storage.key][1]):
+                raise CheckpointError(f"{path}: {name} {fault}.")
+            self._stored[name] = tensor
+            self.tensors[name] = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+        self.extras = {
+            key: value
+            for key, value in content.items()
+            if isinstance(key, str) and isinstance(value, int | float | str)
+        }
 
-    def _open(self) -> dict[str, torch.Tensor]:
-        return _find_state_dict(self._load(), self.path)
+    def _open(self) -> Any:
+        return torch.UntypedStorage.from_file(str(self.path), False, self.path.stat().st_size)
 
     def _get(self, name: str) -> torch.Tensor:
-        return self._content[name].detach()
+        tensor = self._stored[name]
+        first, width = self._saved.regions[tensor.storage.key][0], tensor.dtype.itemsize
+        first += tensor.storage.start * tensor.storage.dtype.itemsize + tensor.offset * width
+        part = self._content[first : first + tensor.extent * width]
+        # The storages of old files stand anywhere.
+        if first % width or self._saved.is_big_endian:
+            part = part.clone()
+        if self._saved.is_big_endian:
+            part.byteswap(tensor.dtype)
+        return torch.empty(0, dtype=tensor.dtype).set_(part, 0, tensor.shape, tensor.strides)
 
 
 def open_tensors(path: Path) -> TensorFile:
@@ -163,15 +152,19 @@ def open_tensors(path: Path) -> TensorFile:
     return SafetensorsFile(path) if path.suffix == ".safetensors" else PickledFile(path)
 
 
-def _find_state_dict(content: Any, path: Path) -> dict[str, torch.Tensor]:
+def _find_state_dict(content: Any, path: Path) -> dict[str, StoredTensor | UnusualTensor]:
     """Find the state dict in what a training framework saved, from the outside inwards."""
     pending = [content]
     seen = set()  # a dict may hold itself
     for candidate in pending:
-        if not isinstance(candidate, Mapping) or id(candidate) in seen:
+        if not isinstance(candidate, dict) or id(candidate) in seen:
             continue
         seen.add(id(candidate))
-        tensors = {str(name): value for name, value in candidate.items() if isinstance(value, torch.Tensor)}
+        tensors = {
+            name: value
+            for name, value in candidate.items()
+            if isinstance(name, str) and isinstance(value, StoredTensor | UnusualTensor)
+        }
         if any(map(WEIGHT_NAME.search, tensors)):
             return tensors
         pending += candidate.values()
@@ -183,30 +176,15 @@ def _find_state_dict(content: Any, path: Path) -> dict[str, torch.Tensor]:
 
 def _refuse(path: Path, error: Exception) -> NoReturn:
     """Raise a `CheckpointError` that says whether the file is hostile or damaged."""
-    hostile = re.search(r"GLOBAL \S+|unrecognized function .*|Can only (?:create|build) .*", str(error))
-    if hostile:
+    if isinstance(error, UnsafePickleError):
         raise CheckpointError(
-            f"{path} holds more than tensors ({hostile[0].strip()}), and was not read, as such objects can run code "
-            "when they are loaded. Convert a file of the state dict alone."
+            f"{path} holds more than tensors ({error}), and was not read, as such objects can run code when they are "
+            "loaded. Convert a file of the state dict alone."
         ) from error
+    if isinstance(error, zipfile.BadZipFile | NotImplementedError | RuntimeError | EOFError):
+        raise CheckpointError(f"{path} is damaged ({error}): get the file again.") from error
     reason = next(iter(str(error).splitlines()), type(error).__name__)
     raise CheckpointError(f"{path} is not a whole file of torch.save ({reason}): get it again.") from error
-
-
-def _verify_checksums(path: Path):
-    """Compare every part of an archive with its checksum. torch does not do it."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            # torch.serialization.set_crc32_options(False) writes parts without a checksum.
-            parts = [part for part in archive.infolist() if part.CRC]
-            total = sum(part.file_size for part in parts)
-            with tqdm(total=total, desc=f"checking {path.name}", unit="B", unit_scale=True, disable=None) as bar:
-                for part in parts:
-                    with archive.open(part) as stream:
-                        while chunk := stream.read(2**20):
-                            bar.update(len(chunk))
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}): get the file again.") from error
 
 
 __all__ = ["CheckpointError", "TensorFile", "open_tensors"]

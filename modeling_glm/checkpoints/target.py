@@ -43,14 +43,10 @@ def require_safe_target(target: Path, inputs: Sequence[Path], overwrite: bool):
         raise FileExistsError(f"{target} is not the folder of a model, as it has no config.json: it is not replaced.")
 
 
-def existing_folder(target: Path) -> Path:
-    """Return the innermost folder above the target that exists."""
-    return next(path for path in target.parents if path.is_dir())
-
-
 def require_space(target: Path, needed: int):
     """Raise an `OSError` unless the disk of the target has `needed` bytes free."""
-    if (free := shutil.disk_usage(existing_folder(target)).free) < needed:
+    existing = next(path for path in target.parents if path.is_dir())
+    if (free := shutil.disk_usage(existing).free) < needed:
         raise OSError(
             errno.ENOSPC, f"The target takes {needed / 1e9:.2f} GB, but only {free / 1e9:.2f} GB are free", str(target)
         )
@@ -129,4 +125,4 @@ def _choose_generation_config(
     return settings
 
 
-__all__ = ["existing_folder", "explain_write_errors", "require_safe_target", "require_space", "write_companions"]
+__all__ = ["explain_write_errors", "require_safe_target", "require_space", "write_companions"]

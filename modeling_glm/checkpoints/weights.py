@@ -1,19 +1,15 @@
 """Read all files of a checkpoint as the tensors of one model."""
 
-import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.utils import SAFE_WEIGHTS_NAME
 
-from .files import DTYPES, CheckpointError, TensorFile, open_tensors
+from .files import CheckpointError, TensorFile, open_tensors
 from .shards import Stream, merge_shards
 from .source import Source
-from .writer import write_safetensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,18 +33,17 @@ class Weights:
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
 
 
-def open_weights(source: Source, scratch: Path) -> Weights:
+def open_weights(source: Source) -> Weights:
     """
     Open the files of a checkpoint as one model.
 
     Args:
         source: The checkpoint.
-        scratch: Folder for copies of files that cannot be read in parts.
 
     Raises:
         CheckpointError: if a file cannot be read, or the files do not belong together.
     """
-    files = {path: _open_mapped(path, scratch) for path in source.files}
+    files = {path: open_tensors(path) for path in source.files}
     if source.weight_map is None:
         tensors, stream = merge_shards(list(files.values()))
     else:
@@ -65,19 +60,6 @@ def open_weights(source: Source, scratch: Path) -> Weights:
         stream=lambda name: stream(names[name]),
         extras=files[source.files[0]].extras,
     )
-
-
-def _open_mapped(path: Path, scratch: Path) -> TensorFile:
-    """Open a file; if it can only be read as a whole, by way of a safetensors copy."""
-    file = open_tensors(path)
-    if file.is_mapped:
-        return file
-    folder = Path(tempfile.mkdtemp(dir=scratch))
-    tensors = {name: tensor for name, tensor in file.tensors.items() if tensor.dtype in DTYPES.values()}
-    write_safetensors(folder, tensors, lambda name: iter([file.read(name)]), max_shard_size=sys.maxsize)
-    mapped = open_tensors(folder / SAFE_WEIGHTS_NAME)
-    mapped.extras = file.extras
-    return mapped
 
 
 def _common_prefix(names: list[str]) -> str:

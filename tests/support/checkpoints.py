@@ -1,6 +1,7 @@
 """Checkpoints as others write them, for the tests of conversion."""
 
 import json
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -76,3 +77,23 @@ def save_shards(folder: Path, weights: dict[str, torch.Tensor], number: int = 2,
 def snapshot(folder: Path) -> dict[str, bytes]:
     """Read all files below a folder, by their names."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def write_archive(path: Path, pickled: bytes, parts: dict[str, bytes] | None = None) -> Path:
+    """Write an archive as `torch.save` does, around any pickle and any other parts."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {"data.pkl": pickled, "byteorder": b"little", "version": b"3", **(parts or {})}.items():
+            archive.writestr(f"a/{name}", content)
+    return path
+
+
+def edit_archive(path: Path, change) -> Path:
+    """Write an archive again, with `change(name, content)` in place of each part; None leaves the part out."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            if (changed := change(name.partition("/")[2], content)) is not None:
+                archive.writestr(name, changed)
+    return path

@@ -15,10 +15,10 @@ from tests.support.models import make_model
 
 def compare(tmp_path, model) -> float:
     """Compare the saved model with the folder beside it."""
-    weights = open_weights(find_source(tmp_path / "source"), tmp_path)
+    weights = open_weights(find_source(tmp_path / "source"))
     names = {name: name for name in weights.tensors}
     model.config.dtype = torch.float32
-    return compare_logits(weights, names, type(model), model.config, tmp_path / "target", tmp_path)
+    return compare_logits(weights, names, type(model), model.config, tmp_path / "target")
 
 
 @pytest.mark.parametrize("model_class", [GLMForConditionalGeneration, GLMForSequenceClassification])
