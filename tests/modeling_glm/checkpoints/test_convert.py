@@ -144,21 +144,22 @@ def test_interruptions(tmp_path, refuse, monkeypatch, interruption):
 PEAK = """
 import sys
 from modeling_glm import convert_checkpoint
+def read_peak():
+    # ru_maxrss would also count the process that started this one.
+    (peak,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:"))
+    return int(peak) * 1024
+before = read_peak()
 done = convert_checkpoint(sys.argv[1], sys.argv[2], shards=int(sys.argv[3]) or None)
-# ru_maxrss would also count the process that started this one.
-(peak,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:"))
-print(done.config.num_attention_heads, int(peak) * 1024)
+print(done.config.num_attention_heads, read_peak() - before)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
-@pytest.mark.parametrize(("number", "layers", "shards"), [(2, 6, 0), (1, 4, 2)])
+@pytest.mark.parametrize(("number", "layers", "shards"), [(2, 2, 0), (1, 2, 2)])
 def test_memory_of_a_10b_shaped_checkpoint(tmp_path, number, layers, shards):
     """
-    Real shapes, few layers, zeros: the peak is at most 1.3 times the largest shard, Python and torch included.
-
-    These take half a gigabyte, so the shards are of more than one.
+    Real shapes, few layers, zeros: beside Python and torch there is never more in memory than the largest shard has.
     """
     with torch.device("meta"):
         state = GLMModel(GLMConfig.from_preset("glm-10b", num_hidden_layers=layers)).half().state_dict()
@@ -180,6 +181,6 @@ def test_memory_of_a_10b_shaped_checkpoint(tmp_path, number, layers, shards):
     )
     heads, peak = map(int, result.stdout.split())
     assert heads == 64
-    assert peak <= 1.3 * largest
+    assert peak <= largest
     written = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.suffix in (".safetensors", ".pt"))
     assert written >= 2 * sum(tensor.nbytes for tensor in state.values())
