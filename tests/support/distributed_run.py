@@ -140,6 +140,10 @@ class StopAt(TrainerCallback):
         return control
 
 
-if __name__ == "__main__":
-    train(read_options())
+def main(words: Sequence[str] | None = None):
+    train(read_options(words))
     disconnect()
+
+
+if __name__ == "__main__":
+    main()

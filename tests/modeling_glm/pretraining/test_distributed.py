@@ -5,7 +5,6 @@ import io
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -14,8 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.commands.config.config_args import load_config_from_file
-from accelerate.commands.launch import launch_command_parser
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils import DistributedType, merge_fsdp_weights
+from accelerate.utils.launch import prepare_multi_gpu_env
 from safetensors.torch import load_file
 
 import modeling_glm.modeling_glm
@@ -23,6 +23,7 @@ from modeling_glm import GLMConfig, GLMForConditionalGeneration
 from modeling_glm.runs.checkpoints import load_weights
 from modeling_glm.runs.manifest import FoundCheckpoint, last_good_checkpoint, read_manifest
 from tests.support import distributed_run
+from tests.support.kills import start
 from tests.support.paths import ROOT
 from tests.support.pretraining_runs import one_thread
 
@@ -77,33 +78,34 @@ def one_process(tokenizer_folder, tmp_path_factory) -> Path:
 def launch(
     tokenizer_folder: Path, folder: Path, processes: int, *options: object, config=CONFIGS / "cpu.yaml", fails=False
 ):
-    """Run distributed_run.py under `accelerate launch`, or in this process for one. Returns what it printed."""
+    """
+    Run distributed_run.py in processes, with the environment that `accelerate launch` gives each of them.
+
+    Returns what they printed. One process runs here; several are forked, which saves each the imports.
+    """
     arguments = [str(part) for part in (tokenizer_folder, folder, *options)]
     if processes == 1:
         with one_thread(), contextlib.redirect_stdout(io.StringIO()) as printed:
             distributed_run.train(distributed_run.read_options(arguments))
         return printed.getvalue()
+    asked = ["--config_file", config, "--num_processes", processes, "--main_process_port", free_port(), RUN]
+    settings, *_ = _validate_launch_command(launch_command_parser().parse_args([*map(str, asked)]))
+    environment = prepare_multi_gpu_env(settings) | {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
+    environment["MASTER_PORT"] = str(settings.main_process_port)
+    running = []
+    for rank in map(str, range(processes)):
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
+        running.append(start(distributed_run.main, arguments, root=folder, environment=environment | place))
+    ended = [child.wait(240) for child in running]
+    printed = "\n".join(f"[rank{rank}]: {line}" for rank, end in enumerate(ended) for line in end.output.splitlines())
+    assert [end.code != 0 for end in ended] == [fails] * processes, printed
+    return printed
+
+
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", config]
-    command += ["--num_processes", processes, "--main_process_port", port, RUN, *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
-    process = subprocess.Popen(
-        [*map(str, command)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    )
-    try:
-        printed, _ = process.communicate(timeout=300)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)  # with the processes that it started
-        pytest.fail(f"The run did not end within 5 minutes:\n{process.communicate()[0]}")
-    assert (process.returncode != 0) == fails, printed
-    return printed
+        return free.getsockname()[1]
 
 
 def losses(folder: Path) -> list[float]:
@@ -121,8 +123,18 @@ def sharded_config(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def two_processes(tokenizer_folder, tmp_path_factory) -> Path:
+    """A run in two processes, started as users start it."""
     folder = tmp_path_factory.mktemp("two")
-    launch(tokenizer_folder, folder, 2, "--batch_size", 4)
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", CONFIGS / "cpu.yaml"]
+    command += ["--num_processes", 2, "--main_process_port", free_port(), RUN, tokenizer_folder, folder]
+    done = subprocess.run(
+        [*map(str, command)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 
