@@ -23,6 +23,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -145,6 +146,19 @@ class Child:
             patch.setenv("TOKENIZERS_PARALLELISM", "false")
             self.process.start()
 
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return _read(Path(self._notes.name) / "output")
+
+    def wait_for(self, text: str, timeout: float = 60):
+        """Wait until it has printed a text."""
+        end = time.monotonic() + timeout
+        while text not in self.output:
+            assert time.monotonic() < end, self.output
+            assert self.process.is_alive(), self.output
+            time.sleep(0.01)
+
     def wait(self, timeout: float = 120) -> Ended:
         """Wait for the end. A child that takes longer is killed, and a `TimeoutError` shows what it printed."""
         self.process.join(timeout)
@@ -156,7 +170,7 @@ class Child:
         ended = Ended(
             code=self.process.exitcode,
             writes=tuple(_read(folder / "writes").splitlines()),
-            output=_read(folder / "output"),
+            output=self.output,
             seconds=float(_read(folder / "seconds") or "nan") if self.process.exitcode == 0 else None,
         )
         self._notes.cleanup()
@@ -202,9 +216,11 @@ def _run(function: Callable, args: tuple, root: Path, kill: Kill, environment: d
         signal.setitimer(signal.ITIMER_PROF, kill.seconds)
     try:
         function(*args)
-    except BaseException as error:
+    except SystemExit as end:
+        os._exit(end.code if isinstance(end.code, int) else end.code is not None)
+    except BaseException:
         traceback.print_exc()
-        os._exit(0 if isinstance(error, SystemExit) and error.code in (None, 0) else 1)
+        os._exit(1)
     (notes / "seconds").write_text(str(_cpu_seconds() - started))
     os._exit(0)
 

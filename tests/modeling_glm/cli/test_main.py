@@ -5,17 +5,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from modeling_glm.checkpoints import convert as conversion
+from modeling_glm.cli import main as cli
 from tests.support.checkpoints import (
     assert_same,
     base_weights,
     save_module,
     weights_of,
 )
+from tests.support.kills import start
 from tests.support.models import tiny_config
 from tests.support.paths import ROOT
 
@@ -51,60 +55,53 @@ def test_help_lists_commands_and_options(run, monkeypatch):
         assert command in out
 
 
-SLOWLY = """
-import signal, sys, time
-# Whatever the tests were started with, such as in the background.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGTERM, signal.SIG_DFL)
-signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[1:] == ["nohup"] else signal.SIG_DFL)
-from modeling_glm.checkpoints import convert as conversion
-from modeling_glm.cli import main as cli
-isfinite = conversion.torch.isfinite
-def slow(tensor):
-    print("working", flush=True)
-    time.sleep(60)
-conversion.torch.isfinite = slow
-sys.argv = ["modeling-glm", "convert", "a.pt", "glm", "--config", "config.json"]
-cli.main()
-"""
+def convert_slowly(folder: Path, seconds: float, hangup):
+    """Convert `a.pt` in the folder, and wait at every tensor. `hangup` is what SIGHUP does in the beginning."""
+    # Whatever the tests were started with, such as in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, hangup)
+    isfinite = conversion.torch.isfinite
+
+    def slow(tensor):
+        print("working", flush=True)
+        time.sleep(seconds)
+        return isfinite(tensor)
+
+    conversion.torch.isfinite = slow
+    os.chdir(folder)
+    sys.argv = ["modeling-glm", "convert", "a.pt", "glm", "--config", "config.json"]
+    cli.main()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_signals_leave_nothing_behind(tmp_path, number, code):
     save_module(tmp_path / "a.pt", base_weights())
     tiny_config().to_json_file(tmp_path / "config.json")
-    process = subprocess.Popen([sys.executable, "-c", SLOWLY], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "working\n"
+    child = start(convert_slowly, tmp_path, 60, signal.SIG_DFL, root=tmp_path)
+    child.wait_for("working")
     # One folder for what is unpacked, and one for the new model.
     assert len(list(tmp_path.glob(".glm-*"))) == 2
-    process.send_signal(number)
-    assert process.wait(30) == code
+    os.kill(child.process.pid, number)
+    assert child.wait(30).code == code
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pt", "config.json"]
 
 
 def test_nohup_is_respected(tmp_path):
     save_module(tmp_path / "a.pt", base_weights())
     tiny_config().to_json_file(tmp_path / "config.json")
-    command = [
-        sys.executable,
-        "-c",
-        SLOWLY.replace("time.sleep(60)", "time.sleep(0.02); return isfinite(tensor)"),
-        "nohup",
-    ]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "working\n"
-    process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=60)
-    assert process.returncode == 0
+    child = start(convert_slowly, tmp_path, 0.02, signal.SIG_IGN, root=tmp_path)
+    child.wait_for("working")
+    os.kill(child.process.pid, signal.SIGHUP)
+    assert child.wait(60).code == 0
     assert_same(weights_of(tmp_path / "glm"), base_weights())
 
 
-@pytest.mark.parametrize("command", [["modeling-glm"], ["python", "-m", "modeling_glm"]])
-def test_it_is_installed(tmp_path, command):
-    """As a console script, and as a module."""
-    program = shutil.which(command[0], path=Path(sys.executable).parent)
+def test_it_is_installed(tmp_path):
+    """As a console script. The tests below run it as a module."""
+    program = shutil.which("modeling-glm", path=Path(sys.executable).parent)
     result = subprocess.run(
-        [program, *command[1:], "convert", "none", "glm"],
+        [program, "convert", "none", "glm"],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -115,10 +112,9 @@ def test_it_is_installed(tmp_path, command):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["fill", "generate"])
-def test_who_reads_may_stop_reading(command):
+def test_who_reads_may_stop_reading():
     texts = b"The number [MASK].\n" * 200
-    command = f"{sys.executable} -m modeling_glm {command} {TINY} --batch-size 1 | head -n 1"
+    command = f"{sys.executable} -m modeling_glm fill {TINY} --batch-size 1 | head -n 1"
     result = subprocess.run(
         command, shell=True, input=texts, capture_output=True, cwd=ROOT, env=ENVIRONMENT, timeout=120
     )
