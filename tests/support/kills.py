@@ -20,6 +20,7 @@ import os
 import random
 import resource
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -130,6 +131,42 @@ def start(
         environment: Variables to set in the child.
     """
     return Child(function, args, root, kill or Kill(), dict(environment or {}))
+
+
+def start_together(
+    function: Callable, *args: Any, count: int, root: Path, port: int, **environment: str
+) -> "list[Child]":
+    """
+    Start a function in `count` children that form a group of torch.distributed, as its launcher would.
+
+    Args:
+        function, args, root: As for `start`.
+        count: Number of processes.
+        port: A free port.
+        environment: Further variables to set in each child.
+    """
+    of_all = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+    }
+    return [
+        start(
+            function,
+            *args,
+            root=root,
+            environment={**environment, **of_all, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(count)
+    ]
+
+
+def free_port() -> int:
+    """A port that no other process has now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 class Child:

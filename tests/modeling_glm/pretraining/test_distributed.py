@@ -5,7 +5,6 @@ import io
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +22,7 @@ from modeling_glm import GLMConfig, GLMForConditionalGeneration
 from modeling_glm.runs.checkpoints import load_weights
 from modeling_glm.runs.manifest import FoundCheckpoint, last_good_checkpoint, read_manifest
 from tests.support import distributed_run
-from tests.support.kills import start
+from tests.support.kills import free_port, start_together
 from tests.support.paths import ROOT
 from tests.support.pretraining_runs import one_thread
 
@@ -88,24 +87,15 @@ def launch(
         with one_thread(), contextlib.redirect_stdout(io.StringIO()) as printed:
             distributed_run.train(distributed_run.read_options(arguments))
         return printed.getvalue()
-    asked = ["--config_file", config, "--num_processes", processes, "--main_process_port", free_port(), RUN]
+    port = free_port()
+    asked = ["--config_file", config, "--num_processes", processes, "--main_process_port", port, RUN]
     settings, *_ = _validate_launch_command(launch_command_parser().parse_args([*map(str, asked)]))
-    environment = prepare_multi_gpu_env(settings) | {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
-    environment["MASTER_PORT"] = str(settings.main_process_port)
-    running = []
-    for rank in map(str, range(processes)):
-        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
-        running.append(start(distributed_run.main, arguments, root=folder, environment=environment | place))
+    environment = {**prepare_multi_gpu_env(settings), "OMP_NUM_THREADS": "1"}
+    running = start_together(distributed_run.main, arguments, count=processes, root=folder, port=port, **environment)
     ended = [child.wait(240) for child in running]
     printed = "\n".join(f"[rank{rank}]: {line}" for rank, end in enumerate(ended) for line in end.output.splitlines())
     assert [end.code != 0 for end in ended] == [fails] * processes, printed
     return printed
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def losses(folder: Path) -> list[float]:
