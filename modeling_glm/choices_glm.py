@@ -14,10 +14,9 @@ from torch.nn import functional as F
 
 from .configuration_glm import GLMConfig
 from .layout_glm import (
-    compute_position_ids,
-    find_blanks,
-    piece_numbers,
-    real_tokens,
+    Parts,
+    find_parts,
+    positions_of,
     require_everywhere,
 )
 
@@ -179,13 +178,14 @@ def lay_out_branches(choices: ChoiceInputs, config: GLMConfig) -> ChoiceBranches
     rows, count, length = choice_ids.shape
     present = choice_ids != -100
     require_everywhere(present.flatten(1).any(-1), "choice_ids has a row without a single choice.")
+    parts = find_parts(input_ids, config, choices.attention_mask)
     positions = choices.position_ids
     if positions is None:
-        positions = compute_position_ids(input_ids, config, choices.attention_mask)
+        positions = positions_of(parts)
 
     start = choice_ids.new_full((rows, 1), config.sop_token_id)
     fed = torch.cat((start, choice_ids[..., :-1].clamp(min=0).flatten(1)), dim=1)
-    row0 = _next_blank(input_ids, positions, config).expand_as(fed)
+    row0 = _next_blank(parts, positions, config).expand_as(fed)
     within = torch.arange(2, length + 1, device=fed.device).repeat(count)  # [2 3 2 3]
     row1 = torch.cat((start.new_ones(1), within)).expand_as(fed)
     number = torch.arange(1, count + 1, device=fed.device).repeat_interleave(length - 1)  # [1 1 2 2]
@@ -194,17 +194,15 @@ def lay_out_branches(choices: ChoiceInputs, config: GLMConfig) -> ChoiceBranches
     real = torch.cat((torch.ones_like(start, dtype=torch.bool), present[..., 1:].flatten(1)), dim=1)
     return ChoiceBranches(
         input_ids=torch.cat((input_ids, fed), dim=1),
-        attention_mask=torch.cat((real_tokens(input_ids, choices.attention_mask), real), dim=1),
+        attention_mask=torch.cat((parts.real, real), dim=1),
         position_ids=torch.cat((positions, torch.stack((row0, row1), dim=1)), dim=2),
         branch=torch.cat((torch.zeros_like(input_ids), branch), dim=1),
     )
 
 
-def _next_blank(input_ids: torch.Tensor, position_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:
+def _next_blank(parts: Parts, position_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:
     """Find the position of the first blank that no piece fills yet: (rows, 1)."""
-    blanks = find_blanks(input_ids, config)
-    filled = piece_numbers(input_ids, config)[:, -1:]
-    is_next = blanks & (blanks.cumsum(-1) == filled + 1)
+    is_next = parts.blanks & (parts.blanks.cumsum(-1) == parts.piece[:, -1:] + 1)
     require_everywhere(
         is_next.any(-1),
         "a context has no blank left to score choices for: put one of the mask tokens "
@@ -218,22 +216,32 @@ def lay_out_rows(choices: ChoiceInputs, config: GLMConfig) -> ChoiceRows:
     Find the targets of rows that hold a context and, behind a start of piece, their choice.
 
     The next token of the same piece is the target: of the start of piece the first token of the choice, of the last
-    token none. A row of padding is an absent choice; it is left unmasked, because a query must see something.
+    token none. Padding inside a choice is skipped. With `-` for padding:
+
+        ids      [CLS] M <eos> S  x  -  y
+        targets     .  .    .  x  y  .
+
+    A row of padding is an absent choice; it is left unmasked, because a query must see something.
 
     Raises:
         ValueError: if a row has no choice.
     """
     ids = choices.input_ids
-    real = real_tokens(ids, choices.attention_mask)
+    real, _, piece, _ = find_parts(ids, config, choices.attention_mask)
     absent = ~real.any(-1)
-    piece = piece_numbers(ids, config, real)
-    following = (piece[:, 1:] == piece[:, :-1]) & (piece[:, 1:] > 0) & real[:, 1:] & real[:, :-1]
+    # Real token k writes its id and its piece into column k. So column k + 1 has those of the next real token.
+    count = real.cumsum(-1)
+    column = torch.where(real, count, 0)
+    empty = ids.new_zeros(ids.shape[0], ids.shape[1] + 2)
+    next_ids = empty.scatter(1, column, ids).gather(1, count + 1)[:, :-1]
+    next_piece = empty.scatter(1, column, piece).gather(1, count + 1)[:, :-1]
+    following = real[:, :-1] & (piece[:, :-1] > 0) & (next_piece == piece[:, :-1])
     require_everywhere(
         following.any(-1) | absent,
         "a row of input_ids (batch, choices, seq) holds no choice: each must be a context, the start of piece "
         f"(id {config.sop_token_id}) and the tokens of the choice. Or give the contexts as (batch, seq) and choice_ids.",
     )
-    return ChoiceRows(attention_mask=real | absent[:, None], targets=torch.where(following, ids[:, 1:], -100))
+    return ChoiceRows(attention_mask=real | absent[:, None], targets=torch.where(following, next_ids, -100))
 
 
 def score_first_and_later(

@@ -26,19 +26,22 @@ from .cache_glm import let_grow
 from .configuration_glm import GLMConfig
 from .embeddings_glm import UNKNOWN, SoftPrompt, find_all_ids, find_soft_prompt, require_known_tokens
 from .layout_glm import (
+    Parts,
     check_ids,
     check_lengths,
     compute_position_ids,
     create_glm_mask,
-    find_blanks,
+    find_ends,
+    find_parts,
     is_any_of,
     is_empty,
-    piece_numbers,
+    positions_of,
     real_tokens,
 )
 from .processors_glm import (
     BlankLogitsProcessor,
     LastPieceCriteria,
+    LastPositionLogitsProcessor,
     MaxPieceLengthLogitsProcessor,
     StopStringLogitsProcessor,
     remaining_blanks,
@@ -55,6 +58,7 @@ LIBRARY_DEFAULT_MAX_LENGTH = 20
 OWN_ARGUMENTS = (
     "generation_attention_mask",
     "generation_position_ids",
+    "piece_ends",
     "piece_limit",
     "prompt_embeds",
     "prompt_length",
@@ -133,8 +137,16 @@ class GLMGenerationMixin(GenerationMixin):
 
     @property
     def padding_id(self) -> int:
-        """The id to pad prompts with: the vocabulary's padding, or the end of a piece where it has none."""
-        return self.config.eop_token_id if self.config.pad_token_id is None else self.config.pad_token_id
+        """
+        The id to pad prompts with: the vocabulary's padding, or the end of a piece where it has none.
+
+        It is never that of a mask or of the start of a piece, because the ids that `generate` returns have no mask.
+        """
+        config = self.config
+        ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+        listed = (config.pad_token_id, config.eop_token_id, *ends, config.cls_token_id, *range(config.vocab_size))
+        read = (None, config.sop_token_id, *config.mask_token_ids)
+        return next(token_id for token_id in listed if token_id not in read)
 
     def default_generation_config(self) -> GenerationConfig:
         """Make the settings of a model without a generation_config.json, with all tokens that end a piece."""
@@ -163,11 +175,13 @@ class GLMGenerationMixin(GenerationMixin):
             max_new_tokens_per_blank (`int`, *optional*): Ends every answer at this length. The default is 64, if there
                 is no other limit (`max_new_tokens`, `max_length`) either. No answer outgrows the position table. As in
                 the authors' code, later blanks do not see the last token of an answer that was cut off.
-            attention_mask: (batch, seq), 0 for padding. Without it nothing is padding, because the vocabularies of GLM
-                pad with the token that ends a text.
+            attention_mask: (batch, seq), 0 for padding, wherever it stands. Hidden tokens count as removed: no blank and
+                no piece is found in them, and the result holds padding in their place, on the left. Without a mask
+                nothing is padding, because the vocabularies of GLM pad with the token that ends a text.
             position_ids: (batch, 2, seq) as the originals' tokenizers build them. Then one piece is decoded at these
                 positions, and blanks are not looked for. Every row must hold its start of piece and end without
-                padding. `generation_attention_mask` (batch, 1, seq, seq) is used with them.
+                padding. The piece ends with the position table. `generation_attention_mask` (batch, 1, seq, seq) is
+                used with them.
             inputs_embeds: (batch, seq, hidden) in place of `inputs`. The ids are found by equality with the rows of the word
                 embeddings. Other embeddings are virtual tokens, which the output shows as padding.
             labels: Not used, but marks a training batch, whose gold Part B is cut off before filling.
@@ -223,15 +237,22 @@ class GLMGenerationMixin(GenerationMixin):
                 "expected the same."
             )
         if kwargs.pop("labels", None) is not None:  # cut off Part B
-            attention_mask = attention_mask.masked_fill(piece_numbers(input_ids, self.config) > 0, 0)
-            input_ids = input_ids.masked_fill(input_ids == self.config.sop_token_id, self.padding_id)
+            part_b = find_parts(input_ids, self.config, attention_mask).piece > 0
+            attention_mask = attention_mask.masked_fill(part_b, 0)
 
         kwargs.pop("max_new_tokens_per_blank", None)
         position_ids = kwargs.pop("position_ids", None)
         if position_ids is None:
             prompt = self._prepare_blanks(input_ids, attention_mask, settings, inputs_embeds)
         else:
-            prompt = self._prepare_given_positions(input_ids, attention_mask, position_ids, settings, inputs_embeds)
+            prompt = self._prepare_given_positions(
+                input_ids,
+                attention_mask,
+                position_ids,
+                settings,
+                inputs_embeds,
+                kwargs.pop("generation_attention_mask", None),
+            )
         if self._soft_prompt.number:
             kwargs.pop("past_key_values", None)  # the library takes its virtual tokens for tokens of the prompt
         changed = {"pad_token_id": self.padding_id if settings.pad_token_id is None else settings.pad_token_id}
@@ -316,13 +337,15 @@ class GLMGenerationMixin(GenerationMixin):
         positions[:, 0] += self._soft_prompt.number
         check_lengths(positions, self.config, wait=True)
         limit = self._piece_limit(settings.max_new_tokens_per_blank)
-        changed: dict[str, Any] = {"eos_token_id": end_token_ids(self.config, settings.eos_token_id) or -1}
+        ends = end_token_ids(self.config, settings.eos_token_id)
+        changed: dict[str, Any] = {"eos_token_id": ends or -1}
         if not settings.has_total_limit:
             if settings.max_new_tokens_per_blank is None:
                 limit = min(limit, DEFAULT_MAX_NEW_TOKENS_PER_BLANK)
             pieces = remaining_blanks(input_ids, self.config) + 1  # the running one included
             changed["max_new_tokens"] = int(pieces.max()) * (limit + 1)  # each piece ends with one token more
-        return Prompt(input_ids, attention_mask, changed, {"piece_limit": limit, "prompt_embeds": inputs_embeds})
+        model_kwargs = {"piece_limit": limit, "piece_ends": ends, "prompt_embeds": inputs_embeds}
+        return Prompt(input_ids, attention_mask, changed, model_kwargs)
 
     def _prepare_given_positions(
         self,
@@ -331,24 +354,45 @@ class GLMGenerationMixin(GenerationMixin):
         position_ids: torch.Tensor,
         settings: GenerationSettings,
         inputs_embeds: torch.Tensor | None = None,
+        given_mask: torch.Tensor | None = None,
     ) -> Prompt:
         """Prepare prompts of which one piece is decoded at the positions given."""
-        if (input_ids != self.config.sop_token_id).all(-1).any() or (attention_mask[:, -1] == 0).any():
+        parts = find_parts(input_ids, self.config, attention_mask)
+        if (parts.piece[:, -1] == 0).any() or not parts.real[:, -1].all():
             raise ValueError(
                 "With position_ids given, every row of input_ids must hold its start of piece and end without padding: "
                 "use tokenizer.build_inputs_for_generation, or leave position_ids out."
             )
-        changed = {"eos_token_id": settings.eos_token_id or end_token_ids(self.config)}
-        model_kwargs = {"generation_position_ids": position_ids, "prompt_embeds": inputs_embeds}
-        return Prompt(input_ids, attention_mask, changed, model_kwargs)
+        batch, length = input_ids.shape
+        position_ids = position_ids.expand(batch, -1, -1)
+        check_lengths(position_ids, self.config, wait=True)
+        order = _padding_first(parts.real)
+        input_ids, attention_mask, inputs_embeds = self._reorder(order, input_ids, attention_mask, inputs_embeds)
+        # Positions and mask may be given for more tokens than the prompt has.
+        columns = torch.arange(position_ids.shape[-1], device=order.device).expand(batch, 1, -1).clone()
+        columns[:, 0, :length] = order
+        position_ids = position_ids.gather(2, columns.expand_as(position_ids))
+        if given_mask is not None:
+            given_mask = given_mask.expand(batch, -1, -1, -1)
+            columns = torch.arange(given_mask.shape[-1], device=order.device).expand(batch, 1, 1, -1).clone()
+            columns[:, 0, 0, :length] = order
+            given_mask = given_mask.gather(3, columns.expand_as(given_mask))
+            given_mask = given_mask.gather(2, columns.transpose(2, 3).expand_as(given_mask))
+        ends = settings.eos_token_id if settings.eos_token_id is not None else end_token_ids(self.config)
+        model_kwargs = {
+            "generation_position_ids": position_ids,
+            "generation_attention_mask": given_mask,
+            "piece_ends": [token_id for token_id in (ends if isinstance(ends, list) else [ends]) if token_id >= 0],
+            "prompt_embeds": inputs_embeds,
+        }
+        return Prompt(input_ids, attention_mask, {"eos_token_id": ends}, model_kwargs)
 
     def _open_first_piece(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, inputs_embeds: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Check that every row has a blank to fill, and let it end with its running piece. Rows without one get one."""
-        real = attention_mask != 0
-        blanks = (find_blanks(input_ids, self.config) & real).sum(-1)
-        pieces = ((input_ids == self.config.sop_token_id) & real).sum(-1)
+        parts = find_parts(input_ids, self.config, attention_mask)
+        blanks, pieces = parts.blanks.sum(-1), parts.piece[:, -1]
         if (blanks == 0).any():
             masks = {"mask": "[MASK]", "smask": "[sMASK]", "gmask": "[gMASK]"}
             known = [mask for name, mask in masks.items() if getattr(self.config, f"{name}_token_id") is not None]
@@ -368,14 +412,20 @@ class GLMGenerationMixin(GenerationMixin):
             if inputs_embeds is not None:
                 inputs_embeds = self._append_embeddings(inputs_embeds, start[:, None])
             attention_mask = torch.cat((attention_mask, unopened[:, None].to(attention_mask.dtype)), dim=1)
-        # A new token must stand directly behind the last real one, so padding on the right moves to the left:
-        # ids [a M S x - -] with mask [1 1 1 1 0 0] -> source [4 5 0 1 2 3] -> [- - a M S x]
-        index = torch.arange(input_ids.shape[1], device=input_ids.device)
-        trailing = input_ids.shape[1] - 1 - torch.where(attention_mask != 0, index, -1).amax(-1, keepdim=True)
-        source = (index - trailing) % input_ids.shape[1]
+        return self._reorder(_padding_first(attention_mask != 0), input_ids, attention_mask, inputs_embeds)
+
+    def _reorder(
+        self,
+        order: torch.Tensor,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        inputs_embeds: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Bring all tokens of every row in an order (batch, seq). Hidden ones become padding, which nothing reads."""
+        input_ids = input_ids.masked_fill(attention_mask == 0, self.padding_id)
         if inputs_embeds is not None:
-            inputs_embeds = inputs_embeds.gather(1, source[..., None].expand_as(inputs_embeds))
-        return input_ids.gather(1, source), attention_mask.gather(1, source), inputs_embeds
+            inputs_embeds = inputs_embeds.gather(1, order[..., None].expand_as(inputs_embeds))
+        return input_ids.gather(1, order), attention_mask.gather(1, order), inputs_embeds
 
     def _append_embeddings(self, inputs_embeds: torch.Tensor, input_ids: torch.Tensor) -> torch.Tensor:
         new = self.get_input_embeddings()(input_ids)
@@ -410,24 +460,32 @@ class GLMGenerationMixin(GenerationMixin):
         generation_position_ids: torch.Tensor | None = None,
         generation_attention_mask: torch.Tensor | None = None,
         piece_limit: int | None = None,
+        piece_ends: Sequence[int] = (),
         prompt_embeds: torch.Tensor | None = None,
         prompt_length: int | None = None,  # this and the next are for the processors alone
         score_observers: Sequence[LogitsProcessor] = (),
         **kwargs: Any,
     ) -> dict[str, Any]:
         length = input_ids.shape[1]
-        if generation_position_ids is not None:
-            position_ids = _continue_positions(generation_position_ids, length)
+        parts = find_parts(input_ids, self.config, attention_mask)
+        if generation_position_ids is None:
+            position_ids = self._positions_inside_the_table(parts)
+            hidden = self._find_hidden(input_ids, parts, position_ids, piece_limit, piece_ends)
         else:
-            position_ids = self._compute_positions(input_ids, attention_mask)
-            if piece_limit is not None:
-                attention_mask = self._hide_unread(input_ids, attention_mask, position_ids, piece_limit)
+            position_ids = _continue_positions(generation_position_ids, length, self.config.max_piece_length)
+            hidden = _behind_the_end(input_ids, parts, piece_ends)
+        is_hidden = bool(hidden.any())
         if generation_attention_mask is not None:
             queries = length if next_sequence_length is None else next_sequence_length
             attention_mask = _continue_mask(generation_attention_mask, length)[:, :, -queries:]
+            if is_hidden:
+                never = torch.finfo(attention_mask.dtype).min if attention_mask.is_floating_point() else 0
+                attention_mask = attention_mask.masked_fill(hidden[:, None, None], never)
             if past_key_values is not None:
                 keys, _ = past_key_values.get_mask_sizes(queries, 0)
                 attention_mask = F.pad(attention_mask, (0, keys - length))
+        elif is_hidden:
+            attention_mask = parts.real.long().masked_fill(hidden, 0)
         inputs = super().prepare_inputs_for_generation(
             input_ids,
             next_sequence_length=next_sequence_length,
@@ -513,47 +571,48 @@ class GLMGenerationMixin(GenerationMixin):
         Returns:
             (batch, vocabulary).
         """
-        position_ids = self._compute_positions(input_ids, attention_mask)
-        if piece_limit is not None:
-            attention_mask = self._hide_unread(input_ids, attention_mask, position_ids, piece_limit)
+        parts = find_parts(input_ids, self.config, attention_mask)
+        position_ids = self._positions_inside_the_table(parts)
+        hidden = self._find_hidden(input_ids, parts, position_ids, piece_limit)
         outputs = self(  # type: ignore[operator]
             input_ids=input_ids,
-            attention_mask=attention_mask,
+            attention_mask=attention_mask.masked_fill(hidden, 0),
             position_ids=position_ids,
             use_cache=False,
             logits_to_keep=1,
         )
         return outputs.logits[:, -1]
 
-    def _compute_positions(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
-        position_ids = compute_position_ids(input_ids, self.config, attention_mask)
-        # Rows that have ended are fed padding until the last row ends: keep it inside the position table.
+    def _positions_inside_the_table(self, parts: Parts) -> torch.Tensor:
+        """Compute positions (batch, 2, seq). Those of rows that wait with padding for longer ones stop at the table's end."""
+        position_ids = positions_of(parts)
         position_ids[:, 1].clamp_(max=self.config.max_piece_length)
         return position_ids
 
-    def _hide_unread(
+    def _find_hidden(
         self,
         input_ids: torch.Tensor,
-        attention_mask: torch.Tensor | None,
+        parts: Parts,
         position_ids: torch.Tensor,
-        max_new_tokens: int,
-    ) -> torch.Tensor | None:
+        piece_limit: int | None,
+        piece_ends: Sequence[int] = (),
+    ) -> torch.Tensor:
         """
-        Mask the last token of every piece that was cut off at `max_new_tokens`.
+        Mark the generated tokens that the model never reads: (batch, seq) bool.
 
-        The authors' code moves on to the next blank at once there. So this token is part of the answer, but the model
-        never reads it. With `max_new_tokens` 2:
+        These are the padding behind the end of a row that waits for longer ones, and the last token of every piece that
+        was cut off at `piece_limit`. The authors' code moves on to the next blank at once there. So this token is part of
+        the answer, but the model never reads it. With `piece_limit` 2 and E the end:
 
-            ids     S  x  y  S  z
-            row 1   1  2  3  1  2
-            mask    1  1  0  1  1      y has position 2 + 1, and a start of piece follows
+            ids     S  x  y  S  z  E  -  -
+            row 1   1  2  3  1  2  3  4  5
+            hidden  0  0  1  0  0  0  1  1      y has position 2 + 1, and a start of piece follows
         """
-        cut_off = position_ids[:, 1, :-1] == max_new_tokens + 1
-        unread = cut_off & (input_ids[:, 1:] == self.config.sop_token_id)
-        if not unread.any():
-            return attention_mask
-        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        return mask.masked_fill(F.pad(unread, (0, 1)), 0)
+        hidden = _behind_the_end(input_ids, parts, piece_ends)
+        if piece_limit is None:
+            return hidden
+        cut_off = position_ids[:, 1, :-1] == piece_limit + 1
+        return hidden | F.pad(cut_off & parts.starts[:, 1:], (0, 1))
 
     def _prepare_position_ids_for_generation(self, *args: Any, **kwargs: Any) -> None:
         # The library extends one-dimensional positions. Ours are computed from the ids at every step.
@@ -642,8 +701,13 @@ class GLMGenerationMixin(GenerationMixin):
             length - prompt_length,
             single_piece,
         )
-        if single_piece:  # without processors the scores stay those of the model
-            return LogitsProcessorList([*before, *([main] if processors else [])])
+        if single_piece:  # without processors the scores stay those of the model, up to the end of the table
+            given = model_kwargs["generation_position_ids"]
+            longest = given.shape[-1] + self.config.max_piece_length - given[:, 1, -1]
+            at_the_end = (
+                [LastPositionLogitsProcessor(self.config, longest)] if self.config.block_position_embeddings else []
+            )
+            return LogitsProcessorList([*before, *([main] if processors else []), *at_the_end])
         # The criteria are made after the processors, from the same config.
         stop_strings: list[StoppingCriteria] = []
         generation_config._stop_strings_of_pieces = stop_strings
@@ -651,7 +715,7 @@ class GLMGenerationMixin(GenerationMixin):
         limit = self._piece_limit(model_kwargs.get("piece_limit"))
         last = [
             StopStringLogitsProcessor(self.config, stop_strings),
-            MaxPieceLengthLogitsProcessor(self.config, limit),
+            MaxPieceLengthLogitsProcessor(self.config, limit, ends),
         ]
         return LogitsProcessorList([*before, main, *last])
 
@@ -729,7 +793,8 @@ class GuidanceLogitsProcessor(LogitsProcessor):
     def _unconditional(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Put the pieces behind the negative texts, or hide the words of Part A: ids and attention mask."""
         config = self.model.config
-        part_b = piece_numbers(input_ids, config) > 0
+        parts = find_parts(input_ids, config)  # `generate` has made hidden tokens padding
+        part_b = parts.piece > 0
         if self.negative_ids is None:
             frame = [config.cls_token_id, *end_token_ids(config), *config.mask_token_ids]
             mask = part_b | is_any_of(input_ids, [token_id for token_id in frame if token_id is not None])
@@ -747,9 +812,9 @@ class GuidanceLogitsProcessor(LogitsProcessor):
             rows.repeat_interleave(copies, dim=0).to(input_ids.device)
             for rows in (self.negative_ids, self.negative_mask)
         )
-        negative_mask = negative_mask.masked_fill(piece_numbers(negative_ids, config) > 0, 0)
-        blanks = (find_blanks(negative_ids, config) & (negative_mask != 0)).sum(-1)
-        needed = find_blanks(input_ids, config).sum(-1)
+        negative = find_parts(negative_ids, config, negative_mask)
+        negative_mask = negative_mask.masked_fill(negative.piece > 0, 0)
+        blanks, needed = negative.blanks.sum(-1), parts.blanks.sum(-1)
         if (blanks != needed).any():
             row = int((blanks != needed).nonzero()[0])
             raise ValueError(
@@ -759,17 +824,35 @@ class GuidanceLogitsProcessor(LogitsProcessor):
         return torch.cat((negative_ids, input_ids), dim=1), torch.cat((negative_mask, part_b.long()), dim=1)
 
 
-def _continue_positions(position_ids: torch.Tensor, length: int) -> torch.Tensor:
+def _padding_first(real: torch.Tensor) -> torch.Tensor:
+    """
+    Order tokens so that new ones can follow the last real one directly: (batch, seq) indices, padding first.
+
+        real    1 0 1 1 1 0 -> order    1 5 0 2 3 4
+    """
+    return real.int().argsort(dim=-1, stable=True)
+
+
+def _behind_the_end(input_ids: torch.Tensor, parts: Parts, piece_ends: Sequence[int]) -> torch.Tensor:
+    """Mark what follows the first end in the running piece of every row: (batch, seq) bool."""
+    ends = find_ends(input_ids, parts, piece_ends)
+    return ends.cumsum(-1) > ends
+
+
+def _continue_positions(position_ids: torch.Tensor, length: int, last_of_table: int) -> torch.Tensor:
     """
     Cut positions (batch, 2, given) to `length` tokens, or continue them within the last piece.
 
         row 0   0 1 2 1 1 -> 0 1 2 1 1 1 1
         row 1   0 0 0 1 2 -> 0 0 0 1 2 3 4
+
+    What continues row 1 stops at `last_of_table`: rows that have ended are fed padding until the last row ends.
     """
     if (missing := length - position_ids.shape[-1]) > 0:
+        row0, row1 = position_ids[..., -1:].unbind(1)
         step = torch.arange(1, missing + 1, device=position_ids.device)
-        last = position_ids[..., -1:]
-        position_ids = torch.cat((position_ids, last + torch.stack((torch.zeros_like(step), step))), dim=-1)
+        added = torch.stack((row0.expand(-1, missing), (row1 + step).clamp(max=last_of_table)), dim=1)
+        position_ids = torch.cat((position_ids, added), dim=-1)
     return position_ids[..., :length]
 
 

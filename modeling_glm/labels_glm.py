@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 
 from .configuration_glm import GLMConfig
-from .layout_glm import is_any_of, piece_numbers, real_tokens
+from .layout_glm import Parts, find_parts
 
 IGNORED = -100
 
@@ -91,27 +91,36 @@ def check_piece_labels(
     if input_ids is not None:
         input_ids = input_ids.to(labels.device)
     padding = _padding(attention_mask, labels.shape[1], labels.device)
-    part_b = _find_part_b(config, input_ids, position_ids, padding)
+    parts = part_b = None  # part_b: (batch, seq) or (1, seq) bool, None where it cannot be told
+    if input_ids is not None:
+        parts = find_parts(input_ids, config, None if padding is None else ~padding)
+    if position_ids is not None and position_ids.ndim == 3:
+        part_b = position_ids[:, 1] > 0
+    elif parts is not None and config.sop_token_id is not None:
+        part_b = parts.piece > 0
     faults = [_outside(labels, config.vocab_size, "the vocabulary")]
     given = labels != IGNORED
     on_padding = torch.zeros_like(given) if padding is None else given & padding
     if part_b is not None:
-        faults += _faults_of_parts(labels, given & ~on_padding, part_b.to(labels.device), input_ids, config)
+        faults += _faults_of_parts(labels, given & ~on_padding, part_b.to(labels.device), input_ids, parts)
     faults.append(Fault(on_padding, "stands on padding"))
     _refuse(labels, "labels", faults, FOR_PIECES)
     return labels
 
 
 def _faults_of_parts(
-    labels: torch.Tensor, given: torch.Tensor, part_b: torch.Tensor, input_ids: torch.Tensor | None, config: GLMConfig
+    labels: torch.Tensor,
+    given: torch.Tensor,
+    part_b: torch.Tensor,
+    input_ids: torch.Tensor | None,
+    parts: Parts | None,
 ) -> list[Fault]:
     """Find labels that do not fit the parts of the inputs, among the given ones: (batch, seq) bool."""
     on_text, is_filled = given & ~part_b, part_b.any(-1, keepdim=True)
-    if input_ids is None:
+    if input_ids is None or parts is None:
         return [Fault(on_text & is_filled, "stands on Part A, the text with its blanks")]
-    masks = is_any_of(input_ids, config.mask_token_ids)
-    on_text = on_text & (is_filled | ~masks)
-    has_blanks = is_filled | masks.any(-1, keepdim=True)
+    on_text = on_text & (is_filled | ~parts.blanks)
+    has_blanks = is_filled | parts.blanks.any(-1, keepdim=True)
     # Two labels or more, because one may by chance be the token on which it stands: "a" in the piece "a a".
     in_pieces = given & part_b
     copied = (~in_pieces | (labels == input_ids)).all() & (in_pieces.sum() > 1)
@@ -276,20 +285,6 @@ def _padding(attention_mask: torch.Tensor | None, length: int, device: torch.dev
     if not isinstance(attention_mask, torch.Tensor) or attention_mask.ndim != 2:
         return None
     return (attention_mask == 0)[:, -length:].to(device)  # the mask covers what a cache holds, too
-
-
-def _find_part_b(
-    config: GLMConfig,
-    input_ids: torch.Tensor | None,
-    position_ids: torch.Tensor | None,
-    padding: torch.Tensor | None,
-) -> torch.Tensor | None:
-    """Mark the tokens of Part B: (batch, seq) or (1, seq) bool. None where they cannot be told."""
-    if position_ids is not None and position_ids.ndim == 3:
-        return position_ids[:, 1] > 0
-    if input_ids is None or config.sop_token_id is None:
-        return None
-    return piece_numbers(input_ids, config, real_tokens(input_ids, None if padding is None else ~padding)) > 0
 
 
 def _refuse(labels: torch.Tensor, name: str, faults: list[Fault], hint: str) -> None:

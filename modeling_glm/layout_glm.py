@@ -12,7 +12,8 @@ Everything follows from the ids. With `M` a mask token and `S` the start of a pi
     row 1     0   0  0  0  0    0    1  2  3  1  2      place in the piece
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional as F
@@ -98,40 +99,65 @@ def own_padding_mask(attention_mask: torch.Tensor | BlockMask | None, length: in
     return attention_mask[:, -length:]
 
 
-def is_any_of(input_ids: torch.Tensor, token_ids: list[int]) -> torch.Tensor:
+def is_any_of(input_ids: torch.Tensor, token_ids: Sequence[int]) -> torch.Tensor:
     """Mark where `input_ids` holds one of `token_ids`: a bool tensor of the same shape."""
-    found = torch.zeros_like(input_ids, dtype=torch.bool)
-    for token_id in token_ids:
+    if not token_ids:
+        return torch.zeros_like(input_ids, dtype=torch.bool)
+    found = input_ids == token_ids[0]
+    for token_id in token_ids[1:]:
         found = found | (input_ids == token_id)
     return found
 
 
-def piece_starts(input_ids: torch.Tensor, config: GLMConfig, real: torch.Tensor | None = None) -> torch.Tensor:
-    """Mark the starts of pieces: (batch, seq) bool. Padding, where `real` is False, starts none."""
-    if config.sop_token_id is None:
-        return torch.zeros_like(input_ids, dtype=torch.bool)
-    starts = input_ids == config.sop_token_id
-    return starts if real is None else starts & real
-
-
-def piece_numbers(input_ids: torch.Tensor, config: GLMConfig, real: torch.Tensor | None = None) -> torch.Tensor:
+class Parts(NamedTuple):
     """
-    Number the pieces: 0 in Part A, k from the k-th start of piece on.
+    Say what every token of a batch is. All tensors are (batch, seq).
+
+    Attributes:
+        real: bool, False for padding.
+        starts: bool, the starts of pieces.
+        piece: int64, 0 in Part A, k from the k-th start of piece on.
+        blanks: bool, the mask tokens of Part A. In Part B they are ordinary tokens.
+    """
+
+    real: torch.Tensor
+    starts: torch.Tensor
+    piece: torch.Tensor
+    blanks: torch.Tensor
+
+
+def find_parts(input_ids: torch.Tensor, config: GLMConfig, attention_mask: torch.Tensor | None = None) -> Parts:
+    """
+    Find the blanks and the pieces.
+
+    All that reads them uses this function: the model, its losses and `generate`. So a token that the mask hides is
+    neither a blank nor a start, for any of them.
 
     Args:
         input_ids: (batch, seq) ids.
-        config: Gives `sop_token_id`; without one everything is Part A.
-        real: (batch, seq) bool, False for padding.
-
-    Returns:
-        (batch, seq) int64.
+        config: Gives the ids of the masks and of the start of a piece. Without the latter everything is Part A.
+        attention_mask: (batch, seq), 0 for padding. None where nothing is padding.
     """
-    return piece_starts(input_ids, config, real).cumsum(-1)
+    real = real_tokens(input_ids, attention_mask)
+    starts = torch.zeros_like(real) if config.sop_token_id is None else input_ids == config.sop_token_id
+    blanks = is_any_of(input_ids, config.mask_token_ids)
+    if attention_mask is not None:
+        starts, blanks = starts & real, blanks & real
+    piece = starts.cumsum(-1)
+    return Parts(real, starts, piece, blanks & (piece == 0))
 
 
-def find_blanks(input_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:
-    """Mark the mask tokens of Part A, which are the blanks: (batch, seq) bool. In Part B they are ordinary tokens."""
-    return is_any_of(input_ids, config.mask_token_ids) & (piece_numbers(input_ids, config) == 0)
+def find_ends(input_ids: torch.Tensor, parts: Parts, end_token_ids: Sequence[int]) -> torch.Tensor:
+    """
+    Mark the tokens that end the running piece, the last of its row: (batch, seq) bool.
+
+    Args:
+        input_ids: (batch, seq) int64.
+        parts: What `find_parts` found in them.
+        end_token_ids: The tokens that end a piece.
+    """
+    last = parts.piece[:, -1:]
+    return is_any_of(input_ids, end_token_ids) & (parts.piece == last) & (last > 0)
 
 
 def compute_position_ids(
@@ -152,17 +178,20 @@ def compute_position_ids(
         (batch, 2, seq) int64: row 0 the position in Part A (of the token itself, or of the blank that it fills), row 1
         the position within the piece, counted from 1, and 0 in Part A.
     """
-    real = real_tokens(input_ids, attention_mask)
+    return positions_of(find_parts(input_ids, config, attention_mask))
+
+
+def positions_of(parts: Parts) -> torch.Tensor:
+    """Compute the 2D positions of a whole input from its parts: see `compute_position_ids`."""
+    real, starts, piece, blanks = parts
     count = real.cumsum(-1)
-    piece = piece_numbers(input_ids, config, real)
     context = piece == 0
     own_position = (count - 1).clamp(min=0)
 
     # Blank k writes its position into column k; column 0 takes everything else. Then piece k reads column k.
     # With blanks at positions 2 and 4: of_blank = [0 2 4 0 ...], and pieces [1 1 1 2 2] read [2 2 2 4 4].
-    blanks = is_any_of(input_ids, config.mask_token_ids) & real & context
     number = blanks.cumsum(-1) * blanks
-    of_blank = own_position.new_zeros(input_ids.shape[0], input_ids.shape[1] + 1)
+    of_blank = own_position.new_zeros(real.shape[0], real.shape[1] + 1)
     of_blank = of_blank.scatter(1, number, torch.where(blanks, own_position, 0))
     last_number = blanks.sum(-1, keepdim=True)
     row0 = torch.where(
@@ -172,7 +201,6 @@ def compute_position_ids(
     # In the same way start k writes the number of real tokens up to it into column k, and piece k reads it. With 6 tokens
     # of Part A, then pieces of 3 and 2 tokens: count [7 8 9 10 11], before [7 7 7 10 10], row 1 [1 2 3 1 2]. (A cumulative
     # maximum would be shorter, but has no form in ONNX.)
-    starts = piece_starts(input_ids, config, real)
     before = (
         torch.zeros_like(of_blank)
         .scatter(1, torch.where(starts, piece, 0), torch.where(starts, count, 0))
@@ -219,7 +247,8 @@ def complete_position_ids(
     if position_ids.ndim == 2 and not config.block_position_embeddings:
         # Without block positions only row 0 has a table. Row 1 still tells Part A from Part B.
         assert input_ids is not None
-        position_ids = torch.stack((position_ids, piece_numbers(input_ids, config).expand_as(position_ids)), dim=1)
+        piece = find_parts(input_ids, config, own_padding_mask(attention_mask, shape[1])).piece
+        position_ids = torch.stack((position_ids, piece.expand_as(position_ids)), dim=1)
     if position_ids.ndim != 3 or position_ids.shape[1] != 2 or position_ids.shape[2] != shape[1]:
         raise ValueError(
             f"position_ids has shape {tuple(position_ids.shape)}: expected (batch, 2, seq) = "

@@ -11,6 +11,9 @@ of a piece:
 
 The history keeps the length of what is fed. Where it holds no generated token it holds `S`, which has no score in a
 processor, so nothing that is done to its score has an effect. It also keeps the pieces apart.
+
+`generate` feeds padding to a row that has ended until all rows have ended. What a processor makes of such a row is not
+used, but it must not fail: the length of its piece stops at the end.
 """
 
 from collections.abc import Sequence
@@ -31,7 +34,7 @@ from transformers import (
 )
 
 from .configuration_glm import GLMConfig
-from .layout_glm import find_blanks, is_any_of, piece_numbers
+from .layout_glm import Parts, find_ends, find_parts, is_any_of
 
 # They read nothing but the number of tokens: here that of the running piece, so that they act on every piece.
 PLACE_PROCESSORS = (
@@ -106,7 +109,10 @@ class BlankLogitsProcessor(LogitsProcessor):
 
     def _process(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         history = piece_history(input_ids, self.config)
-        places = running_piece_lengths(input_ids, self.config)
+        places = running_piece_lengths(input_ids, self.config, self.end_token_ids)
+        # A row that a criterion of the caller stopped has no end, but waits with padding as well.
+        if self.config.block_position_embeddings or not self.single_piece:
+            places = places.clamp(max=self.config.max_piece_length)
         for processor in self.processors:
             if getattr(processor, "reads_prompt", False) or isinstance(processor, PrefixConstrainedLogitsProcessor):
                 scores = processor(input_ids, scores)
@@ -141,23 +147,49 @@ class MaxPieceLengthLogitsProcessor(LogitsProcessor):
     """
     End every piece that has `max_new_tokens` tokens: with the start of the next piece, or the end of the last one.
 
+    A piece that has its end already, as in a prompt that is filled, gets nothing more.
+
     Args:
         config: Gives the ids of the masks, of the start and of the end of a piece.
         max_new_tokens: The most tokens of a piece, its start and end not counted.
+        end_token_ids: The tokens that end a piece.
     """
 
     reads_prompt = True
 
-    def __init__(self, config: GLMConfig, max_new_tokens: int):
+    def __init__(self, config: GLMConfig, max_new_tokens: int, end_token_ids: Sequence[int] = ()):
         self.config = config
         self.max_new_tokens = max_new_tokens
+        self.end_token_ids = end_token_ids
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        full = running_piece_lengths(input_ids, self.config) >= self.max_new_tokens
-        more = remaining_blanks(input_ids, self.config) > 0
+        parts = find_parts(input_ids, self.config)
+        full = _lengths(parts) >= self.max_new_tokens
+        if self.end_token_ids:
+            full = full | find_ends(input_ids, parts, self.end_token_ids).any(-1)
+        more = parts.blanks.sum(-1) > parts.piece[:, -1]
         end = torch.where(more, self.config.sop_token_id, self.config.eop_token_id)
-        forced = torch.full_like(scores, -torch.inf).scatter(1, end[:, None], 0.0)
-        return torch.where(full[:, None], forced, scores)
+        return _force(full, end, scores)
+
+
+class LastPositionLogitsProcessor(LogitsProcessor):
+    """
+    End the pieces whose next token would stand outside the position table, where the caller gives the positions.
+
+    Args:
+        config: Gives the id of the end of a piece.
+        longest: (batch,) int64, how many ids of every row have a position.
+    """
+
+    reads_prompt = True
+
+    def __init__(self, config: GLMConfig, longest: torch.Tensor):
+        self.config = config
+        self.longest = longest
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        full = self.longest <= input_ids.shape[1]
+        return _force(full, torch.full_like(self.longest, self.config.eop_token_id), scores)
 
 
 class StopStringLogitsProcessor(LogitsProcessor):
@@ -201,21 +233,46 @@ class LastPieceCriteria(StoppingCriteria):
         return self.criterion(input_ids, scores, **kwargs) & (remaining_blanks(input_ids, self.config) <= 0)
 
 
+def _force(rows: torch.Tensor, token_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """Leave one token (batch,) to some rows (batch,) of the scores."""
+    forced = torch.full_like(scores, -torch.inf).scatter(1, token_ids[:, None], 0.0)
+    return torch.where(rows[:, None], forced, scores)
+
+
 def remaining_blanks(input_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:
     """Count the blanks of every row that have no piece yet, not even a started one: (batch,) int64."""
-    return find_blanks(input_ids, config).sum(-1) - (input_ids == config.sop_token_id).sum(-1)
+    parts = find_parts(input_ids, config)
+    return parts.blanks.sum(-1) - parts.piece[:, -1]
 
 
-def running_piece_lengths(input_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:
-    """Count the tokens of every row behind its last start of a piece: (batch,) int64."""
-    index = torch.arange(input_ids.shape[1], device=input_ids.device)
-    last_start = torch.where(input_ids == config.sop_token_id, index, -1).amax(-1)
-    return input_ids.shape[1] - 1 - last_start  # behind a start in column 7, the columns 8 and 9 hold 2: 9 - 7
+def running_piece_lengths(
+    input_ids: torch.Tensor, config: GLMConfig, end_token_ids: Sequence[int] = ()
+) -> torch.Tensor:
+    """
+    Count the tokens of the running piece of every row, without its start: (batch,) int64.
+
+    Args:
+        input_ids: (batch, seq) int64, every row ends with its running piece.
+        config: Gives the id of the start of a piece.
+        end_token_ids: The tokens that end a piece. From the first of them on nothing counts.
+    """
+    parts = find_parts(input_ids, config)
+    lengths = _lengths(parts)
+    if end_token_ids:
+        ended = find_ends(input_ids, parts, end_token_ids).cumsum(-1) > 0
+        lengths = lengths - ended.sum(-1)
+    return lengths
+
+
+def _lengths(parts: Parts) -> torch.Tensor:
+    """Count the tokens behind the last start of a piece: (batch,) int64."""
+    # With pieces [0 0 1 1 2 2 2] the last three columns are the running piece, and one of them is its start.
+    return (parts.piece == parts.piece[:, -1:]).sum(-1) - 1
 
 
 def piece_history(input_ids: torch.Tensor, config: GLMConfig) -> torch.Tensor:
     """Replace all that is not a token of a piece by the start of a piece: (batch, seq) int64."""
-    return input_ids.masked_fill(piece_numbers(input_ids, config) == 0, config.sop_token_id)
+    return input_ids.masked_fill(find_parts(input_ids, config).piece == 0, config.sop_token_id)
 
 
 def words_of_text(
@@ -234,7 +291,6 @@ def words_of_text(
         (batch, seq) int64: what `encoder_no_repeat_ngram_size` and `encoder_repetition_penalty` read.
     """
     special = [config.cls_token_id, config.pad_token_id, config.eop_token_id, *special_ids, *config.mask_token_ids]
-    words = (piece_numbers(input_ids, config) == 0) & ~is_any_of(input_ids, [i for i in special if i is not None])
-    if attention_mask is not None:
-        words = words & (attention_mask != 0)
+    parts = find_parts(input_ids, config, attention_mask)
+    words = parts.real & (parts.piece == 0) & ~is_any_of(input_ids, [i for i in special if i is not None])
     return input_ids.masked_fill(~words, config.sop_token_id)
