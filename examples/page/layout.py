@@ -1,6 +1,7 @@
 """Lay out the page: its tabs, and what happens when a button is clicked."""
 
 import itertools
+import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def build_fill(page: Page, result: gr.State, texts: list[str]):
             beams = gr.Slider(1, 32, 8, step=1, label="Beams (likeliest)")
         with gr.Row():
             temperature = gr.Slider(0.1, 2, 1, step=0.1, label="Temperature (drawn)")
-            seed = gr.Number(0, label="Seed (drawn)", precision=0, minimum=0)
+            seed = gr.Number(0, label="Seed (drawn)", precision=0, minimum=0, maximum=2**32 - 1)
         pattern = gr.Textbox(
             label="Pattern",
             info="A regular expression that every answer must match, such as [0-9]+",
@@ -123,7 +124,7 @@ def build_fill(page: Page, result: gr.State, texts: list[str]):
 
     async def ask(found, text, number, longest, method, beams, temperature, seed, pattern, request: gr.Request):
         question = Question(
-            text=text,
+            text=text or "",
             number=number,
             longest=longest,
             sample=method == "Drawn",
@@ -135,18 +136,19 @@ def build_fill(page: Page, result: gr.State, texts: list[str]):
         async for update in answer(page, request, found, lambda: page.view(page.fill(question)), keep=False):
             yield update
 
-    async def click(found: Result, event: gr.EventData, request: gr.Request):
+    async def click(found: Result | None, event: gr.EventData, request: gr.Request):
         def change() -> Result:
-            if hasattr(event, "filling"):
-                return page.choose_filling(found, int(event.filling))
-            if hasattr(event, "release"):
-                return page.release(found, int(event.release))
-            return page.put_alternative(found, int(event.blank), int(event.alternative))
+            numbers = read_click(event)
+            if "filling" in numbers:
+                return page.choose_filling(found, numbers["filling"])
+            if "release" in numbers:
+                return page.release(found, numbers["release"])
+            return page.put_alternative(found, numbers["blank"], numbers["alternative"])
 
         async for update in answer(page, request, found, lambda: page.view(change())):
             yield update
 
-    async def release_all(found: Result, request: gr.Request):
+    async def release_all(found: Result | None, request: gr.Request):
         async for update in answer(page, request, found, lambda: page.view(page.release(found))):
             yield update
 
@@ -154,7 +156,7 @@ def build_fill(page: Page, result: gr.State, texts: list[str]):
         *others, pattern = others
         return [
             valid(""),
-            valid(page.refuse(text)),
+            valid(page.refuse(text or "")),
             *(valid("") for _ in others),
             valid(page.refuse_pattern(pattern or "")),
         ]
@@ -189,6 +191,31 @@ def build_news(name: str) -> tuple[gr.HTML, gr.HTML, gr.HTML]:
     progress = gr.HTML(elem_id=f"{name}-progress", visible=False)
     status = gr.HTML(elem_id=f"{name}-status", elem_classes="hidden-text", js_on_load=ON_LOAD_STATUS)
     return progress, status, gr.HTML(elem_id=f"{name}-message", visible=False)
+
+
+def read_click(event: gr.EventData) -> dict[str, int]:
+    """
+    Read what was clicked: the number of a filling, of a blank to release, or of a blank and its other answer.
+
+    Raises:
+        ValueError: For data that the page does not send.
+    """
+    found = {name: _carried(event, name) for name in ("filling", "release", "blank", "alternative")}
+    for names in (("filling",), ("release",), ("blank", "alternative")):
+        values = [found[name] for name in names]
+        if all(isinstance(value, str | int) and re.fullmatch("[0-9]{1,4}", str(value)) for value in values):
+            return {name: int(value) for name, value in zip(names, values, strict=True)}
+    raise ValueError(
+        f"The click carries {str(found)[:100]}: expected the number of a filling, of a blank to release, or of a blank and "
+        "its alternative. Load the page again."
+    )
+
+
+def _carried(event: gr.EventData, name: str) -> Any:
+    try:
+        return getattr(event, name, None)
+    except TypeError:  # the event carries nothing, or no fields
+        return None
 
 
 async def answer(
@@ -272,7 +299,9 @@ def build_choose(page: Page, texts: list[list[str]]):
         shares: dict[str, float] = {}
         problem = told = progress = ""
         try:
-            async for news in page.turns.follow(asker(request, "choose"), lambda: [page.choose(text, choices)]):
+            async for news in page.turns.follow(
+                asker(request, "choose"), lambda: [page.choose(text or "", choices or "")]
+            ):
                 shares = news.values[-1] if news.values else shares
                 if news.stage:
                     yield html(busy_html(news.stage)), gr.HTML("Working"), html(""), gr.skip(), gr.Button(visible=True)
@@ -287,7 +316,7 @@ def build_choose(page: Page, texts: list[list[str]]):
         yield html(progress), gr.HTML(told or problem), html(message_html(problem)), shown, gr.Button(visible=False)
 
     def check(text, choices):
-        return [valid(page.refuse(text)), valid(page.refuse("", choices))]
+        return [valid(page.refuse(text or "")), valid(page.refuse("", choices or ""))]
 
     events = [choose.click, text.submit, choices.submit, examples.load_input_event.then]
     on_model(events, compare, [text, choices], [progress, status, message, chart, stop], check)

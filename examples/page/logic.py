@@ -214,22 +214,25 @@ class Page:
                 result = replace(result, views=(*result.views[:blank], view, *result.views[blank + 1 :]))
                 yield result
 
-    def choose_filling(self, result: Result, number: int) -> Result:
+    def choose_filling(self, result: Result | None, number: int) -> Result:
         """Keep the fillings and choose another one."""
+        result = _require(result)
         if not 0 <= number < len(result.fillings):
             raise ValueError(f"There is no filling {number + 1}.")
         return replace(result, chosen=number, views=(None,) * len(result.views))
 
-    def put_alternative(self, result: Result, blank: int, number: int) -> Result:
+    def put_alternative(self, result: Result | None, blank: int, number: int) -> Result:
         """Set the answer of a blank, and fill the others again."""
-        view = result.views[blank]
+        result = _require(result)
+        view = result.views[blank] if 0 <= blank < len(result.views) else None
         if view is None or not 0 <= number < len(view.others):
             raise ValueError(f"Blank {blank + 1} has no answer {number + 1} to set.")
         given = {**result.question.given, blank: view.others[number].text}
         return self.fill(replace(result.question, given=given))
 
-    def release(self, result: Result, blank: int | None = None) -> Result:
+    def release(self, result: Result | None, blank: int | None = None) -> Result:
         """Let the model fill a blank that the reader had set, or all of them."""
+        result = _require(result)
         given = {} if blank is None else {key: text for key, text in result.question.given.items() if key != blank}
         return self.fill(replace(result.question, given=given))
 
@@ -248,8 +251,7 @@ class Page:
 
     def draw(self, result: Result | None) -> AttentionLayout:
         """Compute what the model saw for the chosen filling. Given answers are part of its text."""
-        if result is None:
-            raise ValueError("Fill a text first: the picture shows what the model sees of it.")
+        result = _require(result)
         question, answers = result.question, result.fillings[result.chosen].answers
         found = [answer.text for answer in answers if not answer.given]
         if not found:
@@ -286,3 +288,10 @@ class Page:
         except re.error as error:
             raise ValueError(f"The pattern {pattern!r} is not a regular expression: {error}. Correct it.") from None
         return BlankConstraint(regex=pattern)
+
+
+def _require(result: Result | None) -> Result:
+    """Return the result that the reader sees. Visitors who speak to the server themselves may have none."""
+    if result is None:
+        raise ValueError("Fill a text first: clicks and the picture belong to what the model found.")
+    return result

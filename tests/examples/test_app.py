@@ -8,15 +8,14 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.visitors import APP, served_page
 
-APP = ROOT / "examples" / "app.py"
 FOR_BLANKS = "#fill-message .problem"
 
 
@@ -32,33 +31,13 @@ def find_chromium() -> tuple[str, str]:
     pytest.skip(missing)
 
 
-def free_port() -> int:
-    """A port that no other test process has: Gradio tries its first ports in turn, and two servers may meet there."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def address():
     """The page as `python examples/app.py` serves it."""
     pytest.importorskip("gradio")
     find_chromium()
-    command = [sys.executable, "-u", str(APP), "--device", "cpu", "--port", str(free_port())]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    printed = []
-    try:
-        for line in server.stdout:
-            printed.append(line)
-            if found := re.search(r"http://[\w.:]+", line):
-                yield found[0]
-                break
-        else:
-            pytest.fail(f"The page does not start:\n{''.join(printed)}")
-    finally:
-        server.terminate()
-        server.wait(30)
-        server.stdout.close()
+    with served_page() as (address, *_):
+        yield address
 
 
 @pytest.fixture(scope="module")

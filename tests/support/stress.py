@@ -34,6 +34,7 @@ except ImportError:  # not on Windows
 
 MOST_FAILURES = 5  # later ones are probably the same
 GIB = 2**30
+AT_LENGTH = "runs at length only: make stress"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,11 @@ class StressOptions:
     @classmethod
     def read(cls, config: pytest.Config) -> "StressOptions":
         return cls(**{name: config.getoption(f"stress_{name}") for name in cls.__dataclass_fields__})
+
+    @property
+    def is_smoke(self) -> bool:
+        """Whether only a few cases run, as in `make test`."""
+        return self.case is None and self.scale is None and self.seconds is None
 
 
 def add_options(parser: pytest.Parser):
@@ -129,8 +135,7 @@ class Stress:
     @property
     def is_smoke(self) -> bool:
         """Whether only a few cases run, as in `make test`."""
-        options = self.options
-        return options.case is None and options.scale is None and options.seconds is None
+        return self.options.is_smoke
 
     def command(self, number: int) -> str:
         test = shlex.quote(self.nodeid)
@@ -144,7 +149,7 @@ class Stress:
 
         Args:
             default: The number of cases of `make stress`. All of a test should take about 20 seconds.
-            smoke: The number of cases of `make test`. They should take about two seconds.
+            smoke: The number of cases of `make test`. They should take about two seconds. 0 skips the test there.
             seconds: The longest time of one case.
             memory: The memory that a case may take beyond that of the process, in bytes. None: no limit, as processes
                 that reserve large addresses need it.
@@ -156,6 +161,8 @@ class Stress:
         number = smoke if options.scale is None else max(1, round(default * options.scale))
         if options.seconds is not None and options.scale is None:
             number = sys.maxsize
+        if not number:
+            pytest.skip(AT_LENGTH)
         for case in range(number):
             if options.seconds is not None and time.monotonic() - start >= options.seconds:
                 break

@@ -2,16 +2,15 @@
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from examples.page.logic import MOST_BLANKS, Page
 from tests.support.paths import ROOT
+from tests.support.visitors import Visitor
 
 gradio = pytest.importorskip("gradio")
-httpx = pytest.importorskip("httpx")
 EMBEDDED = ROOT / "examples" / "glm-tiny"
 SETTINGS = (3, 16, "Likeliest", 8, 1.0, 0, "")
 # The output that screen readers read aloud.
@@ -19,37 +18,8 @@ STATUS = 2
 MANY = "The number [MASK] is even. " * 40
 
 
-class Visitor:
-    """A visitor who speaks the protocol of the page, as browsers do."""
-
-    def __init__(self, address: str, functions: dict[str, int], name: str):
-        self.address, self.functions, self.name = address, functions, name
-
-    def join(self, function: str, *data, event_data=None) -> httpx.Response:
-        body = {"data": data, "fn_index": self.functions[function], "session_hash": self.name}
-        return httpx.post(f"{self.address}/gradio_api/queue/join", json={**body, "event_data": event_data}, timeout=60)
-
-    def follow(self, event: str) -> Iterator[dict]:
-        """The messages of the server until a question ends."""
-        where = f"{self.address}/gradio_api/queue/data?session_hash={self.name}"
-        with httpx.stream("GET", where, timeout=120) as stream:
-            for line in stream.iter_lines():
-                if line.startswith("data:"):
-                    message = json.loads(line.removeprefix("data:"))
-                    yield message
-                    if message["msg"] == "process_completed" and message["event_id"] == event:
-                        return
-
-    def ask(self, function: str, *data, event_data=None) -> str:
-        """All that the server sends for a question, as text."""
-        joined = self.join(function, *data, event_data=event_data)
-        assert joined.status_code == 200, joined.text
-        messages = list(self.follow(joined.json()["event_id"]))
-        assert messages[-1]["success"], messages[-1]
-        return json.dumps(messages, ensure_ascii=False)
-
-    def fill(self, text: str) -> str:
-        return self.ask("ask", None, text, *SETTINGS)
+def fill(visitor: Visitor, text: str) -> str:
+    return visitor.ask("ask", None, text, *SETTINGS)
 
 
 def wait_until(reached):
@@ -81,7 +51,7 @@ def visit(page):
 
 
 def test_fill_shows_fillings(visit):
-    shown = visit("fill").fill("The number 12 is [MASK].")
+    shown = fill(visit("fill"), "The number 12 is [MASK].")
     assert "read as" in shown
     assert "3 fillings found" in shown
 
@@ -104,7 +74,7 @@ def test_a_failure_ends_the_question(visit, page, monkeypatch):
 
 
 def test_a_problem_is_a_message(visit):
-    assert "The text has no blank" in visit("problem").fill("no blank")
+    assert "The text has no blank" in fill(visit("problem"), "no blank")
     strange = visit("problem").ask("ask", None, "The number [MASK].", 3, 2, "Likeliest", 8, 1.0, 0, "[0-9]{40}")
     assert "can match the pattern '[0-9]{40}'" in strange
     assert "Text 0" not in strange
@@ -120,18 +90,41 @@ def test_choose_shows_shares_or_a_message(visit):
 def test_the_picture_needs_a_filling(visit):
     visitor = visit("picture")
     assert "Fill a text first" in visitor.ask("draw", None)
-    visitor.fill("The number 12 is [MASK].")
+    fill(visitor, "The number 12 is [MASK].")
     assert "Attention layout. Part A" in visitor.ask("draw", None)
 
 
 def test_clicks_go_on_from_the_result_on_the_server(visit):
     visitor = visit("clicks")
     text = "The number [MASK] is written four thousand [MASK] hundred and thirty-six."
-    visitor.fill(text)
+    fill(visitor, text)
     assert "Number 2" in visitor.ask("click", None, event_data={"filling": "1"})
     assert "set by you" in visitor.ask("click", None, event_data={"blank": "0", "alternative": "0"})
     assert "set by you" not in visitor.ask("release_all", None)
     assert "There is no filling 10" in visitor.ask("click", None, event_data={"filling": "9"})
+
+
+@pytest.mark.parametrize(
+    "event", [None, {}, [], "x", {"filling": "x"}, {"filling": -1}, {"blank": "0"}, {"blank": [], "alternative": {}}]
+)
+def test_clicks_that_the_page_does_not_make_are_refused(visit, event):
+    assert "The click carries" in visit("odd click").ask("click", None, event_data=event)
+
+
+@pytest.mark.parametrize("event", [{"filling": "0"}, {"release": 0}, {"blank": "99", "alternative": "0"}])
+def test_clicks_before_a_filling_are_refused(visit, event):
+    assert "Fill a text first" in visit("early click").ask("click", None, event_data=event)
+
+
+def test_clicks_on_blanks_that_are_not_there_are_refused(visit):
+    visitor = visit("far click")
+    fill(visitor, "The number 12 is [MASK].")
+    assert "Blank 100 has no answer 1" in visitor.ask("click", None, event_data={"blank": "99", "alternative": "0"})
+
+
+def test_boxes_without_a_value_are_empty(visit):
+    assert "The text has no blank" in visit("no text").ask("ask", None, None, *SETTINGS)
+    assert "The text has no blank" in visit("no text").ask("compare", None, None)
 
 
 @pytest.mark.parametrize(
@@ -162,10 +155,10 @@ def test_many_blanks_do_not_block_other_visitors(visit, page):
     """One visitor asks for 40 blanks. Five others ask short questions meanwhile, and are answered first."""
     long = visit("long")
     with ThreadPoolExecutor(6) as pool:
-        asked = pool.submit(long.fill, MANY)
+        asked = pool.submit(fill, long, MANY)
         wait_until(lambda: "fill long" in page.turns.visitors)
         texts = [f"The number 1{number} is written [MASK]." for number in range(5)]
-        shorts = list(pool.map(lambda text: visit(text).fill(text), texts))
+        shorts = list(pool.map(lambda text: fill(visit(text), text), texts))
         assert not asked.done()
         long.join("stop_question")
         shown = asked.result()
@@ -177,16 +170,16 @@ def test_many_blanks_do_not_block_other_visitors(visit, page):
 def test_a_short_question_takes_as_long_as_without_the_others(visit, page):
     """A question waits for no more than a few forward passes of three long ones."""
     text = "The number 12 is written [MASK]."
-    visit("alone").fill(text)  # the first question of a text also fills caches
+    fill(visit("alone"), text)  # the first question of a text also fills caches
     start = time.monotonic()
-    visit("alone").fill(text)
+    fill(visit("alone"), text)
     alone = time.monotonic() - start
     visitors = [visit(f"long {number}") for number in range(3)]
     with ThreadPoolExecutor(3) as pool:
-        asked = [pool.submit(visitor.fill, MANY) for visitor in visitors]
+        asked = [pool.submit(fill, visitor, MANY) for visitor in visitors]
         wait_until(lambda: {"fill long 0", "fill long 1", "fill long 2"} <= set(page.turns.visitors))
         start = time.monotonic()
-        visit("short").fill(text)
+        fill(visit("short"), text)
         waited = time.monotonic() - start
         assert not any(question.done() for question in asked)
         for visitor in visitors:
@@ -208,9 +201,9 @@ def test_visitors_do_not_see_each_other(visit):
     def last(shown: str) -> str:
         return json.loads(shown)[-1]["output"]["data"][STATUS]["value"]
 
-    alone = [last(visit(f"alone {n}").fill(text)) for n, text in enumerate(texts)]
+    alone = [last(fill(visit(f"alone {n}"), text)) for n, text in enumerate(texts)]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda n: last(visit(f"together {n}").fill(texts[n])), range(8)))
+        together = list(pool.map(lambda n: last(fill(visit(f"together {n}"), texts[n])), range(8)))
     assert together == alone
     assert len(set(alone)) == 8
 
