@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -21,6 +22,7 @@ from .blanks import BlankText, PiecesText, decode_row, fill_with_offsets, split_
 from .cutting import keep_around_blanks, take_tokens
 from .original_vocabularies import VOCABULARY_FILES, build_from_original_files
 from .prefix_space import has_prefix_space, set_prefix_space
+from .saving import save_through, staging_folder, write_whole
 
 # Beside the vocabulary, this file holds the cloze task that the tokenizer carries (a `PatternVerbalizer` as a dict).
 CLOZE_FILE = "cloze.json"
@@ -319,6 +321,36 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         tokenizer.cloze = None if task is None else copy.deepcopy(dict(task))
         return tokenizer
 
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike,
+        legacy_format: bool | None = None,
+        filename_prefix: str | None = None,
+        push_to_hub: bool = False,
+        **kwargs: Any,
+    ) -> tuple[str, ...]:
+        """
+        Save the tokenizer with its task to a folder. Every file is whole, also if the process is killed.
+
+        Args:
+            save_directory: Folder for the files. A missing one is created, and its other files stay.
+            legacy_format, filename_prefix, push_to_hub, kwargs: As in Transformers.
+
+        Returns:
+            The paths of the files.
+
+        Raises:
+            OSError: If a file cannot be written, or `save_directory` is a file. The message names the path.
+        """
+        options = {"legacy_format": legacy_format, "filename_prefix": filename_prefix, **kwargs}
+        if push_to_hub:  # Transformers uploads what is newer than before in the folder itself
+            return super().save_pretrained(save_directory, push_to_hub=True, **options)
+        with staging_folder(save_directory, inside=True) as staging:
+            saved = super().save_pretrained(staging, **options)
+            # Whoever finds a vocabulary finds the other files too.
+            save_through(save_directory, staging, last="tokenizer.json")
+        return tuple(os.path.join(save_directory, os.path.relpath(name, staging)) for name in saved)
+
     def _save_pretrained(
         self, save_directory: str, file_names: tuple[str, ...], *args: Any, **kwargs: Any
     ) -> tuple[str, ...]:
@@ -326,7 +358,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         if self.cloze is None:
             return saved
         path = Path(save_directory) / CLOZE_FILE
-        path.write_text(json.dumps(self.cloze, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(self.cloze, indent=2, ensure_ascii=False) + "\n")
         return (*saved, str(path))
 
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> CommitInfo:

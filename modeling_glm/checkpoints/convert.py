@@ -17,7 +17,7 @@ from .compare import compare_logits
 from .fit import add_prefix, check_fit, choose_class, is_of_head
 from .identity import choose_config, load_tokenizer, settle_gmask
 from .source import Source, find_source
-from .target import explain_write_errors, require_safe_target, require_space, write_companions
+from .target import require_safe_target, require_space, write_companions
 from .weights import Weights, open_weights
 from .writer import write_safetensors, write_shards
 
@@ -154,7 +154,7 @@ def convert_checkpoint(
         raise ValueError(f"shards={shards}: the authors' layout is for the model without its head. Leave it out.")
     plan = _make_plan(identity.config, model_class, tokenizer, kept, weights, dtype)
     require_space(target, plan.num_bytes)
-    with explain_write_errors(target), whole_folder(target, overwrite) as folder:
+    with whole_folder(target, overwrite) as folder:
         not_finite = _write_weights(folder, plan, weights, shards, max_shard_size)
         _write_others(folder, plan, found, target, shards, license)
         difference = None

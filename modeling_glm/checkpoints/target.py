@@ -2,8 +2,7 @@
 
 import errno
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from ..hub.card import write_model_card
 from ..hub.push import save_code
 from ..modeling_glm import GLMPreTrainedModel
 from ..tokenization.tokenization_glm import GLMTokenizer
-from ..utils.files import is_free, require_absent
+from ..utils.files import is_free, require_absent, require_no_file
 from .files import CheckpointError
 from .source import Source
 
@@ -34,6 +33,7 @@ def require_safe_target(target: Path, inputs: Sequence[Path], overwrite: bool):
     """
     if not overwrite:
         require_absent(target)
+    require_no_file(target.parent)
     for path in inputs:
         # A link is checked by where it stands and by where it leads.
         ways = (path.absolute(), path.resolve(), path.parent.resolve() / path.name)
@@ -50,18 +50,6 @@ def require_space(target: Path, needed: int):
         raise OSError(
             errno.ENOSPC, f"The target takes {needed / 1e9:.2f} GB, but only {free / 1e9:.2f} GB are free", str(target)
         )
-
-
-@contextmanager
-def explain_write_errors(target: Path) -> Iterator[None]:
-    """Say in an `OSError` of writing that the target was not made."""
-    try:
-        yield
-    except FileExistsError:
-        raise
-    except OSError as error:
-        message = f"The target was not made, because it could not be written ({error.strerror or error})"
-        raise OSError(error.errno or errno.EIO, message, str(target)) from error
 
 
 def write_companions(
@@ -125,4 +113,4 @@ def _choose_generation_config(
     return settings
 
 
-__all__ = ["explain_write_errors", "require_safe_target", "require_space", "write_companions"]
+__all__ = ["require_safe_target", "require_space", "write_companions"]

@@ -1,12 +1,34 @@
-"""Write folders and files atomically: a reader sees the old content or the new one, never a part."""
+"""Write folders and files whole or not at all: whoever reads sees the old content or the new one, never a part."""
 
+import ctypes
+import errno
 import os
-import shutil
-import tempfile
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any
+
+from ..tokenization.saving import (
+    delete,
+    explain_write_errors,
+    hold,
+    leftovers,
+    make_folder,
+    release,
+    require_no_file,
+    staging_folder,
+    sync,
+    sync_tree,
+    temporary_path,
+    whole_file,
+    write_whole,
+)
+
+# The old folder while it gives way, on disks that cannot exchange two names.
+OLD = ".old"
+# What a system or a disk says that cannot exchange two names; seccomp says EPERM.
+CANNOT_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM, errno.EXDEV)
 
 
 @contextmanager
@@ -14,57 +36,50 @@ def whole_folder(target: str | os.PathLike, overwrite: bool = True) -> Iterator[
     """
     Give a temporary folder to write into, and move it to `target` at the end.
 
-    An interrupted run leaves what was there before.
+    An interrupted run leaves what was there before, also if it is killed. What it leaves beside `target` is deleted by the
+    next call. On Linux and macOS the new folder takes the place of the old one in one step. A disk that cannot do that is
+    left without `target` for a moment; if a run is killed just then, the next call restores the old folder.
 
     Args:
         target: Path of the finished folder. Missing parents are created.
-        overwrite: Whether to delete what is at `target`. An empty folder is always replaced.
+        overwrite: Whether to replace the folder that is at `target`. An empty folder is always replaced.
 
     Yields:
         The temporary folder, beside `target`.
 
     Raises:
         FileExistsError: If there is something at `target` and `overwrite` is False.
+        NotADirectoryError: If `target`, or a folder above it, is a file.
+        OSError: If the folder cannot be written. The message names `target` and the free space.
     """
     target = Path(os.path.abspath(target))  # so that "." has a name
+    restore(target)
     if not overwrite:
         require_absent(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
+    require_no_file(target)  # before anything is computed
+    with staging_folder(target) as building:
         yield building
-        building.chmod(_default_mode())
-        if not overwrite:
-            require_absent(target)
-        _replace(target, building)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+        sync_tree(building)
+        if overwrite:
+            require_no_file(target)
+            _replace(target, building)
+        else:
+            _place(target, building)
+        sync(target.parent)
 
 
-@contextmanager
-def whole_file(target: str | os.PathLike) -> Iterator[TextIO]:
-    """
-    Give a temporary file to write UTF-8 text into, and move it to `target` at the end.
-
-    An interrupted run leaves what was there before. A missing folder is created.
-    """
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"_{target.name}-", dir=target.parent) as staging:
-        whole = Path(staging) / target.name
-        with open(whole, "w", encoding="utf-8", newline="") as file:
-            yield file
-        os.replace(whole, target)
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file, text as UTF-8. A missing folder is created."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Trainer may be uploading this folder in another thread. It skips names that start with an underscore.
-    with tempfile.TemporaryDirectory(prefix=f"_{path.name}-", dir=path.parent) as staging:
-        whole = Path(staging) / path.name
-        whole.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
-        os.replace(whole, path)
+def restore(target: Path) -> None:
+    """Put an old folder back, if a crash came between its leaving and the arrival of the new one."""
+    for old in sorted(leftovers(target, OLD), key=_age):
+        with suppress(OSError):  # another process is at it, or was faster
+            lock = hold(old)
+            try:
+                if os.path.lexists(target):
+                    delete(old)
+                else:
+                    old.rename(target)
+            finally:
+                release(lock)
 
 
 def is_free(target: Path) -> bool:
@@ -82,28 +97,78 @@ def require_absent(target: Path) -> None:
         )
 
 
-def _replace(target: Path, building: Path) -> None:
-    if not target.exists():
-        building.rename(target)
-        return
-    # Move the old folder away first: a folder cannot be renamed over one with files.
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+def _place(target: Path, building: Path) -> None:
+    """Move the finished folder to a free place, and never over something that came there meanwhile."""
+    if os.name != "posix" and target.is_dir():
+        target.rmdir()  # refuses one with files
     try:
-        target.rename(aside / target.name)
+        building.rename(target)  # replaces an empty folder and nothing else
+    except OSError:
+        require_absent(target)
+        raise
+
+
+def _replace(target: Path, building: Path) -> None:
+    """Move the finished folder to its place. Afterwards `building` is gone, or it is the old folder."""
+    if is_free(target):
+        with suppress(FileExistsError):  # another run was faster: its folder is replaced
+            return _place(target, building)
+    if not _exchange(building, target):
+        _move_aside(target, building)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step. Returns False if the system or the disk cannot do that."""
+    library: Any = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    first, second = os.fsencode(one), os.fsencode(other)
+    at_cwd, exchange, swap = -100, 2, 2  # AT_FDCWD, RENAME_EXCHANGE and RENAME_SWAP
+    if sys.platform == "linux" and hasattr(library, "renameat2"):
+        failed = library.renameat2(at_cwd, first, at_cwd, second, exchange)
+    elif sys.platform == "darwin" and hasattr(library, "renamex_np"):
+        failed = library.renamex_np(first, second, swap)
+    else:
+        return False
+    if not failed:
+        return True
+    if (code := ctypes.get_errno()) in CANNOT_EXCHANGE:
+        return False
+    raise OSError(code, os.strerror(code), str(other))
+
+
+def _move_aside(target: Path, building: Path) -> None:
+    """Replace a folder in two steps, because a folder cannot be renamed over one with files."""
+    aside = temporary_path(target, OLD)
+    lock = None
+    with suppress(BlockingIOError):
+        lock = hold(target)  # so that nobody puts it back meanwhile
+    try:
+        target.rename(aside)
         building.rename(target)
     except BaseException:
-        if not target.exists():
-            (aside / target.name).rename(target)
+        if os.path.lexists(aside) and not os.path.lexists(target):
+            aside.rename(target)
         raise
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        release(lock)
+    delete(aside)
 
 
-def _default_mode() -> int:
-    """Return the usual permissions of a new folder. mkdtemp gives stricter ones."""
-    mask = os.umask(0)  # the only way to read it
-    os.umask(mask)
-    return 0o777 & ~mask
+def _age(path: Path) -> float:
+    """Sort paths by this to have the newest first: a rename sets the time of the change."""
+    with suppress(OSError):
+        return -path.lstat().st_ctime
+    return 0.0
 
 
-__all__ = ["is_free", "require_absent", "whole_file", "whole_folder", "write_whole"]
+__all__ = [
+    "explain_write_errors",
+    "is_free",
+    "make_folder",
+    "require_absent",
+    "require_no_file",
+    "restore",
+    "staging_folder",
+    "whole_file",
+    "whole_folder",
+    "write_whole",
+]

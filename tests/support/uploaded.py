@@ -13,4 +13,11 @@ MODEL_CODE = {
 }
 
 # Those that come with a tokenizer.
-TOKENIZER_CODE = {"blanks.py", "cutting.py", "original_vocabularies.py", "prefix_space.py", "tokenization_glm.py"}
+TOKENIZER_CODE = {
+    "blanks.py",
+    "cutting.py",
+    "original_vocabularies.py",
+    "prefix_space.py",
+    "saving.py",
+    "tokenization_glm.py",
+}

@@ -3,13 +3,13 @@
 import inspect
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from transformers.utils import cached_file
 
+from ..saving import write_whole
 from ..tokenization_glm import CLOZE_FILE, GLMTokenizer
 from .encoding import Truncation, WordForms, encode_context, encode_forms, encode_words, warn_of_twins
 from .pattern import ClozePattern, Words, as_tuple, plain
@@ -373,14 +373,9 @@ class PatternVerbalizer:
 
     def save_pretrained(self, save_directory: str | os.PathLike) -> Path:
         """Write the task to `cloze.json` in a folder, where `from_pretrained` and the pipeline find it."""
-        folder = Path(save_directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".json", encoding="utf-8", delete=False) as file:
-            json.dump(self.to_dict(), file, indent=2, ensure_ascii=False)
-            file.write("\n")
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, folder / CLOZE_FILE)
-        return folder / CLOZE_FILE
+        path = Path(save_directory) / CLOZE_FILE
+        write_whole(path, json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n")
+        return path
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any) -> "PatternVerbalizer":
