@@ -26,7 +26,6 @@ except ImportError:  # Windows has no locks that a folder can have: there, what 
     fcntl = None  # type: ignore[assignment]
 
 PARTIAL = ".partial"
-EXPLAINED = "The target was not made, because it could not be written"
 # A name may have 255 bytes on most disks, and ours are longer than their targets'.
 LONGEST_NAME = 180
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -126,8 +125,8 @@ def explain_write_errors(target: str | os.PathLike) -> Iterator[None]:
         free = shutil.disk_usage(next(path for path in (target, *target.parents) if os.path.exists(path))).free
         what = "Free some space" if code in FULL else "Repair that"
         message = (
-            f"{EXPLAINED} ({os.strerror(code)}; {free / 1e9:.3f} GB are free on this disk). What was there before is "
-            f"unchanged. {what}, or name another place"
+            f"The target was not made, because it could not be written ({os.strerror(code)}; {free / 1e9:.3f} GB are free "
+            f"on this disk). What was there before is unchanged. {what}, or name another place"
         )
         raise OSError(code, message, str(target)) from error
 
@@ -148,6 +147,9 @@ def require_no_file(folder: Path) -> None:
 def clean_up(target: Path, parent: Path | None = None) -> None:
     """Delete what crashed runs have left of a target. What a running one holds stays."""
     for path in leftovers(target, PARTIAL, parent):
+        if path.is_symlink():  # of an old target; its running writer deletes it, too
+            delete(path)
+            continue
         with suppress(BlockingIOError):
             if (lock := hold(path)) is not None:
                 delete(path)
@@ -195,7 +197,8 @@ def hold(path: Path) -> int | None:
 def release(lock: int | None) -> None:
     """Give back what `hold` returned, also for children that were forked meanwhile."""
     if lock is not None:
-        fcntl.flock(lock, fcntl.LOCK_UN)
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_UN)
         os.close(lock)
 
 
@@ -319,7 +322,8 @@ def _code_of(error: Exception, target: Path) -> int | None:
     if not isinstance(error, OSError):
         found = RUST_ERROR.search(str(error))
         return int(found.group(1)) if found and int(found.group(1)) in FULL else None
-    if error.errno not in (*FULL, *REFUSED) or str(error.strerror).startswith(EXPLAINED):
+    explained = error.filename is not None and error.strerror != os.strerror(error.errno or 0)
+    if error.errno not in (*FULL, *REFUSED) or explained:
         return None
     # That another file cannot be read is another matter.
     named = [
