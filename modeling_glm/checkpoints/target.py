@@ -29,6 +29,7 @@ def require_safe_target(target: Path, inputs: Sequence[Path], overwrite: bool):
 
     Raises:
         FileExistsError: if something is there that must not be replaced.
+        NotADirectoryError: if a folder above it is a file.
         ValueError: if the target holds an input.
     """
     if not overwrite:
