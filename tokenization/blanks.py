@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from .cutting import keep_around_blanks
@@ -366,7 +367,7 @@ def _glued_form(tokenizer: PreTrainedTokenizerFast, answer: str) -> tuple[int, .
         return plain
     # WordPiece, SentencePiece and some byte-level vocabularies begin every text with the start of a word. Spell the first
     # word without it, as the vocabulary spells what follows inside a word.
-    (first, *later), model = _words(tokenizer, answer), tokenizer.backend_tokenizer.model
+    (first, *later), model = _words(tokenizer, answer), _backend(tokenizer).model
     prefix = getattr(model, "continuing_subword_prefix", None)
     if prefix and not _is_split(tokenizer, "a", answer):  # a sign never continues a word: "a-six" is "a", "-", "six"
         inside = f"{prefix}{first}"
@@ -381,17 +382,22 @@ def _glued_form(tokenizer: PreTrainedTokenizerFast, answer: str) -> tuple[int, .
 
 def _is_split(tokenizer: PreTrainedTokenizerFast, before: str, answer: str) -> bool:
     """Whether WordPiece begins a new word between a character and an answer. Other vocabularies never do."""
-    if not getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None):
+    if not getattr(_backend(tokenizer).model, "continuing_subword_prefix", None):
         return False
     return _words(tokenizer, before + answer)[:1] == _words(tokenizer, before)
 
 
 def _words(tokenizer: PreTrainedTokenizerFast, text: str) -> list[str]:
     """Split a text into the words that the model of the vocabulary spells, one by one."""
-    backend = tokenizer.backend_tokenizer
+    backend = _backend(tokenizer)
     if backend.normalizer is not None:
         text = backend.normalizer.normalize_str(text)
     return [text] if backend.pre_tokenizer is None else [w for w, _ in backend.pre_tokenizer.pre_tokenize_str(text)]
+
+
+def _backend(tokenizer: Any) -> Tokenizer:
+    """Return the backend to read it. The public property says that somebody may change it."""
+    return tokenizer._tokenizer
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ def token_bytes(tokenizer: GLMTokenizer) -> dict[int, bytes]:
 @functools.lru_cache(maxsize=8)
 def _token_bytes(tokenizer: GLMTokenizer, size: int, special_ids: tuple[int, ...]) -> dict[int, bytes]:
     """Cache the result by the tokens as well, because a user may add some and change the special ones."""
-    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    backend = json.loads(tokenizer._tokenizer.to_str())
     model = backend["model"]
     decoder = (backend["decoder"] or {}).get("type")
     if "ByteLevel" in json.dumps([backend["pre_tokenizer"], backend["decoder"]]):

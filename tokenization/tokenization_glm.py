@@ -18,6 +18,7 @@ from transformers import BatchEncoding, PreTrainedTokenizerFast
 from transformers.tokenization_utils_base import LARGE_INTEGER, TruncationStrategy
 from transformers.utils import PaddingStrategy, TensorType
 
+from .backend_copies import BackendCopies
 from .blanks import BlankText, PiecesText, decode_row, fill_with_offsets, split_at_blanks
 from .cutting import keep_around_blanks, take_tokens
 from .original_vocabularies import VOCABULARY_FILES, build_from_original_files
@@ -101,6 +102,14 @@ def _is_pair_of(row: Any, part: type | UnionType) -> bool:
     return isinstance(row, list | tuple) and len(row) == 2 and all(isinstance(text, part) for text in row)
 
 
+def _may_end_with(row: Sequence[Any], token: str) -> bool:
+    """Return whether the text of a row, or its pair, may end with a token. A text can be a list of words."""
+    last = row[-1]
+    while isinstance(last, list | tuple) and len(last):
+        last = last[-1]
+    return isinstance(last, str) and last.rstrip().endswith(token)
+
+
 class GLMTokenizer(PreTrainedTokenizerFast):
     """
     Turn texts with blanks into ids, and generated ids into answers.
@@ -138,6 +147,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     ```
     """
 
+    _tokenizer: Tokenizer
     vocab_files_names = {
         "tokenizer_file": "tokenizer.json",
         "cloze_file": CLOZE_FILE,
@@ -307,6 +317,18 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             text_iterator, vocab_size, length, new_special_tokens, special_tokens_map, **kwargs
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickles and deep copies hold. Other threads may go on to use the tokenizer."""
+        state = {name: dict(value) if type(value) is dict else value for name, value in dict(self.__dict__).items()}
+        del state["_copies"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]):
+        self.__dict__.update(state, _copies=BackendCopies())
+
+    def __copy__(self) -> "GLMTokenizer":
+        return self._with_backend(self._tokenizer)
+
     def with_cloze(self, task: Mapping[str, Any] | None) -> "GLMTokenizer":
         """
         Return a copy of this tokenizer that carries another cloze task.
@@ -393,6 +415,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     # --- Special tokens that are changed later ---
 
     def __setattr__(self, key: str, value: Any):
+        if key == "_tokenizer":
+            self.__dict__["_copies"] = BackendCopies()
         name = key.removesuffix("_id")
         is_token = name in self.SPECIAL_TOKENS_ATTRIBUTES and self.__dict__.get("_is_built", False)
         if is_token and value is None and name in NEEDED_TOKENS:
@@ -490,7 +514,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         self._tokenizer.post_processor = self._template(closed=self.add_eos_token)
 
     @contextmanager
-    def _continuing(self) -> Iterator[None]:
+    def _continuing(self) -> Iterator[None]:  # for the tokenizer of one call: see `_with_backend`
         """Leave texts without an end, and cut them on the left, as long as this lasts: the model continues them."""
         side, surroundings = self.truncation_side, self._tokenizer.post_processor
         self.truncation_side = "left"
@@ -503,7 +527,22 @@ class GLMTokenizer(PreTrainedTokenizerFast):
 
     # --- Texts to ids ---
 
-    def _encode_plus(
+    @property
+    def backend_tokenizer(self) -> Tokenizer:
+        """The tokenizer of the `tokenizers` library. Its truncation and padding are not used; give them to a call."""
+        self._copies.may_get_tokens = True
+        return self._tokenizer
+
+    def _encode_plus(self, *args: Any, **kwargs: Any) -> BatchEncoding:
+        return self._copies.use(self._tokenizer, lambda copied: self._with_backend(copied)._encode(*args, **kwargs))
+
+    def _with_backend(self, backend: Tokenizer) -> "GLMTokenizer":
+        """Return a tokenizer of the same settings for one call, which may change them and the backend."""
+        tokenizer = object.__new__(type(self))
+        tokenizer.__dict__.update(self.__dict__, _tokenizer=backend)
+        return tokenizer
+
+    def _encode(
         self,
         text: Any,
         text_pair: Any = None,
@@ -526,7 +565,8 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         truncates = truncation_strategy != TruncationStrategy.DO_NOT_TRUNCATE
         cuts = truncates and not return_overflowing_tokens
         single, rows = self._as_rows(text, text_pair, is_split_into_words)
-        continued = [self._may_continue(row) for row in rows]
+        gmask = self._special_tokens_map.get("gmask_token")  # faster than the attribute
+        continued = [gmask is not None and _may_end_with(row, str(gmask)) for row in rows]
         if not any(continued) or kwargs.get("sanitize_control_tokens"):
             batch = encode(
                 text,
@@ -550,7 +590,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
                 with nullcontext() if closed else self._continuing():
                     texts = [rows[number] if len(rows[number]) > 1 else rows[number][0] for number in numbers]
                     found = encode(texts, None, add_special_tokens).encodings if texts else []
-            else:  # nothing is set in the backend, which other threads may use
+            else:
                 texts = [part for number in numbers for part in rows[number]]
                 bare = iter(encode(texts, None, False).encodings if texts else ())
                 # Copied so, an encoding no longer says that it is the first of a pair.
@@ -593,13 +633,6 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             return False, list(zip(text, text_pair, strict=True)) if fits else []
         part = list | tuple if is_split_into_words else str  # pairs may also come as [(text, pair), ...]
         return False, [tuple(row) if _is_pair_of(row, part) else (row,) for row in text]
-
-    def _may_continue(self, row: Sequence[Any]) -> bool:
-        """Return whether the text of a row, or its pair, may end with [gMASK]. A text can be a list of words."""
-        last = row
-        while isinstance(last, list | tuple) and len(last):
-            last = last[-1]
-        return self.gmask_token is not None and isinstance(last, str) and last.rstrip().endswith(self.gmask_token)
 
     def _was_cut_at_blanks(self, encoding: Encoding) -> bool:
         """Return whether a text was cut that has blanks anywhere."""
@@ -708,7 +741,10 @@ class GLMTokenizer(PreTrainedTokenizerFast):
                     f"The token {token!r} cannot be added: this vocabulary has it as its sign for bytes of other letters, "
                     f"so texts with one of the two could not be decoded. Add a longer one, such as {f'<{token}>'!r}."
                 )
-        return super()._add_tokens(new_tokens, special_tokens=special_tokens)
+        try:
+            return super()._add_tokens(new_tokens, special_tokens=special_tokens)
+        finally:
+            self._copies.drop()
 
     def decode_blanks(self, sequences: torch.Tensor | Sequence[Sequence[int]]) -> list[list[BlankText]]:
         """

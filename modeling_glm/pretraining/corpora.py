@@ -58,7 +58,7 @@ class RowMaker:
         backend.no_padding()
         return cls(
             backend=backend.to_str(),
-            split_special_tokens=tokenizer.backend_tokenizer.encode_special_tokens,
+            split_special_tokens=tokenizer.split_special_tokens,
             cls_token_id=tokenizer.cls_token_id,
             eos_token_id=tokenizer.eos_token_id,
             max_length=max_length,

@@ -14,6 +14,7 @@ MODEL_CODE = {
 
 # Those that come with a tokenizer.
 TOKENIZER_CODE = {
+    "backend_copies.py",
     "blanks.py",
     "cutting.py",
     "original_vocabularies.py",
