@@ -9,8 +9,8 @@ If you bring a vocabulary whose mask token leaves the white space to the text, i
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -234,18 +234,43 @@ def answer_forms(tokenizer: PreTrainedTokenizerFast, answer: str) -> list[tuple[
     Returns:
         The different forms: one or two. An empty answer has the form `()`.
     """
-    if isinstance(answer, BlankText):
-        written, answer = answer, answer.literal
-        # The tokens may come from another vocabulary. Or the caller wrote the text, and decoding changes its case.
-        if written.token_ids and decode_piece(tokenizer, written.token_ids).literal == answer:
-            return [written.token_ids]
-        forms = answer_forms(tokenizer, answer)
-        return [written.token_ids] if written.token_ids in forms else forms
-    if not answer or answer[0].isspace():
-        return [_encode(tokenizer, answer)]
-    spaced = _encode(tokenizer, f" {answer}")
-    glued = _glued_form(tokenizer, answer)
-    return [spaced] if glued is None or glued == spaced else [spaced, glued]
+    return forms_of_answers(tokenizer, [answer])[0]
+
+
+def forms_of_answers(tokenizer: PreTrainedTokenizerFast, answers: Sequence[str]) -> list[list[tuple[int, ...]]]:
+    """
+    List the ids that each of many answers can have, as `answer_forms` does for one. They are encoded together.
+
+    Args:
+        tokenizer: A `GLMTokenizer`.
+        answers: The answers.
+
+    Returns:
+        For every answer its different forms, in the order given.
+    """
+    texts = [answer.literal if isinstance(answer, BlankText) else answer for answer in answers]
+    is_literal = [not text or text[0].isspace() for text in texts]
+    wanted = [
+        form
+        for text, literal in zip(texts, is_literal, strict=True)
+        for form in ([text] if literal else [f" {text}", text])
+    ]
+    encoded = iter(_encode_all(tokenizer, wanted))
+    begins_word = lru_cache(maxsize=None)(partial(_begins_word, tokenizer))
+    listed = []
+    for answer, text, literal in zip(answers, texts, is_literal, strict=True):
+        forms = [next(encoded)]
+        if not literal:
+            glued = _glued_form(tokenizer, text, next(encoded), begins_word)
+            forms += [] if glued is None or glued == forms[0] else [glued]
+        # Tokens of a `BlankText` may come from another vocabulary. Or the caller wrote it, and decoding changes its case.
+        if isinstance(answer, BlankText) and (
+            answer.token_ids in forms
+            or (answer.token_ids and decode_piece(tokenizer, answer.token_ids).literal == text)
+        ):
+            forms = [answer.token_ids]
+        listed.append(forms)
+    return listed
 
 
 def shown_form(tokenizer: PreTrainedTokenizerFast, before: str, answer: str) -> tuple[int, ...]:
@@ -360,15 +385,30 @@ def _space_at_the_start(tokenizer: PreTrainedTokenizerFast, answer: BlankText) -
     return answer.before
 
 
-def _glued_form(tokenizer: PreTrainedTokenizerFast, answer: str) -> tuple[int, ...] | None:
-    """Encode an answer that no space separates from what stands before. Returns None if the vocabulary cannot."""
-    plain = _encode(tokenizer, answer)
-    if not plain or not decode_piece(tokenizer, plain).before:
+def _glued_form(
+    tokenizer: PreTrainedTokenizerFast,
+    answer: str,
+    plain: tuple[int, ...],
+    begins_word: Callable[[int], bool | None],
+) -> tuple[int, ...] | None:
+    """
+    Encode an answer that no space separates from what stands before. Returns None if the vocabulary cannot.
+
+    Args:
+        tokenizer: A `GLMTokenizer`.
+        answer: The answer.
+        plain: Its ids as a text of its own.
+        begins_word: Says of a first token whether a space is in front; see `_begins_word`.
+    """
+    if not plain:
+        return plain
+    begun = begins_word(plain[0])
+    if not (bool(decode_piece(tokenizer, plain).before) if begun is None else begun):
         return plain
     # WordPiece, SentencePiece and some byte-level vocabularies begin every text with the start of a word. Spell the first
     # word without it, as the vocabulary spells what follows inside a word.
     (first, *later), model = _words(tokenizer, answer), _backend(tokenizer).model
-    prefix = getattr(model, "continuing_subword_prefix", None)
+    prefix = _continuing_prefix(tokenizer)
     if prefix and not _is_split(tokenizer, "a", answer):  # a sign never continues a word: "a-six" is "a", "-", "six"
         inside = f"{prefix}{first}"
     elif not prefix and first.startswith(WORD_STARTS):
@@ -380,9 +420,21 @@ def _glued_form(tokenizer: PreTrainedTokenizerFast, answer: str) -> tuple[int, .
     return glued if not shown.before and shown == expected else None
 
 
+def _begins_word(tokenizer: PreTrainedTokenizerFast, token_id: int) -> bool | None:
+    """Whether a space stands in front of all answers that begin with a token, or None if the next tokens decide."""
+    if tokenizer.clean_up_tokenization_spaces or _continuing_prefix(tokenizer):
+        return None
+    written = decode_piece(tokenizer, [token_id])
+    return bool(written.before) if written else None
+
+
+def _continuing_prefix(tokenizer: Any) -> str | None:
+    return getattr(_backend(tokenizer).model, "continuing_subword_prefix", None)
+
+
 def _is_split(tokenizer: PreTrainedTokenizerFast, before: str, answer: str) -> bool:
     """Whether WordPiece begins a new word between a character and an answer. Other vocabularies never do."""
-    if not getattr(_backend(tokenizer).model, "continuing_subword_prefix", None):
+    if not _continuing_prefix(tokenizer):
         return False
     return _words(tokenizer, before + answer)[:1] == _words(tokenizer, before)
 
@@ -402,6 +454,13 @@ def _backend(tokenizer: Any) -> Tokenizer:
 
 def _encode(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[int, ...]:
     return tuple(tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"])
+
+
+def _encode_all(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[tuple[int, ...]]:
+    if not texts:
+        return []
+    rows = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
+    return list(map(tuple, rows))
 
 
 def _decode(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int]) -> str:
@@ -429,6 +488,7 @@ __all__ = [
     "decode_row",
     "encode_text",
     "fill_with_offsets",
+    "forms_of_answers",
     "read_given",
     "shown_form",
     "split_at_blanks",

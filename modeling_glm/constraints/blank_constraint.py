@@ -1,9 +1,12 @@
 """Describe what the answer of a blank may be."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
+from ..utils.numbers import check_whole_number, shorten
 from .forbidden_words import forbidden_words_pattern
 
 
@@ -20,7 +23,7 @@ class BlankConstraint:
     ```
 
     Args:
-        choices: A closed set of answers. One without white space in front means the word behind a space as well as the
+        choices: A closed set of answers, in any order: a list, generator, array or set. One without white space in front means the word behind a space as well as the
             word glued to what stands before: the likelier one counts. One with white space in front is literal.
         regex: A regular expression that the whole answer must match, such as `[0-9]{4}`, in the syntax of Rust's regex
             crate (no look-around, no backreferences). Needs `outlines-core`.
@@ -41,29 +44,21 @@ class BlankConstraint:
     answer: str | None = None
 
     def __post_init__(self):
-        if isinstance(self.choices, str) or isinstance(self.forbidden_words, str):
-            raise ValueError(
-                f"choices={self.choices!r}, forbidden_words={self.forbidden_words!r}: expected lists of strings."
-            )
         for name in ("choices", "forbidden_words"):
-            if (given := getattr(self, name)) is None:
-                continue
-            if not isinstance(given, list | tuple):  # an array, for example, cannot be compared
-                given = tuple(given)
-                object.__setattr__(self, name, given)
-            if wrong := [word for word in given if not isinstance(word, str)]:
-                raise ValueError(f"{name} has {wrong[0]!r} of type {type(wrong[0]).__name__}: expected strings.")
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _read_words(name, given))  # the dataclass is frozen
+        for name, least in (("min_new_tokens", 0), ("max_new_tokens", 1)):
+            if (number := getattr(self, name)) is not None or name == "min_new_tokens":
+                object.__setattr__(self, name, check_whole_number(name, number, least=least))
         if self.choices is not None and not self.choices:
             raise ValueError("choices is empty: give at least one, or None for any answer.")
         if self.answer is not None and not isinstance(self.answer, str):
             raise ValueError(f"answer={self.answer!r} is of type {type(self.answer).__name__}: expected a string.")
         if "" in self.forbidden_words:
             raise ValueError("forbidden_words has an empty word: leave it out, or use min_new_tokens=1.")
-        if self.min_new_tokens < 0:
-            raise ValueError(f"min_new_tokens={self.min_new_tokens}: expected 0 or more.")
-        if self.max_new_tokens is not None and self.max_new_tokens < max(1, self.min_new_tokens):
+        if self.max_new_tokens is not None and self.max_new_tokens < self.min_new_tokens:
             raise ValueError(
-                f"max_new_tokens={self.max_new_tokens} must be at least 1, and min_new_tokens={self.min_new_tokens}."
+                f"max_new_tokens={self.max_new_tokens} is below min_new_tokens={self.min_new_tokens}: raise it."
             )
         if self.answer is not None and replace(self, answer=None) != BlankConstraint():
             raise ValueError(f"answer={self.answer!r} is given: leave the other conditions of that blank out.")
@@ -73,12 +68,27 @@ class BlankConstraint:
             except re.error as error:
                 raise ValueError(f"regex={self.regex!r} is not a regular expression: {error}.") from error
 
+    @cached_property
+    def _answers(self) -> frozenset[str]:
+        """The choices without white space around them."""
+        return frozenset(str(choice).strip() for choice in self.choices or ())
+
     def accepts(self, answer: str) -> bool:
         """Whether an answer meets all conditions but those on its number of tokens."""
         if self.answer is not None:
             return answer == self.answer
         return (
-            (self.choices is None or answer in {choice.strip() for choice in self.choices})
+            (self.choices is None or answer in self._answers)
             and (self.regex is None or re.fullmatch(self.regex, answer) is not None)
             and not (self.forbidden_words and forbidden_words_pattern(self.forbidden_words).search(answer))
         )
+
+
+def _read_words(name: str, given: Any) -> tuple[str, ...]:
+    """Read strings in any form. Sets have no order of their own, so their strings are sorted."""
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise ValueError(f"{name}={shorten(given)} is of type {type(given).__name__}: expected a list of strings.")
+    words = tuple(given)
+    if wrong := [word for word in words if not isinstance(word, str)]:
+        raise ValueError(f"{name} has {shorten(wrong[0])} of type {type(wrong[0]).__name__}: expected strings.")
+    return tuple(sorted(words)) if isinstance(given, set | frozenset) else words

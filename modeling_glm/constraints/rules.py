@@ -1,15 +1,15 @@
 """Apply a constraint to the answers that are generated for a blank."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 
 import torch
 
 from ..tokenization import BlankText, GLMTokenizer
-from ..tokenization.blanks import answer_forms, decode_piece, read_given
+from ..tokenization.blanks import decode_piece, read_given
 from .automaton import AnswerAutomaton, Prefix
 from .blank_constraint import BlankConstraint
-from .closed_set import ChoiceAutomaton
+from .closed_set import ClosedSet
 from .factory import Automata
 
 
@@ -37,14 +37,21 @@ class BlankRules:
     ):
         self.constraint = constraint
         self.longest = min(longest, constraint.max_new_tokens or longest)
-        self.choices: dict[str, list[Prefix]] | None = None
+        self.choices: Mapping[str, list[Prefix]] | None = None
+        self._closed_set: ClosedSet | None = None
         self._vocab_size = automata.vocab_size
         self._automata: list[AnswerAutomaton] = [automata.length(constraint.min_new_tokens)]
         if constraint.choices is not None:
-            self.choices = self._encode_choices(automata.tokenizer)
-            forms = [form for of_choice in self.choices.values() for form in of_choice]
-            self._automata = [ChoiceAutomaton(forms, automata.vocab_size)]
+            self._closed_set = automata.closed_set(constraint, self.longest)
+            self.choices = self._closed_set.forms
+            self.longest = self._closed_set.longest
+            self._automata = [self._closed_set.automaton]
             return
+        if constraint.min_new_tokens > self.longest:
+            raise ValueError(
+                f"min_new_tokens={constraint.min_new_tokens}, but the answer may have at most {self.longest} tokens: lower it, "
+                "or raise max_new_tokens."
+            )
         if constraint.regex is not None:
             regex = automata.regex(constraint.regex)
             if regex.shortest() > self.longest:
@@ -56,24 +63,6 @@ class BlankRules:
         if constraint.forbidden_words:
             self._automata.append(automata.without(tuple(constraint.forbidden_words)))
 
-    def _encode_choices(self, tokenizer: GLMTokenizer) -> dict[str, list[Prefix]]:
-        fitting: dict[str, list[Prefix]] = {}
-        wanted = self.constraint.choices or ()
-        for choice in wanted:
-            answer = choice.strip()
-            if not self.constraint.accepts(answer):
-                continue
-            for form in answer_forms(tokenizer, choice):
-                if self.constraint.min_new_tokens <= len(form) <= self.longest:
-                    forms = fitting.setdefault(answer, [])
-                    forms += [form] if form not in forms else []
-        if not fitting:
-            raise ValueError(
-                f"None of the choices {list(wanted)} has {self.constraint.min_new_tokens} to {self.longest} tokens and meets the "
-                "other conditions."
-            )
-        return fitting
-
     def allowed(self, prefix: Prefix) -> torch.Tensor:
         """Find the tokens that may follow, (vocabulary,) bool."""
         room = self.longest - len(prefix)
@@ -83,8 +72,8 @@ class BlankRules:
 
     def read(self, tokenizer: GLMTokenizer, piece: Sequence[int]) -> BlankText | None:
         """Decode a piece into an answer. Returns None if it breaks the constraint."""
-        if self.choices is not None:  # the words as the caller wrote them
-            found = next((choice for choice, forms in self.choices.items() if tuple(piece) in forms), None)
+        if self._closed_set is not None:  # the words as the caller wrote them
+            found = self._closed_set.find(piece)
             return None if found is None else read_given(tokenizer, found, piece)
         answer = decode_piece(tokenizer, piece)
         fits = self.constraint.min_new_tokens <= len(piece) <= self.longest

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal, NamedTuple, cast, overload
 
 import numpy as np
@@ -11,13 +10,14 @@ from transformers import PreTrainedModel
 from ..cloze.calibration import Calibration
 from ..configuration_glm import GLMConfig
 from ..tokenization import GLMTokenizer
-from ..tokenization.blanks import answer_forms, encode_text
+from ..tokenization.blanks import answer_forms, encode_text, forms_of_answers
 from ..utils.inference import evaluation_mode, is_a, unwrap
 from ..utils.numbers import check_batch_size, check_truth_value, shorten
 from ..utils.rows import OnError, check_rows, read_list, read_rows, read_text
 from .results import count_blanks, encode_context
 from .scoring import Candidates, ScoringModel, score_candidates
 
+Forms = tuple[tuple[int, ...], ...]
 MODEL_CLASSES = ("GLMForMultipleChoice", "GLMForConditionalGeneration")
 
 
@@ -49,7 +49,7 @@ class _Question(NamedTuple):
     """A text that the model reads, as ids, and the forms of every choice."""
 
     context: tuple[int, ...]
-    choices: tuple[tuple[tuple[int, ...], ...], ...]
+    choices: tuple[Forms, ...]
 
 
 @overload
@@ -161,11 +161,15 @@ def choose(
     scorer = cast(ScoringModel, model)
     rows = read_rows(texts)
     listed = list(rows)
-    of_string = cache(lambda choice: tuple(answer_forms(tokenizer, choice)))
+    of_string: dict[str, Forms] = {}
 
-    def forms(choice: str) -> tuple[tuple[int, ...], ...]:
+    def forms(choices: Sequence[str]) -> list[Forms]:
         # A `BlankText` equals its string, but has tokens of its own.
-        return of_string(choice) if type(choice) is str else tuple(answer_forms(tokenizer, choice))
+        if new := [choice for choice in dict.fromkeys(choices) if type(choice) is str and choice not in of_string]:
+            of_string.update(zip(new, map(tuple, forms_of_answers(tokenizer, new)), strict=True))
+        return [
+            of_string[choice] if type(choice) is str else tuple(answer_forms(tokenizer, choice)) for choice in choices
+        ]
 
     def ask(row: tuple[Any, Any]) -> tuple[list[str], _Question]:
         text, of_text = read_text(row[0]), read_list(row[1], "The list of choices")
@@ -232,7 +236,7 @@ def _ask(
     config: GLMConfig,
     text: str,
     choices: Sequence[str],
-    forms: Callable[[str], tuple[tuple[int, ...], ...]],
+    forms: Callable[[Sequence[str]], list[Forms]],
     truncation: bool,
 ) -> _Question:
     """Check a text and its choices, and encode them. Raises a `ValueError` for what cannot be asked."""
@@ -244,8 +248,7 @@ def _ask(
     context = encode_context(tokenizer, config, text, truncation)
     most = config.max_piece_length
     pieces = []
-    for index, choice in enumerate(choices):
-        of_choice = forms(choice)
+    for index, (choice, of_choice) in enumerate(zip(choices, forms(choices), strict=True)):
         fitting = tuple(form for form in of_choice if 0 < len(form) <= most)
         if not any(of_choice):
             raise ValueError(f"Choice {index} is {choice!r}: a choice needs at least one token.")

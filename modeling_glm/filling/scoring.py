@@ -15,7 +15,7 @@ from ..configuration_glm import GLMConfig
 from ..generation_glm import end_token_ids
 from ..modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
 from ..tokenization import GLMTokenizer
-from ..tokenization.blanks import answer_forms, read_given
+from ..tokenization.blanks import forms_of_answers, read_given
 from ..utils.inference import compute_hidden_states, evaluation_mode
 from ..utils.numbers import check_batch_size, check_truth_value, shorten
 from ..utils.rows import read_list, read_rows, read_text
@@ -310,8 +310,9 @@ def score_fillings(
     config = cast(ScoringModel, model).config
     context = encode_context(tokenizer, config, text, truncation)
     most = config.max_piece_length - 1  # one position is that of the start
+    forms = iter(forms_of_answers(tokenizer, list(chain(*answers))))
     rows = [
-        [_find_forms(tokenizer, answer, most, f"fillings[{number}][{blank}]") for blank, answer in enumerate(row)]
+        [_fit(next(forms), answer, most, f"fillings[{number}][{blank}]") for blank, answer in enumerate(row)]
         for number, row in enumerate(answers)
     ]
     given = GivenAnswers(context=context, order=range(num_blanks), rows=rows)
@@ -331,8 +332,7 @@ def score_fillings(
     ]
 
 
-def _find_forms(tokenizer: GLMTokenizer, answer: str, most: int, name: str) -> Pieces:
-    forms = answer_forms(tokenizer, answer)
+def _fit(forms: Pieces, answer: str, most: int, name: str) -> Pieces:
     if fitting := [form for form in forms if len(form) <= most]:
         return fitting
     raise ValueError(

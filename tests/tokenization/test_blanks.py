@@ -20,6 +20,7 @@ from modeling_glm.tokenization.blanks import (
     decode_row,
     encode_text,
     fill_with_offsets,
+    forms_of_answers,
     shown_form,
     split_at_blanks,
 )
@@ -358,3 +359,39 @@ def test_a_text_to_be_continued_has_no_end(tokenizer):
 def test_signs_that_the_vocabulary_lacks_are_not_structure(of_family, family, text):
     tokenizer = of_family(family)
     assert encode_text(tokenizer, [text]) == [tokenizer(text)["input_ids"]]
+
+
+EDGES = [
+    "six",
+    "  x",
+    "x ",
+    "-six",
+    "(hot",
+    "日本",
+    "日 本",
+    "\u3000a",
+    "n't",
+    ".",
+    "...",
+    "",
+    "[MASK]",
+    "\x1ca",
+    "a😀",
+    "\u0301a",
+]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_answers_have_the_same_forms_alone_and_together(family, of_family):
+    """Together, the first token of an answer is looked up. Alone here, the answer is decoded."""
+    tokenizer = of_family(family)
+    written = [decode_piece(tokenizer, [first, first + 1]) for first in range(40, 300, 13)]
+    answers = [*EDGES, *EDGES, *written, BlankText("Six", " ", "", (1, 2)), "##x", "▁x", "Ġx"]
+    together = forms_of_answers(tokenizer, answers)
+    assert together == [answer_forms(tokenizer, answer) for answer in answers]
+    for answer, forms in zip(answers, together, strict=True):
+        if type(answer) is not str or not answer or answer[0].isspace():
+            continue
+        plain = tuple(tokenizer(answer, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+        assert not plain or decode_piece(tokenizer, plain).before or forms[-1] == plain
+    assert forms_of_answers(tokenizer, []) == []

@@ -10,7 +10,12 @@ from modeling_glm import BlankConstraint
 @pytest.mark.parametrize(
     ("settings_", "message"),
     [
-        ({"choices": "fox"}, "expected lists of strings"),
+        ({"choices": "fox"}, "choices='fox' is of type str: expected a list of strings"),
+        ({"choices": b"fox"}, "choices=b'fox' is of type bytes: expected a list of strings"),
+        ({"choices": {"fox": 0.5}}, "choices={'fox': 0.5} is of type dict: expected a list of strings"),
+        ({"choices": 7}, "choices=7 is of type int: expected a list of strings"),
+        ({"choices": [b"fox"]}, "choices has b'fox' of type bytes: expected strings"),
+        ({"forbidden_words": "fox"}, "forbidden_words='fox' is of type str: expected a list of strings"),
         ({"choices": []}, "choices is empty"),
         ({"choices": np.array([])}, "choices is empty"),
         ({"choices": ["a", 1]}, "choices has 1 of type int: expected strings"),
@@ -18,9 +23,14 @@ from modeling_glm import BlankConstraint
         ({"forbidden_words": [None]}, "forbidden_words has None of type NoneType: expected strings"),
         ({"answer": 12}, "answer=12 is of type int: expected a string"),
         ({"forbidden_words": [""]}, "forbidden_words has an empty word"),
-        ({"min_new_tokens": -1}, "min_new_tokens=-1: expected 0 or more"),
-        ({"min_new_tokens": 5, "max_new_tokens": 3}, "max_new_tokens=3 must be at least 1, and min_new_tokens=5"),
-        ({"max_new_tokens": 0}, "max_new_tokens=0 must be at least 1"),
+        ({"min_new_tokens": -1}, "min_new_tokens=-1: expected at least 0"),
+        ({"min_new_tokens": None}, "min_new_tokens=None is of type NoneType: expected a whole number"),
+        ({"min_new_tokens": 1.5}, "min_new_tokens=1.5 is of type float: expected a whole number"),
+        ({"min_new_tokens": True}, "min_new_tokens=True is of type bool: expected a whole number"),
+        ({"max_new_tokens": "3"}, "max_new_tokens='3' is of type str: expected a whole number"),
+        ({"max_new_tokens": float("nan")}, "max_new_tokens=nan is of type float: expected a whole number"),
+        ({"min_new_tokens": 5, "max_new_tokens": 3}, "max_new_tokens=3 is below min_new_tokens=5: raise it"),
+        ({"max_new_tokens": 0}, "max_new_tokens=0: expected at least 1"),
         ({"answer": "a", "regex": "a"}, "leave the other conditions of that blank out"),
         ({"regex": "(a"}, r"regex='\(a' is not a regular expression"),
     ],
@@ -37,4 +47,10 @@ def test_what_contradicts_itself_is_refused(settings_, message):
     ids=["tuple", "array", "series", "iterator"],
 )
 def test_choices_come_in_any_sequence(make):
-    assert list(BlankConstraint(choices=make(["b", "a"])).choices) == ["b", "a"]
+    assert BlankConstraint(choices=make(["b", "a"])).choices == ("b", "a")
+
+
+@pytest.mark.parametrize("make", [set, frozenset])
+def test_a_set_of_choices_is_always_read_in_the_same_order(make):
+    words = [f"word {number}" for number in range(50)]
+    assert BlankConstraint(choices=make(words)).choices == tuple(sorted(words))

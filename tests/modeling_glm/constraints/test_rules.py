@@ -127,3 +127,13 @@ def test_what_no_beam_can_find_is_said(model, tokenizer, monkeypatch):
     """A constraint that its automata let through, but not its last check."""
     monkeypatch.setattr(BlankConstraint, "accepts", lambda self, answer: False)
     assert fill_blanks(model, tokenizer, TEXT, max_new_tokens_per_blank=3) == []
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"num_answers": 2}, {"order": "confident-first"}, {"do_sample": True}], ids=str
+)
+@pytest.mark.parametrize("least", [65, 10**9])
+def test_a_minimum_beyond_the_longest_answer_is_refused(settings, least, model, tokenizer):
+    """Without a limit of its own an answer has at most 46 tokens: what the position table of the model holds."""
+    with pytest.raises(ValueError, match=f"Text 0: min_new_tokens={least}, but the answer may have at most 46 tokens"):
+        fill_blanks(model, tokenizer, TEXT, constraints=BlankConstraint(min_new_tokens=least), **settings)
