@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from modeling_glm.utils.files import write_whole
+from modeling_glm.utils.plots import save_figure
+
 from .measuring import ROOT
 from .peers import BERT, GPT2
-from .results import Memory, Quality, Result, Results, Speed, Value, replace_text, show_ratio
+from .results import Memory, Quality, Result, Results, Speed, Value, show_ratio
 from .steps import NAIVE
 
 PAGE = ROOT / "docs" / "results" / "performance.md"
@@ -172,7 +175,7 @@ def update_page(page: Path, results: Results):
             raise ValueError(f"{page} must have one line {begin!r} with one line {end!r} after it.")
         block = f"{begin}\n\n{content}\n\n{end}"
         text = pattern.sub(lambda _, block=block: block, text)
-    replace_text(page, text)
+    write_whole(page, text)
 
 
 def draw(path: Path, results: Results):
@@ -200,6 +203,5 @@ def draw(path: Path, results: Results):
     axes.invert_yaxis()
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.set_title(f"Times as fast on {results.machine.cores} CPU cores", fontsize=13)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
     plt.close(figure)

@@ -1,12 +1,13 @@
 """The kinds of results. Each kind is one table, whose columns mean the same in every row."""
 
 import json
-import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
+
+from modeling_glm.utils.files import write_whole
 
 from .machine import Machine
 
@@ -242,7 +243,7 @@ class Results:
             for suite, results in self.suites.items()
         }
         content = {"command": self.command, "machine": asdict(self.machine), "suites": suites}
-        replace_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -263,11 +264,3 @@ def show(number: float) -> str:
 def show_ratio(ratio: float) -> str:
     """Show two decimals below 10 and one above: 1.95, 37.5."""
     return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.1f}"
-
-
-def replace_text(path: Path, text: str):
-    """Write a file in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

@@ -9,6 +9,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from modeling_glm.utils.files import write_whole
+
 from .build import build_corpus
 from .documents import Document, generator_of, is_held_out, split
 
@@ -34,7 +36,7 @@ def main() -> None:
     _print_table(documents)
     if arguments.write:
         lines = (json.dumps(vars(document) | {"held_out": is_held_out(document.key)}) for document in documents)
-        arguments.write.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        write_whole(arguments.write, "".join(f"{line}\n" for line in lines))
 
 
 if __name__ == "__main__":

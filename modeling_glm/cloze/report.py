@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from transformers import TrainingArguments
 
+from ..utils.files import whole_file, write_whole
+from ..utils.plots import save_figure
 from ..utils.rows import RowError
 from .sources import ClozeData
 from .submission import SUBMISSION_FILES, write_submission
@@ -18,7 +20,7 @@ ECE_NOTE = "ece: expected calibration error, ece_calibrated: the same with a tem
 
 def write_results(folder: Path, data: ClozeData, outcome: ClozeOutcome):
     """
-    Write the results of a model into a folder.
+    Write the results of a model into a folder, each file whole or not at all.
 
     - `metrics.json`: the metrics.
     - `predictions.jsonl`: for every test example the label, its probability and the example.
@@ -26,7 +28,7 @@ def write_results(folder: Path, data: ClozeData, outcome: ClozeOutcome):
       file and what is wrong with it. For SuperGLUE, a file for its server instead.
     - `confusion.png`: which class was taken for which, for tasks with labels. Needs matplotlib.
     """
-    (folder / "metrics.json").write_text(json.dumps(outcome.metrics, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / "metrics.json", json.dumps(outcome.metrics, indent=2) + "\n")
     labels = data.task.labels
     lines = [
         {
@@ -98,7 +100,7 @@ def plot_confusion(gold: Sequence[int], predicted: Sequence[int], labels: Sequen
         ax=axes,
     )
     axes.set_title(title)
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
 
 
 def format_table(results: Mapping[str, Mapping[str, float]]) -> str:
@@ -139,8 +141,8 @@ def _names(data: ClozeData, example: Mapping[str, Any]) -> list[str]:
 
 
 def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]):
-    text = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
-    path.write_text(text, encoding="utf-8")
+    with whole_file(path) as file:
+        file.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
 
 
 __all__ = ["format_table", "plot_confusion", "warn_of_majority", "write_results"]

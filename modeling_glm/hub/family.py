@@ -5,11 +5,11 @@ Write the card of the whole family of models, MODEL_CARD.md: what GLM is, and wh
 """
 
 import sys
-from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData
 
 from ..configuration_glm import BERT_IDS, CHINESE_IDS, GPT2_IDS, PRESETS, ROBERTA_IDS, GLMConfig
+from ..utils.files import write_whole
 from .card import CITATION, TAGS, count_parameters
 
 VOCABULARIES = {"BERT uncased": BERT_IDS, "RoBERTa": ROBERTA_IDS, "GPT-2": GPT2_IDS, "SentencePiece": CHINESE_IDS}
@@ -130,7 +130,7 @@ def _describe(config: GLMConfig, preset: dict[str, int]) -> str:
 def main() -> None:
     if len(sys.argv) != 2:
         raise SystemExit(f"Expected one argument, the file to write, got {sys.argv[1:]}.{__doc__}")
-    Path(sys.argv[1]).write_text(str(create_family_card()), encoding="utf-8")
+    write_whole(sys.argv[1], str(create_family_card()))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from transformers.dynamic_module_utils import custom_object_save
 from ..configuration_glm import GLMConfig
 from ..modeling_glm import AUTO_MAP, GLMModel, GLMPreTrainedModel
 from ..tokenization.tokenization_glm import GLMTokenizer
+from ..utils.files import save_through, staging_folder, write_whole
 from .repository import CARD, Repository, stale_weights
 
 
@@ -25,7 +26,9 @@ def save_code(config: GLMConfig, folder: str | os.PathLike) -> None:
     The folder then loads with `trust_remote_code=True` without this package.
     """
     config.auto_map = dict(AUTO_MAP)
-    custom_object_save(GLMModel, folder)
+    with staging_folder(folder, inside=True) as staging:
+        custom_object_save(GLMModel, staging)
+        save_through(folder, staging)
 
 
 def push_model(
@@ -77,10 +80,9 @@ def push_model(
     saving = {name: details.pop(name) for name in list(details) if name in of_saving}
     repository = Repository(repo_id, private=private, token=token, revision=revision, create_pr=create_pr)
     target = None if save_directory is None else Path(save_directory)
-    if target is not None:
-        target.mkdir(parents=True, exist_ok=True)
     # Inside the target, the finished files can be moved instead of copied.
-    with tempfile.TemporaryDirectory(prefix="_push-", dir=target) as name:
+    folder = tempfile.TemporaryDirectory() if target is None else staging_folder(target, inside=True)
+    with folder as name:
         staging = Path(name)
         model.save_pretrained(staging, **saving)
         if tokenizer is not None:
@@ -94,7 +96,7 @@ def push_model(
         repository.write_card(staging, model, tokenizer, tags=_all_tags(model, tags), **details)
         # The folder keeps its own card if the repository has another one.
         if target is not None and not (has_card and CARD in repository.files):
-            shutil.copyfile(staging / CARD, target / CARD)
+            write_whole(target / CARD, (staging / CARD).read_bytes())
         return repository.commit([*files, staging / CARD], commit_message or "Upload model", commit_description)
 
 
@@ -175,7 +177,7 @@ def push_tokenizer(
 
 def _move(files: list[Path], folder: Path) -> list[Path]:
     """Move files into a folder, delete the weights there that they replace, and return the new paths."""
-    moved = [file.replace(folder / file.name) for file in files]
+    moved = save_through(folder, files[0].parent, last="config.json")
     for name in stale_weights([path.name for path in folder.iterdir()], moved):
         (folder / name).unlink()
     return moved

@@ -1,7 +1,6 @@
 """Let `Trainer` push the code and the card of a GLM with its weights."""
 
 import inspect
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from transformers import (
 from transformers.modelcard import TrainingSummary
 
 from ..modeling_glm import GLMPreTrainedModel
+from ..utils.files import make_folder, write_whole
 from .card import PIPELINE_TAGS, write_model_card
 from .push import save_code
 from .repository import CARD
@@ -68,7 +68,7 @@ class HubCallback(TrainerCallback):
         if not isinstance(model, GLMPreTrainedModel) or not state.is_world_process_zero:
             return
         folder = Path(str(args.output_dir))
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if self.repo_id is None:
             self.repo_id = _find_repository(args)
             _fetch_card(args, self.repo_id, folder)
@@ -154,7 +154,7 @@ def _fetch_card(args: TrainingArguments, repo_id: str, folder: Path) -> None:
     if (folder / CARD).exists() or not HfApi(token=args.hub_token).file_exists(repo_id, CARD, revision=revision):
         return
     card = hf_hub_download(repo_id, CARD, revision=revision, token=args.hub_token, force_download=True)
-    shutil.copyfile(card, folder / CARD)
+    write_whole(folder / CARD, Path(card).read_bytes())
 
 
 __all__ = ["GLMTrainer", "HubCallback", "HubTrainerMixin"]

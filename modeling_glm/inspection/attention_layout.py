@@ -1,6 +1,5 @@
 """Draw what the model sees: Part A, Part B, both rows of positions and the attention mask (paper Figure 2)."""
 
-import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from ..layout_glm import compute_position_ids, create_glm_mask
 from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import encode_text, shown_form
 from ..tokenization.token_bytes import token_bytes
-from ..utils.files import write_whole
+from ..utils.plots import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -182,9 +181,7 @@ def plot_attention_layout(
     figure.set_size_inches(width, height)
     axes.set_position((-left / width, -bottom / height, CELL * size / width, CELL * size / height))
     if path is not None:
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format=ending[1:], dpi=150, metadata=FORMATS[ending])
-        write_whole(Path(path), drawn.getvalue())
+        save_figure(figure, path, format=ending[1:], dpi=150, metadata=FORMATS[ending])
     return figure
 
 

@@ -1,8 +1,14 @@
 """Pictures of training."""
 
+import io
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from .files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CURVES = {"loss": "training", "eval_loss": "held out"}
 
@@ -39,4 +45,19 @@ def plot_losses(
     axes.set(xlabel="step", ylabel=f"cross entropy per {per} (nats)", title=title)
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
+
+
+def save_figure(figure: "Figure", path: str | os.PathLike, format: str = "png", **options: Any):
+    """
+    Write a figure to a file, whole or not at all.
+
+    Args:
+        figure: The figure.
+        path: The file.
+        format: The format of the file, whatever its name.
+        options: Further arguments of `Figure.savefig`. The default is `dpi=120`.
+    """
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=format, **{"dpi": 120, **options})
+    write_whole(path, drawn.getvalue())
