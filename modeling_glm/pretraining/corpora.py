@@ -4,10 +4,11 @@ import hashlib
 import json
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -209,8 +210,16 @@ def _write_shard_alone(*job) -> int:
     return sum(write_shard(*job))
 
 
-def _use_one_thread():
+def _prepare_worker():
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent():
+    """End this process when its parent ends in any way. A worker whose parent was killed would wait forever."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _run(jobs: Sequence[tuple], num_proc: int) -> Iterator[int]:
@@ -221,7 +230,7 @@ def _run(jobs: Sequence[tuple], num_proc: int) -> Iterator[int]:
         return
     # Spawned, because threads of the tokenizer and a GPU in use do not survive a fork.
     context = get_context("spawn")
-    with ProcessPoolExecutor(min(num_proc, len(jobs)), context, initializer=_use_one_thread) as pool:
+    with ProcessPoolExecutor(min(num_proc, len(jobs)), context, initializer=_prepare_worker) as pool:
         try:
             for done in as_completed([pool.submit(_write_shard_alone, *job) for job in jobs]):
                 yield done.result()

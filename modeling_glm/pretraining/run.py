@@ -1,5 +1,6 @@
 """Run a pretraining from its arguments to the finished model."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from transformers import TrainerState, set_seed
@@ -7,7 +8,8 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from ..configuration_glm import GLMConfig
 from ..modeling_glm import GLMForConditionalGeneration
-from ..runs.checkpoints import load_weights, resume_point
+from ..runs.checkpoints import ResumePoint, load_weights, resume_point
+from ..runs.lock import hold_run
 from ..tokenization import DataCollatorForBlankInfilling, GLMTokenizer
 from .arguments import PretrainingArguments, RunArguments, collator_options
 from .data import EmbeddedCorpus, prepare_data, prepare_tokenizer
@@ -29,50 +31,62 @@ def pretrain(args: RunArguments, training: PretrainingArguments, embedded: Embed
         embedded: A corpus that the program brings along.
 
     Raises:
-        SystemExit: For corpora, models and settings that cannot be used, and a folder with another run.
+        SystemExit: For corpora, models and settings that cannot be used, and a folder with another run, or one that
+            another process uses.
         RuntimeError: If a checkpoint cannot be written. The earlier ones stay.
     """
     set_seed(training.seed)
-    try:
-        start = resume_point(training.folder)
-        tokenizer = prepare_tokenizer(args, training, embedded)
-        collator = DataCollatorForBlankInfilling(
-            tokenizer, objectives=args.shares, seed=training.seed, **collator_options(args)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold_run(training.folder))
+            start = resume_point(training.folder)
+            tokenizer = prepare_tokenizer(args, training, embedded)
+            collator = DataCollatorForBlankInfilling(
+                tokenizer, objectives=args.shares, seed=training.seed, **collator_options(args)
+            )
+            data = prepare_data(args, training, tokenizer, embedded)
+        except (ValueError, FileNotFoundError) as error:
+            raise SystemExit(str(error)) from error
+        described = data.describe()
+        model = build_model(args, tokenizer)
+        with training.main_process_first(local=False, desc="comparison"):
+            if training.process_index == 0:
+                run = describe_run(args, training, tokenizer, model.config, data.train)
+                check_run(training.folder, run, start.checkpoint is not None)
+        stream = data.stream(args, training, start.samples_seen)
+        watch = Stopwatch(training.folder / "seconds.txt")
+        trainer = PretrainingTrainer(
+            model,
+            training,
+            peak=None if args.peak_tflops is None else args.peak_tflops * 1e12,
+            data_collator=collator,
+            train_dataset=stream,
+            eval_dataset=data.validation_sets(args.shares),
+            processing_class=tokenizer,
+            callbacks=[watch],
         )
-        data = prepare_data(args, training, tokenizer, embedded)
-    except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(str(error)) from error
-    described = data.describe()
-    model = build_model(args, tokenizer)
-    with training.main_process_first(local=False, desc="comparison"):
-        if training.process_index == 0:
-            run = describe_run(args, training, tokenizer, model.config, data.train)
-            check_run(training.folder, run, start.checkpoint is not None)
-    stream = data.stream(args, training, start.samples_seen)
-    watch = Stopwatch(training.folder / "seconds.txt")
-    trainer = PretrainingTrainer(
-        model,
-        training,
-        peak=None if args.peak_tflops is None else args.peak_tflops * 1e12,
-        data_collator=collator,
-        train_dataset=stream,
-        eval_dataset=data.validation_sets(args.shares),
-        processing_class=tokenizer,
-        callbacks=[watch],
-    )
-    if trainer.is_world_process_zero():
-        print(
-            f"{model.num_parameters():,} parameters; {described['train_texts']:,} texts with {described['train_tokens']:,} "
-            f"tokens to train on; `mfu` in the log is a share of {trainer.peak / 1e12:.3g} TFLOP/s per device"
-        )
-        if start.checkpoint:
-            print(f"resuming from {start.checkpoint}, sample {start.samples_seen:,}")
-    if len(stream):
-        trainer.train(resume_from_checkpoint=start.checkpoint)
-    elif start.checkpoint:  # the run is finished, so only the export is left
-        load_weights(trainer.model, start.checkpoint)
-        trainer.state = TrainerState.load_from_json(str(Path(start.checkpoint) / TRAINER_STATE_NAME))
-    export(args, training, trainer, tokenizer, described, watch.total, embedded)
+        if trainer.is_world_process_zero():
+            print(
+                f"{model.num_parameters():,} parameters; {described['train_texts']:,} texts with "
+                f"{described['train_tokens']:,} tokens to train on; `mfu` in the log is a share of "
+                f"{trainer.peak / 1e12:.3g} TFLOP/s per device"
+            )
+            if start.checkpoint:
+                print(f"resuming from {start.checkpoint}, sample {start.samples_seen:,}")
+        if len(stream):
+            trainer.train(resume_from_checkpoint=start.checkpoint)
+        else:
+            _load_finished(trainer, start)
+        export(args, training, trainer, tokenizer, described, watch.total, embedded)
+
+
+def _load_finished(trainer: PretrainingTrainer, start: ResumePoint):
+    """Load the weights and the log of a run that has ended, as `Trainer.train` leaves them."""
+    if start.checkpoint is None:
+        return
+    trainer.state = TrainerState.load_from_json(str(Path(start.checkpoint) / TRAINER_STATE_NAME))
+    best = trainer.state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
+    load_weights(trainer.model, best if best and Path(best).is_dir() else start.checkpoint)
 
 
 def build_model(args: RunArguments, tokenizer: GLMTokenizer) -> GLMForConditionalGeneration:

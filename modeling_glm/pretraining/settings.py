@@ -13,6 +13,7 @@ import torch
 import yaml
 from transformers import HfArgumentParser
 
+from ..runs.lock import require_folder
 from ..utils.files import is_free
 from ..utils.help import HelpFormatter
 from ..utils.precision import has_fast_bf16
@@ -104,6 +105,8 @@ def parse_arguments(
 def _use_bf16(known: argparse.Namespace) -> bool:
     """Return what the run had before, or what accelerate says, or whether bf16 is faster here."""
     if (run := read_run(known.output_dir)) is not None:
+        if not isinstance(run.get("bf16"), bool):
+            raise SystemExit(f"{known.output_dir} holds a run that is no pretraining: name another --output_dir.")
         return run["bf16"]
     if known.fp16.lower() not in ("false", "0", "no"):
         return False
@@ -112,9 +115,22 @@ def _use_bf16(known: argparse.Namespace) -> bool:
 
 
 def read_run(output_dir: str | Path) -> dict[str, Any] | None:
-    """Read `run.json` of a folder. Return None if the folder has none."""
+    """
+    Read `run.json` of a folder. Return None if the folder has none.
+
+    Raises:
+        SystemExit: If the file is damaged.
+    """
     path = Path(output_dir) / RUN_FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        run = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise SystemExit(f"{path} is damaged ({error}): restore a copy of it, or name another --output_dir.") from None
+    if not isinstance(run, dict):
+        raise SystemExit(f"{path} does not describe a run: name another --output_dir.")
+    return run
 
 
 def _refuse_ignored(command_line: Sequence[str], has_model: bool):
@@ -186,6 +202,11 @@ def complete(args: RunArguments, training: PretrainingArguments):
     if args.packed_length is None:
         args.packed_length = args.max_length // 2 if training.use_cpu else args.max_length * 2
     args.packed_length = args.packed_length or None
+    try:
+        require_folder(training.folder, "--output_dir")
+        require_folder(args.cache_dir, "--cache_dir")
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
     args.export = args.export or str(training.folder / "final")
     check_export(Path(args.export), training.folder, Path(args.cache_dir))
 

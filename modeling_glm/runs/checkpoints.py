@@ -3,20 +3,23 @@ Checkpoints that survive crashes and full disks.
 
 Each checkpoint gets a manifest once all processes have written their files. A save that fails deletes its half-written
 folder and keeps the earlier ones. A run resumes from the newest checkpoint whose files fit the manifest, at the sample
-where that stopped.
+where that stopped. Older checkpoints are deleted when the checksums of the new one are on the disk.
 
     training_arguments = TrainingArguments(output_dir, ignore_data_skip=True, ...)
-    start = resume_point(output_dir)
-    trainer = SafeCheckpointTrainer(model, training_arguments, train_dataset=DatasetFrom(start.samples_seen), ...)
-    trainer.train(resume_from_checkpoint=start.checkpoint)
+    with hold_run(output_dir):
+        start = resume_point(output_dir)
+        trainer = SafeCheckpointTrainer(model, training_arguments, train_dataset=DatasetFrom(start.samples_seen), ...)
+        trainer.train(resume_from_checkpoint=start.checkpoint)
 
 Call `disconnect` at the end, outside of the function that holds the trainer. All machines of a run need a shared disk for
 the folder.
 """
 
+import contextlib
 import gc
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +34,19 @@ from transformers import PreTrainedModel, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from .manifest import ResumeError, checkpoints, last_good_checkpoint, read_manifest, step_of, write_manifest
+from .lock import hold_run
+from .manifest import (
+    MANIFEST,
+    Manifest,
+    ResumeError,
+    add_checksums,
+    checkpoints,
+    delete_checkpoint,
+    last_good_checkpoint,
+    read_manifest,
+    step_of,
+    write_manifest,
+)
 
 # The errors of writers on a full disk: Python's files, safetensors, torch's archives, torch's sharded checkpoints.
 SAVE_ERRORS = (OSError, SafetensorError, RuntimeError, CheckpointException)
@@ -56,55 +71,74 @@ class SafeCheckpointTrainer(Trainer):
     A `Trainer` whose checkpoints are whole or absent, and that counts the samples of a run.
 
     `train` takes the arguments of `Trainer.train`. `resume_from_checkpoint=True` resumes from the newest whole
-    checkpoint, or starts a new run if there is none.
+    checkpoint, or starts a new run if there is none. For another trainer class, put this one in front of it:
+    `class MyTrainer(SafeCheckpointTrainer, Seq2SeqTrainer)`.
 
     Raises:
+        FolderInUseError: From `train`, if another run uses `output_dir`.
         ResumeError: From `train`, for a checkpoint without a manifest.
         RuntimeError: From `train`, on all processes, if a checkpoint cannot be written. What was written of it is deleted.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self._first_step = self._first_sample = 0
-        self._rng_checkpoint: str | None = None
+        self._resumed: Manifest | None = None
+        self._unread: str | None = None  # the checkpoint whose state is not restored in full yet
 
     def train(self, resume_from_checkpoint: str | os.PathLike | bool | None = None, *args, **kwargs):
-        if resume_from_checkpoint is True:
-            resume_from_checkpoint = resume_point(self._folder).checkpoint
-        self._first_step = self._first_sample = 0
-        if resume_from_checkpoint:
-            manifest = read_manifest(Path(resume_from_checkpoint))
-            self._first_step, self._first_sample = manifest.step, manifest.samples_seen
-        # Without ignore_data_skip Trainer skips batches, and restores the random state itself afterwards.
-        self._rng_checkpoint = None
-        if resume_from_checkpoint and self.args.ignore_data_skip:
-            self._rng_checkpoint = str(resume_from_checkpoint)
-        return super().train(str(resume_from_checkpoint) if resume_from_checkpoint else None, *args, **kwargs)
+        with hold_run(self._folder):
+            if resume_from_checkpoint is True:
+                resume_from_checkpoint = resume_point(self._folder).checkpoint
+            checkpoint = str(resume_from_checkpoint) if resume_from_checkpoint else None
+            self._resumed = read_manifest(Path(checkpoint)) if checkpoint else None
+            self._unread = checkpoint
+            return super().train(checkpoint, *args, **kwargs)
+
+    def _run_epoch(self, *args, **kwargs):
+        # Trainer would train a run that has ended for another step.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
 
     def get_batch_samples(self, *args, **kwargs):
         batches = super().get_batch_samples(*args, **kwargs)
-        if self._rng_checkpoint:
+        if self._unread:
             # Opening the data drew a random number. An uninterrupted run does not draw it at this step.
-            self._load_rng_state(self._rng_checkpoint)
-            self._rng_checkpoint = None
+            # Without ignore_data_skip Trainer skips batches, and restores the random state itself afterwards.
+            if self.args.ignore_data_skip:
+                self._load_rng_state(self._unread)
+            self._restore_losses()
+            self._unread = None
         return batches
 
     @property
     def _folder(self) -> Path:
         return Path(str(self.args.output_dir))
 
+    def _restore_losses(self):
+        """Restore the losses that are not in the log yet, so that its next entry is that of an uninterrupted run."""
+        manifest = self._resumed
+        if manifest is None or manifest.logged_step is None:
+            return
+        same = len(manifest.losses) == self.args.world_size
+        loss = manifest.losses[self.args.process_index] if same else sum(manifest.losses) / len(manifest.losses)
+        self._tr_loss.fill_(loss)
+        self._total_loss_scalar -= loss  # the mean at the end is that of the steps since the start
+        self._globalstep_last_logged = manifest.logged_step
+
     @property
     def samples_seen(self) -> int:
         """Number of samples that all processes have trained on, since the first start of the run."""
-        steps = self.state.global_step - self._first_step
-        return self._first_sample + steps * self.get_total_train_batch_size(self.args)
+        first_step, first_sample = (self._resumed.step, self._resumed.samples_seen) if self._resumed else (0, 0)
+        return first_sample + (self.state.global_step - first_step) * self.get_total_train_batch_size(self.args)
 
     def _save_checkpoint(self, model, trial):
         # A private method, because no public one covers a save from its first file to the deletion of old checkpoints.
         folder = self._folder / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         if self.is_world_process_zero():
-            shutil.rmtree(folder, ignore_errors=True)  # from a run that this one does not resume
-        self.accelerator.wait_for_everyone()
+            delete_checkpoint(folder)  # from a run that this one does not resume
+        losses = gather_object([self._tr_loss.item()])
         failure = None
         limit, self.args.save_total_limit = (
             self.args.save_total_limit,
@@ -121,12 +155,12 @@ class SafeCheckpointTrainer(Trainer):
         self._give_up_if_any(failure, folder)
         if self.is_world_process_zero():
             try:
-                self._finish(folder)
+                self._finish(folder, losses)
             except SAVE_ERRORS as error:
                 failure = _describe_failure(error, folder)
         self._give_up_if_any(failure, folder)
         if self.is_world_process_zero() and limit is not None and limit > 0:
-            self._delete_old(folder, limit)
+            delete_old(folder, limit, self.state.best_model_checkpoint)
 
     def _processes_fail_together(self) -> bool:
         """Return whether the other processes finish their save if one fails, instead of waiting for it forever."""
@@ -142,20 +176,40 @@ class SafeCheckpointTrainer(Trainer):
             broadcast_object_list(message)
             raise RuntimeError(message[0])
 
-    def _finish(self, folder: Path):
-        """Write the manifest, which marks the checkpoint as whole."""
+    def _finish(self, folder: Path, losses: Sequence[float]):
+        """Write the manifest, which marks the checkpoint as whole, and wait until all of it is on the disk."""
         count = self.args.world_size
         if count > 1 and not self.args.save_only_model:
             states = [folder / f"rng_state_{index}.pth" for index in range(count)]
             if missing := [path.name for path in states if not path.exists()]:
                 raise OSError(f"{', '.join(missing)} of other processes did not arrive: is the disk shared?")
-        write_manifest(folder, self.state.global_step, self.samples_seen, count)
+        manifest = write_manifest(
+            folder,
+            self.state.global_step,
+            self.samples_seen,
+            count,
+            logged_step=self._globalstep_last_logged,
+            losses=losses,
+        )
+        add_checksums(folder, manifest)
 
-    def _delete_old(self, newest: Path, limit: int):
-        older = [path for path in checkpoints(newest.parent) if step_of(path) < step_of(newest)]
-        for path in older[limit - 1 :]:
-            if str(path) != str(self.state.best_model_checkpoint):
-                shutil.rmtree(path, ignore_errors=True)
+
+def delete_old(newest: Path, limit: int, best: str | os.PathLike | None = None):
+    """
+    Delete old checkpoints of a run, and what is left of unfinished ones.
+
+    Args:
+        newest: The checkpoint that was written last. Newer ones, which this run did not resume from, stay.
+        limit: Most checkpoints that remain, with the newest and the best. These two always remain.
+        best: Path of the best checkpoint, if any.
+    """
+    older = [path for path in checkpoints(newest.parent) if step_of(path) < step_of(newest)]
+    kept = [path for path in older if best is not None and path.resolve() == Path(best).resolve()]
+    whole = [path for path in older if path not in kept and (path / MANIFEST).exists()]
+    kept += whole[: max(0, limit - 1 - len(kept))]
+    for path in older:
+        if path not in kept:
+            delete_checkpoint(path)
 
 
 def resume_point(folder: str | os.PathLike) -> ResumePoint:
@@ -174,8 +228,13 @@ def resume_point(folder: str | os.PathLike) -> ResumePoint:
             found = last_good_checkpoint(folder)
             for problem in found.problems:
                 print(f"Skipped a checkpoint: {problem}", flush=True)
-            samples = read_manifest(found.path).samples_seen if found.path else 0
-            answer = [ResumePoint(checkpoint=str(found.path) if found.path else None, samples_seen=samples)]
+            answer = [ResumePoint()]
+            if found.path is not None:
+                manifest = read_manifest(found.path)
+                if not manifest.has_checksums:
+                    with contextlib.suppress(OSError):  # it can be read, which is enough
+                        add_checksums(found.path, manifest)
+                answer = [ResumePoint(checkpoint=str(found.path), samples_seen=manifest.samples_seen)]
         except ResumeError as error:
             answer = [error]
     broadcast_object_list(answer)
@@ -226,7 +285,7 @@ def _describe_failure(error: BaseException, folder: Path) -> str:
 
 def _give_up(folder: Path, failure: str) -> str:
     """Delete what was written of a checkpoint, and return a message that says how to resume."""
-    shutil.rmtree(folder, ignore_errors=True)
+    delete_checkpoint(folder)
     try:
         last = last_good_checkpoint(folder.parent).path
     except ResumeError:

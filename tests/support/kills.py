@@ -216,6 +216,34 @@ class Child:
         return ended
 
 
+def watch_processes(
+    function: Callable,
+    *args: Any,
+    root: Path,
+    kills: Mapping[int, Kill],
+    processes: int = 2,
+    timeout: float = 120,
+) -> list[Ended]:
+    """
+    Call a function in several processes that train together on the CPU, as `torchrun` starts them, and wait for all.
+
+    Args:
+        function, args, root, timeout: As for `watch`.
+        kills: When to kill a process, by its number.
+        processes: The number of processes.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    shared |= {"ACCELERATE_USE_CPU": "true", "FORK_LAUNCHED": 0}
+    children = []
+    for number in range(processes):
+        environment = {name: str(value) for name, value in {**shared, "RANK": number, "LOCAL_RANK": number}.items()}
+        children.append(start(function, *args, root=root, kill=kills.get(number), environment=environment))
+    return [child.wait(timeout) for child in children]
+
+
 def draw_kill(whole: Ended, generator: random.Random) -> Kill:
     """Draw a moment of a run, from the end of it without a kill: before a write, within a file, or anywhere."""
     kind = generator.choice(("write", "torn", "seconds"))
@@ -244,6 +272,7 @@ def _run(function: Callable, args: tuple, root: Path, kill: Kill, environment: d
     )
     os.environ.update(environment)
     torch.set_num_threads(1)
+    multiprocessing.set_start_method(None, force=True)  # as in other processes, for workers that load data
     tqdm.set_lock(threading.RLock())  # its own lock is a semaphore of the system, which a kill would leave behind
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _watch_writes(root, kill, os.open(notes / "writes", os.O_WRONLY | os.O_CREAT, 0o600))

@@ -46,7 +46,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tokenizer_folder, tmp_path, capsy
         f"the same command resumes from {folder / 'checkpoint-2'}, the last good checkpoint.",
     ):
         assert expected in last
-    assert [path.name for path in folder.iterdir()] == ["checkpoint-2"]
+    assert {path.name for path in folder.iterdir()} == {"_run.lock", "checkpoint-2"}
     assert last_good_checkpoint(folder) == FoundCheckpoint(path=folder / "checkpoint-2")
 
     resumed = train(tokenizer_folder, folder, "--steps", 6, "--limit", 1)

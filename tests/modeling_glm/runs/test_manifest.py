@@ -10,6 +10,7 @@ from modeling_glm.runs.checkpoints import resume_point
 from modeling_glm.runs.manifest import (
     FoundCheckpoint,
     ResumeError,
+    add_checksums,
     checkpoints,
     last_good_checkpoint,
     read_manifest,
@@ -26,7 +27,7 @@ def folder(tmp_path) -> Path:
         (path / "model.safetensors").write_bytes(bytes(range(200)))
         (path / "shards" / "__1_0.distcp").write_bytes(b"shard" * step)
         (path / "trainer_state.json").write_text("{}")
-        write_manifest(path, step, samples_seen=8 * step, num_processes=2)
+        add_checksums(path, write_manifest(path, step, samples_seen=8 * step, num_processes=2))
     return tmp_path
 
 

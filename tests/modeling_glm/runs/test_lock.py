@@ -1,0 +1,127 @@
+"""One run per folder: a second one is refused, and a crash gives the folder back."""
+
+import os
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from modeling_glm.runs import lock
+from modeling_glm.runs.lock import FolderInUseError, hold_folder, hold_run, require_folder
+
+HOLDER = """
+import sys, time
+from modeling_glm.runs.lock import hold_folder
+with hold_folder(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@contextmanager
+def holder(folder: Path):
+    """A process that holds the folder."""
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, folder], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_another_process_is_refused_until_the_first_is_killed(tmp_path):
+    folder = tmp_path / "new" / "run"
+    with holder(folder) as process:
+        for hold in (hold_folder, hold_run):
+            with pytest.raises(FolderInUseError, match=rf"{folder} is in use by process {process.pid}: wait until"):
+                hold(folder).__enter__()
+    with hold_folder(folder):
+        assert {path.name for path in folder.iterdir()} == {"_run.lock", "_run.owner"}
+    assert {path.name for path in folder.iterdir()} == {"_run.lock"}
+
+
+def test_the_message_names_this_process(tmp_path):
+    with hold_folder(tmp_path), pytest.raises(FolderInUseError, match=f"by process {os.getpid()}: wait"):
+        hold_folder(tmp_path).__enter__()
+    with hold_folder(tmp_path):
+        pass
+
+
+def test_a_run_holds_its_folder_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with hold_run("run"), hold_run(tmp_path / "run"), hold_run(tmp_path / "other"):
+        pass
+    with hold_run("run"):
+        pass
+
+
+def test_another_thread_is_another_run(tmp_path):
+    refused = []
+
+    def run():
+        try:
+            with hold_run(tmp_path):
+                pass
+        except FolderInUseError as error:
+            refused.append(str(error))
+
+    with hold_run(tmp_path):
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+    assert len(refused) == 1
+
+
+def test_a_forked_child_has_no_part_in_the_lock(tmp_path):
+    """Workers that load data may end some seconds after the run."""
+    reader, writer = os.pipe()
+    with hold_folder(tmp_path):
+        child = os.fork()
+        if child == 0:
+            os.read(reader, 1)
+            os._exit(0)
+    with hold_folder(tmp_path):
+        os.write(writer, b"x")
+    os.waitpid(child, 0)
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize(
+    "owner", ["", "damaged", "[]", '{"pid": 999999999, "host": "HOST"}'], ids=["empty", "damaged", "list", "dead"]
+)
+def test_an_owner_that_is_gone_is_waited_for(tmp_path, monkeypatch, owner):
+    """The lock may be held by what a killed run leaves for a moment."""
+    monkeypatch.setattr(lock, "PATIENCE", 0.2)
+    with hold_folder(tmp_path):
+        (tmp_path / "_run.owner").write_text(owner.replace("HOST", lock.socket.gethostname()))
+        started = lock.time.monotonic()
+        with pytest.raises(FolderInUseError, match=r"is in use by (another process|process 999999999):"):
+            hold_folder(tmp_path).__enter__()
+        assert lock.time.monotonic() - started > 0.2
+
+
+def test_an_owner_on_another_machine_is_named(tmp_path):
+    with hold_folder(tmp_path):
+        (tmp_path / "_run.owner").write_text('{"pid": 12, "host": "elsewhere"}')
+        with pytest.raises(FolderInUseError, match="is in use by process 12 on elsewhere: wait"):
+            hold_folder(tmp_path).__enter__()
+
+
+def test_a_file_in_the_way(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path, message in (
+        ("file", r"--output_dir .*file is a file, expected a folder"),
+        ("file/a/b", r"--output_dir .*file/a/b is in .*/file, which is a file, expected a folder"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            require_folder(tmp_path / path, "--output_dir")
+        with pytest.raises(ValueError, match="is a file"):
+            hold_run(tmp_path / path).__enter__()
+    assert require_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert not (tmp_path / "a").exists()
