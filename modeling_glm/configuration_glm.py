@@ -1,12 +1,22 @@
 """Configuration of GLM (Du et al., ACL 2022, "General Language Model Pretraining with Autoregressive Blank Infilling")."""
 
+import functools
+import inspect
 import json
+import math
 import os
-from typing import Any
+import re
+import reprlib
+from typing import Any, TypeVar
 
+import torch
 from huggingface_hub.dataclasses import strict
+from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig
+from transformers.activations import ACT2FN
 from transformers.utils import cached_file
+
+Config = TypeVar("Config", bound=type[PreTrainedConfig])
 
 # Only the originals' config.json has these keys. Transformers' own GLM-4 shares the model type "glm", but not them.
 ORIGINAL_KEYS = ("max_sequence_length", "block_position_encoding", "num_layers")
@@ -41,6 +51,19 @@ IGNORED_ORIGINAL_KEYS = (
 HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 CHOICE_LOSSES = ("cross_entropy", "hinge")
+
+# No GLM is nearly as large. Building a larger one, or naming its labels, would take all memory before anything fails.
+LARGEST_SIZES = {
+    "vocab_size": 2**24,
+    "hidden_size": 2**16,
+    "num_hidden_layers": 2**12,
+    "num_attention_heads": 2**16,
+    "intermediate_size": 2**20,
+    "max_position_embeddings": 2**24,
+    "num_labels": 2**18,
+}
+MOST_PARAMETERS = 10**13
+DEEPEST_NESTING = 100  # of JSON; deeper values cannot be copied or compared, as Python does that by recursion
 
 SPECIAL_TOKENS = {
     "sop_token_id": "<|startofpiece|>",
@@ -117,6 +140,77 @@ PRESETS: dict[str, dict[str, int]] = {
 }
 
 
+def read_json(path: str | os.PathLike, expected: type = dict) -> Any:
+    """
+    Read a JSON file.
+
+    Args:
+        path: The file, in UTF-8.
+        expected: The type of its content.
+
+    Raises:
+        ValueError: if it is not JSON of this type, or is nested more than 100 deep. The message names the file.
+        OSError: if it cannot be read.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply: expected at most {DEEPEST_NESTING} levels.") from None
+    except ValueError as error:  # of JSON or of UTF-8
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, expected):
+        raise ValueError(f"{path} holds a {type(content).__name__}: expected a JSON {expected.__name__}.")
+    require_shallow(content, str(path))
+    return content
+
+
+def require_shallow(content: Any, name: str) -> None:
+    """Raise a `ValueError` that begins with `name` if dicts and lists are nested more than 100 deep."""
+    level = [content]
+    for _ in range(DEEPEST_NESTING):
+        children = (value.values() if isinstance(value, dict) else value for value in level)
+        level = [value for values in children for value in values if isinstance(value, dict | list)]
+        if not level:
+            return
+    raise ValueError(f"{name} is nested too deeply: expected at most {DEEPEST_NESTING} levels.")
+
+
+def _explain_types(config_class: Config) -> Config:
+    """
+    Check every value that is set, by whatever name, and raise a `ValueError` with name, found and expected.
+
+    `strict` checks the types alone, not by the originals' names, and raises errors of its own.
+    """
+    check_and_set, initialize = config_class.__setattr__, config_class.__init__
+
+    @functools.wraps(check_and_set)
+    def set_attribute(self: PreTrainedConfig, name: str, value: Any) -> None:
+        name = config_class.attribute_map.get(name, name)
+        try:
+            check_and_set(self, name, value)
+        except StrictDataclassError as error:
+            expected = config_class.__dataclass_fields__[name].type
+            shown = expected.__name__ if isinstance(expected, type) else expected
+            raise ValueError(
+                f"{name}={reprlib.repr(value)} is of type {type(value).__name__}: expected {shown}."
+            ) from error
+        if name in LARGEST_SIZES and value is not None:
+            _require_size(name, value)
+
+    @functools.wraps(initialize)
+    def initialize_and_explain(self: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
+        try:
+            initialize(self, *args, **kwargs)
+        except StrictDataclassError as error:
+            raise ValueError(str(error)) from error
+
+    config_class.__setattr__ = set_attribute  # type: ignore[method-assign]
+    config_class.__init__ = initialize_and_explain  # type: ignore[method-assign]
+    return config_class
+
+
+@_explain_types
 @strict
 class GLMConfig(PreTrainedConfig):
     r"""
@@ -230,27 +324,55 @@ class GLMConfig(PreTrainedConfig):
     eop_token_id: int | None = None
 
     def __post_init__(self, **kwargs):
-        super().__post_init__(**kwargs)
+        _check_settings(self, kwargs)
+        try:
+            super().__post_init__(**kwargs)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"The settings {', '.join(sorted(kwargs))} cannot be read: {error!r}") from error
+        self._check_sizes()
+        self._check_numbers()
+        if self.hidden_act not in ACT2FN:
+            raise ValueError(f"hidden_act={self.hidden_act!r}: expected one of {', '.join(sorted(ACT2FN))}.")
+        if self.choice_loss not in CHOICE_LOSSES:
+            raise ValueError(f"choice_loss={self.choice_loss!r}: expected one of {', '.join(CHOICE_LOSSES)}.")
+        if self.intermediate_size is None:
+            self.intermediate_size = 4 * self.hidden_size
+
+    def _check_sizes(self) -> None:
         if self.hidden_size % self.num_attention_heads != 0:
             raise ValueError(
                 f"hidden_size={self.hidden_size} is not a multiple of num_attention_heads={self.num_attention_heads}: "
                 "choose sizes so that every head has the same width."
             )
-        for name in (
-            "vocab_size",
-            "hidden_size",
-            "num_hidden_layers",
-            "num_attention_heads",
-            "max_position_embeddings",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
-        if self.choice_loss not in CHOICE_LOSSES:
-            raise ValueError(f"choice_loss={self.choice_loss!r}: expected one of {', '.join(CHOICE_LOSSES)}.")
-        if self.choice_fill_weight < 0:
-            raise ValueError(f"choice_fill_weight={self.choice_fill_weight} must not be negative.")
-        if self.intermediate_size is None:
-            self.intermediate_size = 4 * self.hidden_size
+        width, rows = self.hidden_size, self.vocab_size + 2 * self.max_position_embeddings
+        inner = self.intermediate_size or 4 * width
+        if (count := width * (rows + self.num_hidden_layers * (4 * width + 2 * inner))) > MOST_PARAMETERS:
+            raise ValueError(
+                f"These sizes make a model of {count:.1e} parameters, expected at most {MOST_PARAMETERS:.0e}: "
+                f"vocab_size={self.vocab_size}, hidden_size={width}, num_hidden_layers={self.num_hidden_layers}, "
+                f"intermediate_size={inner}, max_position_embeddings={self.max_position_embeddings}."
+            )
+
+    def _check_numbers(self) -> None:
+        for name in ("embedding_dropout", "attention_dropout", "hidden_dropout", "classifier_dropout"):
+            if (value := getattr(self, name)) is not None and not 0 <= value <= 1:
+                raise ValueError(f"{name}={value}: expected a probability from 0 to 1.")
+        for name in ("initializer_range", "layer_norm_eps", "choice_fill_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name}={getattr(self, name)}: expected a finite number that is not negative.")
+        for name in ("choice_length_penalty", "attention_scale"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name}={getattr(self, name)}: expected a finite number.")
+
+    @property
+    def num_labels(self) -> int | None:
+        """The number of labels of a classifier."""
+        return None if self.id2label is None else len(self.id2label)
+
+    @num_labels.setter
+    def num_labels(self, number: int) -> None:
+        _require_size("num_labels", number)
+        PreTrainedConfig.num_labels.fset(self, number)  # type: ignore[attr-defined]
 
     @property
     def mask_token_ids(self) -> list[int]:
@@ -306,7 +428,17 @@ class GLMConfig(PreTrainedConfig):
         vocabulary files beside it, because an original config.json does not have them.
         """
         hub_options = {name: kwargs[name] for name in HUB_OPTIONS if kwargs.get(name) is not None}
-        config_dict, kwargs = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        try:
+            config_dict, kwargs = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        except (RecursionError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"The config in {pretrained_model_name_or_path} is not a JSON dict, or is nested more than "
+                f"{DEEPEST_NESTING} deep: {error}"
+            ) from error
+        if not isinstance(config_dict, dict):
+            found = type(config_dict).__name__
+            raise ValueError(f"The config in {pretrained_model_name_or_path} holds a {found}: expected a JSON dict.")
+        require_shallow(config_dict, f"The config in {pretrained_model_name_or_path}")
         if cls.is_original(config_dict):
             config_dict = cls.add_special_token_ids(config_dict, pretrained_model_name_or_path, **hub_options)
         return cls._convert_original(config_dict, pretrained_model_name_or_path), kwargs
@@ -354,7 +486,8 @@ class GLMConfig(PreTrainedConfig):
     @classmethod
     def _refuse_other_architectures(cls, config_dict: dict[str, Any], source: str | os.PathLike | None):
         model_type = config_dict.get("model_type", cls.model_type)
-        architectures = config_dict.get("architectures") or ()
+        named = config_dict.get("architectures")
+        architectures = named if isinstance(named, list) else ()
         if any("chatglm" in str(name).lower() for name in (model_type, *architectures)) or any(
             key in config_dict for key in CHATGLM_KEYS
         ):
@@ -375,14 +508,75 @@ class GLMConfig(PreTrainedConfig):
         )
 
 
+def _require_size(name: str, size: Any) -> None:
+    if type(size) is not int:
+        raise ValueError(f"{name}={reprlib.repr(size)} is of type {type(size).__name__}: expected int.")
+    if not 1 <= size <= LARGEST_SIZES[name]:
+        bound = "at least 1" if size < 1 else f"at most {LARGEST_SIZES[name]:,}"
+        raise ValueError(f"{name}={reprlib.repr(size)} must be {bound}.")
+
+
+# The settings of the library that it takes as they are, with the types that it works with.
+LIBRARY_TYPES: dict[str, tuple[type, ...]] = {
+    "architectures": (list,),
+    "id2label": (dict,),
+    "label2id": (dict,),
+    "attn_implementation": (str, dict),
+    "output_attentions": (bool,),
+    "output_hidden_states": (bool,),
+    "return_dict": (bool,),
+}
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+
+
+def _check_settings(config: GLMConfig, others: dict[str, Any]) -> None:
+    """Check what the library would set or convert without looking."""
+    for name, types in LIBRARY_TYPES.items():
+        value = others.get(name, getattr(config, name, None))
+        if value is not None and not isinstance(value, types):
+            expected = " or ".join(each.__name__ for each in types)
+            raise ValueError(f"{name}={reprlib.repr(value)} is of type {type(value).__name__}: expected {expected}.")
+    if wrong := [name for name in config.architectures or () if not isinstance(name, str)]:
+        raise ValueError(f"architectures holds {reprlib.repr(wrong[0])}: expected the names of classes.")
+    if config.problem_type is not None and config.problem_type not in PROBLEM_TYPES:
+        raise ValueError(
+            f"problem_type={reprlib.repr(config.problem_type)}: expected one of {', '.join(PROBLEM_TYPES)}."
+        )
+    for name, value in (("dtype", config.dtype), ("torch_dtype", others.get("torch_dtype"))):
+        dtype = vars(torch).get(value) if isinstance(value, str) else value
+        if value is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise ValueError(
+                f"{name}={reprlib.repr(value)}: expected a dtype of weights, such as float32 or bfloat16."
+            )
+    for name in ("id2label", "label2id"):
+        if (count := len(getattr(config, name) or ())) > LARGEST_SIZES["num_labels"]:
+            raise ValueError(f"{name} has {count:,} labels, expected at most {LARGEST_SIZES['num_labels']:,}.")
+    for key in config.id2label or ():
+        if not re.fullmatch("-?[0-9]{1,9}", str(key)):
+            raise ValueError(f"id2label has the key {reprlib.repr(key)}: expected the number of a label.")
+    quantization = others.get("quantization_config")
+    if quantization is not None and not isinstance(quantization, dict) and not hasattr(quantization, "to_dict"):
+        raise ValueError(f"quantization_config={reprlib.repr(quantization)}: expected a dict.")
+    if others.get("per_layer_config") is not None:
+        raise ValueError("per_layer_config is given: expected none, as all layers of a GLM are alike.")
+    for name in others:
+        found = inspect.getattr_static(GLMConfig, name, None)
+        if isinstance(found, property):
+            if found.fset is None:
+                raise ValueError(f"{name} is computed from other settings of the model: remove it.")
+        elif name == "attribute_map" or name.startswith("__") or inspect.isroutine(found):
+            raise ValueError(f"{name} is a part of the class GLMConfig, not a setting of a model: remove it.")
+
+
 def _read_special_token_ids(source: str | os.PathLike, hub_options: dict[str, Any]) -> dict[str, int]:
     """Read the ids that the tokenizer files of an original folder give to the special tokens."""
     settings = _read_json(source, "tokenizer_config.json", hub_options)
     names = dict(SPECIAL_TOKENS)
     for key in ("pad_token", "eos_token", "cls_token", "mask_token"):
         token = settings.get(key)
-        if token is not None:
-            names[f"{key}_id"] = token["content"] if isinstance(token, dict) else token
+        token = token.get("content") if isinstance(token, dict) else token
+        if isinstance(token, str):
+            names[f"{key}_id"] = token
     if "eos_token_id" not in names and "pad_token_id" in names:  # the BERT family ends a text with [PAD]
         names["eos_token_id"] = names["pad_token_id"]
     vocabulary = _read_vocabulary(source, hub_options)
@@ -398,10 +592,8 @@ def _read_vocabulary(source: str | os.PathLike, hub_options: dict[str, Any]) -> 
 
 
 def _read_json(source: str | os.PathLike, name: str, hub_options: dict[str, Any]) -> dict[str, Any]:
-    if path := _find_file(source, name, hub_options):
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    return {}
+    path = _find_file(source, name, hub_options)
+    return read_json(path) if path else {}
 
 
 def _find_file(source: str | os.PathLike, name: str, hub_options: dict[str, Any]) -> str | None:
@@ -418,4 +610,4 @@ def _find_file(source: str | os.PathLike, name: str, hub_options: dict[str, Any]
     )
 
 
-__all__ = ["GLMConfig"]
+__all__ = ["GLMConfig", "read_json", "require_shallow"]

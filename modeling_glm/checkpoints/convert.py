@@ -14,8 +14,10 @@ from ..modeling_glm import GLMPreTrainedModel
 from ..tokenization.tokenization_glm import GLMTokenizer
 from ..utils.files import whole_folder
 from .compare import compare_logits
+from .files import DTYPES
 from .fit import add_prefix, check_fit, choose_class, is_of_head
 from .identity import choose_config, load_tokenizer, settle_gmask
+from .shards import read_count
 from .source import Source, find_source
 from .target import require_safe_target, require_space, write_companions
 from .weights import Weights, open_weights
@@ -138,8 +140,10 @@ def convert_checkpoint(
     """
     if config is not None and preset is not None:
         raise ValueError(f"Both config={str(config)!r} and preset={preset!r} are given: choose one.")
-    if shards is not None and shards < 1:
-        raise ValueError(f"shards={shards}: expected at least 1.")
+    if shards is not None and (type(shards) is not int or shards < 1):
+        raise ValueError(f"shards={shards!r}: expected a whole number of at least 1.")
+    if dtype is not None and dtype not in DTYPES.values():
+        raise ValueError(f"dtype={dtype!r}: expected one of {', '.join(map(str, DTYPES.values()))}.")
     target = Path(os.path.abspath(target))  # "." gets a name
     found = find_source(source, revision, token)
     given = [Path(path) for path in (vocabulary, config) if isinstance(path, str | os.PathLike)]
@@ -150,12 +154,13 @@ def convert_checkpoint(
     kept = check_fit(weights.tensors, identity.config, model_class, found.is_split)
     shared_gmask = settle_gmask(identity, weights, shared_gmask)
     tokenizer = load_tokenizer(found, vocabulary, identity, shared_gmask)
+    iteration = 0 if shards is None else read_count(weights.extras, "iteration", 0)
     if shards is not None and any(map(is_of_head, kept)):
         raise ValueError(f"shards={shards}: the authors' layout is for the model without its head. Leave it out.")
     plan = _make_plan(identity.config, model_class, tokenizer, kept, weights, dtype)
     require_space(target, plan.num_bytes)
     with whole_folder(target, overwrite) as folder:
-        not_finite = _write_weights(folder, plan, weights, shards, max_shard_size)
+        not_finite = _write_weights(folder, plan, weights, shards, iteration, max_shard_size)
         _write_others(folder, plan, found, target, shards, license)
         difference = None
         if check:
@@ -200,7 +205,7 @@ def _make_plan(
 
 
 def _write_weights(
-    folder: Path, plan: _Plan, weights: Weights, shards: int | None, max_shard_size: int | str
+    folder: Path, plan: _Plan, weights: Weights, shards: int | None, iteration: int, max_shard_size: int | str
 ) -> list[str]:
     """Write the tensors, and return the names of those that are not finite."""
     not_finite = set()
@@ -223,7 +228,7 @@ def _write_weights(
         if shards is None:
             write_safetensors(folder, plan.tensors, stream, max_shard_size)
         else:
-            write_shards(folder, list(plan.tensors), read, shards, int(weights.extras.get("iteration", 0)))
+            write_shards(folder, list(plan.tensors), read, shards, iteration)
     return [name for name in plan.tensors if name in not_finite]
 
 

@@ -32,8 +32,22 @@ OTHER_DTYPES = {
 WEIGHT_NAME = re.compile(r"(?:^|\.)(?:word_embeddings\.weight$|transformer\.)")
 
 
+LONGEST_MESSAGE = 2000
+
+
 class CheckpointError(ValueError):
-    """Raised for a checkpoint that cannot be read, is not whole, or does not fit."""
+    """
+    Raised for a checkpoint that cannot be read, is not whole, or does not fit.
+
+    Its message may quote a file. So signs that cannot be shown are escaped, and the middle of a long one is left out.
+    """
+
+    def __init__(self, message: str):
+        if len(message) > LONGEST_MESSAGE:
+            message = f"{message[: LONGEST_MESSAGE // 2]} … {message[-LONGEST_MESSAGE // 2 :]}"
+        super().__init__(
+            "".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in message)
+        )
 
 
 class TensorFile(ABC):

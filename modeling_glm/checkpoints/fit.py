@@ -1,12 +1,13 @@
 """Tell from the tensors of a checkpoint which model they are: config, class, and whether everything fits."""
 
+import copy
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 
-from ..configuration_glm import PRESETS, GLMConfig
+from ..configuration_glm import LARGEST_SIZES, PRESETS, GLMConfig
 from ..modeling_glm import (
     CLASSIFIER_NAMES,
     GLMForConditionalGeneration,
@@ -32,6 +33,12 @@ CLASSES: dict[str, type[GLMPreTrainedModel]] = {
 }
 HEADS = {"blank-infilling": GLMForConditionalGeneration, "classification": GLMForSequenceClassification}
 PUBLISHED_HEAD_WIDTH = 64  # in all published checkpoints
+LAYER_NAME = re.compile(r"transformer\.layers\.([0-9]{1,9})\.")
+MOST_LABELS = LARGEST_SIZES["num_labels"]
+LABELS = {  # the tensor with a row for each label
+    GLMForSequenceClassification: "classifier.out_proj.weight",
+    GLMForTokenClassification: "classifier.weight",
+}
 
 
 def detect_config(tensors: Tensors) -> GLMConfig:
@@ -51,7 +58,14 @@ def detect_config(tensors: Tensors) -> GLMConfig:
     vocab_size, hidden_size = tensors[names[0]].shape
     has_blocks = "transformer.block_position_embeddings.weight" in tensors
     intermediate = tensors.get("transformer.layers.0.mlp.dense_h_to_4h.bias")
-    layers = [int(match[1]) for name in tensors if (match := re.match(r"transformer\.layers\.(\d+)\.", name))]
+    layers = {int(match[1]) for name in tensors if (match := LAYER_NAME.match(name))}
+    if layers and (missing_layer := next(number for number in range(len(layers) + 1) if number not in layers)) < max(
+        layers
+    ):
+        raise CheckpointError(
+            f"There are tensors of transformer.layers.{max(layers)}, but none of transformer.layers.{missing_layer}: "
+            "expected those of all layers."
+        )
     shape: dict[str, Any] = {
         "num_hidden_layers": max(layers, default=-1) + 1,
         "hidden_size": hidden_size,
@@ -128,17 +142,16 @@ def check_fit(
         CheckpointError: for the first tensor that is missing, superfluous or of another shape.
     """
     sources = {rename_head(name): name for name in tensors}
-    if model_class in (GLMForSequenceClassification, GLMForTokenClassification):
-        head = "classifier.out_proj.weight" if model_class is GLMForSequenceClassification else "classifier.weight"
-        if config.num_labels != (rows := tensors[sources[head]].shape[0]):
-            config.num_labels = rows
-    expected = _expected_shapes(config, model_class)
+    if model_class in LABELS:
+        _take_labels(config, tensors[sources[LABELS[model_class]]], sources[LABELS[model_class]])
     hint = " Are all shards of the model there?" if is_split else ""
     size = (
         f"{config.num_hidden_layers} layers, width {config.hidden_size}, {config.num_attention_heads} heads, "
         f"{config.max_position_embeddings} positions and a vocabulary of {config.vocab_size} rows"
     )
-    for name, shape in expected.items():
+    expected = {}
+    for name, shape in _expected_shapes(config, model_class):  # lazily, as the config may ask for any number of layers
+        expected[name] = sources.get(name)
         if name not in sources:
             raise CheckpointError(f"There is no tensor {name}: a GLM with {size} has one of shape {shape}.{hint}")
         if (dtype := tensors[sources[name]].dtype) not in DTYPES.values():
@@ -154,6 +167,17 @@ def check_fit(
             shape = tuple(tensors[sources[name]].shape)
             raise CheckpointError(f"{name} of shape {shape} has no place in a GLM with {size}: expected none.")
     return {name: sources[name] for name in expected}
+
+
+def _take_labels(config: GLMConfig, tensor: torch.Tensor, name: str) -> None:
+    """Set the number of labels of the config to the number of rows of a tensor."""
+    if tensor.ndim != 2 or tensor.shape[1] != config.hidden_size or not 1 <= tensor.shape[0] <= MOST_LABELS:
+        raise CheckpointError(
+            f"{name} has the shape {tuple(tensor.shape)}, expected a row of width {config.hidden_size} for each of at "
+            f"least 1 and at most {MOST_LABELS:,} labels."
+        )
+    if config.num_labels != tensor.shape[0]:
+        config.num_labels = tensor.shape[0]
 
 
 def rename_head(name: str) -> str:
@@ -175,15 +199,30 @@ def is_of_head(name: str) -> bool:
 
 
 def _head_tensors(config: GLMConfig, model_class: type[GLMPreTrainedModel]) -> set[str]:
-    return set(filter(is_of_head, _expected_shapes(config, model_class)))
+    single = copy.deepcopy(config)
+    single.num_hidden_layers = 1
+    return {name for name, _ in _expected_shapes(single, model_class) if is_of_head(name)}
 
 
-def _expected_shapes(config: GLMConfig, model_class: type[GLMPreTrainedModel]) -> dict[str, tuple[int, ...]]:
+def _expected_shapes(
+    config: GLMConfig, model_class: type[GLMPreTrainedModel]
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield name and shape of every tensor of a model, in their order. A model of one layer shows those of all layers."""
+    single = copy.deepcopy(config)
+    single.num_hidden_layers = 1
     with torch.device("meta"):
-        state = model_class(config).state_dict()
+        state = model_class(single).state_dict()
     if config.tie_word_embeddings:
         state.pop("lm_head.weight", None)
-    return {name.removeprefix("glm."): tuple(tensor.shape) for name, tensor in state.items()}
+    shapes = {name.removeprefix("glm."): tuple(tensor.shape) for name, tensor in state.items()}
+    first = {name: shape for name, shape in shapes.items() if LAYER_NAME.match(name)}
+    for name, shape in shapes.items():
+        if name not in first:
+            yield name, shape
+        elif name == next(iter(first)):
+            for layer in range(config.num_hidden_layers):
+                for each, its_shape in first.items():
+                    yield LAYER_NAME.sub(f"transformer.layers.{layer}.", each), its_shape
 
 
 __all__ = ["add_prefix", "check_fit", "choose_class", "detect_config", "is_of_head", "shares_gmask"]

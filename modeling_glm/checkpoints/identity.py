@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ..configuration_glm import GLMConfig
+from ..configuration_glm import GLMConfig, read_json
 from ..tokenization.tokenization_glm import GLMTokenizer
 from .files import CheckpointError
 from .fit import detect_config, shares_gmask
@@ -57,9 +57,13 @@ def choose_config(
         chosen, has_preset_ids = detect_config(weights.tensors), True
     if hasattr(chosen, "quantization_config"):
         del chosen.quantization_config  # these weights are not quantized
-    if "lm_head.weight" in weights.tensors:
-        rows = weights.read("word_embeddings.weight")
-        chosen.tie_word_embeddings = torch.equal(weights.read("lm_head.weight"), rows)
+    pair = [weights.tensors.get(name) for name in ("lm_head.weight", "word_embeddings.weight")]
+    if pair[0] is not None:
+        # Compared only where their shapes can be equal, as reading them may take long.
+        alike = pair[1] is not None and (pair[0].shape, pair[0].dtype) == (pair[1].shape, pair[1].dtype)
+        chosen.tie_word_embeddings = alike and torch.equal(
+            weights.read("lm_head.weight"), weights.read("word_embeddings.weight")
+        )
     return Identity(config=chosen, has_preset_ids=has_preset_ids)
 
 
@@ -67,8 +71,10 @@ def _read_config(path: Path) -> GLMConfig:
     if not path.exists():
         raise FileNotFoundError(f"There is no config {path}.")
     try:
+        if path.is_file():
+            read_json(path)  # its errors name the file; the library's do not know all kinds
         return GLMConfig.from_pretrained(path)
-    except (AttributeError, TypeError, OSError) as error:
+    except Exception as error:  # the library checks little of what it takes over
         raise CheckpointError(f"{path} is not the config of a model: {error}") from error
 
 

@@ -1,8 +1,9 @@
 """Merge the model-parallel shards of the originals' training, and split a model into such shards."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+import reprlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 
@@ -25,12 +26,31 @@ class SplitLayout(NamedTuple):
     parts: int
 
 
+LARGEST_COUNT = 10**12
+
 # By the end of the tensor's name. All other tensors are whole in every shard.
 LAYOUTS = {
     r"word_embeddings\.weight$|\.mlp\.dense_h_to_4h\.(?:weight|bias)$": SplitLayout(0, parts=1),
     r"\.attention\.query_key_value\.(?:weight|bias)$": SplitLayout(0, parts=3),  # queries, keys and values
     r"\.attention\.dense\.weight$|\.mlp\.dense_4h_to_h\.weight$": SplitLayout(1, parts=1),
 }
+
+
+def read_count(extras: Mapping[str, Any], name: str, default: int) -> int:
+    """
+    Read a whole number that stands beside the tensors of a file.
+
+    Raises:
+        CheckpointError: if it is something else, or cannot be the number of anything.
+    """
+    count = extras.get(name, default)
+    if isinstance(count, float) and count.is_integer() and abs(count) < LARGEST_COUNT:
+        count = int(count)
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count < LARGEST_COUNT:
+        raise CheckpointError(
+            f"The file has {name}={reprlib.repr(count)}: expected a whole number from 0 to {LARGEST_COUNT:,}."
+        )
+    return count
 
 
 def find_layout(name: str) -> SplitLayout | None:
@@ -91,7 +111,7 @@ def merge_shards(shards: Sequence[TensorFile]) -> tuple[dict[str, torch.Tensor],
             must be the same in all shards and is not.
     """
     first = shards[0]
-    if (expected := first.extras.get("mp_world_size", len(shards))) != len(shards):
+    if (expected := read_count(first.extras, "mp_world_size", len(shards))) != len(shards):
         raise CheckpointError(
             f"{first.path} is one of {expected} shards, but there are {len(shards)}: give the folder that has all."
         )
@@ -138,4 +158,4 @@ def _as_bytes(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.contiguous().flatten().view(torch.uint8)
 
 
-__all__ = ["Stream", "merge_shards", "merge_tensor", "split_tensor"]
+__all__ = ["Stream", "merge_shards", "merge_tensor", "read_count", "split_tensor"]

@@ -1,6 +1,6 @@
 """Find the files of a checkpoint: a file, a folder of the originals' training, a folder of the hub, or its repository."""
 
-import json
+import itertools
 import os
 import re
 from collections import Counter
@@ -12,10 +12,11 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME
 
+from ..configuration_glm import read_json
 from ..tokenization.original_vocabularies import VOCABULARY_FILES
 from .files import CheckpointError
 
-SHARD_NAME = re.compile(r"mp_rank_(\d+)_model_states\.pt")
+SHARD_NAME = re.compile(r"mp_rank_([0-9]+)_model_states\.pt")
 TRACKERS = ("latest_checkpointed_iteration.txt", "latest")
 # In the order of preference.
 WEIGHTS = (SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME)
@@ -116,8 +117,10 @@ def _find_shards(folder: Path) -> list[Path]:
     """List the shards of the sub-folder that a tracker file names, or of the only sub-folder with shards."""
     for tracker in TRACKERS:
         if (folder / tracker).is_file():
-            name = (folder / tracker).read_text(encoding="utf-8", errors="replace").split()[:1]
-            if not name or Path(name[0]).name != name[0] or name[0] in (".", ".."):
+            with open(folder / tracker, encoding="utf-8", errors="replace") as file:
+                name = file.read(1000).split()[:1]  # more cannot be the name of a folder
+            # The system has names of up to 255 bytes.
+            if not name or Path(name[0]).name != name[0] or name[0] in (".", "..") or len(name[0].encode()) > 255:
                 raise CheckpointError(f"{folder / tracker} names no folder beside it: {''.join(name)!r}.")
             if shards := _list_shards(folder / name[0]):
                 return shards
@@ -138,21 +141,28 @@ def _list_shards(folder: Path) -> list[Path]:
     """List the shards in a folder in their order. A gap in their numbers is an error."""
     if not folder.is_dir():
         return []
-    found = {int(match[1]): path for path in folder.iterdir() if (match := SHARD_NAME.fullmatch(path.name))}
-    if missing := sorted(set(range(max(found, default=-1) + 1)) - found.keys()):
+    paths = sorted(path for path in folder.iterdir() if SHARD_NAME.fullmatch(path.name))
+    found = {int(SHARD_NAME.fullmatch(path.name)[1]): path for path in paths}  # type: ignore[index]
+    if len(found) < len(paths):
+        raise CheckpointError(f"{folder} holds two files of one shard ({', '.join(path.name for path in paths)}).")
+    last = max(found, default=-1)
+    # A few of them, as the last number may be any.
+    if missing := list(itertools.islice((rank for rank in range(last) if rank not in found), 8)):
+        more = ", …" if last + 1 - len(found) > len(missing) else ""
+        shown = sorted(found) if len(found) <= 8 else f"{min(found)} to {last}"
         raise CheckpointError(
-            f"{folder} holds the shards {sorted(found)} of a model, but not {missing}: get "
-            f"{', '.join(f'mp_rank_{rank:02d}_model_states.pt' for rank in missing)}."
+            f"{folder} holds the shards {shown} of a model, but not {missing}{more}: get "
+            f"{', '.join(f'mp_rank_{rank:02d}_model_states.pt' for rank in missing)}{more}."
         )
     return [found[rank] for rank in sorted(found)]
 
 
 def _read_index(path: Path) -> Source:
     try:
-        weight_map = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        weight_map = read_json(path)["weight_map"]
         names = Counter(weight_map.values())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} is not an index of weights ({error!r}): get the file again.") from error
+        raise CheckpointError(f"{path} is not an index of weights ({error}): get the file again.") from error
     for name in names:
         if not isinstance(name, str) or not name or name in (".", "..") or re.search(r"[/\\:\0]", name):
             raise CheckpointError(f"{path} names the file {name!r}, which is not in its folder: it was not opened.")

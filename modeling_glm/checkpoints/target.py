@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers import GenerationConfig
 
-from ..configuration_glm import GLMConfig
+from ..configuration_glm import GLMConfig, read_json
 from ..hub.card import write_model_card
 from ..hub.push import save_code
 from ..modeling_glm import GLMPreTrainedModel
@@ -80,7 +80,7 @@ def write_companions(
     save_code(config, folder)
     config.save_pretrained(folder)
     if model_class.can_generate():
-        _choose_generation_config(config, model_class, source).save_pretrained(folder)
+        _write_generation_config(folder, config, model_class, source)
     card = target / "README.md" if (target / "README.md").is_file() else source.find("README.md")
     if card is not None:
         shutil.copyfile(card, folder / "README.md")
@@ -100,18 +100,25 @@ def write_companions(
         raise CheckpointError(f"{card} cannot be completed. Correct it or remove it: {error}") from error
 
 
-def _choose_generation_config(
-    config: GLMConfig, model_class: type[GLMPreTrainedModel], source: Source
-) -> GenerationConfig:
-    """Take the settings of the source, with the ids that end a piece."""
+def _write_generation_config(
+    folder: Path, config: GLMConfig, model_class: type[GLMPreTrainedModel], source: Source
+) -> None:
+    """Write the settings of the source, with the ids that end a piece."""
     with torch.device("meta"):
         own = model_class(config).generation_config
     path = source.find("generation_config.json")
     if path is None:
-        return own
-    settings = GenerationConfig.from_pretrained(path.parent)
-    settings.update(pad_token_id=own.pad_token_id, eos_token_id=own.eos_token_id)
-    return settings
+        own.save_pretrained(folder)
+        return
+    try:
+        read_json(path)  # its errors name the file
+        settings = GenerationConfig.from_pretrained(path.parent)
+        settings.update(pad_token_id=own.pad_token_id, eos_token_id=own.eos_token_id)
+        settings.save_pretrained(folder)
+    except OSError:
+        raise
+    except Exception as error:  # the library checks little of what it takes over
+        raise CheckpointError(f"{path} does not hold settings for generation: {error}") from error
 
 
 __all__ = ["require_safe_target", "require_space", "write_companions"]

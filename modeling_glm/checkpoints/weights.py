@@ -54,7 +54,10 @@ def open_weights(source: Source) -> Weights:
     outer = _common_prefix(list(tensors))
     embeddings = next((name for name in tensors if name.endswith("word_embeddings.weight")), "")
     inner = embeddings.removesuffix("word_embeddings.weight").removeprefix(outer)
-    names = {name.removeprefix(outer).removeprefix(inner): name for name in tensors}
+    names: dict[str, str] = {}
+    for name in tensors:
+        if (other := names.setdefault(name.removeprefix(outer).removeprefix(inner), name)) != name:
+            raise CheckpointError(f"{other} and {name} are the same tensor of a GLM: expected one of them.")
     return Weights(
         tensors={name: tensors[original] for name, original in names.items()},
         stream=lambda name: stream(names[name]),

@@ -159,10 +159,12 @@ def write_model_card(
         The path of the card.
 
     Raises:
-        ValueError: If the metadata of the existing card cannot be read. The card is not changed then.
+        ValueError: If README.md is a folder, is not UTF-8, or has metadata that cannot be read. It is not changed then.
     """
     folder = Path(folder)
     path = folder / "README.md"
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, expected the file of a model card: move it away.")
     details["model_id"] = details.get("model_id") or folder.absolute().name
     card = str(create_model_card(config_or_model, tokenizer, **details))
     if path.exists():

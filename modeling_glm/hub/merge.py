@@ -2,6 +2,8 @@
 
 import copy
 import re
+from collections import defaultdict, deque
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -10,9 +12,12 @@ from huggingface_hub.repocard import REGEX_YAML_BLOCK
 from huggingface_hub.utils import yaml_dump
 from transformers.utils import logging
 
+from ..utils.yaml_text import read_yaml
+
 logger = logging.get_logger(__name__)
 
-SECTION = re.compile(r"<!-- modeling-glm: (\w+) -->\r?\n(.*?)\r?\n<!-- /modeling-glm: \1 -->", re.DOTALL)
+SECTION_START = re.compile(r"<!-- modeling-glm: (\w+) -->\r?\n")
+SECTION_END = re.compile(r"\r?\n<!-- /modeling-glm: (\w+) -->")
 
 # Every card gets these metadata. If an existing card has another value, it is kept without a warning.
 DEFAULTS = ("library_name", "pipeline_tag")
@@ -68,21 +73,36 @@ def _split(card: str) -> tuple[str, str, str]:
 
 def _read_yaml(block: str) -> dict[str, Any]:
     try:
-        metadata = yaml.safe_load(block)
-    except yaml.YAMLError as error:
+        metadata = read_yaml(block)
+    except ValueError as error:
         raise ValueError(f"the metadata are not YAML: {error}") from error
     if metadata is not None and not isinstance(metadata, dict):
         raise ValueError(f"the metadata are a {type(metadata).__name__}, expected a mapping: {block!r}.")
     return metadata or {}
 
 
+def find_sections(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield key, start and end of every generated section, in time linear in the length of the text."""
+    ends: dict[str, deque[re.Match]] = defaultdict(deque)
+    for match in SECTION_END.finditer(text):
+        ends[match.group(1)].append(match)
+    behind = 0
+    for match in SECTION_START.finditer(text):
+        candidates = ends[match.group(1)]
+        while candidates and candidates[0].start() < match.end():
+            candidates.popleft()
+        if candidates and match.start() >= behind:
+            behind = candidates[0].end()
+            yield match.group(1), match.start(), behind
+
+
 def _merge_texts(text: str, new_text: str, line_break: str) -> str:
     end = None  # of the previous generated section; a section without an older version goes behind it
-    for key, content in SECTION.findall(new_text):
-        section = mark_section(key, content).replace("\n", line_break)
-        old = next((match for match in SECTION.finditer(text) if match.group(1) == key), None)
+    for key, new_start, new_stop in find_sections(new_text):
+        section = new_text[new_start:new_stop].replace("\n", line_break)
+        old = next((span for other, *span in find_sections(text) if other == key), None)
         if old is not None:
-            start, stop = old.span()
+            start, stop = old
         elif end is not None:
             section = 2 * line_break + section
             start = stop = end
@@ -161,7 +181,7 @@ def _merge_yaml(block: str, new: dict[str, Any], line_break: str) -> str:
     changed = {key: _dump(key, value, line_break) for key, value in merged.items() if existing.get(key) != value}
     root = yaml.compose(block, Loader=yaml.SafeLoader)
     for key_node, value_node in reversed(root.value if existing else []):
-        if (text := changed.pop(key_node.value, None)) is not None:
+        if isinstance(key_node, yaml.ScalarNode) and (text := changed.pop(key_node.value, None)) is not None:
             edited = edited[: key_node.start_mark.index] + text + edited[_end_of(value_node) :]
     edited = line_break.join([*([edited.rstrip()] if edited.strip() else []), *changed.values()])
     try:
@@ -184,4 +204,4 @@ def _end_of(node: yaml.Node) -> int:
     return node.end_mark.index
 
 
-__all__ = ["mark_section", "merge_metadata", "merge_model_cards"]
+__all__ = ["find_sections", "mark_section", "merge_metadata", "merge_model_cards"]

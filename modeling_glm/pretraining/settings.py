@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from transformers import HfArgumentParser
 
 from ..runs.lock import require_folder
 from ..utils.files import is_free
 from ..utils.help import HelpFormatter
 from ..utils.precision import has_fast_bf16
+from ..utils.yaml_text import read_yaml
 from .arguments import GROUPS, PretrainingArguments, RunArguments
 from .documents import Corpus
 from .mixture import Phase
@@ -163,10 +163,12 @@ def read_recipe(name: str, phase: int = 1, recipes: Path | None = None) -> dict[
             f"There is no recipe {name}: give a YAML file{' or one of ' * bool(known)}{', '.join(known)}."
         )
     try:
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
+        recipe = read_yaml(path.read_text(encoding="utf-8")) or {}
+    except ValueError as error:
         raise SystemExit(f"{path} is not YAML: {error}") from None
-    phases = recipe.pop("phases", [{}])
+    phases = recipe.pop("phases", [{}]) if isinstance(recipe, dict) else None
+    if not isinstance(phases, list) or not all(isinstance(settings, dict) for settings in phases):
+        raise SystemExit(f"{path} does not hold arguments by their names, and phases as a list of them.")
     if not 1 <= phase <= len(phases):
         raise SystemExit(f"{path} has {len(phases)} phases: there is no --phase {phase}.")
     recipe.update(phases[phase - 1])

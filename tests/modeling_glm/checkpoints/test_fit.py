@@ -1,5 +1,9 @@
 """Size and head are told from the tensors, and errors name the tensor that does not fit."""
 
+import contextlib
+import json
+import time
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -14,7 +18,7 @@ from modeling_glm import (
     convert_checkpoint,
 )
 from modeling_glm.checkpoints.files import CheckpointError
-from modeling_glm.checkpoints.fit import check_fit, detect_config
+from modeling_glm.checkpoints.fit import CLASSES, _expected_shapes, check_fit, detect_config
 from modeling_glm.configuration_glm import PRESETS
 from tests.support.checkpoints import (
     CONFIG,
@@ -189,3 +193,96 @@ def test_a_head_that_is_not_there(tmp_path):
         convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), head="classification")
     with pytest.raises(ValueError, match="head='span': expected one of blank-infilling, classification"):
         convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), head="span")
+
+
+def stretch(weights, layers):
+    """Name the tensors of a model as if it had more layers."""
+    return {name.replace("layers.2.", f"layers.{layers - 1}."): tensor for name, tensor in weights.items()}
+
+
+@pytest.mark.parametrize(
+    ("layers", "settings", "message"),
+    [
+        (
+            10**6,
+            None,
+            r"tensors of transformer.layers.999999, but none of transformer.layers.2: expected those of all",
+        ),
+        (10**30, None, r"width 32, which is not a multiple of 64|no tensor|no place"),
+        (10**6, {}, r"no tensor transformer.layers.2.input_layernorm.weight"),
+        (10**30, {}, r"no tensor transformer.layers.2.input_layernorm.weight"),
+        (
+            3,
+            {"num_hidden_layers": 4096},
+            r"no tensor transformer.layers.3.input_layernorm.weight: a GLM with 4096 layers",
+        ),
+        (3, {"num_hidden_layers": 2}, r"transformer.layers.2.* has no place in a GLM with 2 layers"),
+        (3, {"vocab_size": 2**24}, r"word_embeddings.weight has the shape \(64, 32\), expected \(16777216, 32\)"),
+        (
+            3,
+            {"max_position_embeddings": 2**24},
+            r"position_embeddings.weight has the shape \(49, 32\), expected \(16777217",
+        ),
+        (3, {"intermediate_size": 2**20}, r"dense_h_to_4h.weight has the shape \(128, 32\), expected \(1048576, 32\)"),
+        (3, {"hidden_size": 2**16, "num_hidden_layers": 10}, r"has the shape \(64, 32\), expected \(64, 65536\)"),
+        (3, {"architectures": ["GLMForSequenceClassification"], "num_labels": 2**16}, None),
+    ],
+)
+def test_absurd_numbers_are_compared_before_a_model_is_built(tmp_path, layers, settings, message):
+    path = save_module(tmp_path / "a.pt", stretch(base_weights(), layers))
+    start = time.process_time()
+    config = None if settings is None else tiny_config(**settings)
+    refused = pytest.raises(CheckpointError, match=message) if message else contextlib.nullcontext()
+    with refused:
+        convert_checkpoint(path, tmp_path / "glm", config=config)
+    assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_hidden_layers": 10**6}, "num_hidden_layers=1000000 must be at most 4,096"),
+        ({"num_labels": 10**9}, "num_labels=1000000000 must be at most 262,144"),
+        ({"vocab_size": 10**12}, "vocab_size=1000000000000 must be at most"),
+        ({"num_attention_heads": 0}, "num_attention_heads=0 must be at least 1"),
+        ({"num_hidden_layers": "three"}, "num_hidden_layers='three' is of type str"),
+    ],
+)
+def test_absurd_numbers_in_a_file(tmp_path, refuse, settings, message):
+    source = save_module(tmp_path / "source" / "a.pt", base_weights())
+    content = {**tiny_config().to_dict(), **settings}
+    (tmp_path / "source" / "config.json").write_text(json.dumps(content))
+    refuse(source, rf"config.json is not the config of a model: {message}", config=None)
+    refuse(source, rf"config.json is not the config of a model: {message}", config=source.parent / "config.json")
+
+
+@pytest.mark.parametrize("shape", [(10**9, 0), (0, 32), (5,), (5, 31), (2**18 + 1, 32)])
+def test_labels_follow_the_rows_of_the_head(tmp_path, refuse, shape):
+    weights = dict(make_model(GLMForSequenceClassification).state_dict())
+    weights["classifier.out_proj.weight"] = (
+        torch.zeros(shape) if torch.Size(shape).numel() < 10**6 else torch.zeros(1, 1)
+    )
+    save_file(weights, tmp_path / "a.safetensors")
+    message = r"classifier.out_proj.weight has the shape .*, expected a row of width 32 for each of at least 1"
+    refuse(tmp_path / "a.safetensors", message, head="classification")
+
+
+@pytest.mark.parametrize("model_class", [*CLASSES.values(), GLMModel])
+@pytest.mark.parametrize("settings", [{}, {"num_hidden_layers": 1}, {"tie_word_embeddings": False, "num_labels": 5}])
+def test_expected_shapes_are_those_of_the_model(model_class, settings):
+    model = make_model(model_class, **settings)
+    expected = {name.removeprefix("glm."): tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = dict(_expected_shapes(model.config, model_class))
+    if model.config.tie_word_embeddings:
+        expected.pop("lm_head.weight", None)
+    assert list(found.items()) == list(expected.items())
+
+
+def test_a_projection_without_embeddings(tmp_path, refuse):
+    weights = base_weights()
+    weights["lm_head.weight"] = weights.pop("word_embeddings.weight")
+    refuse(save_module(tmp_path / "a.pt", weights), "There is no tensor word_embeddings.weight")
+    weights["word_embeddings.weight"] = weights["lm_head.weight"]
+    for projection, message in ((torch.zeros(3, 32), r"shape \(3, 32\)"), (torch.zeros(64, 32).int(), "dtype int32")):
+        save_module(tmp_path / "a.pt", {**weights, "lm_head.weight": projection})
+        refuse(tmp_path / "a.pt", rf"lm_head.weight has the {message}, expected")

@@ -89,3 +89,30 @@ def test_the_same_nan_in_every_shard_is_no_difference(tmp_path):
     with pytest.warns(UserWarning, match="NaN"):
         convert_checkpoint(tmp_path / "source", tmp_path / "glm", config=tiny_config())
     assert_same(weights_of(tmp_path / "glm"), weights)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -1, 10**30, 1.5, True, "many", -float("inf")])
+def test_absurd_numbers_of_a_step(tmp_path, refuse, value):
+    save_module(tmp_path / "a.pt", base_weights(), iteration=value)
+    refuse(tmp_path / "a.pt", r"The file has iteration=.*: expected a whole number from 0 to", shards=1)
+    save_shards(tmp_path / "source", base_weights(), mp_world_size=value)
+    refuse(tmp_path / "source", r"The file has mp_world_size=.*: expected a whole number from 0 to")
+
+
+@pytest.mark.parametrize("value", [0, 7, 7.0, 10**6])
+def test_numbers_of_a_step(tmp_path, value):
+    save_module(tmp_path / "a.pt", base_weights(), iteration=value)
+    convert_checkpoint(tmp_path / "a.pt", tmp_path / "glm", config=tiny_config(), shards=2)
+    assert (tmp_path / "glm" / "latest_checkpointed_iteration.txt").read_text() == str(int(value))
+
+
+@pytest.mark.parametrize("shards", [0, -1, 1.5, "2", True, 10**12])
+def test_absurd_numbers_of_shards(tmp_path, refuse, shards):
+    save_module(tmp_path / "a.pt", base_weights())
+    refuse(tmp_path / "a.pt", "shards=|cannot be split into", error=ValueError, shards=shards)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.complex64, "float32", torch.float8_e4m3fn])
+def test_dtypes_that_no_model_has(tmp_path, refuse, dtype):
+    save_module(tmp_path / "a.pt", base_weights())
+    refuse(tmp_path / "a.pt", "dtype=.*: expected one of torch.float16", error=ValueError, dtype=dtype)

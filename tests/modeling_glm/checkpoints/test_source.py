@@ -160,3 +160,33 @@ def test_folders_without_weights(tmp_path, refuse):
     refuse(tmp_path / "no/where/at/all", "There is no file or folder", error=FileNotFoundError)
     source = save_module(tmp_path / "a.pt", base_weights())
     refuse(source, "There is no config", error=FileNotFoundError, config=tmp_path / "none.json")
+
+
+def test_shards_with_absurd_numbers(tmp_path, refuse):
+    """The numbers between are not listed."""
+    save_shards(folder := tmp_path / "source", base_weights())
+    (folder / "mp_rank_999999999999_model_states.pt").touch()
+    message = (
+        r"holds the shards \[0, 1, 999999999999\] of a model, but not \[2, 3, 4, 5, 6, 7, 8, 9\], …: get mp_rank_02"
+    )
+    refuse(folder, message)
+    (folder / "mp_rank_999999999999_model_states.pt").rename(folder / "mp_rank_1_model_states.pt")
+    refuse(folder, "holds two files of one shard")
+
+
+def test_a_tracker_that_is_a_huge_file(tmp_path, refuse):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "latest").write_text("x" * 10**7)
+    refuse(tmp_path / "source", "latest names no folder beside it: 'xxx")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"weight_map": ' * 200 + "1" + "}" * 200])
+def test_an_index_that_is_nested(tmp_path, refuse, content):
+    refuse(write_index(tmp_path / "source", content), "is not an index of weights .*nested too deeply")
+
+
+def test_one_tensor_by_two_names(tmp_path, refuse):
+    weights = base_weights()
+    wrapped = {f"glm.{name}": tensor for name, tensor in weights.items()}
+    save_module(tmp_path / "a.pt", {**wrapped, "word_embeddings.weight": weights["word_embeddings.weight"]})
+    refuse(tmp_path / "a.pt", r"glm.word_embeddings.weight and word_embeddings.weight are the same tensor of a GLM")

@@ -83,3 +83,52 @@ def test_too_little_space(tmp_path, refuse, monkeypatch):
     usage = conversion_target.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(conversion_target.shutil, "disk_usage", lambda path: usage._replace(free=1000))
     refuse(source, r"The target takes 0.00 GB, but only 0.00 GB are free", error=OSError)
+
+
+def tuned_folder(tmp_path, **files: str | bytes):
+    """Save a model, with other contents of some files; the keys have _ for the dot."""
+    make_model(GLMForConditionalGeneration).save_pretrained(tmp_path / "tuned")
+    for name, content in files.items():
+        path = tmp_path / "tuned" / name.replace("_json", ".json").replace("_md", ".md")
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return tmp_path / "tuned"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("[" * 100_000, '{"a":' * 200 + "1" + "}" * 200, "[1]", "7", "{", b"\xff"),
+        *('{"save_pretrained": 1}', '{"__class__": 1}', '{"temperature": [1]}'),
+    ],
+)
+def test_hostile_settings_for_generation(tmp_path, refuse, content):
+    folder = tuned_folder(tmp_path, generation_config_json=content)
+    refuse(folder, r"generation_config.json does not hold settings for generation", config=None)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("---\na: &a [*a]\n---\n", "the value of the anchor 'a' holds itself"),
+        ("---\na: " + "[" * 100_000 + "\n---\n", "nested more than 100 deep"),
+        (b"---\nlicense: \xff\n---\n", "'utf-8' codec can't decode"),
+        ("---\n- a\n---\n", "expected a mapping"),
+        ("---\nmodel-index: !!int ''\n---\n", "are not YAML"),
+    ],
+)
+def test_hostile_cards(tmp_path, refuse, content, message):
+    folder = tuned_folder(tmp_path, README_md=content)
+    refuse(folder, rf"README.md cannot be completed. Correct it or remove it: .*{message}", config=None)
+
+
+def test_a_card_that_is_a_folder_is_none(tmp_path):
+    folder = tuned_folder(tmp_path)
+    (folder / "README.md").mkdir()
+    convert_checkpoint(folder, tmp_path / "glm")
+    assert (tmp_path / "glm" / "README.md").is_file()
+
+
+def test_config_json_may_not_be_nested(tmp_path, refuse):
+    for content in ("[" * 100_000, '{"a":' * 200 + "1" + "}" * 200, "[1]", '{"from_dict": 1}'):
+        folder = tuned_folder(tmp_path, config_json=content)
+        refuse(folder, r"config.json is not the config of a model", config=None)

@@ -1,11 +1,16 @@
 """Merged cards keep the text of people, and repeat nothing."""
 
+import re
+import time
+
 import pytest
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modeling_glm.hub.card import create_model_card, write_model_card
-from modeling_glm.hub.merge import merge_metadata, merge_model_cards
+from modeling_glm.hub.merge import find_sections, merge_metadata, merge_model_cards
 from tests.support.models import tiny_config
 
 NEW = """---
@@ -231,3 +236,77 @@ class TestFigures:
         assert merge_metadata({"model-index": []}, new) == new
         merged = merge_metadata({"model-index": [{"name": "m", "results": []}]}, new)
         assert merged == new
+
+
+class TestHostileCards:
+    @pytest.mark.parametrize(
+        ("block", "message"),
+        [
+            ("a: &a [*a]", "the metadata are not YAML: the value of the anchor 'a' holds itself"),
+            ("tags: &t {x: {y: [*t]}}", "holds itself"),
+            ("a: " + "[" * 100_000, "nested more than 100 deep"),
+            (
+                "\n".join(["a0: &a0 [x]", *(f"a{i}: &a{i} [{f'*a{i - 1}, ' * 9}]" for i in range(1, 20))]),
+                "its aliases stand",
+            ),
+            ("a: !!int ''", "the metadata are not YAML"),
+        ],
+    )
+    def test_metadata_that_refer_to_themselves(self, block, message, tmp_path):
+        (tmp_path / "README.md").write_text(f"---\n{block}\n---\nwords\n")
+        with pytest.raises(ValueError, match=rf"README.md cannot be merged with the new one: .*{message}"):
+            write_model_card(tmp_path, tiny_config())
+
+    def test_a_folder(self, tmp_path):
+        (tmp_path / "README.md").mkdir()
+        with pytest.raises(ValueError, match=r"README.md is a folder, expected the file of a model card"):
+            write_model_card(tmp_path, tiny_config())
+        assert (tmp_path / "README.md").is_dir()
+
+    def test_other_encodings(self, tmp_path):
+        (tmp_path / "README.md").write_bytes("---\nlicense: mit\n---\nwörter".encode("utf-16"))
+        with pytest.raises(ValueError, match=r"README.md cannot be merged with the new one: 'utf-8' codec"):
+            write_model_card(tmp_path, tiny_config())
+
+    @pytest.mark.parametrize("block", ["1: 2\nnull: 3\n2024-01-01: 4\nno: x", "<<: {a: 1}\nb: 2", "? a\n: 1"])
+    def test_keys_of_other_types(self, block):
+        expected = yaml.safe_load(block)
+        found = metadata(merge_model_cards(f"---\n{block}\n---\ntext\n", NEW))
+        assert {key: found[key] for key in expected} == expected
+
+    @pytest.mark.parametrize("block", ["? [a, b]\n: 1", "? {a: b}\n: 1"])
+    def test_keys_that_no_dict_has(self, block):
+        with pytest.raises(ValueError, match="are not YAML"):
+            merge_model_cards(f"---\n{block}\n---\ntext\n", NEW)
+
+    def test_sections_without_an_end_take_linear_time(self):
+        start = time.process_time()
+        text = "<!-- modeling-glm: usage -->\n" * 100_000 + "\n<!-- /modeling-glm: other -->" * 100_000
+        merged = merge_model_cards(f"---\nlicense: mit\n---\n{text}", NEW)
+        assert time.process_time() - start < 5
+        assert merged.count("<!-- modeling-glm: usage -->") == 100_001
+
+
+SECTION = re.compile(r"<!-- modeling-glm: (\w+) -->\r?\n(.*?)\r?\n<!-- /modeling-glm: \1 -->", re.DOTALL)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "<!-- modeling-glm: a -->",
+                "<!-- /modeling-glm: a -->",
+                "<!-- modeling-glm: b -->",
+                "<!-- /modeling-glm: b -->",
+                "\n",
+                "\r\n",
+                "x",
+            ]
+        ),
+        max_size=30,
+    )
+)
+def test_sections_are_those_of_one_expression(parts):
+    """The expression takes quadratic time for sections without an end."""
+    text = "".join(parts)
+    assert [*find_sections(text)] == [(match[1], *match.span()) for match in SECTION.finditer(text)]
