@@ -13,11 +13,20 @@ import torch
 from torch.nn import functional as F
 
 from .configuration_glm import GLMConfig
+from .inputs_glm import (
+    find_outside,
+    is_readable,
+    is_traced,
+    require_everywhere,
+    require_integers,
+    require_mask,
+    require_some,
+    require_zeros_and_ones,
+)
 from .layout_glm import (
     Parts,
     find_parts,
     positions_of,
-    require_everywhere,
 )
 
 
@@ -107,10 +116,14 @@ def read_choices(
         (batch, choices, seq)   None
 
     Raises:
-        ValueError: if the shapes do not fit together.
+        ValueError: if types or shapes do not fit together.
     """
+    input_ids = require_integers(input_ids, "input_ids", "(batch, seq) or (batch, patterns, seq)").long()
+    if choice_ids is not None:
+        choice_ids = require_integers(choice_ids, "choice_ids", "(batch, choices, length)").long()
     leading = input_ids.shape[:-1]
-    _check_shapes(input_ids, attention_mask, choice_ids)
+    if not is_traced():
+        _check_shapes(input_ids, attention_mask, position_ids, choice_ids)
     if choice_ids is None:
         shape = ChoiceShape(batch=leading[0], patterns=1, classes=leading[1], words=1)
     else:
@@ -128,7 +141,15 @@ def read_choices(
     )
 
 
-def _check_shapes(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, choice_ids: torch.Tensor | None):
+def _check_shapes(
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    position_ids: torch.Tensor | None,
+    choice_ids: torch.Tensor | None,
+):
+    require_some(input_ids, "input_ids")
+    if choice_ids is not None:
+        require_some(choice_ids, "choice_ids")
     leading = input_ids.shape[:-1]
     has_patterns = input_ids.ndim == 3
     if choice_ids is None:
@@ -149,10 +170,39 @@ def _check_shapes(input_ids: torch.Tensor, attention_mask: torch.Tensor | None, 
             f"({names}, labels, words, length) with ({names}) = {tuple(leading)}, -100 behind the end of a choice; or "
             "give input_ids of shape (batch, choices, seq) alone."
         )
-    if attention_mask is not None and attention_mask.shape != input_ids.shape:
+    if attention_mask is not None:
+        require_mask(attention_mask, "attention_mask")
+        if attention_mask.shape != input_ids.shape:
+            raise ValueError(
+                f"attention_mask has shape {tuple(attention_mask.shape)}: expected that of input_ids, "
+                f"{tuple(input_ids.shape)}."
+            )
+        require_zeros_and_ones(attention_mask, "attention_mask")
+    if position_ids is not None:
+        shape = (*leading, 2, input_ids.shape[-1])
+        require_integers(position_ids, "position_ids", f"{shape}")
+        if position_ids.shape != shape:
+            raise ValueError(
+                f"position_ids has shape {tuple(position_ids.shape)}: expected {shape}, row 0 for the place in the text, row 1 "
+                "for the place in the piece."
+            )
+
+
+def _check_choices(choice_ids: torch.Tensor, config: GLMConfig):
+    """Raise a `ValueError` for choices (rows, choices, length) with ids outside the vocabulary, or with gaps."""
+    if not is_readable(choice_ids):
+        return
+    present = choice_ids != -100
+    if (place := find_outside(torch.where(present, choice_ids, 0), config.vocab_size)) is not None:
         raise ValueError(
-            f"attention_mask has shape {tuple(attention_mask.shape)}: expected that of input_ids, "
-            f"{tuple(input_ids.shape)}."
+            f"choice_ids{place} = {int(choice_ids[tuple(place)])}: expected ids of the vocabulary, 0 ... "
+            f"{config.vocab_size - 1}, and -100 behind the end of a choice."
+        )
+    gaps = present[..., 1:] & ~present[..., :-1]
+    if gaps.any():
+        raise ValueError(
+            f"choice_ids{gaps.nonzero()[0].tolist()} = -100 stands before a token of its choice: expected -100 only behind the "
+            "end of a choice."
         )
 
 
@@ -170,14 +220,15 @@ def lay_out_branches(choices: ChoiceInputs, config: GLMConfig) -> ChoiceBranches
         row 1     0   0  0  0   0   1  2  3  2  3
 
     Raises:
-        ValueError: if a row has no choice, or no blank that is not filled yet.
+        ValueError: if a row has no choice, or no blank that is not filled yet, and for choices that are no ids.
     """
     input_ids, choice_ids = choices.input_ids, choices.choice_ids
     assert choice_ids is not None
     assert config.sop_token_id is not None
+    _check_choices(choice_ids, config)
     rows, count, length = choice_ids.shape
     present = choice_ids != -100
-    require_everywhere(present.flatten(1).any(-1), "choice_ids has a row without a single choice.")
+    require_everywhere(present.flatten(1).any(-1), "choice_ids has a row without a single choice: row {row}.")
     parts = find_parts(input_ids, config, choices.attention_mask)
     positions = choices.position_ids
     if positions is None:
@@ -205,7 +256,7 @@ def _next_blank(parts: Parts, position_ids: torch.Tensor, config: GLMConfig) -> 
     is_next = parts.blanks & (parts.blanks.cumsum(-1) == parts.piece[:, -1:] + 1)
     require_everywhere(
         is_next.any(-1),
-        "a context has no blank left to score choices for: put one of the mask tokens "
+        "a context has no blank left to score choices for (row {row}): put one of the mask tokens "
         f"(ids {config.mask_token_ids}) into every text.",
     )
     return position_ids[:, 0].gather(1, is_next.int().argmax(-1, keepdim=True))
@@ -238,7 +289,7 @@ def lay_out_rows(choices: ChoiceInputs, config: GLMConfig) -> ChoiceRows:
     following = real[:, :-1] & (piece[:, :-1] > 0) & (next_piece == piece[:, :-1])
     require_everywhere(
         following.any(-1) | absent,
-        "a row of input_ids (batch, choices, seq) holds no choice: each must be a context, the start of piece "
+        "a row of input_ids (batch, choices, seq) holds no choice (row {row} of all): each must be a context, the start of piece "
         f"(id {config.sop_token_id}) and the tokens of the choice. Or give the contexts as (batch, seq) and choice_ids.",
     )
     return ChoiceRows(attention_mask=real | absent[:, None], targets=torch.where(following, next_ids, -100))

@@ -123,8 +123,8 @@ def align_labels(
         (batch, seq) labels if every text begins behind the first `seq - labels.shape[1]` tokens. Others are returned as
         they are.
     """
-    missing = ids.shape[1] - labels.shape[-1]
-    if labels.ndim != 2 or missing <= 0:
+    missing = ids.shape[1] - labels.shape[-1] if isinstance(labels, torch.Tensor) and labels.ndim == 2 else 0
+    if missing <= 0:
         return labels
     mask = own_padding_mask(attention_mask, labels.shape[1])
     return F.pad(labels, (missing, 0), value=-100) if begins_text(ids[:, missing:], config, mask) else labels
@@ -171,7 +171,7 @@ def find_virtual_keys(
         if position_ids.ndim != 3 or not (position_ids >= count).all():  # a token of Part B has the place of its blank
             return none
         position_ids = torch.stack((position_ids[:, 0], position_ids[:, 1] - count), dim=1)
-    if attention_mask is not None and attention_mask.ndim == 2 and attention_mask.shape[1] == length:
+    if isinstance(attention_mask, torch.Tensor) and attention_mask.ndim == 2 and attention_mask.shape[1] == length:
         attention_mask = F.pad(attention_mask, (count, 0), value=1)
     return VirtualKeys(count, attention_mask, position_ids)
 

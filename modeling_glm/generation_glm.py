@@ -25,10 +25,22 @@ from transformers.utils import logging
 from .cache_glm import let_grow
 from .configuration_glm import GLMConfig
 from .embeddings_glm import UNKNOWN, SoftPrompt, find_all_ids, find_soft_prompt, require_known_tokens
-from .layout_glm import (
-    Parts,
+from .inputs_glm import (
+    INTEGERS,
+    check_attention_mask,
     check_ids,
     check_lengths,
+    check_positions,
+    describe,
+    require_count,
+    require_embeddings,
+    require_everywhere,
+    require_some,
+    require_token_id,
+)
+from .labels_glm import check_gold_labels
+from .layout_glm import (
+    Parts,
     compute_position_ids,
     create_glm_mask,
     find_ends,
@@ -106,6 +118,29 @@ class GenerationSettings:
             found = (kwargs.get(field.name), getattr(given, field.name, None), own_value)
             values[field.name] = next((value for value in found if value is not None), None)
         return cls(**values)
+
+    def check(self, config: GLMConfig) -> "GenerationSettings":
+        """
+        Raise a `ValueError` for ids that are none, and for limits that are no whole numbers.
+
+        Returns:
+            The same settings, with lists in place of tensors.
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name in ("max_length", "max_new_tokens", "max_new_tokens_per_blank"):
+            if values[name] is not None:
+                values[name] = require_count(values[name], name)
+        if self.eos_token_id is not None:
+            listed = self.eos_token_id
+            listed = listed.tolist() if isinstance(listed, torch.Tensor) else listed
+            listed = list(listed) if isinstance(listed, list | tuple) else [listed]
+            ends = [require_token_id(token_id, "eos_token_id", config) for token_id in listed]
+            values["eos_token_id"] = ends or None
+        if self.pad_token_id is not None:
+            values["pad_token_id"] = require_token_id(self.pad_token_id, "pad_token_id", config)
+            if values["pad_token_id"] < 0:
+                raise ValueError(f"pad_token_id={self.pad_token_id} must be an id, 0 ... {config.vocab_size - 1}.")
+        return type(self)(**values)
 
     @property
     def has_total_limit(self) -> bool:
@@ -206,23 +241,36 @@ class GLMGenerationMixin(GenerationMixin):
         """
         if isinstance(inputs, Mapping):
             kwargs, inputs = {**inputs, **kwargs}, None
-        input_ids = inputs if inputs is not None else kwargs.pop("input_ids", None)
+        input_ids = kwargs.pop("input_ids", None)
+        if inputs is not None and input_ids is not None:
+            raise ValueError("The prompts are given twice, as inputs and as input_ids: give them once.")
+        input_ids = input_ids if inputs is None else inputs
         inputs_embeds = kwargs.pop("inputs_embeds", None)
         if input_ids is None and inputs_embeds is None:
             raise ValueError("generate needs input_ids (or inputs_embeds): the blanks to fill are found in them.")
         if input_ids is not None:
             input_ids = self._as_rows(input_ids, "input_ids")
-        for name in ("attention_mask", "negative_prompt_ids", "negative_prompt_attention_mask"):
+        for name in ("attention_mask", "labels", "negative_prompt_ids", "negative_prompt_attention_mask"):
             if kwargs.get(name) is not None:
                 kwargs[name] = self._as_rows(kwargs[name], name)
-        settings = GenerationSettings.read(kwargs, generation_config, self.generation_config)
+        observers = kwargs.get("score_observers") or ()
+        if not isinstance(observers, Sequence) or not all(map(callable, observers)):
+            raise ValueError(f"score_observers is {observers!r}: expected a list of functions of ids and scores.")
+        settings = GenerationSettings.read(kwargs, generation_config, self.generation_config).check(self.config)
         if settings.prefill_chunk_size is not None or settings.cache_implementation == "paged":
             raise NotImplementedError(
                 "GLM reads its prompt in both directions, so the prompt cannot be split: use neither prefill_chunk_size "
                 "nor continuous batching (cache_implementation='paged')."
             )
         self.config.require_token_ids("sop_token_id", "eop_token_id", purpose="Filling blanks")
-        attention_mask = kwargs.pop("attention_mask", None)
+        attention_mask, labels = kwargs.pop("attention_mask", None), kwargs.pop("labels", None)
+        shape = self._read_shape(input_ids, inputs_embeds)
+        if attention_mask is not None and attention_mask.shape != shape:
+            raise ValueError(
+                f"attention_mask has shape {tuple(attention_mask.shape)}, but input_ids has {tuple(shape)}: expected the same."
+            )
+        if labels is not None:
+            check_gold_labels(labels, self.config, shape, may_be_shorter=inputs_embeds is not None)
         if inputs_embeds is not None:
             input_ids, inputs_embeds = self._read_embeddings(input_ids, inputs_embeds, attention_mask)
         check_ids(input_ids, self.config, wait=True)
@@ -231,12 +279,7 @@ class GLMGenerationMixin(GenerationMixin):
             attention_mask = torch.ones_like(input_ids)
             if inputs_embeds is None:
                 self._warn_of_unmasked_padding(input_ids)
-        if attention_mask.shape != input_ids.shape:
-            raise ValueError(
-                f"attention_mask has shape {tuple(attention_mask.shape)}, but input_ids has {tuple(input_ids.shape)}: "
-                "expected the same."
-            )
-        if kwargs.pop("labels", None) is not None:  # cut off Part B
+        if labels is not None:  # cut off Part B
             part_b = find_parts(input_ids, self.config, attention_mask).piece > 0
             attention_mask = attention_mask.masked_fill(part_b, 0)
 
@@ -255,6 +298,7 @@ class GLMGenerationMixin(GenerationMixin):
             )
         if self._soft_prompt.number:
             kwargs.pop("past_key_values", None)  # the library takes its virtual tokens for tokens of the prompt
+        _check_continued(kwargs.get("past_key_values"), attention_mask, prompt)
         changed = {"pad_token_id": self.padding_id if settings.pad_token_id is None else settings.pad_token_id}
         changed.update(prompt.settings)
         if generation_config is None:
@@ -286,14 +330,18 @@ class GLMGenerationMixin(GenerationMixin):
                 ) from error
         if values.ndim == 1:
             values = values[None]
-        if name.endswith("mask") and values.is_floating_point():  # as PEFT makes it
-            values = (values != 0).long()
-        if values.ndim != 2 or values.is_floating_point():
-            raise ValueError(
-                f"{name} has shape {tuple(values.shape)} and dtype {values.dtype}: expected int64 (batch, seq), or (seq,) "
-                "for one row."
-            )
-        return values
+        if name.endswith("mask"):
+            is_fit = values.ndim == 2
+            if is_fit:
+                check_attention_mask(values, self.config, *values.shape, name=name)
+        else:
+            is_fit = values.ndim == 2 and values.dtype in INTEGERS and values.layout == torch.strided
+        if not is_fit:
+            raise ValueError(f"{name} {describe(values)}: expected int64 (batch, seq), or (seq,) for one row.")
+        require_some(values, name)
+        if values.is_meta:
+            raise ValueError(f"{name} is on the device meta, so it has no values: nothing can be found in it.")
+        return values.long()
 
     @property
     def _soft_prompt(self) -> SoftPrompt:
@@ -302,20 +350,24 @@ class GLMGenerationMixin(GenerationMixin):
     def _validate_model_kwargs(self, model_kwargs: dict[str, Any]):
         super()._validate_model_kwargs({key: v for key, v in model_kwargs.items() if key not in OWN_ARGUMENTS})
 
+    def _read_shape(self, input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -> torch.Size:
+        """Return (batch, seq) of the ids and embeddings, and check that both are of the same tokens."""
+        if inputs_embeds is None:
+            assert input_ids is not None
+            return input_ids.shape
+        require_embeddings(inputs_embeds, self.config)
+        if input_ids is not None and input_ids.shape != inputs_embeds.shape[:2]:
+            raise ValueError(
+                f"input_ids has shape {tuple(input_ids.shape)}, but inputs_embeds {tuple(inputs_embeds.shape)}: give the "
+                "same tokens in both, or only one of them."
+            )
+        return inputs_embeds.shape[:2]
+
     def _read_embeddings(
         self, input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor, attention_mask: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Find the ids of embeddings. Without virtual tokens the ids are enough, and no embeddings are returned."""
-        if inputs_embeds.ndim != 3 or inputs_embeds.shape[-1] != self.config.hidden_size:
-            raise ValueError(
-                f"inputs_embeds has shape {tuple(inputs_embeds.shape)}: expected (batch, seq, {self.config.hidden_size})."
-            )
         if input_ids is not None:
-            if input_ids.shape != inputs_embeds.shape[:2]:
-                raise ValueError(
-                    f"input_ids has shape {tuple(input_ids.shape)}, but inputs_embeds {tuple(inputs_embeds.shape)}: give the "
-                    "same tokens in both, or only one of them."
-                )
             return input_ids, inputs_embeds
         embed = self.get_input_embeddings()
         ids = find_all_ids(inputs_embeds, embed, self.config)
@@ -357,6 +409,7 @@ class GLMGenerationMixin(GenerationMixin):
         given_mask: torch.Tensor | None = None,
     ) -> Prompt:
         """Prepare prompts of which one piece is decoded at the positions given."""
+        _check_given(position_ids, given_mask, input_ids)
         parts = find_parts(input_ids, self.config, attention_mask)
         if (parts.piece[:, -1] == 0).any() or not parts.real[:, -1].all():
             raise ValueError(
@@ -364,6 +417,12 @@ class GLMGenerationMixin(GenerationMixin):
                 "use tokenizer.build_inputs_for_generation, or leave position_ids out."
             )
         batch, length = input_ids.shape
+        # Positions may be given for more tokens than the prompt has.
+        require_everywhere(
+            position_ids[:, 1, length - 1 :] > 0,
+            "Row 1 of position_ids says that the last token of row {row} of input_ids, or a later one, is in Part A: expected 1 "
+            "or more, the place in the piece that is written there.",
+        )
         position_ids = position_ids.expand(batch, -1, -1)
         check_lengths(position_ids, self.config, wait=True)
         order = _padding_first(parts.real)
@@ -775,7 +834,7 @@ class GuidanceLogitsProcessor(LogitsProcessor):
         self.negative_ids = negative_ids
         self.negative_mask = negative_mask
         if negative_ids is not None:
-            check_ids(negative_ids, model.config, wait=True)
+            check_ids(negative_ids, model.config, wait=True, name="negative_prompt_ids")
             if negative_mask is None:
                 self.negative_mask = torch.ones_like(negative_ids)
             elif negative_mask.shape != negative_ids.shape:
@@ -822,6 +881,47 @@ class GuidanceLogitsProcessor(LogitsProcessor):
                 "write as many."
             )
         return torch.cat((negative_ids, input_ids), dim=1), torch.cat((negative_mask, part_b.long()), dim=1)
+
+
+def _check_continued(cache: Any, attention_mask: torch.Tensor, prompt: Prompt):
+    """
+    Raise a `ValueError` for a cache that does not hold the first tokens of the prompt.
+
+    Args:
+        cache: What the caller gave as `past_key_values`.
+        attention_mask: (batch, seq) of the caller.
+        prompt: The prompt, in which padding may have moved to the left.
+    """
+    if not isinstance(cache, Cache) or is_empty(cache):
+        return
+    held, length = int(cache.get_seq_length()), prompt.input_ids.shape[1]
+    if held >= length:
+        raise ValueError(
+            f"past_key_values holds {held} tokens, but input_ids has {length}: give the whole rows, with at least one token "
+            "that is not held yet."
+        )
+    if not torch.equal(prompt.attention_mask[:, : attention_mask.shape[1]] != 0, attention_mask != 0):
+        raise ValueError(
+            "past_key_values holds tokens, but the rows of attention_mask have padding that is not on the left, or some rows "
+            "have no start of piece yet: give the rows that generate returned, and their mask."
+        )
+
+
+def _check_given(position_ids: Any, mask: Any, input_ids: torch.Tensor):
+    """Raise a `ValueError` for positions and a mask of four dimensions that do not cover a prompt (batch, seq)."""
+    batch, length = input_ids.shape
+    is_tensor = isinstance(position_ids, torch.Tensor) and position_ids.ndim == 3
+    check_positions(position_ids, batch, max(length, position_ids.shape[-1]) if is_tensor else length)
+    if mask is None:
+        return
+    is_fit = isinstance(mask, torch.Tensor) and mask.layout == torch.strided and not mask.is_complex()
+    if is_fit and mask.ndim == 4:
+        is_fit = mask.shape[0] in (1, batch) and mask.shape[1] == 1 and length <= mask.shape[2] == mask.shape[3]
+    if not is_fit or mask.ndim != 4:
+        raise ValueError(
+            f"generation_attention_mask {describe(mask)}: expected bool or int64 (batch, 1, seq, seq) = ({batch}, 1, {length}, "
+            f"{length}) or more columns, nonzero = may attend."
+        )
 
 
 def _padding_first(real: torch.Tensor) -> torch.Tensor:

@@ -9,11 +9,13 @@ few numbers.
 """
 
 import warnings
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 
 from .configuration_glm import GLMConfig
+from .inputs_glm import describe
 from .layout_glm import Parts, find_parts
 
 IGNORED = -100
@@ -135,6 +137,26 @@ def _faults_of_parts(
     ]
 
 
+def check_gold_labels(labels: torch.Tensor, config: GLMConfig, shape: Sequence[int], may_be_shorter: bool = False):
+    """
+    Check the labels that mark a training batch for `generate`, which does not read them.
+
+    Args:
+        labels: (batch, seq) integers, -100 for none.
+        config: The model's config.
+        shape: (batch, seq) of the inputs.
+        may_be_shorter: Whether the labels may leave out virtual tokens.
+
+    Raises:
+        ValueError: for labels of another shape or type, or outside the vocabulary.
+    """
+    labels = _require_integers(labels, "labels", FOR_PIECES)
+    width = labels.shape[-1] if may_be_shorter and labels.ndim == 2 and labels.shape[1] < shape[1] else shape[1]
+    _require_shape(labels, "labels", "(batch, seq)", ((shape[0], width),), FOR_PIECES)
+    if can_read_labels(labels):
+        _refuse(labels, "labels", [_outside(labels, config.vocab_size, "the vocabulary")], FOR_PIECES)
+
+
 def check_text_labels(labels: torch.Tensor, logits: torch.Tensor, config: GLMConfig) -> torch.Tensor:
     """
     Check the labels of `GLMForSequenceClassification`.
@@ -152,6 +174,7 @@ def check_text_labels(labels: torch.Tensor, logits: torch.Tensor, config: GLMCon
     Raises:
         ValueError: for labels of another shape or type, and values outside the classes or targets.
     """
+    _require_tensor(labels, "labels", FOR_TEXTS)
     batch, count = logits.shape
     problem: str | None = config.problem_type
     if problem is None:
@@ -264,8 +287,15 @@ def check_choice_labels(labels: torch.Tensor, logits: torch.Tensor) -> torch.Ten
     return labels
 
 
-def _require_integers(labels: torch.Tensor, name: str, hint: str) -> torch.Tensor:
-    if labels.is_floating_point() or labels.is_complex():
+def _require_tensor(labels: Any, name: str, hint: str):
+    """Raise a `ValueError` for what is not a plain tensor of real numbers."""
+    if not isinstance(labels, torch.Tensor) or labels.layout != torch.strided or labels.is_complex():
+        raise ValueError(f"{name} {describe(labels)}: expected a tensor. {hint}")
+
+
+def _require_integers(labels: Any, name: str, hint: str) -> torch.Tensor:
+    _require_tensor(labels, name, hint)
+    if labels.is_floating_point() or labels.is_quantized:
         raise ValueError(f"{name} has the type {labels.dtype}: expected integers (torch.int64). {hint}")
     return labels.long()
 

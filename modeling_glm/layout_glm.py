@@ -22,64 +22,7 @@ from transformers.cache_utils import Cache
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, BlockMask, create_causal_mask
 
 from .configuration_glm import GLMConfig
-
-
-def is_readable(values: torch.Tensor) -> bool:
-    """Return whether values can be read without waiting for a device, and without breaking a graph that is traced."""
-    return values.device.type == "cpu" and not torch.compiler.is_compiling() and not torch.jit.is_tracing()
-
-
-def require_everywhere(condition: torch.Tensor, message: str):
-    """Raise a `ValueError` unless `condition` holds everywhere. It is checked only where it `is_readable`."""
-    if is_readable(condition) and not condition.all():
-        raise ValueError(message)
-
-
-def check_ids(input_ids: torch.Tensor, config: GLMConfig, wait: bool = False):
-    """
-    Raise a `ValueError` for ids outside the vocabulary.
-
-    Args:
-        input_ids: (batch, seq) int64.
-        config: Gives `vocab_size`.
-        wait: Whether to wait for a device. Without it only ids on the CPU are checked.
-    """
-    _check_range(input_ids, config.vocab_size, "input_ids holds {found}, but the vocabulary is 0 ... {highest}.", wait)
-
-
-def check_lengths(position_ids: torch.Tensor, config: GLMConfig, wait: bool = False):
-    """
-    Raise a `ValueError` for positions outside the position tables.
-
-    Args:
-        position_ids: (batch, 2, seq) int64.
-        config: Gives the sizes of the tables.
-        wait: Whether to wait for a device. Without it only positions on the CPU are checked.
-    """
-    table = f"the position table ends there (config.max_position_embeddings={config.max_position_embeddings})."
-    _check_range(
-        position_ids[:, 0],
-        config.max_context_length,
-        f"Part A (the text with its blanks) reaches {{length}} tokens, but {{limit}} are the limit: {table}",
-        wait,
-    )
-    if config.block_position_embeddings:
-        _check_range(
-            position_ids[:, 1],
-            config.max_piece_length + 1,
-            f"A piece of Part B (a start token and what fills the blank) reaches {{found}} tokens, but {{highest}} are "
-            f"the limit: {table}",
-            wait,
-        )
-
-
-def _check_range(values: torch.Tensor, limit: int, message: str, wait: bool):
-    if values.numel() == 0 or not (is_readable(values) or wait):
-        return
-    lowest, highest = (int(value) for value in values.aminmax())
-    if lowest < 0 or highest >= limit:
-        found = lowest if lowest < 0 else highest
-        raise ValueError(message.format(found=found, length=found + 1, highest=limit - 1, limit=limit))
+from .inputs_glm import check_positions, is_readable, is_traced, require_everywhere
 
 
 def real_tokens(tokens: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
@@ -247,13 +190,15 @@ def complete_position_ids(
     if position_ids.ndim == 2 and not config.block_position_embeddings:
         # Without block positions only row 0 has a table. Row 1 still tells Part A from Part B.
         assert input_ids is not None
+        if not is_traced() and position_ids.shape not in (shape, (1, shape[1])):
+            raise ValueError(
+                f"position_ids has shape {tuple(position_ids.shape)}: expected (batch, seq) = {tuple(shape)}, or (batch, 2, "
+                "seq), because this model has no block positions."
+            )
+        position_ids = position_ids.expand(shape[0], -1)
         piece = find_parts(input_ids, config, own_padding_mask(attention_mask, shape[1])).piece
-        position_ids = torch.stack((position_ids, piece.expand_as(position_ids)), dim=1)
-    if position_ids.ndim != 3 or position_ids.shape[1] != 2 or position_ids.shape[2] != shape[1]:
-        raise ValueError(
-            f"position_ids has shape {tuple(position_ids.shape)}: expected (batch, 2, seq) = "
-            f"({shape[0]}, 2, {shape[1]}), row 0 for the place in the text, row 1 for the place in the piece."
-        )
+        position_ids = torch.stack((position_ids, piece), dim=1)
+    check_positions(position_ids, *shape)
     return position_ids.expand(shape[0], -1, -1)
 
 
@@ -351,16 +296,10 @@ def create_glm_mask(
         virtual_keys: How many keys the cache holds that belong to no text. All tokens see them.
 
     Raises:
-        ValueError: for a mask of another number of dimensions or of 0/1 floats, and for Part A or branches behind a
-            cache.
+        ValueError: for a 4D mask of 0/1 floats, and for Part A or branches behind a cache.
     """
     if attention_mask is not None and (not isinstance(attention_mask, torch.Tensor) or attention_mask.ndim == 4):
         return _convert_given_mask(config, inputs_embeds, attention_mask)
-    if attention_mask is not None and attention_mask.ndim != 2:
-        raise ValueError(
-            f"attention_mask has shape {tuple(attention_mask.shape)}: expected (batch, seq) with 0 for padding, or a "
-            "4D mask that broadcasts to (batch, heads, seq, keys)."
-        )
     if past_key_values is not None and not virtual_keys and not is_empty(past_key_values):
         if branch is not None:
             raise ValueError("branch needs the whole input: give no past_key_values that holds tokens already.")
@@ -422,10 +361,9 @@ def _convert_given_mask(
     if not isinstance(mask, torch.Tensor):
         return mask
     if mask.is_floating_point():
-        if is_readable(mask) and (mask > 0).any():
-            raise ValueError(
-                "A 4D attention_mask of floats is added to the scores: give a bool or integer one for 0/1."
-            )
+        require_everywhere(
+            mask <= 0, "A 4D attention_mask of floats is added to the scores: give a bool or integer one for 0/1."
+        )
         return mask
     allowed = (mask != 0).expand(inputs_embeds.shape[0], -1, inputs_embeds.shape[1], -1)
     if config._attn_implementation == "flex_attention":

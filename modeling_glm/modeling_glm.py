@@ -52,6 +52,18 @@ from .embeddings_glm import (
     self_attention_cache,
 )
 from .generation_glm import GLMGenerationMixin
+from .inputs_glm import (
+    check_attention_mask,
+    check_branch,
+    check_cache,
+    check_ids,
+    check_lengths,
+    check_logits_to_keep,
+    require_embeddings,
+    require_ids,
+    require_integers,
+    require_values,
+)
 from .labels_glm import (
     check_answer_positions,
     check_choice_labels,
@@ -59,7 +71,7 @@ from .labels_glm import (
     check_text_labels,
     check_token_labels,
 )
-from .layout_glm import check_ids, check_lengths, complete_position_ids, create_glm_mask, own_padding_mask, real_tokens
+from .layout_glm import complete_position_ids, create_glm_mask, own_padding_mask, real_tokens
 
 # Marks the projections that `residual_projection` makes.
 RESIDUAL = "_glm_residual"
@@ -449,20 +461,39 @@ class GLMModel(GLMPreTrainedModel):
             `last_hidden_state` (batch, seq, hidden) behind the final layer norm, and the cache.
 
         Raises:
-            ValueError: for ids outside the vocabulary, inputs longer than the position table, positions of another
-                shape, a cache without the positions that continue it, branches behind a cache, or embeddings in which
-                nothing is found. Values of ids are checked on the CPU only, because elsewhere a check would wait for
-                the device.
+            ValueError: for inputs of another type or shape, none at all, ids outside the vocabulary, inputs longer than the
+                position table, a cache of other rows or of another model, a cache without the positions that continue it,
+                branches behind a cache, embeddings in which nothing is found, or labels. Values are checked on the CPU
+                only, because elsewhere a check would wait for the device.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("Give either input_ids or inputs_embeds.")
+        if kwargs.get("labels") is not None:
+            raise ValueError(
+                "labels is given, but GLMModel has no head and computes no loss: use GLMForConditionalGeneration or another "
+                "model with a head."
+            )
+        require_values(
+            self.word_embeddings.weight,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+        )
         if input_ids is not None:
+            input_ids = require_ids(input_ids)
             check_ids(input_ids, self.config)
+        else:
+            require_embeddings(inputs_embeds, self.config, self.transformer.position_embeddings.weight.dtype)
+        if position_ids is not None:
+            position_ids = require_integers(position_ids, "position_ids", "(batch, 2, seq)")
+        batch, length = (inputs_embeds if input_ids is None else input_ids).shape[:2]
         past_key_values = self_attention_cache(past_key_values)
+        check_cache(past_key_values, self.config, batch, length)
+        check_branch(branch, batch, length)
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
 
-        length = (inputs_embeds if input_ids is None else input_ids).shape[1]
         prepared = kwargs.pop("prepared_position_ids", None)
         virtual, attention_mask, position_ids = find_virtual_keys(
             past_key_values,
@@ -471,6 +502,7 @@ class GLMModel(GLMPreTrainedModel):
             length,
             is_prepared=prepared is not None,
         )
+        check_attention_mask(attention_mask, self.config, batch, length, past_key_values)
         packed = position_ids is not None
         text_mask = own_padding_mask(attention_mask, length) if virtual else attention_mask
         ids = input_ids
@@ -657,6 +689,7 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
             **kwargs,
         )
         hidden_states = outputs.last_hidden_state
+        check_logits_to_keep(logits_to_keep, hidden_states.shape[1])
         if labels is not None:
             ids = input_ids
             if inputs_embeds is not None and position_ids is None:
@@ -745,6 +778,13 @@ class GLMForMultipleChoice(GLMWithLMHead):
                 context without a blank, choices longer than the position table, or a config without `sop_token_id`.
         """
         self.config.require_token_ids("sop_token_id", purpose="Scoring choices")
+        require_values(
+            self.lm_head.weight,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            choice_ids=choice_ids,
+        )
         choices = read_choices(input_ids, attention_mask, position_ids, choice_ids)
         score_words = self._score_rows if choices.choice_ids is None else self._score_branches
         words, outputs = score_words(choices, **kwargs)

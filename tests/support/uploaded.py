@@ -6,6 +6,7 @@ MODEL_CODE = {
     "configuration_glm.py",
     "embeddings_glm.py",
     "generation_glm.py",
+    "inputs_glm.py",
     "labels_glm.py",
     "layout_glm.py",
     "modeling_glm.py",
