@@ -10,9 +10,10 @@ If you bring a vocabulary whose mask token leaves the white space to the text, i
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from itertools import pairwise
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
@@ -23,6 +24,29 @@ from .cutting import keep_around_blanks
 WHITE_SPACE_AT_THE_END = re.compile(r"[^\S\x1c-\x1f]+\Z")
 # What begins a word in the tokens of SentencePiece and of byte-level vocabularies.
 WORD_STARTS = ("▁", "Ġ")
+# Answers of one function about one tokenizer.
+MOST_REMEMBERED = 16
+
+
+def remember(find: Callable[..., Any]) -> Callable[..., Any]:
+    """
+    Remember what a function finds out about a tokenizer, as long as the tokenizer lives.
+
+    The first argument is the tokenizer. What is found must not refer to it, or it would live for ever.
+    """
+    found: WeakKeyDictionary[Any, dict[tuple, Any]] = WeakKeyDictionary()
+
+    @wraps(find)
+    def remembered(tokenizer: Any, *arguments: Any) -> Any:
+        of_tokenizer = found.setdefault(tokenizer, {})
+        if arguments in of_tokenizer:
+            return of_tokenizer[arguments]
+        if len(of_tokenizer) >= MOST_REMEMBERED:  # a tokenizer that gets new tokens again and again
+            of_tokenizer.clear()
+        of_tokenizer[arguments] = answer = find(tokenizer, *arguments)
+        return answer
+
+    return remembered
 
 
 class BlankText(str):
@@ -361,7 +385,7 @@ def _without_taken(tokenizer: Any, text: str, mask: str) -> str:
     return WHITE_SPACE_AT_THE_END.sub("", text) if _takes_white_space(tokenizer, mask) else text
 
 
-@lru_cache(maxsize=32)
+@remember
 def _takes_white_space(tokenizer: Any, mask: str) -> bool:
     spaced, glued = tokenizer([f"a {mask}", f"a{mask}"], add_special_tokens=False)["input_ids"]
     return spaced == glued
@@ -467,7 +491,7 @@ def _decode(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int]) -> str
     return str(tokenizer.decode(list(token_ids), skip_special_tokens=True))
 
 
-@lru_cache(maxsize=8)
+@remember
 def _anchor(tokenizer: PreTrainedTokenizerFast) -> tuple[tuple[int, ...], str]:
     """Find tokens of ordinary text, and what they decode to."""
     tokens = _encode(tokenizer, "a")

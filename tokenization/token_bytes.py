@@ -1,11 +1,11 @@
 """The bytes that each token of a vocabulary adds to a text."""
 
-import functools
 import json
 import re
 
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from .blanks import remember
 from .tokenization_glm import GLMTokenizer
 
 # Byte-level vocabularies write each byte as one printable character: "Ġ" is the byte of a space.
@@ -30,7 +30,7 @@ def token_bytes(tokenizer: GLMTokenizer) -> dict[int, bytes]:
     return _token_bytes(tokenizer, len(tokenizer), tuple(tokenizer.all_special_ids))
 
 
-@functools.lru_cache(maxsize=8)
+@remember
 def _token_bytes(tokenizer: GLMTokenizer, size: int, special_ids: tuple[int, ...]) -> dict[int, bytes]:
     """Cache the result by the tokens as well, because a user may add some and change the special ones."""
     backend = json.loads(tokenizer._tokenizer.to_str())

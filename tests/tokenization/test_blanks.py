@@ -1,9 +1,11 @@
 """White space at a blank: what ids say of it, how texts are filled, and the ids that a given answer can have."""
 
 import copy
+import gc
 import json
 import pickle
 import string
+import weakref
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from modeling_glm.tokenization.blanks import (
     encode_text,
     fill_with_offsets,
     forms_of_answers,
+    remember,
     shown_form,
     split_at_blanks,
 )
@@ -395,3 +398,24 @@ def test_answers_have_the_same_forms_alone_and_together(family, of_family):
         plain = tuple(tokenizer(answer, add_special_tokens=False, split_special_tokens=True)["input_ids"])
         assert not plain or decode_piece(tokenizer, plain).before or forms[-1] == plain
     assert forms_of_answers(tokenizer, []) == []
+
+
+def test_what_is_known_of_a_tokenizer_goes_with_it(tokenizer):
+    asked = []
+
+    @remember
+    def find(tokenizer, *names):
+        asked.append(names)
+        return names
+
+    own = copy.deepcopy(tokenizer)
+    assert find(own, "a") == find(own, "a") == ("a",)
+    assert find(tokenizer, "a") == ("a",)
+    assert asked == [("a",), ("a",)]
+    for number in range(100):
+        assert find(own, number) == find(own, number)
+    assert len(asked) == 102
+    reference = weakref.ref(own)
+    del own
+    gc.collect()
+    assert reference() is None
