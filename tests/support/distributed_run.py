@@ -74,6 +74,7 @@ def read_options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch_size", type=int, default=4)
     parser.add_argument("--accumulation", type=int, default=1)
     parser.add_argument("--save_steps", type=int, default=2)
+    parser.add_argument("--logging_steps", type=int, default=1)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--full_disk", action="store_true")
@@ -91,7 +92,7 @@ def train(options: argparse.Namespace):
         learning_rate=1e-2,
         save_steps=options.save_steps,
         save_total_limit=options.limit,
-        logging_steps=1,
+        logging_steps=options.logging_steps,
         ignore_data_skip=True,
         train_sampling_strategy="sequential",
         remove_unused_columns=False,

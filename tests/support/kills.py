@@ -134,7 +134,13 @@ def start(
 
 
 def start_together(
-    function: Callable, *args: Any, count: int, root: Path, port: int, **environment: str
+    function: Callable,
+    *args: Any,
+    count: int,
+    root: Path,
+    port: int,
+    kills: Mapping[int, Kill] | None = None,
+    **environment: str,
 ) -> "list[Child]":
     """
     Start a function in `count` children that form a group of torch.distributed, as its launcher would.
@@ -143,6 +149,7 @@ def start_together(
         function, args, root: As for `start`.
         count: Number of processes.
         port: A free port.
+        kills: When to kill a child, by its number.
         environment: Further variables to set in each child.
     """
     of_all = {
@@ -156,6 +163,7 @@ def start_together(
             function,
             *args,
             root=root,
+            kill=(kills or {}).get(rank),
             environment={**environment, **of_all, "RANK": str(rank), "LOCAL_RANK": str(rank)},
         )
         for rank in range(count)
@@ -214,34 +222,6 @@ class Child:
         if late:
             raise TimeoutError(f"The child ran for more than {timeout} s:\n{ended.output}")
         return ended
-
-
-def watch_processes(
-    function: Callable,
-    *args: Any,
-    root: Path,
-    kills: Mapping[int, Kill],
-    processes: int = 2,
-    timeout: float = 120,
-) -> list[Ended]:
-    """
-    Call a function in several processes that train together on the CPU, as `torchrun` starts them, and wait for all.
-
-    Args:
-        function, args, root, timeout: As for `watch`.
-        kills: When to kill a process, by its number.
-        processes: The number of processes.
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {"WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    shared |= {"ACCELERATE_USE_CPU": "true", "FORK_LAUNCHED": 0}
-    children = []
-    for number in range(processes):
-        environment = {name: str(value) for name, value in {**shared, "RANK": number, "LOCAL_RANK": number}.items()}
-        children.append(start(function, *args, root=root, kill=kills.get(number), environment=environment))
-    return [child.wait(timeout) for child in children]
 
 
 def draw_kill(whole: Ended, generator: random.Random) -> Kill:

@@ -1,17 +1,21 @@
 """The manifest: what is damaged is named and skipped."""
 
+import json
 import os
 import re
+import zlib
 from pathlib import Path
 
 import pytest
 
+from modeling_glm.runs import manifest as manifest_module
 from modeling_glm.runs.checkpoints import resume_point
 from modeling_glm.runs.manifest import (
     FoundCheckpoint,
     ResumeError,
     add_checksums,
     checkpoints,
+    delete_checkpoint,
     last_good_checkpoint,
     read_manifest,
     write_manifest,
@@ -83,6 +87,90 @@ def test_a_run_does_not_overwrite_damaged_checkpoints(folder):
             function(folder)
         for expected in ("__1_0.distcp is damaged", "checkpoint-90 has no manifest", "name another folder"):
             assert expected in str(caught.value)
+
+
+@pytest.fixture
+def unchecked(folder) -> Path:
+    """A checkpoint whose run was stopped before the checksums were known."""
+    path = folder / "checkpoint-110"
+    path.mkdir()
+    (path / "model.safetensors").write_bytes(bytes(range(200)))
+    write_manifest(path, 110, samples_seen=880, num_processes=2, logged_step=100, losses=[0.1, 2.5])
+    return path
+
+
+def test_a_manifest_without_checksums_is_enough(unchecked):
+    before = read_manifest(unchecked)
+    assert before.files == {"model.safetensors": (200, None)}
+    assert (before.logged_step, before.losses, before.has_checksums) == (100, [0.1, 2.5], False)
+    assert last_good_checkpoint(unchecked.parent) == FoundCheckpoint(path=unchecked)
+    assert resume_point(unchecked.parent).samples_seen == 880
+    after = read_manifest(unchecked)  # with the checksums, which are known from here on
+    assert (after.has_checksums, after.boot, after.losses) == (True, None, [0.1, 2.5])
+    flip(unchecked / "model.safetensors")
+    assert last_good_checkpoint(unchecked.parent).path == unchecked.parent / "checkpoint-100"
+
+
+def test_a_checkpoint_without_checksums_may_not_have_reached_the_disk(unchecked, monkeypatch):
+    """After a start of the machine only checksums tell whether files have their content."""
+    monkeypatch.setattr(manifest_module, "_boot", lambda: "another start")
+    found = last_good_checkpoint(unchecked.parent)
+    assert found.path == unchecked.parent / "checkpoint-100"
+    assert found.problems == (f"{unchecked} has no checksums: the machine stopped before all files were on the disk.",)
+    for step in (90, 100):
+        delete_checkpoint(unchecked.parent / f"checkpoint-{step}")
+    assert last_good_checkpoint(unchecked.parent).path is None  # unfinished, not damaged
+
+
+def test_sizes_are_compared_without_checksums(unchecked):
+    os.truncate(unchecked / "model.safetensors", 150)
+    found = last_good_checkpoint(unchecked.parent)
+    assert found.path == unchecked.parent / "checkpoint-100"
+    assert "has 150 bytes, expected 200" in found.problems[0]
+
+
+@pytest.mark.parametrize("done", ["nothing", "manifest", "some files"])
+def test_a_deletion_that_was_interrupted_is_no_damage(folder, monkeypatch, done):
+    """A kill during the deletion of an old checkpoint leaves an unfinished one."""
+    files = [path for path in (folder / "checkpoint-90").rglob("*") if path.is_file() and path.name != "manifest.json"]
+    monkeypatch.setattr(
+        manifest_module.shutil, "rmtree", lambda *_, **__: files[0].unlink() if done == "some files" else None
+    )
+    if done != "nothing":
+        delete_checkpoint(folder / "checkpoint-90")
+    DAMAGES["no manifest"][0](folder / "checkpoint-100")
+    found = last_good_checkpoint(folder)
+    assert found.path == (folder / "checkpoint-90" if done == "nothing" else None)
+
+
+def test_the_manifest_of_an_earlier_version_is_read(folder):
+    path = folder / "checkpoint-100" / "manifest.json"
+    content = json.loads(path.read_text())
+    content = {name: content[name] for name in ("step", "samples_seen", "num_processes", "files")}
+    content["crc32"] = zlib.crc32(json.dumps(content).encode())
+    path.write_text(json.dumps(content))
+    assert last_good_checkpoint(folder) == FoundCheckpoint(path=folder / "checkpoint-100")
+    assert read_manifest(folder / "checkpoint-100").logged_step is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0" * 1000,
+        b"null",
+        b"{}",
+        b"[" * 100_000,
+        b'{"crc32": 0, "files": {"a": 1}}',
+        b'{"crc32": 0, "files": []}',
+    ],
+    ids=["empty", "zeros", "null", "no keys", "nested", "no pairs", "no names"],
+)
+def test_a_manifest_of_another_form_is_damaged(folder, content):
+    (folder / "checkpoint-100" / "manifest.json").write_bytes(content)
+    with pytest.raises(ResumeError, match=r"manifest\.json cannot be read"):
+        read_manifest(folder / "checkpoint-100")
+    assert last_good_checkpoint(folder).path == folder / "checkpoint-90"
 
 
 def test_a_run_starts_where_nothing_was_finished(tmp_path):
