@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -9,8 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.kills import Ended, Kill, draw_kill, watch
-from tests.support.pretraining_runs import pretrain, write_texts
+from modeling_glm.pretraining import run
+from modeling_glm.pretraining.data import EmbeddedCorpus, TextSplits
+from modeling_glm.pretraining.settings import parse_arguments
+from tests.support import distributed_run
+from tests.support.kills import Ended, Kill, draw_kill, free_port, start_together, watch
+from tests.support.pretraining_runs import options, write_texts
 
 pytestmark = pytest.mark.slow
 
@@ -30,57 +35,88 @@ RUNS: dict[str, dict[str, Any]] = {
     "workers": {"dataloader_num_workers": 1},
     "no checkpoint": {"save_strategy": "no"},
     "accumulation": {"per_device_train_batch_size": 2, "logging_steps": 3, "save_steps": 1},
+    "embedded corpus": {"corpus": "embedded"},
+    "validation texts": {"validation": "texts.txt", "dropout": 0.1},
+    "more steps": {},  # of a run that has ended after 2
 }
+EMBEDDED = EmbeddedCorpus(
+    name="embedded",
+    build_splits=lambda: TextSplits(
+        train=[f"{n} times ten is {n}0." for n in range(60)], held_out=[f"{n} is a number." for n in range(60, 70)]
+    ),
+    description="Texts of a test.",
+    measure=lambda *_: {"results": "All is well."},
+)
+FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth")
+# Entries of the log that depend on the clock, or on the place where a run resumes.
+TIMED = ("epoch", "runtime", "per_second", "mfu", "tokens_seen", "padding")
 
 
-def command(folder: Path, **settings: Any) -> Callable:
-    """Return a run, which a child can call."""
-    return partial(pretrain, folder, **{"max_steps": 4, "validation_texts": 4, **settings})
+def train(folder: Path, settings: dict[str, Any]):
+    """Run a pretraining in the process that is killed."""
+    words = options(folder, **{"max_steps": 4, "validation_texts": 4, **settings})
+    run.pretrain(*parse_arguments("", words), EMBEDDED)
 
 
-def new_folder(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    write_texts(folder / "texts.txt", 60)
-    return folder
+class SmallRun:
+    """
+    A pretraining in a folder.
 
+    Args:
+        name: A name in `RUNS`.
+        folder: Its folder, which is created.
+    """
 
-def result(folder: Path) -> dict[str, Any]:
-    """Read everything of a run that must not depend on kills."""
-    final = folder / "run" / "final"
-    summary = json.loads((final / "training.json").read_text())
-    found: dict[str, Any] = {
-        "summary": {name: summary[name] for name in ("arguments", "validation_loss", "train_texts", "train_tokens")},
-        "weights": (final / "model.safetensors").read_bytes(),
-        "vocabulary": (final / "tokenizer.json").read_bytes(),
-        "curve": (final / "loss.png").read_bytes(),
-    }
-    for name in ("output_dir", "corpus", "logging_dir"):
-        found["summary"]["arguments"].pop(name, None)
-    newest = max((folder / "run").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), default=None)
-    if newest is not None:
-        history = json.loads((newest / "trainer_state.json").read_text())["log_history"]
-        timed = ("epoch", "runtime", "per_second", "mfu", "tokens_seen", "padding")
-        found["log"] = [
-            {name: value for name, value in entry.items() if not name.endswith(timed)} for entry in history
-        ]
-        for name in ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"):
-            found[name] = (newest / name).read_bytes()
-    found["names"] = sorted(path.name for path in (folder / "run").iterdir())
-    return found
+    def __init__(self, name: str, folder: Path):
+        self.folder = folder
+        self.command = partial(train, folder, RUNS[name])
+        folder.mkdir(parents=True)
+        write_texts(folder / "texts.txt", 60)
+        if name == "more steps":
+            self.finish(partial(train, folder, {"max_steps": 2}))
 
+    def finish(self, command: Callable | None = None) -> Ended:
+        """Start the command again. It must neither refuse nor fail."""
+        ended = watch(command or self.command, root=self.folder)
+        assert ended.code == 0, ended.output
+        return ended
 
-def check(folder: Path, expected: dict[str, Any]):
-    found = result(folder)
-    different = [name for name in expected if found.get(name) != expected[name]]
-    assert not different, {
-        name: (found.get(name), expected[name]) for name in different if not isinstance(expected[name], bytes)
-    }
+    def kill(self, kill: Kill) -> Ended:
+        ended = watch(self.command, root=self.folder, kill=kill)
+        assert ended.killed or ended.code == 0, ended.output
+        return ended
 
+    def results(self) -> dict[str, Any]:
+        """Read everything that must not depend on kills."""
+        final = self.folder / "run" / "final"
+        summary = json.loads((final / "training.json").read_text())
+        found: dict[str, Any] = {
+            "losses": summary["validation_loss"],
+            "texts": (summary["train_texts"], summary["train_tokens"], summary["validation_texts"]),
+            "weights": (final / "model.safetensors").read_bytes(),
+            "vocabulary": (final / "tokenizer.json").read_bytes(),
+            "curve": (final / "loss.png").read_bytes(),
+        }
+        checkpoints = (self.folder / "run").glob("checkpoint-*")
+        newest = max(checkpoints, key=lambda path: int(path.name.split("-")[1]), default=None)
+        if newest is not None:
+            history = json.loads((newest / "trainer_state.json").read_text())["log_history"]
+            found["log"] = [
+                {name: value for name, value in entry.items() if not name.endswith(TIMED)} for entry in history
+            ]
+            found |= {name: (newest / name).read_bytes() for name in FILES}
+        # The names of tokenized corpora follow from the times of their files. Older checkpoints may stay, of a run that was
+        # killed between its last save and their deletion.
+        varying = re.compile(r"checkpoint-\d+|.+-[0-9a-f]{16}")
+        paths = [path for name in ("run", "cache") for path in (self.folder / name).iterdir()]
+        found["names"] = sorted(path.name for path in paths if not varying.fullmatch(path.name))
+        return found
 
-def finish(run: Callable, folder: Path, ended: Ended):
-    """Start the same command again. It must neither refuse nor fail."""
-    again = watch(run, root=folder)
-    assert again.code == 0, f"{ended.writes[-1:]}\n{again.output}"
+    def check(self, expected: dict[str, Any]):
+        """Compare the results with those of a run without a kill, bit by bit."""
+        found = self.results()
+        different = {name for name in expected if found.get(name) != expected[name]}
+        assert not different, [(found[name], expected[name]) for name in different & {"names", "log", "losses"}]
 
 
 @pytest.fixture(scope="module")
@@ -88,39 +124,85 @@ def whole(tmp_path_factory) -> Callable[[str], tuple[Ended, dict[str, Any]]]:
     """Runs without a kill, by name: how they ended, and their results."""
 
     @cache
-    def train(name: str) -> tuple[Ended, dict[str, Any]]:
-        folder = new_folder(tmp_path_factory.mktemp("whole"))
-        ended = watch(command(folder, **RUNS[name]), root=folder)
-        assert ended.code == 0, ended.output
-        return ended, result(folder)
+    def build(name: str) -> tuple[Ended, dict[str, Any]]:
+        small = SmallRun(name, tmp_path_factory.mktemp("whole") / "run")
+        return small.finish(), small.results()
 
-    return train
+    return build
 
 
 def test_every_write(stress, whole, tmp_path):
-    """Kill the run before each of its writes, and in the middle of each file."""
+    """Kill the run before each of its writes, and in the middle of each file. 20 times the usual cases are all."""
     ended, expected = whole("plain")
-    points = [(number, torn) for torn in (None, 0, 100) for number in range(len(ended.writes))]
+    points = [Kill(write=number) for number in range(len(ended.writes))]
+    points += [
+        Kill(write=number, torn=100)
+        for number, write in enumerate(ended.writes)
+        if write.startswith(("open", "torch", "safetensors", "tokenizer", "arrow"))
+    ]
     random.Random(0).shuffle(points)
-    for case in stress.cases(12, smoke=1, memory=None):
+    for case in stress.cases(10, smoke=1, memory=None):
         with case:
-            write, torn = points[case.number % len(points)]
-            folder = new_folder(tmp_path / str(case.number))
-            run = command(folder)
-            finish(run, folder, watch(run, root=folder, kill=Kill(write=write, torn=torn)))
-            check(folder, expected)
+            small = SmallRun("plain", tmp_path / str(case.number))
+            small.kill(points[case.number % len(points)])
+            small.finish()
+            small.check(expected)
 
 
 def test_any_moment(stress, whole, tmp_path):
     """Kill a run up to three times, also while it resumes."""
-    for case in stress.cases(12, smoke=1, memory=None):
+    for case in stress.cases(10, smoke=1, memory=None, seconds=120):
         with case:
             name = case.random.choice(list(RUNS))
             ended, expected = whole(name)
-            folder = new_folder(tmp_path / str(case.number))
-            run = command(folder, **RUNS[name])
+            small = SmallRun(name, tmp_path / str(case.number))
             for _ in range(case.random.randint(1, 3)):
-                ended = watch(run, root=folder, kill=draw_kill(whole(name)[0], case.random))
-                assert ended.killed or ended.code == 0, ended.output
-            finish(run, folder, ended)
-            check(folder, expected)
+                small.kill(draw_kill(ended, case.random))
+            small.finish()
+            small.check(expected)
+
+
+@pytest.fixture(scope="module")
+def words(tokenizer, tmp_path_factory) -> Callable[[Path], list[str]]:
+    """The command line of a run in two processes."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    tokenizer.save_pretrained(folder)
+    settings = ["--batch_size", "4", "--dropout", "0.2", "--logging_steps", "3", "--save_steps", "1", "--limit", "1"]
+    return lambda run: [str(folder), str(run), *settings]
+
+
+def train_together(words: list[str], root: Path, kills: dict[int, Kill] | None = None) -> list[Ended]:
+    running = start_together(
+        distributed_run.main, words, count=2, root=root, port=free_port(), kills=kills, ACCELERATE_USE_CPU="true"
+    )
+    return [child.wait(60) for child in running]
+
+
+def read_together(folder: Path) -> list[bytes]:
+    names = ("losses.json", *(f"checkpoint-4/{name}" for name in FILES[:3]), "checkpoint-4/rng_state_1.pth")
+    return [(folder / name).read_bytes() for name in names]
+
+
+@pytest.fixture(scope="module")
+def together(words, tmp_path_factory) -> tuple[list[Ended], list[bytes]]:
+    """A run in two processes without a kill."""
+    folder = tmp_path_factory.mktemp("together")
+    ended = train_together(words(folder), folder)
+    assert [end.code for end in ended] == [0, 0], ended[0].output + ended[1].output
+    return ended, read_together(folder)
+
+
+def test_two_processes(stress, words, together, tmp_path):
+    """Kill both processes, or one of them. The other one ends by itself."""
+    ended, expected = together
+    for case in stress.cases(4, smoke=0, memory=None, seconds=180):
+        with case:
+            folder = tmp_path / str(case.number)
+            folder.mkdir()
+            killed = case.random.choice([(0,), (1,), (0, 1)])
+            kills = {number: draw_kill(ended[number], case.random) for number in killed}
+            stopped = train_together(words(folder), folder, kills)
+            assert {number for number in (0, 1) if stopped[number].killed} <= set(killed)
+            again = train_together(words(folder), folder)
+            assert [end.code for end in again] == [0, 0], again[0].output + again[1].output
+            assert read_together(folder) == expected
