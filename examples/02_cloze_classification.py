@@ -34,11 +34,13 @@ the name of the model that they belong to; --merge writes a whole model instead.
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from corpora.cloze_tasks import EMBEDDED_TASKS
 from huggingface_hub import EvalResult, HfApi
 from transformers import AutoTokenizer, HfArgumentParser, PreTrainedModel, TrainingArguments
@@ -60,9 +62,10 @@ from modeling_glm.cloze.training import (
     train,
 )
 from modeling_glm.hub.card import write_model_card
+from modeling_glm.runs.lock import hold_run
 from modeling_glm.tokenization.cloze.published import available_tasks
 from modeling_glm.tokenization.cloze.superglue import SUPERGLUE_TASKS
-from modeling_glm.utils.files import whole_folder
+from modeling_glm.utils.files import whole_folder, write_whole
 from modeling_glm.utils.inference import unwrap
 from modeling_glm.utils.plots import plot_losses
 
@@ -226,6 +229,8 @@ def run_training(
     if outcome.note:
         print(f"  {outcome.note}")
     target = Path(str(training.output_dir)) / "model"
+    if not PartialState().is_main_process:
+        return outcome
     details = describe_classifier(settings, data, outcome)
     tokenizer = outcome.task.attach(tokenizer)
     with whole_folder(target) as folder:
@@ -286,9 +291,15 @@ def run_carried(settings: ClozeModelSettings, data: ClozeData, target: Path, see
     """Measure and predict with the task that the model carries, with its own calibration."""
     model, tokenizer = build_model(settings, data.task, seed)
     outcome = evaluate(model, tokenizer, data, settings, Calibration.from_dict(data.task.calibration))
-    with whole_folder(target) as folder:
-        write_results(folder, data, outcome)
+    write_outcome(target, data, outcome)
     return outcome
+
+
+def write_outcome(target: Path, data: ClozeData, outcome: ClozeOutcome):
+    """Write the results of a model that was not trained. The first of several processes does it."""
+    if PartialState().is_main_process:
+        with whole_folder(target) as folder:
+            write_results(folder, data, outcome)
 
 
 def run_zero_shot(
@@ -304,8 +315,7 @@ def run_zero_shot(
         outcomes[name] = evaluate(model, tokenizer, data, settings, calibration)
         if note := outcomes[name].note:
             print(f"  {note}")
-        with whole_folder(target / name.removeprefix("zero-shot, ").replace(" ", "-")) as folder:
-            write_results(folder, data, outcomes[name])
+        write_outcome(target / name.removeprefix("zero-shot, ").replace(" ", "-"), data, outcomes[name])
     return outcomes
 
 
@@ -355,7 +365,8 @@ def run_task(
             print(f"\nwarning: {warning}", file=sys.stderr)
     if results:
         print(f"\n{format_table(results)}")
-        (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        if PartialState().is_main_process:
+            write_whole(folder / "results.json", json.dumps(results, indent=2) + "\n")
     print(f"\nwritten to {folder}\n")
     return print_predictions(data, next(iter(outcomes.values())), of_predictions)
 
@@ -364,14 +375,21 @@ def main() -> int:
     """Run the task of the arguments, or both embedded tasks. Returns the number of rows that could not be predicted."""
     data_args, model_args, training = parse_arguments()
     disable_progress_bar()  # loading these weights takes no time worth showing
+    if not PartialState().is_main_process:
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  the first process says it for all
     folder = Path(str(training.output_dir))
-    if data_args.task or data_args.pattern or any((data_args.train_file, data_args.test_file, data_args.predict_file)):
-        data = load_data(data_args, model_args.model, model_args.p_tuning)
-        carried = not (data_args.task or data_args.pattern)
-        return run_task(model_args, training, data, data_args.shots, folder, carried)
-    for name, build in EMBEDDED_TASKS.items():
-        run_task(model_args, training, build(), data_args.shots, folder / name, carried=False)
-    return 0
+    with hold_run(folder):
+        if (
+            data_args.task
+            or data_args.pattern
+            or any((data_args.train_file, data_args.test_file, data_args.predict_file))
+        ):
+            data = load_data(data_args, model_args.model, model_args.p_tuning)
+            carried = not (data_args.task or data_args.pattern)
+            return run_task(model_args, training, data, data_args.shots, folder, carried)
+        for name, build in EMBEDDED_TASKS.items():
+            run_task(model_args, training, build(), data_args.shots, folder / name, carried=False)
+        return 0
 
 
 if __name__ == "__main__":
@@ -379,7 +397,7 @@ if __name__ == "__main__":
         failed = main()
     except KeyboardInterrupt:
         sys.exit("\nStopped. Run the same command again to resume.")
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     if failed:
         sys.exit(1)

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,13 +17,16 @@ from transformers import (
     AutoModelForMultipleChoice,
     AutoTokenizer,
     PreTrainedModel,
-    Trainer,
     TrainerCallback,
     TrainingArguments,
     set_seed,
 )
 
+from ..runs.checkpoints import SafeCheckpointTrainer, resume_point
+from ..runs.flow import on_first_process
+from ..runs.lock import hold_run
 from ..tokenization import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
+from ..utils.files import write_whole
 from ..utils.rows import RowError, check_rows
 from .calibration import Calibration, expected_calibration_error
 from .classifier import ClozeClassifier
@@ -263,23 +267,27 @@ def train(
         The log of Trainer, a list of dicts.
 
     Raises:
-        ValueError: If the output folder holds a run with other data, settings or arguments.
+        FolderInUseError: If another run uses the output folder.
+        ResumeError: If all checkpoints that were finished are damaged.
+        RuntimeError: If a checkpoint cannot be written. The earlier ones stay.
+        ValueError: If the output folder holds a run with other data, settings or arguments, or is a file.
     """
-    folder = Path(str(arguments.output_dir))
-    require_same_run(folder / "run.json", data, settings, arguments)
-    trainer = Trainer(
-        model,
-        arguments,
-        data_collator=DataCollatorForCloze(tokenizer, data.task, max_length=settings.max_length),
-        train_dataset=data.train,
-        eval_dataset=[example for example in data.validation if is_labelled(data.task, example)] or None,
-        processing_class=data.task.attach(tokenizer),
-        # Batches may have different numbers of choices. Trainer pads their scores with -100, which a choice may have too.
-        preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
-        compute_metrics=lambda output: {"accuracy": float(np.mean(output.predictions == output.label_ids))},
-        callbacks=list(callbacks),
-    )
-    trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
+    with hold_run(str(arguments.output_dir)):
+        start = resume_point(str(arguments.output_dir))
+        require_same_run(Path(str(arguments.output_dir)) / "run.json", data, settings, arguments)
+        trainer = SafeCheckpointTrainer(
+            model,
+            arguments,
+            data_collator=DataCollatorForCloze(tokenizer, data.task, max_length=settings.max_length),
+            train_dataset=data.train,
+            eval_dataset=[example for example in data.validation if is_labelled(data.task, example)] or None,
+            processing_class=data.task.attach(tokenizer),
+            # Batches may have different numbers of choices. Trainer pads their scores with -100, which a choice may have.
+            preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
+            compute_metrics=lambda output: {"accuracy": float(np.mean(output.predictions == output.label_ids))},
+            callbacks=list(callbacks),
+        )
+        trainer.train(resume_from_checkpoint=start.checkpoint)
     trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # removes the autocast of training
     return trainer.state.log_history
 
@@ -360,11 +368,11 @@ def _fit_temperature(classifier: ClozeClassifier, validation: Examples) -> str |
 
 def require_same_run(path: Path, data: ClozeData, settings: ClozeModelSettings, arguments: TrainingArguments):
     """
-    Describe a run in a file, or compare it with the description there.
+    Describe a run in a file, or compare it with the description there. The first of several processes does it.
 
     Raises:
         ValueError: If the file describes a run with other data, settings or arguments, whose checkpoints must not be
-            resumed from.
+            resumed from, or cannot be read. All processes raise it.
     """
     examples = json.dumps([data.train, data.validation], sort_keys=True, default=str)
     run = {
@@ -373,20 +381,24 @@ def require_same_run(path: Path, data: ClozeData, settings: ClozeModelSettings, 
         "settings": asdict(settings),
         "arguments": {name: getattr(arguments, name) for name in IDENTITY},
     }
-    run = json.loads(json.dumps(run))
-    if path.exists() and (before := json.loads(path.read_text(encoding="utf-8"))) != run:
+    on_first_process(partial(_compare_or_write, path, json.loads(json.dumps(run, default=str))))
+
+
+def _compare_or_write(path: Path, run: dict[str, Any]):
+    if not path.exists():
+        write_whole(path, json.dumps(run, indent=2) + "\n")
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
         different = sorted(name for name in run if before.get(name) != run[name])
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"{path} does not describe a run ({error}): choose another output_dir, or delete it with its checkpoints."
+        ) from error
+    if different:
         raise ValueError(
             f"{path.parent} holds a run with other {' and '.join(different)}: choose another output_dir, or delete it."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
-
-
-def last_whole_checkpoint(folder: Path) -> str | None:
-    """Return the newest checkpoint in a folder that was written to its end, or None."""
-    steps = [int(path.parent.name.split("-")[-1]) for path in folder.glob("checkpoint-*/trainer_state.json")]
-    return str(folder / f"checkpoint-{max(steps)}") if steps else None
 
 
 __all__ = [
@@ -395,7 +407,6 @@ __all__ = [
     "ClozeTrainingArguments",
     "build_model",
     "evaluate",
-    "last_whole_checkpoint",
     "merge_adapter",
     "require_same_run",
     "set_defaults",
