@@ -62,7 +62,8 @@ from modeling_glm.cloze.training import (
     train,
 )
 from modeling_glm.hub.card import write_model_card
-from modeling_glm.runs.lock import hold_run
+from modeling_glm.runs.checkpoints import disconnect
+from modeling_glm.runs.lock import hold_run, require_folder
 from modeling_glm.tokenization.cloze.published import available_tasks
 from modeling_glm.tokenization.cloze.superglue import SUPERGLUE_TASKS
 from modeling_glm.utils.files import whole_folder, write_whole
@@ -377,19 +378,17 @@ def main() -> int:
     disable_progress_bar()  # loading these weights takes no time worth showing
     if not PartialState().is_main_process:
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  the first process says it for all
-    folder = Path(str(training.output_dir))
-    with hold_run(folder):
-        if (
-            data_args.task
-            or data_args.pattern
-            or any((data_args.train_file, data_args.test_file, data_args.predict_file))
-        ):
-            data = load_data(data_args, model_args.model, model_args.p_tuning)
-            carried = not (data_args.task or data_args.pattern)
+    folder = require_folder(str(training.output_dir))
+    files = (data_args.train_file, data_args.test_file, data_args.predict_file)
+    if data_args.task or data_args.pattern or any(files):
+        data = load_data(data_args, model_args.model, model_args.p_tuning)
+        carried = not (data_args.task or data_args.pattern)
+        with hold_run(folder):
             return run_task(model_args, training, data, data_args.shots, folder, carried)
+    with hold_run(folder):
         for name, build in EMBEDDED_TASKS.items():
             run_task(model_args, training, build(), data_args.shots, folder / name, carried=False)
-        return 0
+    return 0
 
 
 if __name__ == "__main__":
@@ -399,5 +398,6 @@ if __name__ == "__main__":
         sys.exit("\nStopped. Run the same command again to resume.")
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    disconnect()
     if failed:
         sys.exit(1)

@@ -34,6 +34,7 @@ from transformers import PreTrainedModel, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import SAFE_WEIGHTS_NAME
 
+from .flow import SaveAfterEvaluation
 from .lock import hold_run
 from .manifest import (
     MANIFEST,
@@ -82,6 +83,7 @@ class SafeCheckpointTrainer(Trainer):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
+        self.add_callback(SaveAfterEvaluation())
         self._resumed: Manifest | None = None
         self._unread: str | None = None  # the checkpoint whose state is not restored in full yet
 
@@ -111,6 +113,14 @@ class SafeCheckpointTrainer(Trainer):
             self._restore_losses()
             self._unread = None
         return batches
+
+    def _finalize_training(self, *args, **kwargs):
+        # Trainer would delete the last checkpoint if it is not the best one, and a finished run would train again.
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            return super()._finalize_training(*args, **kwargs)
+        finally:
+            self.args.save_total_limit = limit
 
     @property
     def _folder(self) -> Path:

@@ -28,12 +28,12 @@ from modeling_glm.cloze.training import (
     ClozeTrainingArguments,
     build_model,
     evaluate,
-    last_whole_checkpoint,
     require_same_run,
     set_defaults,
     suggest_learning_rate,
     train,
 )
+from modeling_glm.runs.manifest import last_good_checkpoint
 from tests.support.models import make_model
 
 LETTERS = "abcdefghijklmnopqrstuvwx"
@@ -165,7 +165,7 @@ class TestTrain:
         log = train(model, tokenizer, make_data(), settings, make_arguments(tmp_path))
         assert tokenizer.cloze is None
         assert log[-1]["step"] == 4
-        assert last_whole_checkpoint(tmp_path) == str(tmp_path / "checkpoint-4")
+        assert last_good_checkpoint(tmp_path).path == tmp_path / "checkpoint-4"
         loaded = GLMTokenizer.from_pretrained(tmp_path / "checkpoint-4")
         assert PatternVerbalizer.from_dict(loaded.cloze).to_dict() == TASK.to_dict()
 
@@ -183,14 +183,6 @@ class TestTrain:
         ):
             with pytest.raises(ValueError, match=f"holds a run with other {name}: choose another output_dir"):
                 require_same_run(path, *changed)
-
-    def test_last_whole_checkpoint(self, tmp_path):
-        assert last_whole_checkpoint(tmp_path) is None
-        for step in (5, 20, 100):
-            (tmp_path / f"checkpoint-{step}").mkdir()
-        for step in (5, 20):
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
-        assert last_whole_checkpoint(tmp_path) == str(tmp_path / "checkpoint-20")
 
 
 class TestEvaluate:
