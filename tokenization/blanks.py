@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast
 from .cutting import keep_around_blanks
 
 # The white space that a mask token takes with it. To Python, the four separators \x1c to \x1f are white space as well.
-WHITE_SPACE_AT_THE_END = re.compile(r"[^\S\x1c-\x1f]+\Z")
+WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 # What begins a word in the tokens of SentencePiece and of byte-level vocabularies.
 WORD_STARTS = ("▁", "Ġ")
 # Answers of one function about one tokenizer.
@@ -228,6 +228,14 @@ def fill_with_offsets(
     Raises:
         ValueError: If a list does not have one answer for every blank.
     """
+    filled, offsets, _ = place_answers(tokenizer, text, answers)
+    return filled, offsets
+
+
+def place_answers(
+    tokenizer: Any, text: str, answers: Sequence[str] | Mapping[int, str]
+) -> tuple[str, list[tuple[int, int]], list[BlankText]]:
+    """Fill blanks as `fill_with_offsets`, and return the answers, too: each with the white space that fills it so again."""
     parts, masks = split_at_blanks(tokenizer, text)
     if isinstance(answers, Mapping):
         listed = [answers.get(blank, mask) for blank, mask in enumerate(masks)]
@@ -235,15 +243,22 @@ def fill_with_offsets(
         listed = list(answers)
     if len(listed) != len(masks):
         raise ValueError(f"The text has {len(masks)} blanks, but {len(listed)} answers are given: {text!r}.")
-    filled, offsets = "", []
+    filled: list[str] = []
+    length, begun, offsets, shown = 0, False, [], []
     for part, mask, answer in zip(parts, masks, listed, strict=False):
         written = answer if isinstance(answer, BlankText) else _with_white_space(answer)
-        replaces = isinstance(answer, BlankText) or not answer or written.before
-        filled += _without_taken(tokenizer, part, mask) if replaces else part
-        filled += written.before if filled.strip() else _space_at_the_start(tokenizer, written)
-        offsets.append((len(filled), len(filled) + len(written)))
-        filled += f"{written}{written.after}"
-    return filled + parts[-1], offsets
+        kept = _without_taken(tokenizer, part, mask)
+        if not (isinstance(answer, BlankText) or not answer or written.before):
+            written = BlankText(written, part[len(kept) :], written.after)
+        begun = begun or bool(kept.strip())
+        before = written.before if begun else _space_at_the_start(tokenizer, written)
+        start = length + len(kept) + len(before)
+        offsets.append((start, start + len(written)))
+        filled += (kept, before, written, written.after)
+        length = start + len(written) + len(written.after)
+        begun = begun or bool(written)
+        shown.append(written)
+    return "".join([*filled, parts[-1]]), offsets, shown
 
 
 def answer_forms(tokenizer: PreTrainedTokenizerFast, answer: str) -> list[tuple[int, ...]]:
@@ -382,7 +397,7 @@ def _encode_parts(tokenizer: Any, text: str, special: set[int]) -> list[int]:
 
 def _without_taken(tokenizer: Any, text: str, mask: str) -> str:
     """Remove the white space at the end of a text that a mask behind it takes with it."""
-    return WHITE_SPACE_AT_THE_END.sub("", text) if _takes_white_space(tokenizer, mask) else text
+    return text.rstrip(WHITE_SPACE) if _takes_white_space(tokenizer, mask) else text
 
 
 @remember
@@ -513,6 +528,7 @@ __all__ = [
     "encode_text",
     "fill_with_offsets",
     "forms_of_answers",
+    "place_answers",
     "read_given",
     "shown_form",
     "split_at_blanks",

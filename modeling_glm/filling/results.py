@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..configuration_glm import GLMConfig
 from ..tokenization import BlankText, GLMTokenizer
-from ..tokenization.blanks import WHITE_SPACE_AT_THE_END, encode_text
+from ..tokenization.blanks import encode_text, place_answers
 from ..utils.numbers import shorten
 
 
@@ -138,13 +138,13 @@ def build_filling(
         pieces: The scored piece of every blank that the model filled, by the number of the blank. The other answers were
             given.
     """
-    filled, offsets = tokenizer.fill_with_offsets(text, answers)
+    filled, offsets, shown = place_answers(tokenizer, text, answers)
     built = []
-    for blank, (answer, (start, end)) in enumerate(zip(answers, offsets, strict=True)):
+    for blank, (answer, (start, end)) in enumerate(zip(shown, offsets, strict=True)):
         piece = pieces.get(blank, ScoredPiece((), ()))
         built.append(
             BlankAnswer(
-                text=answer if isinstance(answer, BlankText) else _as_shown(filled, answer, start, end),
+                text=answer,
                 start=start,
                 end=end,
                 token_ids=piece.token_ids,
@@ -153,14 +153,6 @@ def build_filling(
             )
         )
     return Filling(text=filled, answers=tuple(built))
-
-
-def _as_shown(filled: str, answer: str, start: int, end: int) -> BlankText:
-    """Describe a given answer by the white space around it in the filled text, so that it can be given again."""
-    before = WHITE_SPACE_AT_THE_END.search(filled[:start])
-    return BlankText(
-        filled[start:end], before[0] if before else "", answer[len(answer.rstrip()) :] if end > start else ""
-    )
 
 
 def count_blanks(tokenizer: GLMTokenizer, text: str) -> int:

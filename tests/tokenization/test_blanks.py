@@ -5,6 +5,8 @@ import gc
 import json
 import pickle
 import string
+import sys
+import time
 import weakref
 
 import numpy as np
@@ -16,6 +18,7 @@ from tokenizers import Tokenizer
 
 from modeling_glm import GLMTokenizer
 from modeling_glm.tokenization.blanks import (
+    WHITE_SPACE,
     BlankText,
     answer_forms,
     decode_piece,
@@ -419,3 +422,22 @@ def test_what_is_known_of_a_tokenizer_goes_with_it(tokenizer):
     del own
     gc.collect()
     assert reference() is None
+
+
+def test_a_mask_takes_all_white_space_but_the_separators():
+    """Python's own notion of it, but for the four separators of ASCII."""
+    spaces = {chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()}
+    assert spaces - set(WHITE_SPACE) == set("\x1c\x1d\x1e\x1f")
+    assert set(WHITE_SPACE) <= spaces
+
+
+def test_long_white_space_and_many_blanks_take_time_in_proportion(tokenizer):
+    """A search for white space at the end from every place, or a copy of the text for every blank, takes minutes."""
+    start = time.process_time()
+    spaces = " " * 1_000_000
+    assert tokenizer.fill(f"a{spaces}b [MASK]", ["\tc"]) == f"a{spaces}b\tc"
+    text = f"{spaces}{'x [MASK]' * 20_000}"
+    filled, offsets = tokenizer.fill_with_offsets(text, [" y"] * 20_000)
+    assert filled == f"{spaces}{'x y' * 20_000}"
+    assert offsets[-1] == (len(filled) - 1, len(filled))
+    assert time.process_time() - start < 5

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..blanks import WHITE_SPACE_AT_THE_END
+from ..blanks import WHITE_SPACE
 from .syntax import (
     BlankElement,
     Element,
@@ -93,7 +93,7 @@ class ClozePattern:
     def words(self, example: Mapping[str, Any]) -> list[list[str]]:
         """Return the words of every label or choice as the pattern shows them: `[[" great", " good"], [" bad"]]`."""
         # The blank takes the space on its left with it, so the word brings it: "It was [MASK]" -> " great".
-        space = " " if WHITE_SPACE_AT_THE_END.search(self.text_before_blank) else ""
+        space = " " if self.text_before_blank[-1:] in {*WHITE_SPACE} else ""
         return [
             [word if word.startswith(" ") else f"{space}{word}" for word in words]
             for words in self.read_words(example)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..blanks import WHITE_SPACE_AT_THE_END
+from ..blanks import WHITE_SPACE
 from .values import text_of, texts_of
 
 # The blank as patterns write it -> the attribute of the tokenizer that has the token.
@@ -190,7 +190,7 @@ def fill_segments(elements: list[Element], example: Mapping[str, Any]) -> list[S
             flush()
             segments.append(Segment("text", space + element.read(example), shortenable=element.shorten, written=False))
         elif isinstance(element, BlankElement):
-            text = WHITE_SPACE_AT_THE_END.sub("", text)
+            text = text.rstrip(WHITE_SPACE)
             flush()
             segments.append(Segment("mask", element.token))
         else:

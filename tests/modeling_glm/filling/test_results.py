@@ -3,10 +3,13 @@
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from modeling_glm import BlankAnswer, Filling
 from modeling_glm.filling.results import ScoredPiece, build_filling, count_blanks, encode_context
 from modeling_glm.tokenization import BlankText
+from modeling_glm.tokenization.blanks import decode_piece
 from tests.support.models import tiny_config
 
 
@@ -77,3 +80,33 @@ def test_a_text_that_is_too_long_is_refused_or_cut(tokenizer):
 def test_masks_that_the_vocabulary_lacks_are_not_suggested(of_family):
     with pytest.raises(ValueError, match=r"put one of \[MASK\] where text is wanted"):
         count_blanks(of_family("bert"), "none")
+
+
+SPACES = st.sampled_from(["", " ", "  ", "\t", "\n", "\u00a0", "\u3000", "\x1c", "\x1c ", " \x1d "])
+GIVEN = st.tuples(SPACES, st.sampled_from(["", "x", "six seven", "é"]), SPACES).map("".join)
+PIECES = st.lists(st.sampled_from([" ", "  ", "\n", "six", " dog", "é", ".", "\x1c"]), max_size=4).map("".join)
+
+
+@pytest.mark.parametrize("family", ["own", "gpt2", "bert", "chinese"])
+@settings(max_examples=60)
+@given(
+    before=st.lists(st.tuples(st.sampled_from(["", "a", "The x", "é."]), SPACES).map("".join), min_size=1, max_size=3),
+    after=st.tuples(SPACES, st.sampled_from(["", " b", "."])).map("".join),
+    data=st.data(),
+)
+def test_offsets_are_those_of_answers_without_white_space(of_family, family, before, after, data):
+    """Given answers and written ones, with white space of all kinds on both sides. What was found fills the text again."""
+    tokenizer = of_family(family)
+    text = "".join(f"{part}[MASK]" for part in before) + after
+    answers, pieces = [], {}
+    for blank in range(len(before)):
+        if data.draw(st.booleans()):
+            ids = tokenizer(data.draw(PIECES), add_special_tokens=False)["input_ids"]
+            pieces[blank] = ScoredPiece(tuple(ids), ())
+            answers.append(decode_piece(tokenizer, ids))
+        else:
+            answers.append(data.draw(GIVEN))
+    filling = build_filling(tokenizer, text, answers, pieces)
+    for answer in filling.answers:
+        assert filling.text[answer.start : answer.end] == answer.text == answer.text.strip()
+    assert tokenizer.fill(text, [answer.text for answer in filling.answers]) == filling.text
