@@ -10,9 +10,11 @@ import typer
 
 from ..constraints.blank_constraint import BlankConstraint
 from ..filling.choose import choose
-from ..filling.fill import fill_blanks
+from ..filling.fill import Filler
+from ..filling.jobs import FillingSettings
 from ..modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
 from ..tokenization import GLMTokenizer
+from ..utils.numbers import check_batch_size
 from ..utils.rows import RowError, check_rows, in_batches
 from .inputs import (
     BatchSize,
@@ -105,10 +107,20 @@ def fill(
     for_all = BlankConstraint(
         choices=choice or None, regex=regex, forbidden_words=forbid or (), max_new_tokens=max_new_tokens
     )
+    settings = FillingSettings(
+        num_answers=num_answers,
+        order=order.value,
+        do_sample=sample,
+        temperature=temperature,
+        seed=seed,
+        truncation=truncation,
+        batch_size=batch_size,
+    )
     lines = read_lines(texts or [], input, input_format, text_field)
     loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision)
+    filler = Filler(loaded, tokenizer, settings)
     with result_writer(FILLINGS, format, output) as writer:
-        for first, chunk in in_batches(lines, batch_size):
+        for first, chunk in in_batches(lines, settings.batch_size):
             checked = check_rows(
                 chunk,
                 lambda line: (line.read_text(), _read_constraints(line, tokenizer, for_all)),
@@ -116,18 +128,9 @@ def fill(
                 on_error="record",
             )
             rows = checked.restore(checked.good)
-            found = fill_blanks(
-                loaded,
-                tokenizer,
+            found = filler.fill(
                 [row if isinstance(row, RowError) else row[0] for row in rows],
-                num_answers,
-                constraints=[None if isinstance(row, RowError) else row[1] for row in rows],
-                order=order.value,
-                do_sample=sample,
-                temperature=temperature,
-                seed=seed,
-                truncation=truncation,
-                batch_size=batch_size,
+                [None if isinstance(row, RowError) else row[1] for row in rows],
                 first_number=first,
                 on_error="record",
             )
@@ -180,7 +183,7 @@ def choose_command(
         raise ValueError("There are no choices: give them after the text.")
     loaded, tokenizer = load(GLMForMultipleChoice, model, device, dtype, revision)
     with result_writer(CHOICES, format, output) as writer:
-        for _, chunk in in_batches(itertools.chain([first_line], lines), batch_size):
+        for _, chunk in in_batches(itertools.chain([first_line], lines), check_batch_size("batch_size", batch_size)):
             checked = check_rows(
                 chunk, lambda line: (line.read_text(), _read_choices(line, choices)), kind="Line", on_error="record"
             )

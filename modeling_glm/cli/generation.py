@@ -8,9 +8,11 @@ import typer
 from transformers.generation.streamers import BaseStreamer
 
 from ..filling.fill import fill_blanks
+from ..filling.jobs import FillingSettings
 from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import decode_piece
+from ..utils.numbers import check_batch_size
 from ..utils.rows import check_rows, in_batches
 from .inputs import (
     BatchSize,
@@ -131,10 +133,7 @@ def generate(
 
         modeling-glm generate my-model < starts.txt > stories.jsonl
     """
-    lines = read_lines(texts or [], input, input_format, text_field)
-    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision)
     settings: dict[str, Any] = {
-        "max_new_tokens_per_blank": max_new_tokens or default_limit(loaded),
         "do_sample": sample,
         "temperature": temperature,
         "top_k": top_k,
@@ -142,12 +141,16 @@ def generate(
         "num_beams": num_beams,
         "seed": seed,
         "truncation": truncation,
-        "batch_size": batch_size,
+        "batch_size": check_batch_size("batch_size", batch_size),
     }
+    FillingSettings(num_answers=num_answers, max_new_tokens_per_blank=max_new_tokens, **settings)  # checks them early
+    lines = read_lines(texts or [], input, input_format, text_field)
+    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision)
+    settings["max_new_tokens_per_blank"] = max_new_tokens or default_limit(loaded)
     for_people = output is None and format.settle(None) is RowOutput.text
     streams = for_people and is_terminal() and num_answers == 1 and (num_beams or 1) == 1
     with result_writer(CONTINUATIONS, format, output) as writer:
-        for first, chunk in in_batches(lines, 1 if streams else batch_size):
+        for first, chunk in in_batches(lines, 1 if streams else settings["batch_size"]):
             checked = check_rows(
                 chunk, lambda line: add_blank(tokenizer, line.read_text()), kind="Line", on_error="record"
             )

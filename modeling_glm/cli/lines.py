@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -177,7 +178,7 @@ def _read_table(raw: Iterable[bytes], name: str, delimiter: str, text_field: str
         raise ValueError(f"line 1 of {name} cannot be read: {error}.") from error
     if not names:
         return
-    if repeated := {column for column in names if names.count(column) > 1}:
+    if repeated := {column for column, count in Counter(names).items() if count > 1}:
         raise ValueError(f"line 1 of {name} has several columns {sorted(repeated)}: give each a name of its own.")
     if text_field not in names:
         raise ValueError(

@@ -1,6 +1,7 @@
 """Fill the blanks of texts: the best answers of every blank, where they stand and how likely they are."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, cast, overload
 
 from tqdm.auto import tqdm
@@ -147,15 +148,15 @@ def fill_blanks(
         texts: A text with blanks; or many in a list, generator, NumPy array, pandas Series or DataFrame, as a dict of
             columns or as a `datasets.Dataset`. A row may be a dict with the text as "text".
         num_answers: The most fillings to return for a text, best first: the best joint ones that beams find, or this many
-            samples. At most the number of tokens of the vocabulary. If every blank has a closed set of answers with at most 512 combinations in all, all of them are
-            scored and the ranking is exact.
+            samples. At most the number of tokens of the vocabulary. If every blank has a closed set of answers with at most
+            512 combinations in all, all of them are scored and the ranking is exact.
         constraints: What the answers may be. One `BlankConstraint` is for all blanks. A list has a constraint or None for
             every blank of each text. For a list of texts it may also be a list of such lists.
         order: The order in which the blanks of a text are filled. "confident-first" fills all open blanks, keeps the
-            answer with the highest log-probability per token, and fills the others again behind it. It costs more and
-            gives one filling. Its log-probabilities belong to that order; `score_fillings` reads from left to right.
-        num_beams: The number of beams, at most the number of tokens of the vocabulary. The default is 1 (greedy) for one answer, otherwise twice `num_answers` and at
-            least 4.
+            answer with the highest log-probability per token, and fills the others again behind it. It gives one filling,
+            and its cost grows with the square of the number of blanks. Its log-probabilities belong to that order; `score_fillings` reads from left to right.
+        num_beams: The number of beams, at most the number of tokens of the vocabulary. The default is 1 (greedy) for one
+            answer, otherwise twice `num_answers` and at least 4.
         do_sample, temperature, top_k, top_p, min_p: Draw answers instead, as in `generate`.
         seed: The seed of the draws. A draw depends on the seed and on the numbers of the text and the sample, not on
             batching.
@@ -181,8 +182,9 @@ def fill_blanks(
         answer has an empty list, with a warning.
 
     Raises:
-        ValueError: If a text has no blank, if it is longer than the position table and `truncation` is not set, if no answer can fulfil a constraint or
-            the constraints do not fit the blanks, if settings contradict each other, or if a number is out of range.
+        ValueError: If a text has no blank, if it is longer than the position table and `truncation` is not set, if no answer
+            can fulfil a constraint or the constraints do not fit the blanks, if settings contradict each other, or if a
+            number is out of range.
     """
     settings = FillingSettings(
         num_answers=num_answers,
@@ -201,37 +203,82 @@ def fill_blanks(
         first_number=first_number,
         generate_kwargs=generate_kwargs,
     )
-    generator = cast(GLMForConditionalGeneration, model)
-    rows = read_rows(texts)
-    listed = list(rows)
-    builder = JobBuilder(tokenizer, generator.config, settings)
-    checked = check_rows(
-        zip(range(len(listed)), listed, spread_constraints(constraints, len(listed), rows.single), strict=True),
-        lambda row: builder.build(row[0], read_text(row[1]), row[2]),
-        kind="Text",
-        on_error=on_error,
-        first_row=first_number,
+    return Filler(model, tokenizer, settings).fill(texts, constraints, on_error=on_error, progress=progress)
+
+
+class Filler:
+    """
+    Fill many texts in parts, as they come. What constraints need is prepared once for all parts.
+
+    Args:
+        model: A `GLMForConditionalGeneration`.
+        tokenizer: The tokenizer of the model.
+        settings: The settings of `fill_blanks`.
+
+    Raises:
+        ValueError: If the settings do not fit the model.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: GLMTokenizer, settings: FillingSettings):
+        self.model = cast(GLMForConditionalGeneration, model)
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self._builder = JobBuilder(tokenizer, self.model.config, settings)
+
+    def fill(
+        self,
+        texts: Any,
+        constraints: Constraints | None = None,
+        *,
+        first_number: int | None = None,
+        on_error: OnError = "raise",
+        progress: bool = False,
+    ) -> Any:
+        """
+        Fill the blanks of the next texts, as `fill_blanks` does.
+
+        Args:
+            texts, constraints, on_error, progress: As in `fill_blanks`.
+            first_number: The number of the first text, if it is not that of the settings.
+        """
+        settings = self.settings
+        if first_number is not None:
+            settings = replace(settings, first_number=first_number)
+        rows = read_rows(texts)
+        listed = list(rows)
+        checked = check_rows(
+            zip(range(len(listed)), listed, spread_constraints(constraints, len(listed), rows.single), strict=True),
+            lambda row: self._builder.build(row[0], read_text(row[1]), row[2]),
+            kind="Text",
+            on_error=on_error,
+            first_row=settings.first_number,
+        )
+        jobs = checked.good
+        if settings.streams and not rows.single:
+            raise ValueError("A streamer is for one answer of a single text, without beams, from left to right.")
+        if settings.streams and jobs and not jobs[0].is_generated(settings.do_sample):
+            raise ValueError(
+                "A streamer is given, and nothing is generated: all answers are given or from closed sets."
+            )
+        found: dict[int, list[Filling]] = {}
+        with evaluation_mode(self.model), tqdm(total=len(jobs), disable=not progress, desc="filling") as bar:
+            for batch in make_batches(jobs, settings.batch_size):
+                for job, candidates in zip(batch, _find_candidates(self.model, batch, settings), strict=True):
+                    fillings = [_build(self.tokenizer, job, candidate) for candidate in candidates]
+                    found[job.number] = _select_best([filling for filling in fillings if filling], settings)
+                    if not found[job.number]:
+                        _warn_of_nothing(job, settings)
+                bar.update(len(batch))
+        results = checked.restore([found[job.number] for job in jobs])
+        return results[0] if rows.single else results
+
+
+def _warn_of_nothing(job: Job, settings: FillingSettings):
+    limits = "num_beams or max_new_tokens" + (" or max_time" if "max_time" in settings.generate_kwargs else "")
+    logger.warning(
+        f"Nothing was found for text {settings.first_number + job.number} that its constraints allow: raise {limits}. It is "
+        f"{shorten(job.text)}."
     )
-    jobs = checked.good
-    if settings.streams and not rows.single:
-        raise ValueError("A streamer is for one answer of a single text, without beams, from left to right.")
-    if settings.streams and jobs and not jobs[0].is_generated(do_sample):
-        raise ValueError("A streamer is given, and nothing is generated: all answers are given or from closed sets.")
-    found: dict[int, list[Filling]] = {}
-    with evaluation_mode(model), tqdm(total=len(jobs), disable=not progress, desc="filling") as bar:
-        for batch in make_batches(jobs, batch_size):
-            for job, candidates in zip(batch, _find_candidates(generator, batch, settings), strict=True):
-                fillings = [_build(tokenizer, job, candidate) for candidate in candidates]
-                found[job.number] = _select_best([filling for filling in fillings if filling], settings)
-                if not found[job.number]:
-                    limits = "num_beams or max_new_tokens" + (" or max_time" if "max_time" in generate_kwargs else "")
-                    logger.warning(
-                        f"Nothing was found for text {first_number + job.number} that its constraints allow: raise {limits}. "
-                        f"It is {shorten(job.text)}."
-                    )
-            bar.update(len(batch))
-    results = checked.restore([found[job.number] for job in jobs])
-    return results[0] if rows.single else results
 
 
 def _find_candidates(
@@ -269,4 +316,4 @@ def _select_best(fillings: Sequence[Filling], settings: FillingSettings) -> list
     return list(best.values())[: settings.num_answers]
 
 
-__all__ = ["fill_blanks"]
+__all__ = ["Filler", "fill_blanks"]

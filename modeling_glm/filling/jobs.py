@@ -124,6 +124,12 @@ class FillingSettings:
                 "targets is a setting of fill-mask: ask for constraints=BlankConstraint(choices=[...]), with num_answers."
             )
 
+    @classmethod
+    def read(cls, arguments: Mapping[str, Any]) -> "FillingSettings":
+        """Read keyword arguments of `fill_blanks`. Those that are no fields are for `generate`."""
+        own = {name: arguments[name] for name in cls.__dataclass_fields__ if name in arguments}
+        return cls(**own, generate_kwargs={name: value for name, value in arguments.items() if name not in own})
+
     @property
     def streams(self) -> bool:
         """Whether answers go to a streamer."""
@@ -231,6 +237,7 @@ class JobBuilder:
         self._automata = Automata(tokenizer, config.vocab_size)
         self._limit = settings.longest_answer(config)
         self._settings = settings
+        self._is_mask = frozenset(config.mask_token_ids).__contains__
         settings.check_vocabulary(config)
 
     def build(self, number: int, text: str, constraints: OfText | BlankConstraint | None = None) -> Job:
@@ -251,7 +258,7 @@ class JobBuilder:
         blanks = [blank for blank in range(len(of_blanks)) if blank not in given]
         prompt = self.tokenizer.fill_some(text, given)
         context = encode_context(self.tokenizer, self.config, prompt, self._settings.truncation)
-        if sum(token_id in self.config.mask_token_ids for token_id in context) != len(blanks):
+        if sum(map(self._is_mask, context)) != len(blanks):
             raise ValueError(f"The given answers {given} have blanks of their own.")
         rules = []
         for blank in blanks:

@@ -11,10 +11,13 @@ from ..utils.inference import is_a, unwrap
 from ..utils.numbers import check_batch_size
 from ..utils.pipeline import GLMPipeline
 from ..utils.rows import InputRows, RowError, check_on_error, in_batches, read_rows
-from .fill import fill_blanks
+from .fill import Filler
+from .jobs import FillingSettings
 from .results import BlankAnswer, Filling
 
 INFILLING_TASK = "blank-infilling"
+# What `fill_blanks` takes beside its settings.
+OF_TEXTS = ("constraints", "on_error", "progress")
 GENERATES = "GLMForConditionalGeneration"
 
 
@@ -77,26 +80,30 @@ class BlankInfillingPipeline(GLMPipeline):
         settings["batch_size"] = check_batch_size("batch_size", next((size for size in given if size is not None), 32))
         check_on_error(settings.get("on_error", "raise"))
         rows = read_rows(inputs)
+        asked = {name: settings.pop(name) for name in OF_TEXTS if name in settings}
+        filler = Filler(self.model, self.tokenizer, FillingSettings.read(settings))
         if rows.lazy:
-            return self._fill_stream(rows, settings)
-        found = self._fill(rows, settings)
+            return self._fill_stream(filler, rows, asked)
+        found = self._fill(filler, rows, asked)
         return found[0] if rows.single else found
 
-    def _fill(self, rows: Any, settings: Mapping[str, Any], first_number: int = 0) -> list[Any]:
+    def _fill(self, filler: Filler, rows: Any, asked: Mapping[str, Any]) -> list[Any]:
         with self.device_placement():
-            found = fill_blanks(self.model, self.tokenizer, rows, first_number=first_number, **settings)
+            found = filler.fill(rows, **asked)
         if isinstance(rows, InputRows) and rows.single:
             found = [found]
         return [row.as_dict() if isinstance(row, RowError) else [as_dict(filling) for filling in row] for row in found]
 
-    def _fill_stream(self, rows: InputRows, settings: dict[str, Any]) -> Iterator[Any]:
-        constraints = settings.pop("constraints", None)
+    def _fill_stream(self, filler: Filler, rows: InputRows, asked: dict[str, Any]) -> Iterator[Any]:
+        constraints = asked.pop("constraints", None)
         of_texts = None if _is_for_all(constraints) else iter(constraints)
         total = len(rows.source) if isinstance(rows.source, Sized) else None
-        with tqdm(total=total, disable=not settings.pop("progress", False), desc="filling") as bar:
-            for first, batch in in_batches(rows, settings["batch_size"]):
+        start = filler.settings.first_number
+        with tqdm(total=total, disable=not asked.pop("progress", False), desc="filling") as bar:
+            for first, batch in in_batches(rows, filler.settings.batch_size):
                 of_batch = constraints if of_texts is None else list(itertools.islice(of_texts, len(batch)))
-                for answer in self._fill(batch, {**settings, "constraints": of_batch}, first):
+                part = {**asked, "constraints": of_batch, "first_number": start + first}
+                for answer in self._fill(filler, batch, part):
                     bar.update()
                     yield answer
 
@@ -108,7 +115,7 @@ class BlankInfillingPipeline(GLMPipeline):
         return {"text": inputs}
 
     def _forward(self, inputs: dict[str, Any], **settings: Any) -> dict[str, Any]:  # type: ignore[override]
-        return {"fillings": self._fill([inputs["text"]], {**self._forward_params, **settings})[0]}
+        return {"fillings": self([inputs["text"]], **settings)[0]}
 
     def postprocess(self, outputs: dict[str, Any], **_: Any) -> list[dict]:  # type: ignore[override]
         return outputs["fillings"]

@@ -1,6 +1,5 @@
 """Score given answers exactly, many for one text in one forward pass."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
@@ -98,7 +97,8 @@ class PieceLayout:
         self.row0 = list(range(len(context)))
         self.row1 = [0] * len(context)
         self.branch = [0] * len(context)
-        self.blanks = [place for place, token_id in enumerate(context) if token_id in config.mask_token_ids]
+        masks = set(config.mask_token_ids)
+        self.blanks = [place for place, token_id in enumerate(context) if token_id in masks]
 
     def append(self, blank: int, tokens: Iterable[int], first: int = 1, branch: int = 0) -> range:
         """
@@ -209,17 +209,15 @@ def score_likeliest_forms(
         For every text one candidate for each of its rows.
     """
     rows = [[list(row) for row in text.rows] for text in texts]
-    while crowded := _find_crowded(rows):
-        asked = []
-        for number, place, members in crowded:
-            pieces = [[*(forms[0] for forms in row[:place]), form] for row in members for form in row[place]]
-            asked.append(
-                Candidates(context=texts[number].context, order=texts[number].order[: place + 1], pieces=pieces)
-            )
-        for (_, place, members), scored in zip(crowded, score_candidates(model, asked, batch_size), strict=True):
-            found = iter(scored)
-            for row in members:
-                row[place] = [max((next(found).pieces[-1] for _ in row[place]), key=_log_prob).token_ids]
+    chains = [
+        (row, _Chain(text, row[:crowded], row[:crowded]))
+        for text, of_text in zip(texts, rows, strict=True)
+        for row in of_text
+        if (crowded := _count_crowded(row))
+    ]
+    _choose_forms(model, [of_row for _, of_row in chains], batch_size)
+    for row, of_row in chains:
+        row[: len(of_row.forms)] = [[forms[0]] for forms in of_row.forms]
     combined = [[list(product(*row)) for row in of_text] for of_text in rows]
     candidates = [
         Candidates(context=text.context, order=text.order, pieces=list(chain(*of_text)))
@@ -237,15 +235,87 @@ def score_likeliest_forms(
     return likeliest
 
 
-def _find_crowded(rows: Sequence[Sequence[list[Pieces]]]) -> list[tuple[int, int, list[list[Pieces]]]]:
-    """Find the rows with too many combinations, by text and by the first blank with several forms."""
-    crowded: dict[tuple[int, int], list[list[Pieces]]] = {}
-    for number, of_text in enumerate(rows):
-        for row in of_text:
-            if math.prod(map(len, row)) > MAX_JOINT_FORMS:
-                place = next(place for place, forms in enumerate(row) if len(forms) > 1)
-                crowded.setdefault((number, place), []).append(row)
-    return [(*key, members) for key, members in crowded.items()]
+def _count_crowded(row: Sequence[Pieces]) -> int:
+    """Count the blanks in front whose forms must be found one by one, so that few combinations are left."""
+    combinations = 1
+    for place in range(len(row), 0, -1):
+        combinations *= len(row[place - 1])
+        if combinations > MAX_JOINT_FORMS:
+            return place
+    return 0
+
+
+@dataclass
+class _Chain:
+    """
+    Hold answers whose forms are found one by one, each behind those before it.
+
+    Attributes:
+        text: The text.
+        given: For every blank the forms of its answer. The first of two that are equally likely counts.
+        forms: The same forms with the guess in front.
+        settled: How many guesses in front are right.
+    """
+
+    text: GivenAnswers
+    given: Sequence[Pieces]
+    forms: list[Pieces]
+    settled: int = 0
+
+    @property
+    def length(self) -> int:
+        return len(self.text.context) + sum(map(_count_tokens, self.forms))
+
+    def lay_out(self, config: GLMConfig) -> tuple[PieceLayout, list[_Query]]:
+        """
+        Lay out the guesses behind each other in branch 0, and the other forms beside them: a form sees the guesses before
+        it. With two forms for each of two blanks, x and y guessed:
+
+            ids     [CLS] M M <eos> S  X  x  S  Y  y
+            branch     0  0 0   0   0  1  0  0  2  0
+        """
+        layout, queries = PieceLayout(self.text.context, config), list[_Query]()
+        branch = 0
+        for blank, forms in zip(self.text.order, self.forms, strict=False):
+            start = layout.append(blank, [layout.sop_token_id])
+            # The others come first, because the guess in branch 0 is seen by all that follows.
+            others = []
+            for form in forms[1:]:
+                branch += 1
+                others.append(layout.append(blank, form, first=2, branch=branch))
+            for form, columns in zip(forms, [layout.append(blank, forms[0], first=2), *others], strict=True):
+                queries += map(_Query, chain(start, columns), [*form, -1])
+        return layout, queries
+
+    def choose(self, found: Iterator[float]) -> None:
+        """Read the scores in the order of the queries, and guess the likeliest forms from them."""
+        settled = len(self.forms)
+        for place, (forms, given) in enumerate(zip(self.forms, self.given, strict=True)):
+            scores = {tuple(form): sum(next(found) for _ in range(len(form) + 1)) for form in forms}
+            if place < self.settled:
+                continue
+            best = max(map(tuple, given), key=scores.__getitem__)
+            if best != tuple(forms[0]):
+                settled = min(settled, place + 1)  # behind right guesses, this one is right from now on
+                self.forms[place] = [best, *(form for form in scores if form != best)]
+        self.settled = settled
+
+
+def _choose_forms(model: ScoringModel, chains: Sequence[_Chain], batch_size: int) -> None:
+    """
+    Put the likeliest form of every blank of chains in front.
+
+    One pass scores the forms of all blanks behind a guess of those before. Up to the first wrong guess that is a search
+    blank by blank. Few guesses are wrong, and the next ones follow from the scores, so a few passes are enough.
+    """
+    while left := sorted((one for one in chains if one.settled < len(one.forms)), key=lambda one: one.length):
+        size = max(1, min(batch_size, batch_size * MAX_BRANCH_TOKENS // left[-1].length))
+        for start in range(0, len(left), size):
+            part = left[start : start + size]
+            layouts, queries = zip(*(one.lay_out(model.config) for one in part), strict=True)
+            found = _score_layouts(model, layouts, queries)
+            for one in part:
+                one.choose(found)
 
 
 def _log_prob(piece: ScoredPiece) -> float:
@@ -365,6 +435,14 @@ def _count_tokens(pieces: Pieces) -> int:
 
 def _score_rows(model: ScoringModel, rows: Sequence[Candidates], score_ends: bool) -> list[list[ScoredCandidate]]:
     layouts, queries = zip(*(_lay_out_row(row, model.config, score_ends) for row in rows), strict=True)
+    found = _score_layouts(model, layouts, queries)
+    return [[_take(row.order, pieces, found, score_ends) for pieces in row.pieces] for row in rows]
+
+
+def _score_layouts(
+    model: ScoringModel, layouts: Sequence[PieceLayout], queries: Sequence[Sequence[_Query]]
+) -> Iterator[float]:
+    """Find the log-probabilities of the queries of all layouts, in their order."""
     inputs = pad_layouts(layouts, 0, model.device)  # the id does not matter: it is masked
     hidden_states = compute_hidden_states(
         model, inputs.input_ids, inputs.attention_mask, inputs.position_ids, inputs.branch
@@ -376,8 +454,7 @@ def _score_rows(model: ScoringModel, rows: Sequence[Candidates], score_ends: boo
         for number, (layout, of_row) in enumerate(zip(layouts, queries, strict=True))
         for query in of_row
     ]
-    found = iter(_look_up(model, hidden_states.flatten(0, 1), wanted))
-    return [[_take(row.order, pieces, found, score_ends) for pieces in row.pieces] for row in rows]
+    return iter(_look_up(model, hidden_states.flatten(0, 1), wanted))
 
 
 def _look_up(model: ScoringModel, hidden_states: torch.Tensor, wanted: Sequence[tuple[int, int]]) -> list[float]:

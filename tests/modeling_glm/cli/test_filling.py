@@ -178,3 +178,29 @@ def test_long_texts_are_cut_if_asked(run):
     assert filled["fillings"][0]["text"].startswith(text[:1000])
     (told,) = objects(run("choose", TINY, text, "evening", "morning", "--truncation"))
     assert told["choices"][0]["choice"] == "morning"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["fill", "--sample", "--temperature", "nan"], "temperature=nan: expected a number from"),
+        (["fill", "--sample", "--temperature", "inf"], "temperature=inf: expected a number from"),
+        (["fill", "--temperature", "0"], "temperature=0.0: expected a number from"),
+        (["fill", "-n", "1000000"], "num_answers=1000000: expected 1 to 4096, the number of tokens"),
+        (["generate", "-n", "1000000"], "num_answers=1000000: expected 1 to 4096, the number of tokens"),
+        (["generate", "--num-beams", "1000000"], "num_beams=1000000: expected 1 to 4096"),
+        (["generate", "--sample", "--top-p", "nan"], "top_p=nan: expected a number from 0 to 1"),
+        (["generate", "--max-new-tokens", "1000000"], "max_new_tokens_per_blank=1000000: expected 1 to 254"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_absurd_options_are_refused_in_words(run, options, message):
+    command, *rest = options
+    result = run(command, TINY, *rest, "A [MASK].", given=b"")
+    assert result.returncode == 1
+    assert message in f"{result.stdout}{result.stderr}"
+
+
+def test_a_batch_may_be_larger_than_the_input(run):
+    (filled,) = objects(run("fill", TINY, "The time 19:20 has the hour [MASK].", "--batch-size", str(10**30)))
+    assert filled["fillings"]

@@ -20,8 +20,10 @@ from modeling_glm import (
     fill_blanks,
     score_fillings,
 )
+from modeling_glm.constraints import closed_set
 from modeling_glm.filling import jobs
-from modeling_glm.tokenization.blanks import answer_forms, decode_piece, encode_text
+from modeling_glm.filling.fill import Filler
+from modeling_glm.tokenization.blanks import answer_forms, decode_piece, encode_text, forms_of_answers
 from modeling_glm.utils.rows import RowError
 from tests.support.containers import CONTAINERS
 from tests.support.models import make_model
@@ -454,3 +456,23 @@ def test_settings_of_generate_look_at_all_answers(model, tokenizer, search):
 
     assert repeats(no_repeat_ngram_size=1, **search) == [0] * len(TEXTS)
     assert sum(repeats(**search)) > 0
+
+
+@pytest.mark.parametrize("settings", [{}, {"do_sample": True, "num_answers": 2}, {"num_answers": 2}], ids=str)
+def test_parts_are_filled_as_the_whole(settings, model, tokenizer, monkeypatch):
+    """A service or command fills texts as they come, and prepares a large closed set once."""
+    made = []
+    monkeypatch.setattr(closed_set, "forms_of_answers", lambda *given: made.append(given) or forms_of_answers(*given))
+    asked = BlankConstraint(choices=[f"{word}{number}" for word in ("a", "b", "c") for number in range(200)])
+    whole = fill_blanks(model, tokenizer, TEXTS, constraints=asked, **settings)
+    filler = Filler(model, tokenizer, jobs.FillingSettings.read(settings))
+    parts = [filler.fill(TEXTS[:2], asked, first_number=0), filler.fill(TEXTS[2:], asked, first_number=2)]
+    assert [[f.text for f in fillings] for fillings in chain(*parts)] == [
+        [f.text for f in fillings] for fillings in whole
+    ]
+    assert len(made) == 2
+
+
+def test_settings_are_those_of_the_call():
+    read = jobs.FillingSettings.read({"num_answers": 2, "repetition_penalty": 1.5})
+    assert (read.num_answers, read.generate_kwargs) == (2, {"repetition_penalty": 1.5})

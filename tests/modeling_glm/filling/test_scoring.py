@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice, score_fillings
+from modeling_glm.filling import scoring
 from modeling_glm.filling.results import ScoredCandidate
 from modeling_glm.filling.scoring import (
     Candidates,
@@ -238,3 +239,27 @@ def test_any_form_of_answers_for_one_blank(text_model, tokenizer):
     assert score_fillings(text_model, tokenizer, "The [MASK].", "dog") == expected[:1]
     with pytest.raises(ValueError, match=r"fillings\[1\] is None: expected a list with at least one string"):
         score_fillings(text_model, tokenizer, "The [MASK].", ["dog", None])
+
+
+@pytest.mark.parametrize("attn_implementation", ["sdpa", "eager"])
+def test_the_forms_of_many_blanks_are_found_in_few_passes(monkeypatch, attn_implementation):
+    """As a search blank by blank finds them, which asks the model once for every blank."""
+    monkeypatch.setattr(scoring, "MAX_JOINT_FORMS", 1)
+    model = make_model(GLMForConditionalGeneration, attn_implementation=attn_implementation)
+    context = [CLS, *[20, MASK] * 14, EOS]
+    passes = []
+    compute = scoring.compute_hidden_states
+    monkeypatch.setattr(scoring, "compute_hidden_states", lambda *given: passes.append(given) or compute(*given))
+    rows = [
+        [[tuple(words(2, seed=seed + 2 * blank + form)) for form in (0, 1)] for blank in range(14)]
+        for seed in (0, 100)
+    ]
+    (found,) = score_likeliest_forms(model, [GivenAnswers(context=context, order=range(14), rows=rows)])
+    assert len(passes) < 10
+    for row, candidate in zip(rows, found, strict=True):
+        kept: list = []
+        for blank, forms in enumerate(row):
+            scored = [naive_log_probs(model, context, range(blank + 1), [*kept, form])[-1] for form in forms]
+            kept.append(max(zip(map(sum, scored), forms, strict=True))[1])
+        assert [piece.token_ids for piece in candidate.pieces] == kept
+        assert any(form == forms[1] for form, forms in zip(kept, row, strict=True))  # else all guesses would be right
