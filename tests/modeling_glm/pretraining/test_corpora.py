@@ -1,8 +1,12 @@
 """Corpora are tokenized into a cache, and documents are held out."""
 
 import json
+import multiprocessing
 import os
 import pickle
+import select
+import signal
+import time
 from pathlib import Path
 
 import datasets
@@ -307,3 +311,25 @@ def test_what_is_held_out_stays_memory_mapped(tmp_path, tokenizer):
 def test_what_cannot_be_held_out(documents, fraction, message):
     with pytest.raises(ValueError, match=message):
         hold_out(rows_of(documents), fraction)
+
+
+def _work(writer: int):
+    corpora_module._prepare_worker()
+    os.write(writer, b"ready")
+    time.sleep(600)
+
+
+def test_workers_end_when_their_parent_is_killed():
+    reader, writer = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        multiprocessing.get_context("fork").Process(target=_work, args=(writer,)).start()
+        time.sleep(600)
+    os.close(writer)
+    assert os.read(reader, 5) == b"ready"
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    # Both of them held the other end of the pipe.
+    assert select.select([reader], [], [], 20)[0]
+    assert os.read(reader, 1) == b""
+    os.close(reader)

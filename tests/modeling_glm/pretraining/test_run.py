@@ -1,6 +1,7 @@
 """Runs from texts to a model: resumed, continued from another model, with several kinds of data, and refused."""
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.hub.trainer import HubCallback
 from modeling_glm.pretraining import run as run_module
+from modeling_glm.runs.lock import hold_folder
 from tests.support.original_files import write_vocabulary
 from tests.support.paths import EXAMPLES
 from tests.support.pretraining_runs import OBJECTIVES, pretrain
@@ -64,6 +66,28 @@ def test_a_damaged_checkpoint_is_skipped(folder, capsys):
     printed = capsys.readouterr().out
     assert f"Skipped a checkpoint: {weights} has " in printed
     assert f"resuming from {folder / 'run' / 'checkpoint-2'}, sample 16" in printed
+
+
+def test_a_finished_run_is_written_out_with_its_best_model(folder, monkeypatch):
+    """The run is stopped before the model is written."""
+    settings = {
+        "max_steps": 4,
+        "load_best_model_at_end": "true",
+        "metric_for_best_model": "token_loss",
+        "greater_is_better": "true",  # the first one
+    }
+    pretrain(folder, **settings, export=folder / "whole")
+    pretrain(folder, **settings, export=folder / "again")
+    best = read_weights(folder / "run" / "checkpoint-2")
+    for name in ("whole", "again"):
+        weights = read_weights(folder / name)
+        assert all(torch.equal(weights[key], best[key]) for key in weights), name
+
+
+def test_a_folder_in_use_is_refused(folder):
+    with hold_folder(folder / "run"), pytest.raises(SystemExit, match=rf"run is in use by process {os.getpid()}:"):
+        pretrain(folder, max_steps=1)
+    assert {path.name for path in (folder / "run").iterdir()} == {"_run.lock"}
 
 
 def test_training_a_model_further_on_other_texts(folder):

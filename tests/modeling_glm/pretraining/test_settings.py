@@ -182,3 +182,28 @@ def test_corpora_and_phases(tmp_path):
     phases = read_phases(args, weights, [30, 10])
     assert [(phase.from_sample, phase.weights) for phase in phases] == [(0, (0.25, 0.75)), (480, (0.5, 0.5))]
     assert read_phases(args, None, [30, 10])[0].weights == (0.75, 0.25)
+
+
+@pytest.mark.parametrize("path", ["file", "file/run"])
+@pytest.mark.parametrize("name", ["output_dir", "cache_dir"])
+def test_a_file_in_place_of_a_folder_is_refused(tmp_path, name, path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit, match=rf"--{name} .*{path}.* is a file, expected a folder"):
+        parse_arguments("", ["--corpus", "texts.txt", f"--{name}", str(tmp_path / path)])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"run\.json is damaged"),
+        (b"\0" * 50, r"run\.json is damaged"),
+        (b"[" * 100_000, r"run\.json is damaged"),
+        (b"[]", r"run\.json does not describe a run"),
+        (b'{"task": {}}', "holds a run that is no pretraining"),
+    ],
+    ids=["empty", "zeros", "nested", "list", "another program"],
+)
+def test_a_damaged_description_is_refused(tmp_path, content, message):
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(SystemExit, match=message):
+        parse_arguments("", ["--corpus", "texts.txt", "--output_dir", str(tmp_path)])
