@@ -79,7 +79,8 @@ def hold_folder(folder: str | os.PathLike) -> Iterator[None]:
             time.sleep(0.05)  # the owner has just begun, or was killed and its helpers are about to end
     note = folder / OWNER
     try:
-        note.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}) + "\n", encoding="utf-8")
+        with contextlib.suppress(OSError):  # a full disk: only the message of a second run needs it
+            note.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}) + "\n", encoding="utf-8")
         yield
     finally:
         note.unlink(missing_ok=True)
