@@ -430,10 +430,10 @@ class GLMConfig(PreTrainedConfig):
         hub_options = {name: kwargs[name] for name in HUB_OPTIONS if kwargs.get(name) is not None}
         try:
             config_dict, kwargs = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
-        except (RecursionError, TypeError, AttributeError) as error:
+        except (RecursionError, TypeError, AttributeError, LookupError) as error:
             raise ValueError(
                 f"The config in {pretrained_model_name_or_path} is not a JSON dict, or is nested more than "
-                f"{DEEPEST_NESTING} deep: {error}"
+                f"{DEEPEST_NESTING} deep, or names other files wrongly: {error!r}"
             ) from error
         if not isinstance(config_dict, dict):
             found = type(config_dict).__name__

@@ -1,7 +1,9 @@
 """Build a `tokenizers.Tokenizer` from the vocabulary files of the original checkpoints."""
 
 import json
+import os
 import re
+import reprlib
 import struct
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +25,10 @@ SOP, EOP = "<|startofpiece|>", "<|endofpiece|>"
 MASKS = ("[MASK]", "[sMASK]", "[gMASK]")
 # The files on the hub give these names to unused rows. In pretraining they were ordinary text.
 UNUSED = re.compile(r"\[UNUSED\d*\]")
+
+LARGEST_VOCABULARY = 2**24
+MOST_UNUSED = 10_000  # ids behind a vocabulary that no token has; each gets a name
+DEEPEST_NESTING = 100  # of JSON; deeper values cannot be copied or compared, as Python does that by recursion
 
 
 class MissingVocabularyError(FileNotFoundError, ValueError):
@@ -84,6 +90,38 @@ CHINESE_SHARED = Family(
     added=(*CHINESE_ADDED, "[gMASK]", "[sMASK]", "[dBLOCK]"),
     aliases={EOP: "[gMASK]"},
 )
+
+
+def read_json(path: str | os.PathLike, expected: type = dict) -> Any:
+    """
+    Read a JSON file.
+
+    Raises:
+        ValueError: If it is not JSON of the expected type, or nested more than 100 deep. The message names the file.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except RecursionError:
+        content = None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8 ({error}): download the file again.") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is not complete JSON ({error}): download the file again.") from error
+    else:
+        if not isinstance(content, expected):
+            raise ValueError(f"{path} holds a {type(content).__name__}: expected a JSON {expected.__name__}.")
+    if content is None or _is_deep(content):
+        raise ValueError(f"{path} is nested too deeply: expected at most {DEEPEST_NESTING} levels.")
+    return content
+
+
+def _is_deep(content: Any) -> bool:
+    level = [content]
+    for _ in range(DEEPEST_NESTING):
+        nested = [value for value in level if isinstance(value, dict | list)]
+        level = [each for value in nested for each in (value.values() if isinstance(value, dict) else value)]
+    return any(isinstance(value, dict | list) for value in level)
 
 
 def build_from_original_files(
@@ -174,6 +212,11 @@ def _number_tokens(vocabulary: dict[str, int], family: Family, added_tokens: Map
     for token, index in added_tokens.items():
         if index < size or UNUSED.fullmatch(token) or token in family.aliases:
             continue
+        if index > size + MOST_UNUSED:
+            raise ValueError(
+                f"added_tokens.json gives the id {index} to {token!r}, but the vocabulary has {size:,} tokens: expected at "
+                f"most {size + MOST_UNUSED:,}. It belongs to another vocabulary."
+            )
         if index in added:
             raise ValueError(f"added_tokens.json gives the id {index} to both {added[index]!r} and {token!r}.")
         added[index] = token
@@ -237,12 +280,13 @@ def _read_words(path: str) -> dict[str, int]:
 
 
 def _read_ids(path: str) -> dict[str, int]:
-    try:
-        ids = json.loads("\n".join(_read_lines(path)))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not complete JSON ({error}): download the file again.") from error
-    if not isinstance(ids, dict) or not all(isinstance(index, int) for index in ids.values()):
-        raise ValueError(f"{path} does not map tokens to ids.")
+    ids = read_json(path)
+    for token, index in ids.items():
+        if type(index) is not int or not 0 <= index < LARGEST_VOCABULARY:
+            raise ValueError(
+                f"{path} does not map tokens to ids: it gives {reprlib.repr(index)} to {reprlib.repr(token)}, expected "
+                f"a whole number from 0 to {LARGEST_VOCABULARY - 1:,}."
+            )
     return ids
 
 
@@ -359,4 +403,4 @@ def _read_fields(message: bytes) -> Iterator[tuple[int, Any]]:
         position += length
 
 
-__all__ = ["VOCABULARY_FILES", "build_from_original_files"]
+__all__ = ["VOCABULARY_FILES", "build_from_original_files", "read_json"]

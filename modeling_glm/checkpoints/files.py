@@ -197,6 +197,10 @@ def _refuse(path: Path, error: Exception) -> NoReturn:
         ) from error
     if isinstance(error, zipfile.BadZipFile | NotImplementedError | RuntimeError | EOFError):
         raise CheckpointError(f"{path} is damaged ({error}): get the file again.") from error
+    if isinstance(error, OSError):
+        raise CheckpointError(
+            f"{path} is damaged, or cannot be read ({error.strerror}): get the file again."
+        ) from error
     reason = next(iter(str(error).splitlines()), type(error).__name__)
     raise CheckpointError(f"{path} is not a whole file of torch.save ({reason}): get it again.") from error
 

@@ -3,7 +3,6 @@
 import itertools
 import os
 import re
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,19 +158,22 @@ def _list_shards(folder: Path) -> list[Path]:
 
 def _read_index(path: Path) -> Source:
     try:
-        weight_map = read_json(path)["weight_map"]
-        names = Counter(weight_map.values())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        weight_map = read_json(path).get("weight_map")
+    except ValueError as error:
         raise CheckpointError(f"{path} is not an index of weights ({error}): get the file again.") from error
-    for name in names:
+    if not isinstance(weight_map, dict):
+        found = type(weight_map).__name__
+        raise CheckpointError(f"{path} is not an index of weights: weight_map is a {found}, expected a dict of files.")
+    for name in weight_map.values():
         if not isinstance(name, str) or not name or name in (".", "..") or re.search(r"[/\\:\0]", name):
             raise CheckpointError(f"{path} names the file {name!r}, which is not in its folder: it was not opened.")
+    names = sorted(set(weight_map.values()))
     if not names:
         raise CheckpointError(f"{path} names no files: get it again.")
-    if missing := sorted(name for name in names if not (path.parent / name).is_file()):
+    if missing := [name for name in names if not (path.parent / name).is_file()]:
         raise CheckpointError(f"{path} names files that are not there: {', '.join(missing)}. Get them again.")
     return Source(
-        files=tuple(path.parent / name for name in sorted(names)),
+        files=tuple(path.parent / name for name in names),
         weight_map={tensor: path.parent / name for tensor, name in weight_map.items()},
         folders=(path.parent,),
     )

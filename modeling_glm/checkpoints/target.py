@@ -1,6 +1,7 @@
 """The folder that a conversion makes: what may be replaced, whether it fits on the disk, and the files beside the weights."""
 
 import errno
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,11 +38,16 @@ def require_safe_target(target: Path, inputs: Sequence[Path], overwrite: bool):
     require_no_file(target.parent)
     for path in inputs:
         # A link is checked by where it stands and by where it leads.
-        ways = (path.absolute(), path.resolve(), path.parent.resolve() / path.name)
-        if any(target.resolve() in (way, *way.parents) for way in ways):
+        ways = (path.absolute(), _resolve(path), _resolve(path.parent) / path.name)
+        if any(_resolve(target) in (way, *way.parents) for way in ways):
             raise ValueError(f"The target {target} holds the source {path}: choose another name.")
     if not is_free(target) and not (target / "config.json").is_file():
         raise FileExistsError(f"{target} is not the folder of a model, as it has no config.json: it is not replaced.")
+
+
+def _resolve(path: Path) -> Path:
+    """Follow links, also those in a circle, which `Path.resolve` refuses."""
+    return Path(os.path.realpath(path))
 
 
 def require_space(target: Path, needed: int):
@@ -118,7 +124,9 @@ def _write_generation_config(
     except OSError:
         raise
     except Exception as error:  # the library checks little of what it takes over
-        raise CheckpointError(f"{path} does not hold settings for generation: {error}") from error
+        raise CheckpointError(
+            f"{path} does not hold settings for generation ({error}): correct or remove it."
+        ) from error
 
 
 __all__ = ["require_safe_target", "require_space", "write_companions"]

@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 
 from modeling_glm import GLMConfig, GLMTokenizer
 from modeling_glm.configuration_glm import PRESETS
+from tests.support.checkpoints import ORIGINAL
 from tests.support.original_files import (
     VOCABULARIES,
     golden_records,
@@ -332,3 +333,27 @@ def test_two_tokens_with_one_id(tmp_path):
     (folder / "added_tokens.json").write_text(json.dumps({"<a>": 50270, "<b>": 50270}))
     with pytest.raises(ValueError, match=r"50270 to both '<[ab]>' and '<[ab]>'"):
         GLMTokenizer.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"a": 1000000000}', "gives 1000000000 to 'a', expected a whole number from 0 to"),
+        ('{"a": 16000000}', "gives the id 16000000 to 'a', but the vocabulary has .* tokens: expected at most"),
+        ('{"a": -1}', "gives -1 to 'a', expected a whole number"),
+        ('{"a": true}', "gives True to 'a', expected a whole number"),
+        ('{"a": 1.5}', "gives 1.5 to 'a', expected a whole number"),
+        ('{"a": "1"}', "gives '1' to 'a', expected a whole number"),
+        ("[1]", "added_tokens.json holds a list: expected a JSON dict"),
+        ("[" * 100_000, "added_tokens.json is nested too deeply: expected at most 100 levels"),
+        ('{"a": ' * 150 + "1" + "}" * 150, "added_tokens.json is nested too deeply: expected at most 100 levels"),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_absurd_ids(tmp_path, content, message):
+    """Ids between the vocabulary and an added token get names, so an id of a billion would take all memory."""
+    for name in ("vocab.json", "merges.txt", "tokenizer_config.json"):
+        shutil.copyfile(ORIGINAL / name, tmp_path / name)
+    (tmp_path / "added_tokens.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        GLMTokenizer.from_pretrained(tmp_path)
