@@ -21,7 +21,7 @@ from transformers.utils import PaddingStrategy, TensorType
 from .backend_copies import BackendCopies
 from .blanks import BlankText, PiecesText, decode_row, fill_with_offsets, split_at_blanks
 from .cutting import keep_around_blanks, take_tokens
-from .original_vocabularies import VOCABULARY_FILES, build_from_original_files
+from .original_vocabularies import VOCABULARY_FILES, build_from_original_files, read_json
 from .prefix_space import has_prefix_space, set_prefix_space
 from .saving import save_through, staging_folder, write_whole
 
@@ -88,7 +88,7 @@ RETURNED_FIELDS = (
 
 
 def _read_json(path: str | None) -> dict[str, Any]:
-    return {} if path is None else json.loads(Path(path).read_text(encoding="utf-8"))
+    return {} if path is None else read_json(path)
 
 
 def _longest_text(config: Mapping[str, Any]) -> int | None:
@@ -162,6 +162,22 @@ class GLMTokenizer(PreTrainedTokenizerFast):
     publisher: ClassVar[ModuleType | None] = None
 
     @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, *args: Any, **kwargs: Any) -> Any:
+        """
+        Load a tokenizer as the library does.
+
+        Raises:
+            ValueError: If a file of it is damaged or hostile. The library has errors of many kinds for these.
+        """
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        except (AttributeError, LookupError, RecursionError, TypeError) as error:
+            raise ValueError(
+                f"The tokenizer in {pretrained_model_name_or_path} cannot be read ({error!r}): expected JSON files as "
+                "save_pretrained writes them. Get them again."
+            ) from error
+
+    @classmethod
     def convert_to_native_format(cls, **kwargs: Any) -> dict[str, Any]:
         """Turn the files and settings that `from_pretrained` found into arguments of `__init__`."""
         kwargs.pop("trust_remote_code", None)
@@ -230,7 +246,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         super().__init__(**kwargs)
         self.cloze: dict[str, Any] | None = None
         if cloze_file is not None:
-            self.cloze = json.loads(Path(cloze_file).read_text(encoding="utf-8"))
+            self.cloze = read_json(cloze_file)
         self._is_built = True  # from here on, a token that is set acts at once
         if kwargs.get("add_prefix_space") is not None:
             self.add_prefix_space = kwargs["add_prefix_space"]

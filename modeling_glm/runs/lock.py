@@ -16,6 +16,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from filelock import FileLock, Timeout
 
+from ..configuration_glm import read_json
 from ..tokenization.saving import require_no_file
 
 # Trainer does not push files whose names start with an underscore.
@@ -121,10 +122,9 @@ def hold_run(folder: str | os.PathLike) -> Iterator[None]:
 
 def _read_owner(folder: Path) -> dict[str, Any]:
     try:
-        owner = json.loads((folder / OWNER).read_text(encoding="utf-8"))
+        return read_json(folder / OWNER)
     except (OSError, ValueError):
         return {}
-    return owner if isinstance(owner, dict) else {}
 
 
 def _is_alive(owner: dict[str, Any]) -> bool:

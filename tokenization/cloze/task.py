@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers.utils import cached_file
 
+from ..original_vocabularies import read_json
 from ..saving import write_whole
 from ..tokenization_glm import CLOZE_FILE, GLMTokenizer
 from .encoding import Truncation, WordForms, encode_context, encode_forms, encode_words, warn_of_twins
@@ -388,9 +389,10 @@ class PatternVerbalizer:
 
         Raises:
             OSError: If there is no such file.
+            ValueError: If it is not JSON, or does not describe a task.
         """
         path = cached_file(str(pretrained_model_name_or_path), CLOZE_FILE, **kwargs)
-        return cls.from_dict(json.loads(Path(str(path)).read_text(encoding="utf-8")))
+        return cls.from_dict(read_json(str(path)))
 
     @classmethod
     def from_task(cls, name: str, p_tuning: bool = False) -> "PatternVerbalizer":

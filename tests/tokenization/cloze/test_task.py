@@ -262,3 +262,19 @@ def test_published_tasks():
         PatternVerbalizer.from_task("mnli", p_tuning=True)
     with pytest.raises(ValueError, match="Unknown task 'nothing'"):
         PatternVerbalizer.from_task("nothing")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 100_000, "cloze.json is nested too deeply: expected at most 100 levels"),
+        ('{"a": ' * 150 + "1" + "}" * 150, "cloze.json is nested too deeply"),
+        ("[1]", "cloze.json holds a list: expected a JSON dict"),
+        ("{", "cloze.json is not complete JSON"),
+    ],
+    ids=lambda text: text[:10],
+)
+def test_files_that_are_no_task(tmp_path, content, message):
+    (tmp_path / "cloze.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        PatternVerbalizer.from_pretrained(tmp_path)
