@@ -168,7 +168,9 @@ def eager_attention_forward(
     scores = torch.matmul(query * scaling, key.transpose(-1, -2))  # (batch, heads, seq, keys)
     if attention_mask is not None:
         scores += additive_mask(attention_mask, scores.dtype)
-    weights = nn.functional.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+    # In fp32 the mask of fp64 would be -inf, and a query that sees nothing would become NaN.
+    precise = torch.promote_types(scores.dtype, torch.float32)
+    weights = nn.functional.softmax(scores, dim=-1, dtype=precise).to(query.dtype)
     weights = EXCHANGEABLE_FUNCTIONS["dropout"](weights, dropout, module.training)
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
 

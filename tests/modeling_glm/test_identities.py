@@ -292,19 +292,19 @@ def test_given_4d_mask_is_used_as_it_is(implementation, dtype):
 
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_low_precision_stays_close_and_finite(dtype, implementation):
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_other_precisions_stay_close_and_finite(dtype, implementation):
     model = make_model(GLMForConditionalGeneration, attn_implementation=implementation)
     ids = pad_rows(rows(), "left", PAD)
     mask = pad_rows([[1] * len(row) for row in rows()], "left")
     hidden = torch.zeros(len(ids), 1, ids.shape[1], ids.shape[1], dtype=torch.bool)  # no query may see anything
     with torch.no_grad():
         expected = model(ids, attention_mask=mask).logits
-        low = model.to(dtype)
-        found = low(ids, attention_mask=mask).logits.float()
-        assert low(ids, attention_mask=hidden).logits.isfinite().all()
+        other = model.to(dtype)
+        found = other(ids, attention_mask=mask).logits.float()
+        assert other(ids, attention_mask=hidden).logits.isfinite().all()
     error = (found - expected)[mask.bool()].abs().max() / expected[mask.bool()].abs().max()
-    assert error < 16 * torch.finfo(dtype).eps
+    assert error < 16 * max(torch.finfo(dtype).eps, torch.finfo(expected.dtype).eps)
 
 
 @pytest.mark.parametrize("model_class", [*HEADS, GLMForMultipleChoice])

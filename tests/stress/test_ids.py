@@ -24,7 +24,19 @@ from tests.support.stress import why_unclear
 
 CALLS_OF_A_CASE = 10  # a case costs a little more than a call
 # What an error may speak of in place of the argument that is wrong.
-OUR_WORDS = ("Part A", "Part B", "blank", "piece", "choice", "label", "generate", "embeddings", "cache", "token")
+OUR_WORDS = (
+    "Part A",
+    "Part B",
+    "blank",
+    "piece",
+    "choice",
+    "label",
+    "generate",
+    "embeddings",
+    "cache",
+    "token",
+    "prompt",
+)
 
 
 def describe(arguments: Mapping[str, Any]) -> str:
@@ -215,7 +227,7 @@ def test_wrong_prompts_in_every_mode(stress):
                 kept.pop("past_key_values", None)
                 kept.setdefault("max_new_tokens", 5)
                 if case.random.random() < 0.2:
-                    inputs["max_new_tokens_per_blank"] = 4
+                    inputs["max_new_tokens_per_blank"] = kept.pop("max_new_tokens_per_blank", 4)
                 if case.random.random() < 0.2:
                     inputs = with_positions(inputs, model.config)
                 if case.random.random() < 0.1:

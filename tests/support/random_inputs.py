@@ -167,7 +167,7 @@ def _set_all(draw: random.Random, values: torch.Tensor) -> torch.Tensor:
 def _fitting(draw: random.Random, values: torch.Tensor) -> Any:
     """Draw an absurd value that the type of a tensor can hold."""
     if values.is_floating_point():
-        return draw.choice([0.0, 1.0, 0.5, -1.0, 1e30, float("nan"), float("inf"), float("-inf")])
+        return draw.choice([0.0, 1.0, 0.5, -1.0, 6e4, float("nan"), float("inf"), float("-inf")])
     if values.is_complex() or values.dtype == torch.bool:
         return draw.choice([0, 1])
     limits = torch.iinfo(values.dtype)
@@ -204,7 +204,7 @@ def _reshape(draw: random.Random, values: torch.Tensor) -> torch.Tensor:
 def _other_type(draw: random.Random, values: torch.Tensor) -> Any:
     changes: list[Callable[[torch.Tensor], Any]] = [
         lambda v: v.tolist(),
-        lambda v: v.numpy(),
+        lambda v: (v.float() if v.dtype == torch.bfloat16 else v).detach().numpy(),
         lambda v: tuple(v.tolist()) if v.ndim else (),
         lambda v: [*v] if v.ndim else [],
         lambda v: str(v.tolist()),

@@ -223,15 +223,15 @@ def why_unclear(error: BaseException, *names: str) -> str:
     """
     Say why an error of wrong input is unclear, or return "" for a clear one.
 
-    A clear error is a ValueError or TypeError from a `raise` of this package or of Transformers, not from the depths of
-    torch, tokenizers or Python. Its message is a sentence that says what was expected.
+    A clear error is a ValueError, TypeError or NotImplementedError from a `raise` of this package or of Transformers, not
+    from the depths of torch, tokenizers or Python. Its message is a sentence that says what was expected.
 
     Args:
         error: The error, with its traceback.
         names: Names of which the message must contain one, such as the wrong argument.
     """
     message = str(error)
-    if not isinstance(error, (ValueError, TypeError)):
+    if not isinstance(error, (ValueError, TypeError, NotImplementedError)):
         return f"{type(error).__name__} is neither a ValueError nor a TypeError: {message}"
     last = traceback.extract_tb(error.__traceback__)[-1]
     path = Path(last.filename).as_posix()
