@@ -2,16 +2,22 @@
 
 import json
 import os
+import re
 import subprocess
-import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import pipeline
 
 from modeling_glm import ClozeClassifier, GLMForMultipleChoice, GLMTokenizer, PatternVerbalizer
 from modeling_glm.cloze.sources import load_published
+from modeling_glm.runs.lock import hold_folder
+from tests.support.cloze_runs import FineTuning, prepare
 from tests.support.fake_hub import TOKEN, run_hub
+from tests.support.kills import Ended, Kill
 from tests.support.paths import EXAMPLES
 from tests.support.scripts import command_of, run_script
 
@@ -213,33 +219,74 @@ def test_errors(tmp_path, monkeypatch, arguments, message):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_killed_run_resumes(tmp_path):
-    """A run that is killed during training and started again ends with the metrics of one that was not."""
-    path = write_table(tmp_path / "data.csv", 40)
-    arguments = ["--train_file", path, "--test_file", path, "--pattern", "{text|shorten} It was [MASK].", *TINY_RUN]
-    arguments += ["--verbalizer", '{"good": "fine", "bad": "bad"}', "--max_steps", 30, "--save_steps", 5]
-    arguments += ["--learning_rate", 3e-4, "--output_dir"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+@pytest.fixture(scope="module")
+def prepared(tokenizer, tmp_path_factory) -> Path:
+    return prepare(tmp_path_factory.mktemp("prepared"), tokenizer)
 
-    def start(folder: Path) -> subprocess.Popen:
-        command = command_of(SCRIPT, *arguments, folder)
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
 
-    def metrics(folder: Path) -> dict:
-        return json.loads((folder / "pretrained" / "model" / "metrics.json").read_text())
+@pytest.fixture(scope="module")
+def whole(prepared, tmp_path_factory) -> Callable[[str], tuple[Ended, dict[str, Any]]]:
+    """Runs without a kill, by name: how they ended, and their results."""
 
-    whole = start(tmp_path / "whole")
-    assert whole.wait(300) == 0, whole.stderr.read().decode()
-    killed = start(tmp_path / "killed")
-    while not list((tmp_path / "killed").glob("pretrained/checkpoint-*/trainer_state.json")):
-        assert killed.poll() is None, killed.stderr.read().decode()
-        time.sleep(0.05)
-    killed.kill()
-    killed.wait()
-    assert not (tmp_path / "killed" / "pretrained" / "model").exists()
-    again = start(tmp_path / "killed")
-    assert again.wait(300) == 0, again.stderr.read().decode()
-    assert metrics(tmp_path / "killed") == pytest.approx(metrics(tmp_path / "whole"), abs=1e-6)
+    @cache
+    def build(name: str) -> tuple[Ended, dict[str, Any]]:
+        run = FineTuning(name, tmp_path_factory.mktemp("whole") / "run", prepared)
+        return run.finish(), run.results()
+
+    return build
+
+
+class TestKilledRuns:
+    """The same command resumes, and all files are those of a run without a kill. `tests/stress` has every moment."""
+
+    @pytest.mark.parametrize(
+        ("name", "write"),
+        [
+            pytest.param("plain", r".*checkpoint-2/trainer_state\.json", id="within the first checkpoint"),
+            pytest.param("plain", r".*checkpoint-2/_manifest.*", id="before the manifest of the first checkpoint"),
+            pytest.param(
+                "a checkpoint at the end of the epoch",
+                r".*checkpoint-6/optimizer\.pt",
+                id="after the evaluation of an epoch",
+            ),
+            pytest.param("lora", r"open run/pretrained/_model.*README.*", id="within the finished adapter"),
+        ],
+    )
+    def test_resume(self, whole, prepared, tmp_path, name, write):
+        ended, expected = whole(name)
+        number = next(number for number, text in enumerate(ended.writes) if re.fullmatch(write, text))
+        run = FineTuning(name, tmp_path / "run", prepared)
+        assert run.kill(Kill(write=number)).killed
+        run.finish()
+        run.check(expected)
+
+    def test_a_finished_run_stays(self, whole, prepared, tmp_path):
+        """Also if the best checkpoint, which it loads at the end, is not the last one."""
+        expected = whole("best model")[1]
+        run = FineTuning("best model", tmp_path / "run", prepared)
+        run.finish()
+        again = run.finish()
+        assert "checkpoint-9" not in " ".join(again.writes)
+        run.check(expected)
+
+
+def test_two_runs_in_one_folder(rte):
+    """The second is refused before it loads a model."""
+    arguments = ["--task", "rte", "--data_dir", rte, "--model", "no-model", "--output_dir", rte / "run", *TINY_RUN]
+    with (
+        hold_folder(rte / "run"),
+        pytest.raises(SystemExit, match=f"error: .*run is in use by process {os.getpid()}: wait until"),
+    ):
+        run_script(SCRIPT, *arguments)
+
+
+@pytest.mark.parametrize("below", ["", "/deep"])
+def test_an_output_folder_that_is_a_file(tmp_path, below):
+    """It is said before data and model are read."""
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(SystemExit, match=r"error: output_dir .*is a file, expected a folder"):
+        run_script(SCRIPT, "--test_file", "no-file", "--model", "no-model", "--output_dir", f"{tmp_path}/file{below}")
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 def test_the_folder_of_another_run_is_refused(rte):

@@ -185,6 +185,15 @@ class TestTrain:
                 require_same_run(path, *changed)
 
 
+@pytest.mark.parametrize("content", ["", "{", "[1]", "null", "[" * 100_000])
+def test_a_damaged_description_of_a_run(tmp_path, content):
+    path = tmp_path / "run.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"run\.json does not describe a run .*: choose another output_dir"):
+        require_same_run(path, make_data(), ClozeModelSettings(model="none"), make_arguments(tmp_path))
+    assert path.read_text() == content
+
+
 class TestEvaluate:
     def test_outcome(self, saved):
         settings, data = ClozeModelSettings(model=str(saved)), make_data()
