@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from .cutting import keep_around_blanks
+from .inputs import check_text, read_id
 
 # The white space that a mask token takes with it. To Python, the four separators \x1c to \x1f are white space as well.
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -39,11 +40,11 @@ def remember(find: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(find)
     def remembered(tokenizer: Any, *arguments: Any) -> Any:
         of_tokenizer = found.setdefault(tokenizer, {})
-        if arguments in of_tokenizer:
-            return of_tokenizer[arguments]
-        if len(of_tokenizer) >= MOST_REMEMBERED:  # a tokenizer that gets new tokens again and again
-            of_tokenizer.clear()
-        of_tokenizer[arguments] = answer = find(tokenizer, *arguments)
+        answer = of_tokenizer.get(arguments, of_tokenizer)  # one step, because other threads may clear it
+        if answer is of_tokenizer:
+            if len(of_tokenizer) >= MOST_REMEMBERED:  # a tokenizer that gets new tokens again and again
+                of_tokenizer.clear()
+            of_tokenizer[arguments] = answer = find(tokenizer, *arguments)
         return answer
 
     return remembered
@@ -196,7 +197,9 @@ def decode_row(tokenizer: Any, row: Sequence[int]) -> list[BlankText]:
 
 
 def split_at_blanks(tokenizer: Any, text: str) -> tuple[list[str], list[str]]:
-    """Split a text at its blanks, into the parts around them and the mask tokens."""
+    """Split a text at its blanks, into the parts around them and the mask tokens. Raises a ValueError for no string."""
+    if not isinstance(text, str):
+        check_text(text, "The text")
     found = re.split(f"({_mask_pattern(tokenizer)})", text)
     return found[::2], found[1::2]
 
@@ -238,11 +241,17 @@ def place_answers(
     """Fill blanks as `fill_with_offsets`, and return the answers, too: each with the white space that fills it so again."""
     parts, masks = split_at_blanks(tokenizer, text)
     if isinstance(answers, Mapping):
+        for blank in answers:
+            if read_id(blank, "The number of a blank in answers") not in range(len(masks)):
+                raise ValueError(f"answers has blank {blank}, but the text has {len(masks)} blanks: {text!r}.")
         listed = [answers.get(blank, mask) for blank, mask in enumerate(masks)]
     else:
         listed = list(answers)
     if len(listed) != len(masks):
         raise ValueError(f"The text has {len(masks)} blanks, but {len(listed)} answers are given: {text!r}.")
+    for blank, answer in enumerate(listed):
+        if not isinstance(answer, str):
+            check_text(answer, f"answers[{blank}]")
     filled: list[str] = []
     length, begun, offsets, shown = 0, False, [], []
     for part, mask, answer in zip(parts, masks, listed, strict=False):

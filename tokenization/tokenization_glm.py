@@ -4,11 +4,10 @@ import copy
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
 from functools import partial
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
-from types import ModuleType, UnionType
+from types import ModuleType
 from typing import Any, ClassVar
 
 import torch
@@ -21,6 +20,23 @@ from transformers.utils import PaddingStrategy, TensorType
 from .backend_copies import BackendCopies
 from .blanks import BlankText, PiecesText, decode_row, fill_with_offsets, split_at_blanks
 from .cutting import keep_around_blanks, take_tokens
+from .inputs import (
+    LARGEST_ID,
+    TextRow,
+    check_decodable,
+    check_id_table,
+    check_lengths,
+    check_padding,
+    check_text,
+    check_texts,
+    read_id,
+    read_id_rows,
+    read_ids,
+    read_number,
+    read_several,
+    read_texts,
+    shown,
+)
 from .original_vocabularies import VOCABULARY_FILES, build_from_original_files, read_json
 from .prefix_space import has_prefix_space, set_prefix_space
 from .saving import save_through, staging_folder, write_whole
@@ -98,13 +114,24 @@ def _longest_text(config: Mapping[str, Any]) -> int | None:
     return config.get("max_sequence_length")
 
 
-def _is_pair_of(row: Any, part: type | UnionType) -> bool:
-    return isinstance(row, list | tuple) and len(row) == 2 and all(isinstance(text, part) for text in row)
+def _checked(texts: Any) -> Iterator[Any]:
+    """Yield texts, or batches of texts. Raises a ValueError for anything else, before the backend meets it."""
+    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+        raise ValueError(f"The texts are {shown(texts)}, of type {type(texts).__name__}: expected several strings.")
+
+    def check() -> Iterator[Any]:
+        for number, text in enumerate(texts):
+            batch = text if isinstance(text, list | tuple) else [text]
+            for part in batch:
+                check_text(part, f"Text {number}")
+            yield text
+
+    return check()
 
 
-def _may_end_with(row: Sequence[Any], token: str) -> bool:
+def _may_end_with(row: TextRow, token: str) -> bool:
     """Return whether the text of a row, or its pair, may end with a token. A text can be a list of words."""
-    last = row[-1]
+    last = row
     while isinstance(last, list | tuple) and len(last):
         last = last[-1]
     return isinstance(last, str) and last.rstrip().endswith(token)
@@ -227,7 +254,12 @@ class GLMTokenizer(PreTrainedTokenizerFast):
                 raise ValueError(
                     "GLMTokenizer needs a tokenizer.json (tokenizer_file) or a tokenizers.Tokenizer (tokenizer_object)."
                 )
-            tokenizer_object = Tokenizer.from_file(tokenizer_file)
+            tokenizer_object = self._read_backend(tokenizer_file)
+        elif not isinstance(tokenizer_object, Tokenizer):
+            raise ValueError(
+                f"tokenizer_object is {shown(tokenizer_object)}, of type {type(tokenizer_object).__name__}: expected a "
+                "tokenizers.Tokenizer."
+            )
         else:
             tokenizer_object = copy.deepcopy(tokenizer_object)  # its owner's stays as it is
         self._tokenizer = tokenizer_object
@@ -252,6 +284,17 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             self.add_prefix_space = kwargs["add_prefix_space"]
         self.update_post_processor()
 
+    @staticmethod
+    def _read_backend(tokenizer_file: Any) -> Tokenizer:
+        """Read a tokenizer.json. Raises an OSError for one that cannot be read, a ValueError for any other content."""
+        content = Path(tokenizer_file).read_bytes()
+        try:
+            return Tokenizer.from_buffer(content)
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            raise ValueError(f"{tokenizer_file} is not the tokenizer.json of a tokenizer: {error}.") from error
+
     @classmethod
     def train_from_iterator(
         cls, texts: Iterable[str] | Iterator[str], vocab_size: int, show_progress: bool = False, **kwargs: Any
@@ -268,8 +311,9 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             kwargs: Passed on to the tokenizer.
 
         Raises:
-            ValueError: If `vocab_size` is too small.
+            ValueError: If `vocab_size` is too small, and for what is not texts.
         """
+        vocab_size = read_number(vocab_size, "vocab_size", 1)
         alphabet = pre_tokenizers.ByteLevel.alphabet()
         tokens = {"pad_token": OPTIONAL_TOKENS["pad_token"], **NEEDED_TOKENS, **OPTIONAL_TOKENS}
         if vocab_size < len(alphabet) + len(tokens):
@@ -293,7 +337,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             ],
             show_progress=show_progress,
         )
-        backend.train_from_iterator(texts, trainer)
+        backend.train_from_iterator(_checked(texts), trainer)
         return cls(tokenizer_object=backend, **kwargs)
 
     def train_new_from_iterator(
@@ -321,6 +365,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         Returns:
             The new tokenizer.
         """
+        vocab_size = read_number(vocab_size, "vocab_size", 1)
         unknown = getattr(self._tokenizer.model, "unk_token", None)
         # SentencePiece's sign for the unknown is an ordinary piece, which the new vocabulary would lack.
         if unknown is not None and unknown not in self.added_tokens_encoder:
@@ -330,7 +375,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             else:
                 special_tokens_map = {unknown: names.get(self.unk_token, self.unk_token), **names}
         return super().train_new_from_iterator(
-            text_iterator, vocab_size, length, new_special_tokens, special_tokens_map, **kwargs
+            _checked(text_iterator), vocab_size, length, new_special_tokens, special_tokens_map, **kwargs
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -354,7 +399,12 @@ class GLMTokenizer(PreTrainedTokenizerFast):
 
         Returns:
             A tokenizer that shares nothing with this one.
+
+        Raises:
+            ValueError: For a task of another type.
         """
+        if task is not None and not isinstance(task, Mapping):
+            raise ValueError(f"task is {shown(task)}: expected the dict of a PatternVerbalizer, or None.")
         tokenizer = copy.deepcopy(self)
         tokenizer.cloze = None if task is None else copy.deepcopy(dict(task))
         return tokenizer
@@ -529,19 +579,16 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         """Tell the backend which special tokens surround a text and a pair of texts."""
         self._tokenizer.post_processor = self._template(closed=self.add_eos_token)
 
-    @contextmanager
-    def _continuing(self) -> Iterator[None]:  # for the tokenizer of one call: see `_with_backend`
-        """Leave texts without an end, and cut them on the left, as long as this lasts: the model continues them."""
-        side, surroundings = self.truncation_side, self._tokenizer.post_processor
-        self.truncation_side = "left"
-        self._tokenizer.post_processor = self._template(closed=False)
-        try:
-            yield
-        finally:
-            self.truncation_side = side
-            self._tokenizer.post_processor = surroundings
-
     # --- Texts to ids ---
+
+    def _get_padding_truncation_strategies(
+        self, padding: Any = False, truncation: Any = None, max_length: Any = None, **kwargs: Any
+    ) -> Any:
+        if max_length is not None:
+            max_length = read_number(max_length, "max_length", 0)
+        if kwargs.get("pad_to_multiple_of") is not None:
+            kwargs["pad_to_multiple_of"] = read_number(kwargs["pad_to_multiple_of"], "pad_to_multiple_of", 1)
+        return super()._get_padding_truncation_strategies(padding, truncation, max_length, **kwargs)
 
     @property
     def backend_tokenizer(self) -> Tokenizer:
@@ -549,16 +596,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         self._copies.may_get_tokens = True
         return self._tokenizer
 
-    def _encode_plus(self, *args: Any, **kwargs: Any) -> BatchEncoding:
-        return self._copies.use(self._tokenizer, lambda copied: self._with_backend(copied)._encode(*args, **kwargs))
-
-    def _with_backend(self, backend: Tokenizer) -> "GLMTokenizer":
-        """Return a tokenizer of the same settings for one call, which may change them and the backend."""
-        tokenizer = object.__new__(type(self))
-        tokenizer.__dict__.update(self.__dict__, _tokenizer=backend)
-        return tokenizer
-
-    def _encode(
+    def _encode_plus(
         self,
         text: Any,
         text_pair: Any = None,
@@ -566,89 +604,131 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         padding_strategy: PaddingStrategy = PaddingStrategy.DO_NOT_PAD,
         truncation_strategy: TruncationStrategy = TruncationStrategy.DO_NOT_TRUNCATE,
         max_length: int | None = None,
-        *,
+        stride: int = 0,
         is_split_into_words: bool = False,
         pad_to_multiple_of: int | None = None,
         padding_side: str | None = None,
         return_tensors: str | TensorType | None = None,
         return_overflowing_tokens: bool = False,
+        split_special_tokens: bool | None = None,
         **kwargs: Any,
     ) -> BatchEncoding:
-        options = {"is_split_into_words": is_split_into_words, **kwargs}
-        encode = partial(
-            super()._encode_plus, truncation_strategy=truncation_strategy, max_length=max_length, **options
-        )
-        truncates = truncation_strategy != TruncationStrategy.DO_NOT_TRUNCATE
-        cuts = truncates and not return_overflowing_tokens
-        single, rows = self._as_rows(text, text_pair, is_split_into_words)
-        gmask = self._special_tokens_map.get("gmask_token")  # faster than the attribute
-        continued = [gmask is not None and _may_end_with(row, str(gmask)) for row in rows]
-        if not any(continued) or kwargs.get("sanitize_control_tokens"):
-            batch = encode(
-                text,
-                text_pair,
-                add_special_tokens,
-                padding_strategy,
-                pad_to_multiple_of=pad_to_multiple_of,
-                padding_side=padding_side,
-                return_tensors=return_tensors,
-                return_overflowing_tokens=return_overflowing_tokens,
+        if kwargs.get("sanitize_control_tokens"):  # a chat, which the library encodes part by part
+            given = {name: value for name, value in locals().items() if name not in ("self", "kwargs", "__class__")}
+            library = super()._encode_plus.__func__
+            return self._copies.use(
+                self._tokenizer, lambda copied: library(self._with_backend(copied), **given, **kwargs)
             )
-            if not (cuts and any(map(self._was_cut_at_blanks, batch.encodings or ()))):
-                return batch
-
-        # The backend must know before it cuts and pads that a text has no end. So encode the two kinds of texts apart.
-        encode = partial(encode, padding_strategy=PaddingStrategy.DO_NOT_PAD, verbose=False)
-        encodings: dict[int, Encoding] = {}
-        for closed in (False, True):
-            numbers = [number for number, may in enumerate(continued) if may is not closed]
-            if closed or truncates:
-                with nullcontext() if closed else self._continuing():
-                    texts = [rows[number] if len(rows[number]) > 1 else rows[number][0] for number in numbers]
-                    found = encode(texts, None, add_special_tokens).encodings if texts else []
-            else:
-                texts = [part for number in numbers for part in rows[number]]
-                bare = iter(encode(texts, None, False).encodings if texts else ())
-                # Copied so, an encoding no longer says that it is the first of a pair.
-                template = self._template(closed=False)
-                found = [
-                    template.process(
-                        *(take_tokens(part, range(len(part))) for part in islice(bare, len(rows[number]))),
-                        add_special_tokens=add_special_tokens,
-                    )
-                    for number in numbers
-                ]
-            encodings.update(zip(numbers, found, strict=True))
-            # "[gMASK] " ends with a space: such a text has an end after all.
-            continued = [
-                may and encodings[number].ids[-1:] == [self.gmask_token_id] for number, may in enumerate(continued)
-            ]
-        for number, encoding in encodings.items():
-            if cuts and self._was_cut_at_blanks(encoding):
-                whole = [
-                    encode([part], None, False, truncation_strategy=TruncationStrategy.DO_NOT_TRUNCATE).encodings[0]
-                    for part in rows[number]
-                ]
-                kept = self._cut_around_blanks(whole, encoding, number, max_length)
-                template = self._template(closed=self.add_eos_token and not continued[number])
-                encodings[number] = template.process(*kept, add_special_tokens=add_special_tokens)
-        ordered = [encodings[number] for number in range(len(rows))]
+        single, rows = read_texts(text, text_pair, is_split_into_words)
+        split = self.split_special_tokens if split_special_tokens is None else bool(split_special_tokens)
+        options = {"add_special_tokens": add_special_tokens, "is_pretokenized": is_split_into_words}
+        truncation = None
+        if truncation_strategy != TruncationStrategy.DO_NOT_TRUNCATE:
+            truncation = self._truncation(truncation_strategy, max_length, stride, rows, add_special_tokens)
+        try:
+            encodings, is_open = self._encode_rows(rows, split, truncation, options)
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            check_texts(rows, single, is_split_into_words)
+            if truncation is None or isinstance(error, ValueError):
+                raise
+            raise ValueError(
+                f"truncation={truncation['strategy']!r} cannot cut to max_length={max_length}: the text that it cuts is too "
+                "short or missing. Use truncation=True, or raise max_length."
+            ) from error
+        if truncation is not None and not return_overflowing_tokens:
+            for number, encoding in enumerate(encodings):
+                if self._was_cut_at_blanks(encoding):
+                    parts = rows[number] if isinstance(rows[number], tuple) else (rows[number],)
+                    whole, _ = self._encode_rows(parts, split, None, {**options, "add_special_tokens": False})
+                    kept = self._cut_around_blanks(whole, encoding, number, max_length)
+                    template = self._template(closed=self.add_eos_token and not is_open[number])
+                    encodings[number] = template.process(*kept, add_special_tokens=add_special_tokens)
         if padding_strategy != PaddingStrategy.DO_NOT_PAD:
-            least = max_length if padding_strategy == PaddingStrategy.MAX_LENGTH else None
-            self._pad_encodings(ordered, least or 0, pad_to_multiple_of or 1, padding_side)
-        return self._as_batch(ordered, single, max_length, return_tensors, return_overflowing_tokens, **kwargs)
+            fixed = max_length if padding_strategy == PaddingStrategy.MAX_LENGTH else None
+            self._pad_encodings(encodings, fixed, pad_to_multiple_of or 1, padding_side)
+        return self._as_batch(encodings, single, max_length, return_tensors, return_overflowing_tokens, **kwargs)
 
-    def _as_rows(self, text: Any, text_pair: Any, is_split_into_words: bool) -> tuple[bool, list[tuple[Any, ...]]]:
-        """Return whether there is one text, and the text or the pair of every row. Input to refuse has no rows."""
-        if not isinstance(text, str | list | tuple) or not len(text):
-            return True, []
-        if isinstance(text, str) or (is_split_into_words and isinstance(text[0], str)):
-            return True, [(text, text_pair) if text_pair else (text,)]
-        if text_pair is not None:
-            fits = isinstance(text_pair, list | tuple) and len(text_pair) == len(text)
-            return False, list(zip(text, text_pair, strict=True)) if fits else []
-        part = list | tuple if is_split_into_words else str  # pairs may also come as [(text, pair), ...]
-        return False, [tuple(row) if _is_pair_of(row, part) else (row,) for row in text]
+    def _truncation(
+        self, strategy: TruncationStrategy, max_length: Any, stride: Any, rows: Sequence[TextRow], special: bool
+    ) -> dict[str, Any]:
+        """Return the backend's settings of truncation. Raises a ValueError for numbers that leave no room."""
+        around = 0
+        if special:
+            around = self.num_special_tokens_to_add(pair=any(isinstance(row, tuple) for row in rows))
+        most = read_number(max_length, "max_length", 0)
+        if most < around:
+            raise ValueError(
+                f"max_length={most}: there are {around} special tokens around a text. Expected at least {around}, or "
+                "add_special_tokens=False."
+            )
+        if read_number(stride, "stride", 0) and stride >= most - around:
+            raise ValueError(
+                f"stride={stride} with max_length={most} and {around} special tokens: expected less than "
+                f"{most - around}, the tokens of a window."
+            )
+        return {"max_length": most, "stride": stride, "strategy": strategy.value, "direction": self.truncation_side}
+
+    def _encode_rows(
+        self, rows: Sequence[TextRow], split: bool, truncation: dict[str, Any] | None, options: dict[str, bool]
+    ) -> tuple[list[Encoding], list[bool]]:
+        """
+        Encode rows of texts, and cut them.
+
+        A text that ends with [gMASK] has no end, and is cut on the left: the model continues it. The backend must know
+        that before it cuts, so the two kinds of texts are encoded apart.
+
+        Returns:
+            The encodings, and for each row whether it has no end.
+        """
+        gmask = self._special_tokens_map.get("gmask_token")  # faster than the attribute
+        is_open = [gmask is not None and _may_end_with(row, str(gmask)) for row in rows]
+        if not any(is_open):
+            return self._call_backend(rows, split, truncation, None, options), is_open
+        left = None if truncation is None else {**truncation, "direction": "left"}
+        opened = [row for row, may in zip(rows, is_open, strict=True) if may]
+        found = iter(self._call_backend(opened, split, left, self._template(closed=False), options))
+        encodings = [next(found) if may else None for may in is_open]
+        # "[gMASK] " ends with a space, and split_special_tokens knows no [gMASK]: such a text has an end after all.
+        is_open = [encoding is not None and encoding.ids[-1:] == [self.gmask_token_id] for encoding in encodings]
+        closed = [row for row, is_so in zip(rows, is_open, strict=True) if not is_so]
+        found = iter(self._call_backend(closed, split, truncation, None, options) if closed else ())
+        return [
+            encoding if is_so else next(found) for encoding, is_so in zip(encodings, is_open, strict=True)
+        ], is_open
+
+    def _call_backend(
+        self,
+        rows: Sequence[TextRow],
+        split: bool,
+        truncation: dict[str, Any] | None,
+        surroundings: processors.PostProcessor | None,
+        options: dict[str, bool],
+    ) -> list[Encoding]:
+        """Encode with the backend as it is, or with a copy that has these settings."""
+        backend = self._tokenizer
+        is_plain = truncation is None and surroundings is None and backend.encode_special_tokens == split
+        if is_plain and backend.truncation is None and backend.padding is None:
+            return backend.encode_batch(rows, **options)
+
+        def encode(copied: Tokenizer) -> list[Encoding]:
+            copied.encode_special_tokens = split
+            if truncation is None:
+                copied.no_truncation()
+            else:
+                copied.enable_truncation(**truncation)
+            if surroundings is not None:
+                copied.post_processor = surroundings
+            return copied.encode_batch(rows, **options)
+
+        return self._copies.use(backend, encode)
+
+    def _with_backend(self, backend: Tokenizer) -> "GLMTokenizer":
+        """Return a tokenizer of the same settings for one call, which may change them and the backend."""
+        tokenizer = object.__new__(type(self))
+        tokenizer.__dict__.update(self.__dict__, _tokenizer=backend)
+        return tokenizer
 
     def _was_cut_at_blanks(self, encoding: Encoding) -> bool:
         """Return whether a text was cut that has blanks anywhere."""
@@ -697,22 +777,66 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         for ids in data["input_ids"]:
             self._eventual_warn_about_too_long_sequence(ids, max_length, verbose)
         if single and return_tensors is None and not return_overflowing_tokens:
-            data = {name: values[0] for name, values in data.items()}
+            data = {name: values[0] if isinstance(values[0], list) else values for name, values in data.items()}
         windows = [window for _, windows in converted for window in windows]
         return BatchEncoding(data, windows, tensor_type=return_tensors)
 
-    def _pad_encodings(self, encodings: Sequence[Encoding], least: int, multiple: int, side: str | None):
-        """Pad encodings in place to one length: the longest, at least `least`, and a multiple of `multiple`."""
-        length = max(least, *map(len, encodings))
+    def _pad_encodings(self, encodings: Sequence[Encoding], fixed: int | None, multiple: int, side: str | None):
+        """Pad encodings in place to a fixed length or to the longest, and to a multiple of `multiple`."""
+        length = max(map(len, encodings)) if fixed is None else fixed
         length = -(-length // multiple) * multiple  # 9 for a multiple of 4 -> 12
+        side = side or self.padding_side
+        if side not in ("left", "right"):
+            raise ValueError(f"padding_side={side!r}: expected 'left' or 'right'.")
+        settings = {
+            "direction": side,
+            "pad_id": self.pad_token_id,
+            "pad_token": self.pad_token,
+            "pad_type_id": self.pad_token_type_id,
+        }
         for encoding in encodings:
-            encoding.pad(
-                length, direction=side or self.padding_side, pad_id=self.pad_token_id, pad_token=self.pad_token
-            )
+            encoding.pad(length, **settings)
+
+    def pad(
+        self,
+        encoded_inputs: Any,
+        padding: Any = True,
+        max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        **kwargs: Any,
+    ) -> BatchEncoding:
+        """
+        Pad rows to one length, as the library does.
+
+        Args:
+            encoded_inputs: The rows: a dict with a list for each name, or a list of dicts.
+            padding, max_length, pad_to_multiple_of, kwargs: As in the library.
+
+        Raises:
+            ValueError: For no rows, rows without ids, and masks of another length than the ids.
+        """
+        if pad_to_multiple_of is not None:
+            pad_to_multiple_of = read_number(pad_to_multiple_of, "pad_to_multiple_of", 1)
+        name = self.model_input_names[0]
+        try:
+            check_lengths(encoded_inputs, name)
+            return super().pad(encoded_inputs, padding, max_length, pad_to_multiple_of, **kwargs)
+        except (TypeError, AttributeError, KeyError, IndexError, AssertionError, RuntimeError):
+            check_padding(encoded_inputs, name)
+            raise
 
     # --- Ids to texts ---
 
     def _decode(self, token_ids: Any, skip_special_tokens: bool = False, **kwargs: Any) -> str:
+        try:
+            if not (isinstance(token_ids, bool) or (isinstance(token_ids, list) and bool in map(type, token_ids[:1]))):
+                return self._decode_ids(token_ids, skip_special_tokens, **kwargs)
+        except (TypeError, OverflowError):
+            pass
+        check_decodable(token_ids["input_ids"] if isinstance(token_ids, Mapping) else token_ids)
+        return self._decode_ids(token_ids, skip_special_tokens, **kwargs)  # the error is another one
+
+    def _decode_ids(self, token_ids: Any, skip_special_tokens: bool, **kwargs: Any) -> str:
         # The ids of pieces alone are answers: one per line, and the prompt that they are added to is filled.
         if skip_special_tokens and isinstance(token_ids, list | tuple) and [*token_ids[:1]] == [self.sop_token_id]:
             return PiecesText(self, token_ids)
@@ -721,17 +845,54 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         if not added or isinstance(ids, dict) or added.keys().isdisjoint(ids):
             return super()._decode(token_ids, skip_special_tokens=skip_special_tokens, **kwargs)
         decode = partial(super()._decode, skip_special_tokens=skip_special_tokens, **kwargs)
-        shown = {
+        literals = {
             index: "" if skip_special_tokens and token.special else token.content for index, token in added.items()
         }
-        runs = groupby(ids, shown.__contains__)
+        runs = groupby(ids, literals.__contains__)
         return "".join(
-            "".join(shown[token_id] for token_id in run) if is_literal else decode(list(run))
+            "".join(literals[token_id] for token_id in run) if is_literal else decode(list(run))
             for is_literal, run in runs
         )
 
+    def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> Any:
+        """
+        Look up the tokens of ids. An id that no token has gives None.
+
+        Args:
+            ids: An id, or a row of them.
+            skip_special_tokens: Whether to leave special tokens out.
+
+        Raises:
+            ValueError: For what is not a whole number from 0 on.
+        """
+        single = isinstance(ids, int) or getattr(ids, "ndim", 1) == 0
+        checked = [read_id(ids, "ids")] if single else read_ids(ids, "ids")
+        if checked and not 0 <= min(checked) <= max(checked) <= LARGEST_ID:
+            raise ValueError(f"ids has {min(checked)} to {max(checked)}: expected ids from 0 to {LARGEST_ID}.")
+        return super().convert_ids_to_tokens(checked[0] if single else checked, skip_special_tokens)
+
+    def convert_tokens_to_ids(self, tokens: Any) -> Any:
+        """
+        Look up the ids of tokens. A token that the vocabulary lacks has that of `unk_token`, or None.
+
+        Args:
+            tokens: A token, or several.
+
+        Raises:
+            ValueError: For what is not a string.
+        """
+        try:
+            return super().convert_tokens_to_ids(tokens)
+        except (TypeError, UnicodeEncodeError):
+            for place, token in enumerate([tokens] if isinstance(tokens, str) else read_several(tokens, "tokens")):
+                check_text(token, f"tokens: token {place}")
+            raise
+
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
         """Join tokens to a text. Added tokens are shown as they are written."""
+        tokens = read_several(tokens, "tokens")
+        for place, token in enumerate(tokens):
+            check_text(token, f"tokens: token {place}")
         convert = super().convert_tokens_to_string
         literal = {token for token in self.added_tokens_encoder if self._is_literal(token)}
         runs = groupby(tokens, literal.__contains__)
@@ -774,9 +935,11 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             For every row the answer of every blank, from left to right. An answer is a string without white space around
             it that also knows the white space which the model wrote, so that `fill` can show it. A blank that the model
             did not reach has an empty string.
+
+        Raises:
+            ValueError: For another shape, and for ids that are not whole numbers.
         """
-        rows = sequences.tolist() if isinstance(sequences, torch.Tensor) else sequences
-        return [decode_row(self, row) for row in rows]
+        return [decode_row(self, row) for row in read_id_rows(sequences, "sequences")]
 
     def get_chat_template(self, chat_template: str | None = None, tools: list[dict] | None = None) -> str:
         """
@@ -886,10 +1049,21 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         Raises:
             ValueError: If the number of answers is not the number of blanks.
         """
-        return fill_with_offsets(self, text, list(answers))
+        return fill_with_offsets(self, text, read_several(answers, "answers"))
 
     def fill_some(self, text: str, answers: Mapping[int, str]) -> str:
-        """Fill some blanks of a text. `answers` maps the number of a blank, counted from 0, to its answer."""
+        """
+        Fill some blanks of a text.
+
+        Args:
+            text: A text with mask tokens.
+            answers: The answer of a blank, by its number, counted from 0.
+
+        Raises:
+            ValueError: If the text has no blank of a number.
+        """
+        if not isinstance(answers, Mapping):
+            raise ValueError(f"answers is {shown(answers)}: expected a dict of the number of a blank and its answer.")
         return fill_with_offsets(self, text, answers)[0]
 
     def split_at_blanks(self, text: str) -> list[str]:
@@ -923,7 +1097,7 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         """
         input_ids, attention_mask = self._tensors(inputs)
         if targets is None:
-            self._require_blanks(input_ids, [1] * len(input_ids))
+            self._require_blanks(input_ids, attention_mask, [1] * len(input_ids))
             starts = input_ids.new_full((len(input_ids), 1), self.sop_token_id)
             return BatchEncoding(
                 {
@@ -932,11 +1106,19 @@ class GLMTokenizer(PreTrainedTokenizerFast):
                 }
             )
 
-        targets = [targets] if isinstance(targets, str) else list(targets)
+        if max_gen_length is not None or padding:
+            max_gen_length = read_number(max_gen_length, "max_gen_length", 1)
+        targets = [targets] if isinstance(targets, str) else read_several(targets, "targets")
         if len(targets) != len(input_ids):
             raise ValueError(f"There are {len(input_ids)} texts, but targets for {len(targets)}.")
-        targets = [[target] if isinstance(target, str) else list(target) for target in targets]
-        self._require_blanks(input_ids, [len(row) for row in targets])
+        targets = [
+            [target] if isinstance(target, str) else read_several(target, f"targets[{row}]")
+            for row, target in enumerate(targets)
+        ]
+        for row, of_text in enumerate(targets):
+            for blank, target in enumerate(of_text):
+                check_text(target, f"targets[{row}][{blank}]")
+        self._require_blanks(input_ids, attention_mask, [len(row) for row in targets])
         fed, labels = [], []
         for row in targets:
             pieces = [(ids + [self.eop_token_id])[:max_gen_length] for ids in map(self._encode_bare, row)]
@@ -975,15 +1157,23 @@ class GLMTokenizer(PreTrainedTokenizerFast):
             ValueError: For a text without a blank or without choices, and for an empty choice.
         """
         input_ids, attention_mask = self._tensors(inputs)
+        if max_length is not None:
+            max_length = read_number(max_length, "max_length", 1)
+        choices = read_several(choices, "choices")
         if len(choices) != len(input_ids):
             raise ValueError(f"There are {len(input_ids)} texts, but choices for {len(choices)}.")
-        self._require_blanks(input_ids, [1] * len(input_ids))
-        encoded = [[self._encode_bare(choice)[:max_length] for choice in row] for row in choices]
-        for row, (texts, ids) in enumerate(zip(choices, encoded, strict=True)):
-            if isinstance(texts, str) or not len(texts):
-                raise ValueError(f"choices[{row}] is {texts!r}: expected a list with at least one choice.")
-            if [] in ids:
-                raise ValueError(f"choices[{row}][{ids.index([])}] is empty: a choice needs at least one token.")
+        self._require_blanks(input_ids, attention_mask, [1] * len(input_ids))
+        encoded = []
+        for row, texts in enumerate(choices):
+            if isinstance(texts, str) or not isinstance(texts, Iterable) or not (listed := list(texts)):
+                raise ValueError(f"choices[{row}] is {shown(texts)}: expected a list with at least one choice.")
+            for index, choice in enumerate(listed):
+                check_text(choice, f"choices[{row}][{index}]")
+            encoded.append([self._encode_bare(choice)[:max_length] for choice in listed])
+            if [] in encoded[-1]:
+                raise ValueError(
+                    f"choices[{row}][{encoded[-1].index([])}] is empty: a choice needs at least one token."
+                )
         length = max(len(ids) for row in encoded for ids in row)
         width = max(map(len, encoded))
         padded = [[ids + [-100] * (length - len(ids)) for ids in row] for row in encoded]
@@ -1000,14 +1190,32 @@ class GLMTokenizer(PreTrainedTokenizerFast):
         return self.encode(text, add_special_tokens=False)
 
     def _tensors(self, inputs: BatchEncoding) -> tuple[torch.Tensor, torch.Tensor]:
-        input_ids = inputs["input_ids"]
+        """Return ids and mask. Raises a ValueError for what the tokenizer never returns."""
+        input_ids = inputs.get("input_ids") if isinstance(inputs, Mapping | BatchEncoding) else None
         if not isinstance(input_ids, torch.Tensor) or input_ids.ndim != 2:
-            raise ValueError("inputs must hold tensors (batch, seq): call the tokenizer with return_tensors='pt'.")
+            found = f"shape {tuple(input_ids.shape)}" if isinstance(input_ids, torch.Tensor) else shown(input_ids)
+            raise ValueError(
+                f"inputs must hold tensors (batch, seq): call the tokenizer with return_tensors='pt'. Its input_ids: {found}."
+            )
+        check_id_table(input_ids, "input_ids of inputs")
+        input_ids = input_ids.long()
+        if not len(input_ids):
+            raise ValueError(f"input_ids of inputs has shape {tuple(input_ids.shape)}: expected at least one text.")
         attention_mask = inputs.get("attention_mask")
-        return input_ids, torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        if attention_mask is None:
+            return input_ids, torch.ones_like(input_ids)
+        if not isinstance(attention_mask, torch.Tensor) or attention_mask.shape != input_ids.shape:
+            is_tensor = isinstance(attention_mask, torch.Tensor)
+            found = f"has shape {tuple(attention_mask.shape)}" if is_tensor else f"is {shown(attention_mask)}"
+            raise ValueError(
+                f"attention_mask of inputs {found}: expected a tensor of shape {tuple(input_ids.shape)}, as input_ids has."
+            )
+        return input_ids, attention_mask
 
-    def _require_blanks(self, input_ids: torch.Tensor, numbers: list[int]):
-        blanks = torch.isin(input_ids, input_ids.new_tensor(self.mask_token_ids)).sum(-1).tolist()
+    def _require_blanks(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, numbers: list[int]):
+        """Raise a ValueError for a text with too few blanks. What the mask hides is none."""
+        is_blank = torch.isin(input_ids, input_ids.new_tensor(self.mask_token_ids)) & (attention_mask != 0)
+        blanks = is_blank.sum(-1).tolist()
         for row, (found, needed) in enumerate(zip(blanks, numbers, strict=True)):
             if found < max(needed, 1):
                 raise ValueError(

@@ -18,6 +18,7 @@ TOKENIZER_CODE = {
     "backend_copies.py",
     "blanks.py",
     "cutting.py",
+    "inputs.py",
     "original_vocabularies.py",
     "prefix_space.py",
     "saving.py",

@@ -25,7 +25,7 @@ CALLS = {
     "words": lambda t, text: t(text.split(), is_split_into_words=True, return_offsets_mapping=True),
     "open": lambda t, text: t([f"{text} {t.gmask_token or t.mask_token}", text], truncation=True, max_length=9),
     "decoded": lambda t, text: t.decode(t.encode(text)),
-    "filled": lambda t, text: t.fill_some(text, {0: "word"}),
+    "filled": lambda t, text: t.fill(text, ["word"] * (len(t.split_at_blanks(text)) - 1)),
     "bare": lambda t, text: t.encode(text, add_special_tokens=False),
     "sizes": lambda t, text: (len(t), t.num_special_tokens_to_add(True), t.mask_token_ids),
     "carries": lambda t, text: copy.deepcopy(t).with_cloze({"a": text})(text) if len(t) < 1000 else None,
