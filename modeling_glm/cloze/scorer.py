@@ -1,8 +1,8 @@
 """Score the choices of cloze questions with a model, in batches of similar length."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from ..utils.inference import evaluation_mode, is_a, unwrap
 from ..utils.numbers import check_batch_size, check_truth_value, check_whole_number
 
 Encoded = dict[str, Any]
+# The most tokens of choices in one row; an example with more choices takes several rows.
+MAX_CHOICE_TOKENS = 512
 
 
 class ChoiceScorer:
@@ -51,6 +53,9 @@ class ChoiceScorer:
         self.batch_size = check_batch_size("batch_size", batch_size)
         self.truncation = check_truth_value("truncation", truncation)
         self.collate = DataCollatorForCloze(tokenizer, task)
+        self._task = task
+        of_one = PatternVerbalizer.from_dict({**task.to_dict(), "patterns": task.to_dict()["patterns"][:1]})
+        self._collate_cut = DataCollatorForCloze(tokenizer, of_one)
         longest = model.config.max_position_embeddings
         if max_length is not None:
             max_length = check_whole_number("max_length", max_length, least=1)
@@ -94,16 +99,62 @@ class ChoiceScorer:
         scores = np.full((len(encoded), classes), -np.inf, dtype=np.float32)
         # Examples of similar length share a batch, so there is little padding. The longest come first: if memory is too
         # small, that shows at once.
-        order = sorted(range(len(encoded)), key=lambda number: _cost(encoded[number]), reverse=True)
+        parts = [part for number, example in enumerate(encoded) for part in _split(number, example)]
+        parts.sort(key=lambda part: _cost(part.encoded), reverse=True)
+        tables = {part.number: np.full((len(self._task.patterns), classes), -np.inf) for part in parts if part.is_cut}
         batch_size = self.batch_size if batch_size is None else check_batch_size("batch_size", batch_size)
         with evaluation_mode(self.model):
-            for start in range(0, len(order), batch_size):
-                numbers = order[start : start + batch_size]
-                batch = self.collate([encoded[number] for number in numbers])
-                logits = self.model(**{name: tensor.to(self.model.device) for name, tensor in batch.items()}).logits
-                # A batch may have fewer choices than the table: the others stay -inf.
-                scores[numbers, : logits.shape[1]] = logits.float().cpu().numpy()
+            for collate, alike in (
+                (self.collate, [part for part in parts if not part.is_cut]),
+                (self._collate_cut, [part for part in parts if part.is_cut]),
+            ):
+                for start in range(0, len(alike), batch_size):
+                    together = alike[start : start + batch_size]
+                    batch = collate([part.encoded for part in together])
+                    logits = self.model(
+                        **{name: tensor.to(self.model.device) for name, tensor in batch.items()}
+                    ).logits
+                    # An example may have fewer choices than the table: the others stay -inf.
+                    for part, of_part in zip(together, logits.float().cpu().numpy(), strict=True):
+                        row = tables[part.number][part.pattern] if part.is_cut else scores[part.number]
+                        row[part.columns] = of_part[: len(part.columns)]
+        for number, table in tables.items():
+            # Several patterns are averaged as the model does it with all choices at hand.
+            averaged = torch.from_numpy(table)
+            scores[number] = (averaged.log_softmax(-1).mean(0) if len(table) > 1 else averaged[0]).numpy()
         return scores
+
+
+class _Part(NamedTuple):
+    """An example, or choices of it that fit into one row behind one of its patterns."""
+
+    number: int  # the number of the example
+    encoded: Encoded
+    columns: Sequence[int]  # the numbers of the choices
+    pattern: int = 0
+    is_cut: bool = False
+
+
+def _split(number: int, encoded: Encoded) -> Iterator[_Part]:
+    """
+    Split an example with very many choices, because all choices of a row stand side by side behind its context.
+
+    The cost of a row grows with the square of its length, and every choice takes the width of the longest one. So choices
+    of similar length stay together.
+    """
+    for pattern, (context, choices) in enumerate(zip(encoded["input_ids"], encoded["choice_ids"], strict=True)):
+        sizes = [len(words) * max(map(len, words), default=0) for words in choices]
+        if pattern == 0 and len(sizes) * max(sizes) <= MAX_CHOICE_TOKENS:
+            yield _Part(number, encoded, range(len(sizes)))
+            return
+        columns: list[int] = []
+        for column in [*sorted(range(len(sizes)), key=sizes.__getitem__), None]:
+            if column is None or (columns and (len(columns) + 1) * sizes[column] > MAX_CHOICE_TOKENS):
+                of_columns = {"input_ids": [context], "choice_ids": [[choices[place] for place in columns]]}
+                yield _Part(number, of_columns, columns, pattern, is_cut=True)
+                columns = []
+            if column is not None:
+                columns.append(column)
 
 
 def check_model(model: torch.nn.Module):

@@ -110,3 +110,41 @@ def test_other_models(tokenizer, model_class):
 def test_batch_size(model, tokenizer):
     with pytest.raises(ValueError, match="batch_size=0"):
         ChoiceScorer(model, tokenizer, TASK, batch_size=0)
+
+
+@pytest.mark.parametrize(
+    ("task", "examples"),
+    [
+        (PatternVerbalizer("{text|shorten} It was [MASK].", {f"label {n}": f"word {n}" for n in range(30)}), EXAMPLES),
+        (PatternVerbalizer(["{text} [MASK]", "[MASK]: {text}"], {"a": ["lazy", "quick fox"], "b": "a long capital", "c": "x"}), EXAMPLES),
+        (CHOOSING, [{"text": "a", "options": ["x", "y y y y", "z z"] * 4}, {"text": "b", "options": ["x"]}]),
+    ],
+    ids=["many classes", "patterns", "own choices"],
+)  # fmt: skip
+def test_many_choices_go_into_several_rows(model, tokenizer, monkeypatch, task, examples):
+    """A row is as wide as all of its choices, and its cost grows with the square of that."""
+    widths = []
+    model.register_forward_pre_hook(
+        lambda module, args, kwargs: widths.append(np.prod(kwargs["choice_ids"].shape[-3:])), with_kwargs=True
+    )
+    scorer = ChoiceScorer(model, tokenizer, task)
+    expected = score(scorer, task, examples)
+    whole = max(widths)
+    widths.clear()
+    monkeypatch.setattr("modeling_glm.cloze.scorer.MAX_CHOICE_TOKENS", 14)
+    np.testing.assert_allclose(score(scorer, task, examples), expected, atol=1e-5)
+    assert max(widths) < whole
+
+
+@pytest.mark.parametrize(
+    ("setting", "values"),
+    [
+        ("batch_size", [0, -1, 1.5, True, "3", None, float("nan")]),
+        ("max_length", [0, -1, 1.5, True, "3", float("nan")]),
+        ("truncation", [None, "yes", 2]),
+    ],
+)
+def test_absurd_settings_are_refused_by_name(model, tokenizer, setting, values):
+    for value in values:
+        with pytest.raises(ValueError, match=rf"^{setting}=.*: expected"):
+            ChoiceScorer(model, tokenizer, TASK, **{setting: value})
