@@ -256,8 +256,8 @@ class GLMConfig(PreTrainedConfig):
         sop_token_id, eop_token_id (`int`, *optional*): Ids that start and end the piece that fills a blank.
 
     Raises:
-        ValueError: if the sizes do not fit together, or the dict is the config of another architecture, such as
-            Transformers' GLM-4 or ChatGLM.
+        ValueError: if a setting is of another type or out of range, the sizes do not fit together, or the dict is the
+            config of another architecture, such as Transformers' GLM-4 or ChatGLM. `LARGEST_SIZES` has the upper limits.
 
     Example:
 

@@ -70,12 +70,13 @@ def choose_config(
 def _read_config(path: Path) -> GLMConfig:
     if not path.exists():
         raise FileNotFoundError(f"There is no config {path}.")
+    what = f"{path} is not the config of a model: "
     try:
         if path.is_file():
             read_json(path)  # its errors name the file; the library's do not know all kinds
         return GLMConfig.from_pretrained(path)
     except Exception as error:  # the library checks little of what it takes over
-        raise CheckpointError(f"{path} is not the config of a model: {error}") from error
+        raise CheckpointError(f"{'' if str(error).startswith('The config in') else what}{error}") from error
 
 
 def settle_gmask(identity: Identity, weights: Weights, shared: bool | None) -> bool:

@@ -163,8 +163,7 @@ def write_model_card(
     """
     folder = Path(folder)
     path = folder / "README.md"
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder, expected the file of a model card: move it away.")
+    require_file(path)
     details["model_id"] = details.get("model_id") or folder.absolute().name
     card = str(create_model_card(config_or_model, tokenizer, **details))
     if path.exists():
@@ -174,6 +173,12 @@ def write_model_card(
             raise ValueError(f"The model card {path} cannot be merged with the new one: {error}") from error
     write_whole(path, card)
     return path
+
+
+def require_file(card: Path) -> None:
+    """Raise a `ValueError` if a folder stands where the card belongs."""
+    if card.is_dir():
+        raise ValueError(f"{card} is a folder, expected the file of a model card: move it away.")
 
 
 def count_parameters(config: GLMConfig, model_class: type[PreTrainedModel] = GLMForConditionalGeneration) -> int:
@@ -281,4 +286,4 @@ def _as_list(value: str | list[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else list(value or ())
 
 
-__all__ = ["PIPELINE_TAGS", "count_parameters", "create_model_card", "write_model_card"]
+__all__ = ["PIPELINE_TAGS", "count_parameters", "create_model_card", "require_file", "write_model_card"]

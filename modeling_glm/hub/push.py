@@ -16,6 +16,7 @@ from ..configuration_glm import GLMConfig
 from ..modeling_glm import AUTO_MAP, GLMModel, GLMPreTrainedModel
 from ..tokenization.tokenization_glm import GLMTokenizer
 from ..utils.files import save_through, staging_folder, write_whole
+from .card import require_file
 from .repository import CARD, Repository, stale_weights
 
 
@@ -75,11 +76,14 @@ def push_model(
     Raises:
         huggingface_hub.errors.HfHubHTTPError: If the hub refuses the push. A missing right shows before the model is
             saved.
+        ValueError: If README.md in `save_directory` is a folder, or cannot be merged with the new card.
     """
     of_saving = inspect.signature(PreTrainedModel.save_pretrained).parameters
     saving = {name: details.pop(name) for name in list(details) if name in of_saving}
-    repository = Repository(repo_id, private=private, token=token, revision=revision, create_pr=create_pr)
     target = None if save_directory is None else Path(save_directory)
+    if target is not None:
+        require_file(target / CARD)
+    repository = Repository(repo_id, private=private, token=token, revision=revision, create_pr=create_pr)
     # Inside the target, the finished files can be moved instead of copied.
     folder = tempfile.TemporaryDirectory() if target is None else staging_folder(target, inside=True)
     with folder as name:

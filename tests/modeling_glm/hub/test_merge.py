@@ -9,9 +9,11 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modeling_glm import GLMModel
 from modeling_glm.hub.card import create_model_card, write_model_card
 from modeling_glm.hub.merge import find_sections, merge_metadata, merge_model_cards
-from tests.support.models import tiny_config
+from modeling_glm.hub.push import push_model
+from tests.support.models import make_model, tiny_config
 
 NEW = """---
 library_name: transformers
@@ -261,7 +263,9 @@ class TestHostileCards:
         (tmp_path / "README.md").mkdir()
         with pytest.raises(ValueError, match=r"README.md is a folder, expected the file of a model card"):
             write_model_card(tmp_path, tiny_config())
-        assert (tmp_path / "README.md").is_dir()
+        with pytest.raises(ValueError, match=r"README.md is a folder, expected the file of a model card"):
+            push_model(make_model(GLMModel), "me/glm", save_directory=tmp_path)  # before the hub is asked
+        assert [path.name for path in tmp_path.rglob("*")] == ["README.md"]
 
     def test_other_encodings(self, tmp_path):
         (tmp_path / "README.md").write_bytes("---\nlicense: mit\n---\nwörter".encode("utf-16"))
