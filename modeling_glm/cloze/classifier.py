@@ -282,29 +282,32 @@ class ClozeClassifier:
             encoded: The encoded examples.
             batch_size: Another number of examples of a forward pass.
         """
-        scores = self._scorer.score(encoded, len(self.task.labels), batch_size)
-        if self.calibration.method is None or not encoded:
+        calibrated = self._calibrated  # one value for the whole call: another thread may set another
+        calibration, references = calibrated.references.calibration, calibrated.references
+        scores = self._scorer.score(encoded, len(calibrated.task.labels), batch_size)
+        if calibration.method is None or not encoded:
             return scores
-        if self._calibrated.references.per_example:
+        if references.per_example:
             rows = [question for example in encoded for question in example["references"]]
             # (examples, questions, classes)
             tables = self._scorer.score(rows, 0, batch_size).reshape(len(encoded), -1, scores.shape[1])
-            return (scores + np.stack([self.calibration.bias(table) for table in tables])).astype(np.float32)
-        return (scores + self._measure_bias()).astype(np.float32)
+            return (scores + np.stack([calibration.bias(table) for table in tables])).astype(np.float32)
+        return (scores + self._measure_bias(calibrated)).astype(np.float32)
 
-    def _measure_bias(self) -> np.ndarray:
+    def _measure_bias(self, calibrated: _Calibrated) -> np.ndarray:
         """
         Return the bias of a calibration that does not depend on the example, asked with empty fields.
 
         It is a lazy cache: the first use measures the bias, so that no constructor runs the model, and puts a value with it
-        in the place of the whole `_calibrated`.
+        in the place of the whole `_calibrated`, unless another thread has set another calibration meanwhile.
         """
-        references = self._calibrated.references
+        references = calibrated.references
         if references.bias is None:
-            questions = references.questions(dict.fromkeys(self.task.fields, ""))
+            questions = references.questions(dict.fromkeys(calibrated.task.fields, ""))
             asked = [self._scorer.encode(references.task, question) for question in questions]
-            references = references.measured(self._scorer.score(asked, len(self.task.labels)))
-            self._calibrated = dataclasses.replace(self._calibrated, references=references)
+            references = references.measured(self._scorer.score(asked, len(calibrated.task.labels)))
+            if self._calibrated is calibrated:
+                self._calibrated = dataclasses.replace(calibrated, references=references)
         assert references.bias is not None
         return references.bias
 

@@ -1,6 +1,8 @@
 """Use a model without changing it."""
 
-from collections.abc import Iterator
+import os
+import threading
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,18 +15,55 @@ from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import encode_text
 from .rows import check_rows, read_rows, read_text
 
+# The threads that keep a module in evaluation mode which was in training mode, and the lock for it. They belong to modules and
+# not to models, because models share modules: a PEFT wrapper and the model inside it, or two heads with one base.
+_HOLDERS: dict[torch.nn.Module, list[int]] = {}
+_HOLDERS_LOCK = threading.Lock()
+
 
 @contextmanager
 def evaluation_mode(model: torch.nn.Module) -> Iterator[None]:
-    """Turn dropout and gradients off for a while. Afterwards every module has its old mode again."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
+    """
+    Turn dropout and gradients off for a while. Afterwards every module has its old mode again.
+
+    Threads may do this at the same time: the first one turns dropout off, the last one on again. A module that is in
+    evaluation mode is not touched.
+    """
+    thread = threading.get_ident()
+    with _HOLDERS_LOCK:
+        held = [module for module in model.modules() if module.training or module in _HOLDERS]
+        for module in held:
+            _HOLDERS.setdefault(module, []).append(thread)
+            module.training = False
     try:
         with torch.inference_mode():
             yield
     finally:
-        for module in training:
-            module.training = True
+        with _HOLDERS_LOCK:
+            for module in held:
+                _release(module, {thread})
+
+
+def _release(module: torch.nn.Module, threads: Collection[int]) -> None:
+    """Take one entry of each thread away from a module. Without holders it trains again."""
+    for thread in threads:
+        _HOLDERS[module].remove(thread)
+    if not _HOLDERS[module]:
+        del _HOLDERS[module]
+        module.training = True
+
+
+def _keep_own() -> None:
+    """Release what other threads held before a process forked, because they do not run in the child."""
+    global _HOLDERS_LOCK
+    _HOLDERS_LOCK = threading.Lock()
+    own = threading.get_ident()
+    for module, threads in list(_HOLDERS.items()):
+        _release(module, [thread for thread in threads if thread != own])
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_keep_own)
 
 
 def is_a(model: torch.nn.Module, class_name: str) -> bool:

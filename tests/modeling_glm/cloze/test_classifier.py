@@ -376,7 +376,8 @@ class TestWhatIsKept:
         classifier.predict(EXAMPLES)
         assert unmeasured.references.bias is None
         assert classifier._calibrated == dataclasses.replace(
-            unmeasured, references=dataclasses.replace(unmeasured.references, bias=classifier._measure_bias())
+            unmeasured,
+            references=dataclasses.replace(unmeasured.references, bias=classifier._calibrated.references.bias),
         )
         classifier.fit_temperature(EXAMPLES)  # keeps the bias
         assert classifier.task.calibration == classifier.calibration.to_dict()
@@ -385,6 +386,22 @@ class TestWhatIsKept:
         assert classifier._calibrated.references.bias is None
         fresh = ClozeClassifier(*parts, classifier.task)
         np.testing.assert_array_equal(classifier.predict_proba(EXAMPLES), fresh.predict_proba(EXAMPLES))
+
+    def test_a_calibration_set_while_the_bias_of_another_is_measured_stays(self, parts, monkeypatch):
+        classifier = ClozeClassifier(*parts, labelled()).calibrate("contextual")
+        expected = classifier.predict_proba(EXAMPLES)
+        classifier.calibrate("contextual")
+        score = classifier._scorer.score
+
+        def set_another(*args):
+            classifier.calibrate(None)  # as another thread does
+            return score(*args)
+
+        encoded = [classifier.encode(example) for example in EXAMPLES]
+        monkeypatch.setattr(classifier._scorer, "score", set_another)
+        found = classifier.score_encoded(encoded)
+        assert classifier.calibration == Calibration()
+        np.testing.assert_allclose(softmax(found), expected, atol=1e-6)
 
     @pytest.mark.parametrize("method", ["contextual", "pmi"])
     def test_a_saved_classifier_gives_the_same_probabilities(self, parts, method, tmp_path):

@@ -1,6 +1,9 @@
 """Use a model without changing it."""
 
 import copy
+import os
+import signal
+import threading
 
 import pytest
 import torch
@@ -24,6 +27,7 @@ from modeling_glm.utils.inference import (
     unwrap,
 )
 from modeling_glm.utils.rows import RowError
+from tests.support.concurrency import find_differences
 from tests.support.containers import CONTAINERS
 from tests.support.models import make_model, pad_rows
 
@@ -48,6 +52,67 @@ def test_modes_come_back():
     assert model.training
     assert model[0].training
     assert not model[1].training
+
+
+def test_the_last_of_several_calls_turns_dropout_on_again():
+    model = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Sequential(torch.nn.Dropout())).train()
+    with evaluation_mode(model[1]):  # a part, as the model inside a wrapper
+        with evaluation_mode(model):
+            assert not any(module.training for module in model.modules())
+        assert [module.training for module in model.modules()] == [True, True, False, False]
+    assert all(module.training for module in model.modules())
+
+
+def test_a_model_in_evaluation_mode_is_not_touched(monkeypatch):
+    model = torch.nn.Sequential(torch.nn.Dropout()).eval()
+    monkeypatch.setattr(torch.nn.Module, "__setattr__", lambda *_: pytest.fail("a module was changed"))
+    monkeypatch.setattr(torch.nn.Module, "train", lambda *_: pytest.fail("the mode was changed"))
+    with evaluation_mode(model):
+        pass
+
+
+def test_errors_and_threads_leave_the_mode_as_it_was():
+    model = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Sequential(torch.nn.Dropout())).train()
+    model[1].eval()
+
+    def call(part: torch.nn.Module) -> bool:
+        try:
+            with evaluation_mode(part):
+                same = torch.equal(part(ones), ones)
+                raise KeyError
+        except KeyError:
+            return same
+
+    ones = torch.ones(50)
+    calls = {"whole": lambda: call(model), "part": lambda: call(model[0])}
+    assert find_differences(calls, calls_of_thread=200) == []
+    assert [module.training for module in model.modules()] == [True, True, False, False]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_keeps_only_its_own_calls():
+    model, other = torch.nn.Dropout().train(), torch.nn.Dropout().train()
+    inside, done = threading.Event(), threading.Event()
+
+    def hold():
+        with evaluation_mode(torch.nn.Sequential(model, other)):
+            inside.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait(60)
+    with evaluation_mode(model):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            os._exit(10 * model.training + other.training)  # its own call goes on
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    done.set()
+    thread.join()
+    assert code == 1
+    assert model.training
+    assert other.training
 
 
 def test_wrappers_of_peft_are_looked_through(model):
