@@ -1,12 +1,13 @@
 """`generate` fills all blanks of every row, in every mode of the library, as a naive loop would."""
 
+import random
 from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import BatchEncoding, GenerationConfig, LogitsProcessor
+from transformers import BatchEncoding, GenerationConfig, LogitsProcessor, StoppingCriteria
 from transformers.generation.streamers import BaseStreamer
 
 from modeling_glm import GLMForConditionalGeneration
@@ -535,3 +536,243 @@ def test_guidance_and_virtual_tokens_are_refused_together(model):
     virtual = torch.cat((torch.ones(1, 2, embeds.shape[-1]), embeds), dim=1)
     with pytest.raises(NotImplementedError, match="virtual tokens"):
         model.generate(inputs_embeds=virtual, guidance_scale=2.0, max_new_tokens=2)
+
+
+class Seen:
+    """Keep what every forward pass reads: positions, and the mask."""
+
+    def __init__(self, model):
+        self.positions, self.masks, self._model, self._forward = [], [], model, model.glm.forward
+
+    def __enter__(self):
+        def forward(*args, **kwargs):
+            self.positions.append(kwargs["position_ids"].clone())
+            self.masks.append(None if kwargs["attention_mask"] is None else kwargs["attention_mask"].clone())
+            return self._forward(*args, **kwargs)
+
+        self._model.glm.forward = forward
+        return self
+
+    def __exit__(self, *args):
+        del self._model.glm.forward
+
+
+MODES = {
+    "greedy": {},
+    "sampling": {"do_sample": True},
+    "beams": {"num_beams": 3},
+    "beam sampling": {"num_beams": 3, "do_sample": True},
+    "static cache": {"cache_implementation": "static", "disable_compile": True},
+    "no cache": {"use_cache": False},
+    "guidance": {"guidance_scale": 1.5},
+    "length penalty": {"exponential_decay_length_penalty": (1, 1e12)},
+    "n-grams": {"no_repeat_ngram_size": 2, "repetition_penalty": 1.2},
+    "other padding": {"pad_token_id": 33},
+}
+
+
+@pytest.fixture(scope="module")
+def waiting() -> tuple[GLMForConditionalGeneration, torch.Tensor, torch.Tensor]:
+    """Make a small table, and a prompt of one blank beside one whose pieces are longer together than the table."""
+    w = words(12, 1)
+    rows = [[CLS, w[0], MASK, EOS], [CLS, *[MASK] * 7, w[1], EOS]]
+    model = ending_model(max_position_embeddings=12)
+    return model, pad_rows(rows, "left", PAD), pad_rows([[1] * len(row) for row in rows], "left")
+
+
+@pytest.mark.parametrize("how", MODES.values(), ids=MODES)
+def test_a_row_that_has_ended_never_matters(waiting, how):
+    model, ids, mask = waiting
+    limit = {"min_new_tokens": 2, "max_new_tokens_per_blank": 4}
+    torch.manual_seed(0)
+    with Seen(model) as seen:
+        outputs = model.generate(ids, attention_mask=mask, **limit, **how)
+    assert outputs.shape[1] > ids.shape[1] + 2 + model.config.max_piece_length
+    assert max(int(positions[:, 1].max()) for positions in seen.positions) <= model.config.max_piece_length
+    if not how.get("do_sample"):
+        found = [read_pieces(row, ids.shape[1]) for row in outputs.tolist()]
+        for row, real, pieces in zip(ids, mask, found, strict=True):
+            alone = model.generate(row[real != 0][None], **limit, **how)
+            assert pieces == read_pieces(alone[0].tolist(), int(real.sum()))
+
+
+@pytest.mark.parametrize("how", [{}, {"do_sample": True}, MODES["static cache"]], ids=["greedy", "sampling", "static"])
+def test_what_stands_behind_the_end_is_masked(waiting, how):
+    """The first row ends its piece, and then all that follows is hidden from it."""
+    model, ids, mask = waiting
+    torch.manual_seed(0)
+    with Seen(model) as seen:
+        outputs = model.generate(ids, attention_mask=mask, max_new_tokens_per_blank=LIMIT, **how)
+    row = outputs[0].tolist()
+    end = next(place for place in range(ids.shape[1], len(row)) if row[place] in ENDS)
+    last = seen.masks[-1]
+    visible = last[0] if last.ndim == 2 else last[0, 0, -1, : outputs.shape[1] - 1]
+    assert visible[: end + 1].tolist() == [*mask[0].tolist(), *[1] * (end + 1 - ids.shape[1])]
+    assert not visible[end + 1 :].any()
+    other = last[1] if last.ndim == 2 else last[1, 0, -1, : outputs.shape[1] - 1]
+    assert other[-1]
+
+
+def test_a_row_that_a_criterion_stops_may_wait(waiting):
+    """It has no end, and its padding is a word."""
+
+    class StopsTheFirstRow(StoppingCriteria):
+        def __call__(self, input_ids, scores, **kwargs):
+            return torch.arange(len(input_ids)) == 0
+
+    model, ids, mask = waiting
+    outputs = model.generate(
+        ids,
+        attention_mask=mask,
+        max_new_tokens_per_blank=LIMIT,
+        stopping_criteria=[StopsTheFirstRow()],
+        pad_token_id=33,
+        exponential_decay_length_penalty=(1, 1e12),
+        no_repeat_ngram_size=2,
+    )
+    assert outputs[0, ids.shape[1] + 2 :].tolist() == [33] * (outputs.shape[1] - ids.shape[1] - 2)
+    how = {"exponential_decay_length_penalty": (1, 1e12), "no_repeat_ngram_size": 2}
+    alone = model.generate(ids[1:], max_new_tokens_per_blank=LIMIT, **how)
+    assert read_pieces(outputs[1].tolist(), ids.shape[1]) == read_pieces(alone[0].tolist(), ids.shape[1])
+
+
+@pytest.mark.parametrize("how", [MODES[name] for name in ("greedy", "beams", "static cache", "no cache", "n-grams")])
+@pytest.mark.parametrize("given", [0, 3], ids=["positions of the prompt", "positions of tokens to come"])
+@pytest.mark.parametrize("masked", [False, True], ids=["", "4D mask"])
+def test_given_positions_end_with_the_table(how, given, masked):
+    """One row ends early. The other never ends: its piece ends where the table does."""
+    model = ending_model(max_position_embeddings=16)
+    ends = {"eos_token_id": [EOP, EOS]}
+    rows = [[CLS, *words(3, 1), MASK, EOS, SOP], [CLS, *words(5, 3), MASK, EOS, SOP]]
+    ids, mask = pad_rows(rows, "left", PAD), pad_rows([[1] * len(row) for row in rows], "left")
+    longer = torch.nn.functional.pad(ids, (0, given), value=11), torch.nn.functional.pad(mask, (0, given), value=1)
+    how = {**how, **ends, "max_new_tokens": 40, "sequence_bias": {(EOP,): -3.0, (EOS,): -3.0}}
+
+    def fill(row):
+        inputs = {"position_ids": compute_position_ids(longer[0][row], model.config, longer[1][row])}
+        if masked:
+            length = longer[0].shape[1]
+            part_a = (inputs["position_ids"][:, 1] == 0)[:, None, None]
+            causal = torch.ones(length, length, dtype=torch.bool).tril()
+            inputs["generation_attention_mask"] = (part_a | causal) & (longer[1][row] != 0)[:, None, None]
+        return model.generate(ids[row], attention_mask=mask[row], **inputs, **how)[:, ids.shape[1] :].tolist()
+
+    together = fill(slice(0, 2))
+    assert len(together[0]) <= 16
+    for number in range(2):
+        (alone,) = fill(slice(number, number + 1))
+        end = next(place for place, token in enumerate(alone) if token in ENDS)
+        assert together[number][: end + 1] == alone[: end + 1]
+        assert len(alone) <= 16
+
+
+def test_filled_prompts_are_left_as_they_are(model, expected):
+    """What `generate` returned goes in again, beside a prompt that is not filled."""
+    ids = pad_rows(prompts()[:3], "left", PAD)
+    mask = pad_rows([[1] * len(prompt) for prompt in prompts()[:3]], "left")
+    filled = model.generate(ids, attention_mask=mask, max_new_tokens_per_blank=LIMIT)
+    longer = torch.nn.functional.pad(mask, (0, filled.shape[1] - mask.shape[1]), value=1)
+    for how in ({}, {"num_beams": 2}, {"do_sample": True}):
+        again = model.generate(filled, attention_mask=longer, max_new_tokens=8, **how)
+        assert again.shape[1] == filled.shape[1] + 1
+        assert [read_pieces(row, ids.shape[1]) for row in again.tolist()] == expected[:3]
+    # A piece with its end before the last blank: the next blank is filled.
+    prompt = prompts()[3]
+    ended = model.generate(torch.tensor([[*prompt, SOP, 11, EOP]]), max_new_tokens_per_blank=LIMIT)[0].tolist()
+    assert ended[: len(prompt) + 4] == [*prompt, SOP, 11, EOP, SOP]
+
+
+HIDDEN = [MASK, SOP, GMASK, EOP, EOS, CLS, 40, SOP, SMASK]
+
+
+def with_hidden(rows: list[list[int]], seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put hidden tokens everywhere into rows: ids and mask."""
+    draw = random.Random(seed)
+    mixed, masks = [], []
+    width = max(map(len, rows)) + 6
+    for row in rows:
+        places = sorted(draw.sample(range(width), len(row)))
+        ids, mask = [draw.choice(HIDDEN) for _ in range(width)], [0] * width
+        for place, token in zip(places, row, strict=True):
+            ids[place], mask[place] = token, 1
+        mixed.append(ids)
+        masks.append(mask)
+    return torch.tensor(mixed), torch.tensor(masks)
+
+
+@pytest.mark.parametrize("how", MODES.values(), ids=MODES)
+def test_hidden_tokens_are_as_removed(model, how):
+    seed = len(how)
+    rows = [
+        prompts()[0],
+        [*prompts()[1], SOP, *words(3, 1), SOP, *words(2, 4)],
+        [*prompts()[3], SOP, *words(4, 5)],
+        prompts()[2],
+    ]
+    limit = {"max_new_tokens_per_blank": LIMIT, "encoder_no_repeat_ngram_size": 1, "min_new_tokens": 2}
+    clean, clean_mask = pad_rows(rows, "left", PAD), pad_rows([[1] * len(row) for row in rows], "left")
+    ids, mask = with_hidden(rows, seed)
+    torch.manual_seed(seed)
+    expected = model.generate(clean, attention_mask=clean_mask, **limit, **how)
+    torch.manual_seed(seed)
+    found = model.generate(ids, attention_mask=mask, **limit, **how)
+    assert torch.equal(found[:, ids.shape[1] - clean.shape[1] :], expected)
+    assert (found[:, : ids.shape[1] - clean.shape[1]] == PAD).all()
+    embeds = model.get_input_embeddings()(ids).detach()
+    torch.manual_seed(seed)
+    assert torch.equal(model.generate(inputs_embeds=embeds, attention_mask=mask, **limit, **how), found)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_drafts_and_given_positions_do_not_read_hidden_tokens(model, expected, seed):
+    ids, mask = with_hidden([prompts()[1]], seed)
+    how = {"attention_mask": mask, "max_new_tokens_per_blank": LIMIT}
+    assistant = make_model(GLMForConditionalGeneration, seed=4, num_hidden_layers=1)
+    for draft in ({"prompt_lookup_num_tokens": 3}, {"assistant_model": assistant}):
+        found = model.generate(ids, **how, **draft)
+        assert read_pieces(found[0].tolist(), ids.shape[1]) == expected[1]
+    rows = [[*prompts()[0], SOP, *words(3, 7)], [*prompts()[2], SOP]]
+    ids, mask = with_hidden(rows, seed)
+    ids, mask = torch.cat((ids, torch.tensor([[8], [9]])), dim=1), torch.cat((mask, torch.ones(2, 1).long()), dim=1)
+    clean = pad_rows([[*rows[0], 8], [*rows[1], 9]], "left", PAD)
+    clean_mask = (clean != PAD).long()
+    found = []
+    for tokens, real in ((clean, clean_mask), (ids, mask)):
+        positions = compute_position_ids(tokens, model.config, real)
+        how = {"max_new_tokens": 5, "no_repeat_ngram_size": 2, "min_new_tokens": 5}
+        found.append(model.generate(tokens, attention_mask=real, position_ids=positions, **how)[:, -5:])
+    assert torch.equal(*found)
+
+
+def test_processors_see_no_hidden_tokens(model):
+    """Those that read the prompt, too."""
+
+    class Reader(Observer):
+        reads_prompt = True
+
+        def __call__(self, input_ids, scores):
+            self.seen.append(input_ids.tolist())
+            return scores
+
+    rows = [prompts()[0], [*prompts()[3], SOP, *words(2, 5)]]
+    ids, mask = with_hidden(rows, 3)
+    reader, allowed = Reader(), []
+
+    def allow(batch, tokens):
+        allowed.append(tokens.tolist())
+        return list(range(64))
+
+    model.generate(
+        ids, attention_mask=mask, logits_processor=[reader], prefix_allowed_tokens_fn=allow, max_new_tokens=2
+    )
+    for seen in (reader.seen[0], allowed[:2]):
+        assert [[token for token in row if token != PAD] for row in seen] == [[*rows[0], SOP], rows[1]]
+
+
+def test_negative_prompts_do_not_read_hidden_tokens(model):
+    ids = torch.tensor([prompts()[0]])
+    negative, mask = with_hidden([[CLS, 20, 21, MASK, EOS]], 2)
+    how = {"guidance_scale": 3.0, "max_new_tokens_per_blank": LIMIT}
+    expected = model.generate(ids, negative_prompt_ids=[CLS, 20, 21, MASK, EOS], **how)
+    found = model.generate(ids, negative_prompt_ids=negative, negative_prompt_attention_mask=mask, **how)
+    assert torch.equal(found, expected)

@@ -317,3 +317,19 @@ def test_labels_stay_as_they_are():
     labels = copy.deepcopy(LABELS)
     make_model(GLMForConditionalGeneration)(IDS, attention_mask=ATTENDED, labels=labels)
     assert torch.equal(labels, LABELS)
+
+
+def test_hidden_masks_and_starts_are_not_read(model):
+    """A hidden start opens no piece, and a hidden mask is no blank."""
+    ids = torch.tensor([[CLS, SOP, 11, MASK, EOS, SOP, 13], [CLS, MASK, 11, MASK, EOS, SOP, 13]])
+    mask = torch.tensor([[1, 0, 1, 1, 1, 1, 1]] * 2)
+    labels = torch.full_like(ids, N)
+    labels[:, 5:] = torch.tensor([13, EOP])
+    removed = [values[:, [0, 2, 3, 4, 5, 6]] for values in (ids, labels)]
+    expected = model(removed[0], labels=removed[1]).loss
+    torch.testing.assert_close(model(ids, attention_mask=mask, labels=labels).loss, expected)
+    with pytest.raises(ValueError, match=r"labels\[0, 2\] = 12 stands on Part A"):
+        model(ids, attention_mask=mask, labels=change((0, 2), 12, labels))
+    without = torch.tensor([[CLS, MASK, 11, EOS]])  # its only mask is hidden: a text without a blank
+    with pytest.warns(UserWarning, match="stands on a text without a blank"):
+        model(without, attention_mask=torch.tensor([[1, 0, 1, 1]]), labels=torch.tensor([[N, N, EOS, N]]))

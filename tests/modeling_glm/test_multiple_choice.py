@@ -136,3 +136,41 @@ def test_error_without_the_ids_of_a_vocabulary():
     model = make_model(GLMForMultipleChoice, sop_token_id=None)
     with pytest.raises(ValueError, match=r"sop_token_id.*special_token_ids"):
         model(torch.tensor(CONTEXTS[:1]), choice_ids=torch.tensor([[[11]]]))
+
+
+def scatter(rows: list[list[int]], hidden: list[int], width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put hidden tokens in front of every second token, and behind the last: ids and mask."""
+    ids, mask = [], []
+    for row in rows:
+        new, real = [], []
+        for place, token in enumerate(row):
+            if place % 2:
+                new.append(hidden[place % len(hidden)])
+                real.append(0)
+            new.append(token)
+            real.append(1)
+        ids.append(new + [hidden[0]] * (width - len(new)))
+        mask.append(real + [0] * (width - len(real)))
+    return torch.tensor(ids), torch.tensor(mask)
+
+
+@pytest.mark.parametrize("hidden", [[SOP], [MASK], [SOP, MASK, 11, EOS]], ids=["starts", "masks", "all"])
+def test_hidden_tokens_of_contexts_are_as_removed(hidden):
+    model = make_model(GLMForMultipleChoice)
+    ids, mask = scatter(CONTEXTS, hidden, 32)
+    with torch.no_grad():
+        found = model(ids, attention_mask=mask, choice_ids=choice_tensor()).logits
+    torch.testing.assert_close(found, naive_scores(model), **CLOSE)
+
+
+@pytest.mark.parametrize("hidden", [[SOP], [MASK], [SOP, MASK, 11, EOS]], ids=["starts", "masks", "all"])
+def test_hidden_tokens_of_choices_are_as_removed(hidden):
+    """Also between the tokens of a choice: the next token that is not hidden is the target."""
+    model = make_model(GLMForMultipleChoice)
+    rows = [
+        [*context, SOP, *choice] for context, row in zip(CONTEXTS[:2], CHOICES, strict=False) for choice in row[:2]
+    ]
+    ids, mask = scatter(rows, hidden, 40)
+    with torch.no_grad():
+        found = model(ids.view(2, 2, -1), attention_mask=mask.view(2, 2, -1)).logits
+    torch.testing.assert_close(found, naive_scores(model)[:2, :2], **CLOSE)

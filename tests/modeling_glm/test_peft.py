@@ -22,7 +22,7 @@ from modeling_glm import (
     GLMForTokenClassification,
     GLMModel,
 )
-from tests.support.models import TOKEN_IDS, make_model, pad_rows
+from tests.support.models import TOKEN_IDS, ending_model, make_model, pad_rows, read_pieces
 
 MASK, SOP, EOP, EOS, CLS = (TOKEN_IDS[f"{name}_token_id"] for name in ("mask", "sop", "eop", "eos", "cls"))
 TEXTS = torch.tensor([[CLS, 11, 12, EOS], [CLS, 13, 12, EOS], [CLS, 11, 14, EOS], [CLS, 13, 14, EOS]])
@@ -324,3 +324,19 @@ def test_what_a_soft_prompt_cannot_do_is_refused():
     model = soft_model("prefix tuning", "SEQ_2_SEQ_LM")
     with pytest.raises(ValueError, match="in the first step only: leave out use_cache=False"):
         model.generate(input_ids=torch.tensor([PROMPTS[0]]), use_cache=False, max_new_tokens=6)
+
+
+@pytest.mark.parametrize("task", ["CAUSAL_LM", "SEQ_2_SEQ_LM"])
+def test_a_row_that_has_ended_waits_behind_a_prefix(task):
+    """Virtual keys stand in front, and the pieces of the other row are longer together than the position table."""
+    torch.manual_seed(0)
+    model = ending_model(max_position_embeddings=16)
+    peft = get_peft_model(model, PrefixTuningConfig(task_type=task, num_virtual_tokens=2)).eval()
+    rows = [[CLS, 11, MASK, EOS], [CLS, *[MASK] * 7, 12, EOS]]
+    ids, mask = pad_rows(rows, "left"), pad_rows([[1] * len(row) for row in rows], "left")
+    how = {"max_new_tokens_per_blank": 4, "min_new_tokens": 2}
+    together = peft.generate(input_ids=ids, attention_mask=mask, **how).tolist()
+    assert len(together[0]) > ids.shape[1] + 18
+    for row, found in zip(rows, together, strict=True):
+        alone = peft.generate(input_ids=torch.tensor([row]), attention_mask=torch.ones(1, len(row)).long(), **how)
+        assert read_pieces(found, ids.shape[1]) == read_pieces(alone[0].tolist(), len(row))

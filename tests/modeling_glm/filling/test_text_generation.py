@@ -312,3 +312,16 @@ def test_other_models_keep_the_pipeline_of_the_library(tokenizer):
     assert type(writer) is TextGenerationPipeline
     (record,) = writer("Once upon", max_new_tokens=3)
     assert record["generated_text"].startswith("Once upon")
+
+
+@pytest.mark.parametrize("pipeline_class", CLASSES, ids=["built-in", "own"])
+@pytest.mark.parametrize("padding", ["[MASK]", "[gMASK]", "<|startofpiece|>", "<|endofpiece|>"])
+def test_padding_is_not_read_whatever_its_token_is(model, tokenizer, writer, padding, pipeline_class):
+    """The mask hides it. Read as text, it would be a blank, or the start of a piece."""
+    prompts = [*PROMPTS, "[MASK] is not far from [gMASK]"]
+    padded = copy.deepcopy(tokenizer)
+    padded.pad_token = padding
+    together = build(model, padded, pipeline_class=pipeline_class)
+    expected = [writer(prompt) for prompt in prompts]
+    assert together(prompts, batch_size=3) == expected
+    assert together(prompts, padding="max_length", tokenizer_encode_kwargs={"max_length": 30}) == expected
