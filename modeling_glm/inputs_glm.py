@@ -1,8 +1,8 @@
 """
 Check what a model is given before anything is computed from it: ids, masks, positions, branches, embeddings and caches.
 
-Wrong input would fail deep inside, in words about something else. Or it would give an answer that nobody asked for. So it
-raises a `ValueError` here, which names the argument, what was found, what was expected, and the row.
+Otherwise wrong input fails deep inside, in words about something else, or gives a wrong answer silently. So it raises a
+`ValueError` here, which names the argument, what was found, what was expected, and the row.
 
 Types and shapes are always checked, except while a graph is traced. Values are checked on the CPU, because elsewhere a check
 waits for the device; `generate` waits once.
