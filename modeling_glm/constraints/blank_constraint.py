@@ -1,7 +1,7 @@
 """Describe what the answer of a blank may be."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -86,9 +86,14 @@ class BlankConstraint:
 
 def _read_words(name: str, given: Any) -> tuple[str, ...]:
     """Read strings in any form. Sets have no order of their own, so their strings are sorted."""
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
-        raise ValueError(f"{name}={shorten(given)} is of type {type(given).__name__}: expected a list of strings.")
-    words = tuple(given)
+    try:
+        if isinstance(given, str | bytes | Mapping):
+            raise TypeError
+        words = tuple(given)
+    except TypeError:
+        raise ValueError(
+            f"{name}={shorten(given)} is of type {type(given).__name__}: expected a list of strings."
+        ) from None
     if wrong := [word for word in words if not isinstance(word, str)]:
         raise ValueError(f"{name} has {shorten(wrong[0])} of type {type(wrong[0]).__name__}: expected strings.")
     return tuple(sorted(words)) if isinstance(given, set | frozenset) else words

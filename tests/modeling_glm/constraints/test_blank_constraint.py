@@ -13,6 +13,7 @@ from modeling_glm import BlankConstraint
         ({"choices": "fox"}, "choices='fox' is of type str: expected a list of strings"),
         ({"choices": b"fox"}, "choices=b'fox' is of type bytes: expected a list of strings"),
         ({"choices": {"fox": 0.5}}, "choices={'fox': 0.5} is of type dict: expected a list of strings"),
+        ({"choices": np.array("fox")}, "expected a list of strings"),
         ({"choices": 7}, "choices=7 is of type int: expected a list of strings"),
         ({"choices": [b"fox"]}, "choices has b'fox' of type bytes: expected strings"),
         ({"forbidden_words": "fox"}, "forbidden_words='fox' is of type str: expected a list of strings"),
