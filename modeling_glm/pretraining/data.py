@@ -10,7 +10,6 @@ import datasets
 
 from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import GLMTokenizer
-from ..tokenization.saving import clean_up
 from ..utils.files import write_whole
 from .arguments import PretrainingArguments, RunArguments
 from .corpora import count_tokens, hold_out, tokenize_corpus
@@ -112,7 +111,6 @@ def prepare_tokenizer(
     if (given := args.tokenizer or args.model) is not None:
         return GLMTokenizer.from_pretrained(given)
     with training.main_process_first(local=False, desc="vocabulary"):
-        clean_up(output_dir, output_dir)
         # A save writes this file last.
         if not (output_dir / "tokenizer.json").exists():
             corpora, _ = read_corpora(args, args.corpus)

@@ -1,7 +1,6 @@
 """The settings of a run: the command line over a recipe, checked and completed."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from transformers import HfArgumentParser
 
+from ..configuration_glm import read_json
 from ..runs.lock import require_folder
 from ..utils.files import is_free
 from ..utils.help import HelpFormatter
@@ -125,12 +125,9 @@ def read_run(output_dir: str | Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        run = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise SystemExit(f"{path} is damaged ({error}): restore a copy of it, or name another --output_dir.") from None
-    if not isinstance(run, dict):
-        raise SystemExit(f"{path} does not describe a run: name another --output_dir.")
-    return run
+        return read_json(path)
+    except ValueError as error:
+        raise SystemExit(f"{error} Restore a copy of it, or name another --output_dir.") from None
 
 
 def _refuse_ignored(command_line: Sequence[str], has_model: bool):

@@ -34,7 +34,7 @@ from transformers import PreTrainedModel, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from .flow import SaveAfterEvaluation
+from .flow import SaveAfterEvaluation, on_first_process
 from .lock import hold_run
 from .manifest import (
     MANIFEST,
@@ -232,25 +232,20 @@ def resume_point(folder: str | os.PathLike) -> ResumePoint:
     Raises:
         ResumeError: On all processes, if checkpoints were finished and all of them are damaged.
     """
-    answer: list[Any] = [None]
-    if PartialState().is_main_process:
-        try:
-            found = last_good_checkpoint(folder)
-            for problem in found.problems:
-                print(f"Skipped a checkpoint: {problem}", flush=True)
-            answer = [ResumePoint()]
-            if found.path is not None:
-                manifest = read_manifest(found.path)
-                if not manifest.has_checksums:
-                    with contextlib.suppress(OSError):  # it can be read, which is enough
-                        add_checksums(found.path, manifest)
-                answer = [ResumePoint(checkpoint=str(found.path), samples_seen=manifest.samples_seen)]
-        except ResumeError as error:
-            answer = [error]
-    broadcast_object_list(answer)
-    if isinstance(answer[0], ResumeError):
-        raise answer[0]
-    return answer[0]
+    return on_first_process(lambda: _find_resume_point(folder))
+
+
+def _find_resume_point(folder: str | os.PathLike) -> ResumePoint:
+    found = last_good_checkpoint(folder)
+    for problem in found.problems:
+        print(f"Skipped a checkpoint: {problem}", flush=True)
+    if found.path is None:
+        return ResumePoint()
+    manifest = read_manifest(found.path)
+    if not manifest.has_checksums:
+        with contextlib.suppress(OSError):  # it can be read, which is enough
+            add_checksums(found.path, manifest)
+    return ResumePoint(checkpoint=str(found.path), samples_seen=manifest.samples_seen)
 
 
 def disconnect():

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -12,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 from filelock import FileLock, Timeout
 
 from ..configuration_glm import read_json
-from ..tokenization.saving import require_no_file
+from ..tokenization.saving import clean_up, require_no_file
+from .flow import on_first_process
 
 # Trainer does not push files whose names start with an underscore.
 LOCK, OWNER = "_run.lock", "_run.owner"
+LEFTOVER = re.compile(r"_(.+)-[0-9a-f]{8}\.partial")  # an unfinished file of this name, see modeling_glm.utils.files
 PATIENCE = 10.0  # seconds that helpers of a killed run, such as workers that load data, need to end
 
 _held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
@@ -53,7 +54,7 @@ def require_folder(path: str | os.PathLike, name: str = "output_dir") -> Path:
 @contextmanager
 def hold_folder(folder: str | os.PathLike) -> Iterator[None]:
     """
-    Hold a folder for this process, and create it if it is missing.
+    Hold a folder for this process, create it if it is missing, and delete what a killed run has left in it unfinished.
 
     The folder is free again at the end of the block, or when the process ends in any way. An empty file `_run.lock` stays
     in it.
@@ -80,6 +81,9 @@ def hold_folder(folder: str | os.PathLike) -> Iterator[None]:
             time.sleep(0.05)  # the owner has just begun, or was killed and its helpers are about to end
     note = folder / OWNER
     try:
+        for path in folder.glob("_*.partial"):
+            if written := LEFTOVER.fullmatch(path.name):
+                clean_up(folder / written[1], folder)
         with contextlib.suppress(OSError):  # a full disk: only the message of a second run needs it
             note.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}) + "\n", encoding="utf-8")
         yield
@@ -104,15 +108,7 @@ def hold_run(folder: str | os.PathLike) -> Iterator[None]:
         yield
         return
     with contextlib.ExitStack() as stack:
-        answer: list[Any] = [None]
-        if PartialState().is_main_process:
-            try:
-                stack.enter_context(hold_folder(folder))
-            except (ValueError, OSError) as error:
-                answer = [error]
-        broadcast_object_list(answer)
-        if answer[0] is not None:
-            raise answer[0]
+        on_first_process(lambda: stack.enter_context(hold_folder(folder)))
         token = _held.set(_held.get() | {path})
         try:
             yield

@@ -36,7 +36,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "no checkpoint": {"save_strategy": "no"},
     "accumulation": {"per_device_train_batch_size": 2, "logging_steps": 3, "save_steps": 1},
     "embedded corpus": {"corpus": "embedded"},
-    "validation texts": {"validation": "texts.txt", "dropout": 0.1},
+    "no validation": {"eval_strategy": "no", "dropout": 0.1, "logging_steps": 2, "save_steps": 1},
     "more steps": {},  # of a run that has ended after 2
 }
 EMBEDDED = EmbeddedCorpus(

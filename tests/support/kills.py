@@ -13,6 +13,7 @@ start of a native writer (safetensors, torch, tokenizers, Arrow). `Kill(write=n)
 them, and `Kill(write=n, torn=100)` in the middle of the next file that would grow beyond 100 bytes.
 """
 
+import contextlib
 import functools
 import io
 import multiprocessing
@@ -270,6 +271,8 @@ def _run(function: Callable, args: tuple, root: Path, kill: Kill, environment: d
     try:
         function(*args)
     except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
         os._exit(end.code if isinstance(end.code, int) else end.code is not None)
     except BaseException:
         traceback.print_exc()
@@ -292,7 +295,8 @@ def _watch_writes(root: Path, kill: Kill, log: int):
         nonlocal count
         if not any(path == above or path.startswith(above + os.sep) for path in paths):
             return
-        os.write(log, (f"{what} {' -> '.join(os.path.relpath(path, above) for path in paths)}\n").encode())
+        with contextlib.suppress(OSError):  # the run may limit the size of files
+            os.write(log, (f"{what} {' -> '.join(os.path.relpath(path, above) for path in paths)}\n").encode())
         if count == kill.write:
             if kill.torn is None:
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -195,10 +195,10 @@ def test_a_file_in_place_of_a_folder_is_refused(tmp_path, name, path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"run\.json is damaged"),
-        (b"\0" * 50, r"run\.json is damaged"),
-        (b"[" * 100_000, r"run\.json is damaged"),
-        (b"[]", r"run\.json does not describe a run"),
+        (b"", r"run\.json is not JSON: .* name another --output_dir"),
+        (b"\0" * 50, r"run\.json is not JSON"),
+        (b"[" * 100_000, r"run\.json is (nested|not JSON)"),
+        (b"[]", r"run\.json holds a list: expected"),
         (b'{"task": {}}', "holds a run that is no pretraining"),
     ],
     ids=["empty", "zeros", "nested", "list", "another program"],

@@ -13,6 +13,7 @@ import pytest
 
 from modeling_glm.runs import lock
 from modeling_glm.runs.lock import FolderInUseError, hold_folder, hold_run, require_folder
+from modeling_glm.tokenization import saving
 
 
 @contextmanager
@@ -43,6 +44,18 @@ def test_another_process_is_refused_until_the_first_is_killed(tmp_path):
     with hold_folder(folder):
         assert {path.name for path in folder.iterdir()} == {"_run.lock", "_run.owner"}
     assert {path.name for path in folder.iterdir()} == {"_run.lock"}
+
+
+def test_what_a_killed_run_has_left_is_deleted(tmp_path):
+    for name in ("_run.json-0123abcd.partial", "_a-b_c.txt-00000000.partial", "_x.partial", "_run.json-01.partial"):
+        (tmp_path / name).write_text("half")
+    (tmp_path / "_run-89abcdef.partial").mkdir()
+    (tmp_path / "_run-89abcdef.partial" / "tokenizer.json").write_text("half")
+    held = saving.hold(tmp_path / "_run.json-0123abcd.partial")  # somebody writes it
+    with hold_folder(tmp_path):
+        left = {path.name for path in tmp_path.glob("*.partial")}
+    saving.release(held)
+    assert left == {"_run.json-0123abcd.partial", "_x.partial", "_run.json-01.partial"}
 
 
 def test_the_message_names_this_process(tmp_path):
