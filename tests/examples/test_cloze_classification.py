@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from transformers import pipeline
 from modeling_glm import ClozeClassifier, GLMForMultipleChoice, GLMTokenizer, PatternVerbalizer
 from modeling_glm.cloze.sources import load_published
 from modeling_glm.runs.lock import hold_folder
-from tests.support.cloze_runs import FineTuning, prepare
+from tests.support.cloze_runs import FineTuning, finish_runs, prepare
 from tests.support.fake_hub import TOKEN, run_hub
 from tests.support.kills import Ended, Kill
 from tests.support.paths import EXAMPLES
@@ -226,14 +225,7 @@ def prepared(tokenizer, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(prepared, tmp_path_factory) -> Callable[[str], tuple[Ended, dict[str, Any]]]:
-    """Runs without a kill, by name: how they ended, and their results."""
-
-    @cache
-    def build(name: str) -> tuple[Ended, dict[str, Any]]:
-        run = FineTuning(name, tmp_path_factory.mktemp("whole") / "run", prepared)
-        return run.finish(), run.results()
-
-    return build
+    return finish_runs(prepared, tmp_path_factory.mktemp("whole"))
 
 
 class TestKilledRuns:

@@ -13,7 +13,7 @@ from modeling_glm.cli.main import app
 from modeling_glm.hub.card import write_model_card
 from modeling_glm.hub.push import save_code
 from tests.support.checkpoints import base_weights, save_module
-from tests.support.cloze_runs import RUNS, FineTuning, fine_tune, prepare
+from tests.support.cloze_runs import RUNS, FineTuning, fine_tune, finish_runs, prepare
 from tests.support.kills import Ended, Kill, draw_kill, free_port, start_together, watch
 from tests.support.models import tiny_config
 
@@ -28,14 +28,7 @@ def prepared(tokenizer, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(prepared, tmp_path_factory) -> Callable[[str], tuple[Ended, dict[str, Any]]]:
-    """Runs without a kill, by name: how they ended, and their results."""
-
-    @cache
-    def build(name: str) -> tuple[Ended, dict[str, Any]]:
-        run = FineTuning(name, tmp_path_factory.mktemp("whole") / "run", prepared)
-        return run.finish(), run.results()
-
-    return build
+    return finish_runs(prepared, tmp_path_factory.mktemp("whole"))
 
 
 def kill_points(ended: Ended) -> list[Kill]:
