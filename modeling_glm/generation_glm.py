@@ -37,6 +37,7 @@ from .inputs_glm import (
     require_everywhere,
     require_some,
     require_token_id,
+    require_values,
 )
 from .labels_glm import check_gold_labels
 from .layout_glm import (
@@ -355,6 +356,7 @@ class GLMGenerationMixin(GenerationMixin):
         if inputs_embeds is None:
             assert input_ids is not None
             return input_ids.shape
+        require_values(self.get_input_embeddings().weight, inputs_embeds=inputs_embeds)
         require_embeddings(inputs_embeds, self.config)
         if input_ids is not None and input_ids.shape != inputs_embeds.shape[:2]:
             raise ValueError(
@@ -423,7 +425,7 @@ class GLMGenerationMixin(GenerationMixin):
             "Row 1 of position_ids says that the last token of row {row} of input_ids, or a later one, is in Part A: expected 1 "
             "or more, the place in the piece that is written there.",
         )
-        position_ids = position_ids.expand(batch, -1, -1)
+        position_ids = position_ids.long().expand(batch, -1, -1)
         check_lengths(position_ids, self.config, wait=True)
         order = _padding_first(parts.real)
         input_ids, attention_mask, inputs_embeds = self._reorder(order, input_ids, attention_mask, inputs_embeds)
@@ -910,6 +912,7 @@ def _check_continued(cache: Any, attention_mask: torch.Tensor, prompt: Prompt):
 def _check_given(position_ids: Any, mask: Any, input_ids: torch.Tensor):
     """Raise a `ValueError` for positions and a mask of four dimensions that do not cover a prompt (batch, seq)."""
     batch, length = input_ids.shape
+    require_values(input_ids, position_ids=position_ids, generation_attention_mask=mask)
     is_tensor = isinstance(position_ids, torch.Tensor) and position_ids.ndim == 3
     check_positions(position_ids, batch, max(length, position_ids.shape[-1]) if is_tensor else length)
     if mask is None:

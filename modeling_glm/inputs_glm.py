@@ -323,18 +323,21 @@ def check_branch(branch: Any, batch: int, length: int):
     require_everywhere(branch >= 0, "branch holds a negative number: expected 0 for the text that all branches share.")
 
 
-def check_logits_to_keep(logits_to_keep: Any, length: int):
-    """Raise a `ValueError` for what is neither a number of last positions, nor a tensor of positions."""
+def check_logits_to_keep(logits_to_keep: Any, length: int) -> Any:
+    """
+    Raise a `ValueError` for what is neither a number of last positions, nor a tensor of positions.
+
+    Returns:
+        The same; a tensor as int64, because torch takes uint8 for a mask.
+    """
     if logits_to_keep is None or is_traced():
-        return
-    if isinstance(logits_to_keep, torch.Tensor) and logits_to_keep.ndim == 1:
-        require_integers(logits_to_keep, "logits_to_keep", "(kept,), the positions to keep")
-        if is_readable(logits_to_keep) and find_outside(logits_to_keep + length, 2 * length) is None:
-            return
-        if not is_readable(logits_to_keep):
-            return
+        return logits_to_keep
+    if isinstance(logits_to_keep, torch.Tensor) and logits_to_keep.ndim == 1 and not logits_to_keep.is_meta:
+        kept = require_integers(logits_to_keep, "logits_to_keep", "(kept,), the positions to keep").long()
+        if find_outside(kept + length, 2 * length) is None:
+            return kept
     elif type(logits_to_keep) is int and logits_to_keep >= 0:
-        return
+        return logits_to_keep
     raise ValueError(
         f"logits_to_keep is {logits_to_keep!r}: expected how many of the last positions to keep, 0 for all, or a tensor "
         f"(kept,) of positions in 0 ... {length - 1}."

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .configuration_glm import GLMConfig
-from .inputs_glm import describe
+from .inputs_glm import describe, require_values
 from .layout_glm import Parts, find_parts
 
 IGNORED = -100
@@ -87,6 +87,7 @@ def check_piece_labels(
     tokens = input_ids if input_ids is not None else inputs_embeds
     assert tokens is not None
     labels = _require_integers(labels, "labels", FOR_PIECES)
+    require_values(tokens, labels=labels)
     _require_shape(labels, "labels", "(batch, seq)", (tuple(tokens.shape[:2]),), FOR_PIECES)
     if not can_read_labels(labels):
         return labels
@@ -175,6 +176,7 @@ def check_text_labels(labels: torch.Tensor, logits: torch.Tensor, config: GLMCon
         ValueError: for labels of another shape or type, and values outside the classes or targets.
     """
     _require_tensor(labels, "labels", FOR_TEXTS)
+    require_values(logits, labels=labels)
     batch, count = logits.shape
     problem: str | None = config.problem_type
     if problem is None:
@@ -219,6 +221,7 @@ def check_token_labels(
         ValueError: for labels of another shape or type, outside the classes, and on padding.
     """
     labels = _require_integers(labels, "labels", FOR_TOKENS)
+    require_values(logits, labels=labels)
     _require_shape(labels, "labels", "(batch, seq)", (tuple(logits.shape[:2]),), FOR_TOKENS)
     if can_read_labels(labels):
         faults = [_outside(labels, logits.shape[-1], "the classes")]
@@ -249,6 +252,7 @@ def check_answer_positions(
     """
     batch, length = logits.shape
     positions = _require_integers(positions, name, FOR_ANSWERS)
+    require_values(logits, **{name: positions})
     _require_shape(positions, name, "(batch,)", ((batch,), (batch, 1)), FOR_ANSWERS)
     positions = positions.reshape(batch)
     if can_read_labels(positions):
@@ -277,6 +281,7 @@ def check_choice_labels(labels: torch.Tensor, logits: torch.Tensor) -> torch.Ten
     """
     batch, count = logits.shape
     labels = _require_integers(labels, "labels", FOR_CHOICES)
+    require_values(logits, labels=labels)
     _require_shape(labels, "labels", "(batch,)", ((batch,), (batch, 1)), FOR_CHOICES)
     labels = labels.reshape(batch)
     if can_read_labels(labels):

@@ -481,6 +481,7 @@ class GLMModel(GLMPreTrainedModel):
             attention_mask=attention_mask,
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
+            branch=branch,
         )
         if input_ids is not None:
             input_ids = require_ids(input_ids)
@@ -691,7 +692,7 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
             **kwargs,
         )
         hidden_states = outputs.last_hidden_state
-        check_logits_to_keep(logits_to_keep, hidden_states.shape[1])
+        logits_to_keep = check_logits_to_keep(logits_to_keep, hidden_states.shape[1])
         if labels is not None:
             ids = input_ids
             if inputs_embeds is not None and position_ids is None:

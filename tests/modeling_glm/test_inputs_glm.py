@@ -312,12 +312,23 @@ def test_embeddings(base, model):
         (torch.tensor([0, 7]), "in 0 ... 6"),
         (torch.tensor([-8]), "in 0 ... 6"),
         (torch.tensor([0.0]), "dtype torch.float32"),
+        (torch.tensor([True]), "dtype torch.bool"),
         (torch.ones(2, 2).long(), "a tensor (kept,)"),
     ],
 )
 def test_logits_to_keep(model, keep, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         model(IDS, logits_to_keep=keep)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int16, torch.uint8])
+def test_kept_positions_have_any_type_of_integers(model, dtype):
+    kept = torch.tensor([0, 3, 1])
+    torch.testing.assert_close(model(IDS, logits_to_keep=kept.to(dtype)).logits, model(IDS).logits[:, kept])
+    positions = POSITIONS.to(dtype)
+    how = {"max_new_tokens": 3, "min_new_tokens": 3}
+    expected = model.generate(IDS, position_ids=POSITIONS, **how)
+    assert torch.equal(model.generate(IDS, position_ids=positions, **how), expected)
 
 
 def test_labels_of_the_base_model(base):
@@ -332,6 +343,7 @@ NOT_LABELS = {
     "is a str": "x",
     "dtype torch.complex64": torch.ones(2).to(torch.complex64),
     "layout torch.sparse_coo": torch.ones(2).to_sparse(),
+    "is on the device meta": torch.ones(2, dtype=torch.long, device="meta"),
 }
 
 
