@@ -329,7 +329,9 @@ def _code_of(error: Exception, target: Path) -> int | None:
     named = [
         Path(os.path.abspath(os.fsdecode(name))) for name in (error.filename, error.filename2) if name is not None
     ]
-    return error.errno if not named or any(_belongs_to(path, target) for path in named) else None
+    if not named:  # a missing right names its file, or it is that of a connection
+        return error.errno if error.errno in (*FULL, errno.EIO, errno.EROFS, errno.ESTALE) else None
+    return error.errno if any(_belongs_to(path, target) for path in named) else None
 
 
 def _belongs_to(path: Path, target: Path) -> bool:

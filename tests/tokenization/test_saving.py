@@ -386,6 +386,7 @@ class TestErrors:
             FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), "there"),
             FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "source"),
             PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/somewhere/source"),
+            PermissionError(errno.EPERM, os.strerror(errno.EPERM)),
             OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/somewhere/cache"),
             OSError(errno.ENOSPC, "The target takes 5 GB", "/somewhere"),
             RuntimeError("No such file or directory (os error 2)"),
