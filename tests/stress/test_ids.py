@@ -131,7 +131,7 @@ def assert_sequences(found: Any, model: Any):
 
 @pytest.mark.parametrize("name", HEADS)
 def test_valid_inputs_of_every_head(stress, name):
-    for case in stress.cases(150):
+    for case in stress.cases(80):
         with case, torch.no_grad():
             for _ in range(CALLS_OF_A_CASE):
                 model = random_model(name, case.random.choice(list(VARIANTS)))
@@ -144,7 +144,7 @@ def test_valid_inputs_of_every_head(stress, name):
 
 
 def test_valid_prompts_in_every_mode(stress):
-    for case in stress.cases(120):
+    for case in stress.cases(60):
         with case:
             model = random_model("GLMForConditionalGeneration", case.random.choice(list(VARIANTS)))
             inputs = draw_generate(case.random, model)
@@ -157,7 +157,7 @@ def test_valid_prompts_in_every_mode(stress):
 
 def test_a_row_is_filled_as_it_is_alone(stress):
     """In float64 no two scores are equal by rounding."""
-    for case in stress.cases(80):
+    for case in stress.cases(50):
         with case:
             variant = case.random.choice(list(VARIANTS))
             model = random_model("GLMForConditionalGeneration", variant, torch.float64)
@@ -189,7 +189,7 @@ def written(ids: list[int], model: Any) -> list[int]:
 
 @pytest.mark.parametrize("name", HEADS)
 def test_wrong_inputs_of_every_head(stress, name):
-    for case in stress.cases(150):
+    for case in stress.cases(80):
         with case, torch.no_grad():
             for _ in range(CALLS_OF_A_CASE):
                 model = random_model(name, case.random.choice(list(VARIANTS)))
@@ -217,7 +217,7 @@ def check_spoilt(draw: random.Random, inputs: dict[str, Any], call: Any):
 
 
 def test_wrong_prompts_in_every_mode(stress):
-    for case in stress.cases(200):
+    for case in stress.cases(150):
         with case:
             for _ in range(3):
                 model = random_model("GLMForConditionalGeneration", case.random.choice(list(VARIANTS)))

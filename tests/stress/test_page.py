@@ -92,8 +92,8 @@ def test_memory_stays_flat_under_many_visitors(stress, served):
     for case in stress.cases(1, seconds=300, memory=None):
         with case:
             used = []
-            for turn in range(12):
-                answer_all(visit, f"memory {case.number} {turn}", [draw_question(case.random) for _ in range(10)])
+            for turn in range(9):
+                answer_all(visit, f"memory {case.number} {turn}", [draw_question(case.random) for _ in range(8)])
                 used.append(process.memory_info().rss / MIB)
             assert max(used[6:]) - min(used[3:6]) < 40, [round(size) for size in used]
 

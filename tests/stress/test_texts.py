@@ -155,7 +155,7 @@ def draw_settings(draw: random.Random) -> dict[str, Any]:
 
 
 def test_texts_are_filled(stress, pairs):
-    for case in stress.cases(50):
+    for case in stress.cases(30):
         with case:
             draw = case.random
             model, tokenizer = pairs(draw_family(draw), GLMForConditionalGeneration)

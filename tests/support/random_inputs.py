@@ -242,5 +242,6 @@ def spoil(draw: random.Random, values: Any) -> Any:
     if change == "shape":
         return _reshape(draw, values)
     if change == "dtype":
-        return values.to(draw.choice(DTYPES))
+        wanted = draw.choice(DTYPES)
+        return values.real.to(wanted) if values.is_complex() and not wanted.is_complex else values.to(wanted)
     return _other_type(draw, values)

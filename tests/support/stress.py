@@ -148,7 +148,7 @@ class Stress:
         Yield the cases. Use one such loop in a test.
 
         Args:
-            default: The number of cases of `make stress`. All of a test should take about 20 seconds.
+            default: The number of cases of `make stress`. All of a test should take about 10 seconds.
             smoke: The number of cases of `make test`. They should take about two seconds. 0 skips the test there.
             seconds: The longest time of one case.
             memory: The memory that a case may take beyond that of the process, in bytes. None: no limit, as processes
