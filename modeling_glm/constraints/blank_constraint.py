@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from ..utils.numbers import check_whole_number, shorten
-from .forbidden_words import forbidden_words_pattern
+from .forbidden_words import ForbiddenWords
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +73,10 @@ class BlankConstraint:
         """The choices without white space around them."""
         return frozenset(str(choice).strip() for choice in self.choices or ())
 
+    @cached_property
+    def _forbidden(self) -> ForbiddenWords:
+        return ForbiddenWords(self.forbidden_words)
+
     def accepts(self, answer: str) -> bool:
         """Whether an answer meets all conditions but those on its number of tokens."""
         if self.answer is not None:
@@ -80,7 +84,7 @@ class BlankConstraint:
         return (
             (self.choices is None or answer in self._answers)
             and (self.regex is None or re.fullmatch(self.regex, answer) is not None)
-            and not (self.forbidden_words and forbidden_words_pattern(self.forbidden_words).search(answer))
+            and answer not in self._forbidden
         )
 
 

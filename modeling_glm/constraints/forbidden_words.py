@@ -1,7 +1,9 @@
 """Keep whole words out of answers, however they are cut into tokens."""
 
 import re
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import torch
 
@@ -9,42 +11,127 @@ from ..tokenization import GLMTokenizer
 from ..tokenization.token_bytes import token_bytes
 from .automaton import Prefix
 
+IN_WORD = re.compile(r"\w")
+# The two letters i that differ in Turkish: the same in any case, as Python's regular expressions take them.
+TURKISH = str.maketrans("İı", "ii")
+# Each has a mask of the vocabulary.
+REMEMBERED_TAILS = 1024
+
+
+class ForbiddenWords:
+    """
+    Find whole words in texts, in any case. The time does not depend on the number of words.
+
+    A word is whole if neither the character before it nor the one behind it belongs to a word: "he" is not in "the".
+    """
+
+    def __init__(self, words: Sequence[str]):
+        self._words = frozenset(map(fold, words))
+        self._longest = max(map(len, self._words), default=0)
+
+    def __contains__(self, text: str) -> bool:
+        return next(self.find(text), None) is not None
+
+    def find(self, text: str, *, inside: bool = False) -> Iterator[tuple[int, int]]:
+        """Yield where the words stand that a text has. If the text begins `inside` of a word, none begins with it."""
+        folded, ends = fold(text), find_ends(text)
+        for start in find_starts(text, inside):
+            for end in ends[bisect_left(ends, start + 1) :]:
+                if end - start > self._longest:
+                    break
+                if folded[start:end] in self._words:
+                    yield start, end
+
+    def has(self, folded: str) -> bool:
+        """Whether a folded text is one of the words."""
+        return folded in self._words
+
 
 class ForbiddenWordsAutomaton:
     """Accept answers without certain words, in any case and in any split into tokens."""
 
     def __init__(self, tokenizer: GLMTokenizer, forbidden: Sequence[str], vocab_size: int):
-        self._texts = {token_id: text.decode("utf-8", "replace") for token_id, text in token_bytes(tokenizer).items()}
-        self._vocab_size = vocab_size
-        self._words = [word.casefold() for word in forbidden]
-        self._found = forbidden_words_pattern(forbidden)
-        self._masks: dict[str, torch.Tensor] = {}
+        self._texts = {
+            token_id: text.decode("utf-8", "replace")
+            for token_id, text in token_bytes(tokenizer).items()
+            if token_id < vocab_size
+        }
+        self._forbidden = ForbiddenWords(forbidden)
+        self._beginnings = sorted(word.casefold() for word in forbidden)
+        self._longest = max(map(len, self._beginnings), default=0)
+        # A word at the end may go on, as "the" in "then": only a complete word is forbidden, with a character behind it that
+        # belongs to no word. A token without such a character completes nothing, and most tokens have none.
+        self._always = torch.ones(vocab_size, dtype=torch.bool)  # False for tokens that have a complete word inside
+        self._closing: list[int] = []  # begin with such a character
+        self._inner: list[tuple[int, str, list[int]]] = []  # have one later: their folded text, and where
+        for token_id, text in self._texts.items():
+            *ends, _ = find_ends(text)
+            if not ends:
+                continue
+            if ends[0] == 0:
+                self._closing.append(token_id)
+            if later := [end for end in ends if end]:
+                self._inner.append((token_id, fold(text), later))
+            if any(start > 0 and end < len(text) for start, end in self._forbidden.find(text)):
+                self._always[token_id] = False
+        self._mask = lru_cache(REMEMBERED_TAILS)(self._make_mask)
 
     def allowed(self, prefix: Prefix, room: int) -> torch.Tensor:
-        tail = self._tail(prefix)
-        if tail not in self._masks:
-            mask = torch.ones(self._vocab_size, dtype=torch.bool)
-            for token_id, text in self._texts.items():
-                # A word at the end may go on, as "the" in "then": only a complete word is forbidden.
-                whole = tail + text
-                if any(match.end() < len(whole) for match in self._found.finditer(whole)):
-                    mask[token_id] = False
-            self._masks[tail] = mask
-        return self._masks[tail]
+        return self._mask(*self._tail(prefix))
 
     def may_end(self, prefix: Prefix) -> bool:
-        return self._found.search(self._tail(prefix)) is None
+        tail, inside = self._tail(prefix)
+        return next(self._forbidden.find(tail, inside=inside), None) is None
 
-    def _tail(self, prefix: Prefix) -> str:
-        """Find the end of the text that may still become a forbidden word, or else its last character."""
+    def _make_mask(self, tail: str, inside: bool) -> torch.Tensor:
+        mask, folded = self._always.clone(), fold(tail)
+        starts = find_starts(tail, inside)
+        if any(end < len(tail) for _, end in self._forbidden.find(tail, inside=inside)):
+            mask[list(self._texts)] = False
+        if any(self._forbidden.has(folded[start:]) for start in starts):
+            mask[self._closing] = False
+        for token_id, text, ends in self._inner:
+            if any(self._forbidden.has(folded[start:] + text[:end]) for start in starts for end in ends):
+                mask[token_id] = False
+        return mask
+
+    def _tail(self, prefix: Prefix) -> tuple[str, bool]:
+        """
+        Find the end of the text that may still become a forbidden word, or else its last character.
+
+        Returns:
+            The end, and whether it begins inside of a word.
+        """
         text = "".join(self._texts.get(token_id, "") for token_id in prefix)
-        for start in range(max(0, len(text) - max(map(len, self._words), default=0)), len(text)):
-            inside = start > 0 and re.match(r"\w", text[start - 1]) and re.match(r"\w", text[start])
-            if not inside and any(word.startswith(text[start:].casefold()) for word in self._words):
-                return text[start:]
-        return text[-1:]
+        for start in range(max(0, len(text) - self._longest), len(text)):
+            if not _is_inside(text, start) and self._begins(text[start:].casefold()):
+                return text[start:], False
+        return text[-1:], _is_inside(text, len(text) - 1)
+
+    def _begins(self, text: str) -> bool:
+        place = bisect_left(self._beginnings, text)
+        return place < len(self._beginnings) and self._beginnings[place].startswith(text)
 
 
-def forbidden_words_pattern(words: Sequence[str]) -> re.Pattern[str]:
-    """Compile a pattern that finds whole words in any case."""
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
+def _is_inside(text: str, place: int) -> bool:
+    """Whether the character in front of a place belongs to a word, so that none begins there."""
+    return place > 0 and IN_WORD.match(text[place - 1]) is not None
+
+
+def find_starts(text: str, inside: bool = False) -> list[int]:
+    """List the places where a word may begin: with no character of a word in front. The end of the text is a place, too."""
+    return [place for place in range(int(inside), len(text) + 1) if not _is_inside(text, place)]
+
+
+def find_ends(text: str) -> list[int]:
+    """List the places where a word may end: with no character of a word behind. The last one is the end of the text."""
+    return [place for place in range(len(text) + 1) if place == len(text) or not IN_WORD.match(text[place])]
+
+
+def fold(text: str) -> str:
+    """Fold the case of a text, character by character, so that places stay."""
+    text = text.translate(TURKISH)
+    folded = text.casefold()
+    if len(folded) == len(text):
+        return folded
+    return "".join(next((form for form in (c.casefold(), c.lower()) if len(form) == 1), c) for c in text)

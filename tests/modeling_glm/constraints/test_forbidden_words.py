@@ -1,6 +1,13 @@
 """Words that answers must not contain."""
 
-from modeling_glm.constraints.forbidden_words import ForbiddenWordsAutomaton
+import random
+import re
+import time
+
+import pytest
+
+from modeling_glm import BlankConstraint
+from modeling_glm.constraints.forbidden_words import ForbiddenWords, ForbiddenWordsAutomaton
 from modeling_glm.tokenization.token_bytes import token_bytes
 
 
@@ -19,3 +26,56 @@ def test_words_are_forbidden_however_they_are_cut(tokenizer):
     assert rule.may_end((*letters, token["n"]))
     assert not rule.may_end(tuple(token[letter] for letter in "The"))
     assert rule.may_end((token["a"], *letters[1:]))  # "athe"
+
+
+WORDS = ["the", "of", "a", "It", "a-b", "x y", "-", "...", "19", "é", "the end", "日本", "İ", "ß", "fox"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_masks_are_those_of_a_search_in_the_whole_text(seed, tokenizer):
+    """Python's regular expressions search in the text with each token; words of one letter are not found in others."""
+    draw = random.Random(seed)
+    rule = ForbiddenWordsAutomaton(tokenizer, WORDS, len(tokenizer))
+    patterns = [re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE) for word in WORDS]
+    texts = {token_id: text.decode("utf-8", "replace") for token_id, text in token_bytes(tokenizer).items()}
+
+    def has_word(text: str, before: int) -> bool:
+        found = (pattern.match(text, place) for pattern in patterns for place in range(len(text)))
+        return any(match and match.end() < before for match in found)
+
+    for _ in range(6):
+        word = draw.choice(["", " "]) + draw.choice(WORDS)
+        prefix = (
+            *draw.choices(list(texts), k=draw.randint(0, 2)),
+            *tokenizer(word, add_special_tokens=False)["input_ids"],
+        )
+        prefix = prefix[: draw.randint(0, len(prefix))]
+        text = "".join(texts[token_id] for token_id in prefix)
+        if has_word(text, len(text)):
+            continue  # never reached
+        assert rule.may_end(prefix) != has_word(text, len(text) + 1)
+        mask = rule.allowed(prefix, 9)
+        for token_id, added in texts.items():
+            assert bool(mask[token_id]) != has_word(text + added, len(text + added)), (text, added)
+
+
+def test_any_case_of_a_word_is_found_in_a_text():
+    words = ForbiddenWords(["the", "ß", "Σ", "a b"])
+    found = ["The", "(THE)", "a the b", "ẞ", "ς", "x a B."]
+    assert [text for text in found if text not in words] == []
+    assert [text for text in ["then", "athe", "ssa", "a  b", "", "the_"] if text in words] == []
+    assert "" not in ForbiddenWords([])
+
+
+def test_ten_thousand_words_take_no_longer_than_ten(tokenizer):
+    words = [f"word{number}" for number in range(10_000)]
+    start = time.process_time()
+    rule = ForbiddenWordsAutomaton(tokenizer, words, len(tokenizer))
+    asked = BlankConstraint(forbidden_words=words)
+    for number in range(0, 10_000, 100):
+        prefix = tuple(tokenizer(f"a word{number}", add_special_tokens=False)["input_ids"])
+        assert not rule.may_end(prefix)
+        assert rule.allowed(prefix, 9).any()
+        assert not asked.accepts(f"a Word{number}.")
+        assert asked.accepts(f"a Word{number}x.")
+    assert time.process_time() - start < 5
