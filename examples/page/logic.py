@@ -18,19 +18,17 @@ from modeling_glm import (
     fill_blanks,
 )
 from modeling_glm.cli.inputs import Dtype, load
+from modeling_glm.constraints.byte_table import compile_bytes
 from modeling_glm.filling.jobs import FillingSettings, JobBuilder
 from modeling_glm.tokenization.blanks import encode_text
-from modeling_glm.tokenization.token_bytes import token_bytes
 
 from .alternatives import BlankView, view_blank
-from .patterns import takes_too_long
 from .turns import Turns
 
 # What a visitor may ask for. A longer question takes minutes on a CPU.
 MOST_BLANKS = 50
 MOST_CHARACTERS = 10_000
 MOST_CHOICES = 100
-MOST_PATTERN = 200
 MOST_DRAWN_TOKENS = 100
 # What readers write for a blank.
 BLANK = re.compile(r"_{3,}|\[[gs]?mask\]", re.IGNORECASE)
@@ -140,13 +138,12 @@ class Page:
         return BLANK.sub(write, text)
 
     def refuse_pattern(self, pattern: str) -> str:
-        """Say why a pattern is too large to prepare, or return "" for others. It does not use the model."""
-        if len(pattern) > MOST_PATTERN:
-            return (
-                f"The pattern has {len(pattern)} characters, and this page takes {MOST_PATTERN} at most: shorten it."
-            )
-        if pattern and takes_too_long(pattern, token_bytes(self.tokenizer)):
-            return "The pattern takes too long to prepare: repeat fewer kinds of characters, or less often."
+        """Say why a pattern cannot be prepared, or return "" for others. It does not use the model."""
+        if pattern:
+            try:
+                compile_bytes(pattern)
+            except ValueError as error:
+                return f"{error} Correct the pattern."
         return ""
 
     def refuse(self, text: str, choices: str = "") -> str:
@@ -283,10 +280,6 @@ class Page:
         """Build the constraint of blanks that the reader has not set."""
         if not pattern:
             return BlankConstraint()
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"The pattern {pattern!r} is not a regular expression: {error}. Correct it.") from None
         return BlankConstraint(regex=pattern)
 
 

@@ -1,12 +1,13 @@
 """Describe what the answer of a blank may be."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from ..tokenization import BlankText
 from ..utils.numbers import check_whole_number, shorten
+from .byte_table import check_syntax, compile_bytes
 from .forbidden_words import ForbiddenWords
 
 
@@ -63,10 +64,11 @@ class BlankConstraint:
         if self.answer is not None and replace(self, answer=None) != BlankConstraint():
             raise ValueError(f"answer={self.answer!r} is given: leave the other conditions of that blank out.")
         if self.regex is not None:
-            try:
-                re.compile(self.regex)
-            except re.error as error:
-                raise ValueError(f"regex={self.regex!r} is not a regular expression: {error}.") from error
+            if not isinstance(self.regex, str):
+                raise ValueError(
+                    f"regex={self.regex!r} is of type {type(self.regex).__name__}: expected a string, such as '[0-9]{{4}}'."
+                )
+            check_syntax(self.regex)
 
     @cached_property
     def _answers(self) -> frozenset[str]:
@@ -83,7 +85,7 @@ class BlankConstraint:
             return answer == self.answer
         return (
             (self.choices is None or answer in self._answers)
-            and (self.regex is None or re.fullmatch(self.regex, answer) is not None)
+            and (self.regex is None or compile_bytes(self.regex).accepts(_literal(answer)))
             and answer not in self._forbidden
         )
 
@@ -101,3 +103,8 @@ def _read_words(name: str, given: Any) -> tuple[str, ...]:
     if wrong := [word for word in words if not isinstance(word, str)]:
         raise ValueError(f"{name} has {shorten(wrong[0])} of type {type(wrong[0]).__name__}: expected strings.")
     return tuple(sorted(words)) if isinstance(given, set | frozenset) else words
+
+
+def _literal(answer: str) -> str:
+    """Write an answer with the white space that its ids say."""
+    return answer.literal if isinstance(answer, BlankText) else answer

@@ -3,11 +3,13 @@
 import functools
 
 from ..tokenization import BlankText, GLMTokenizer
+from ..tokenization.token_bytes import token_bytes
 from .automaton import LengthAutomaton
 from .blank_constraint import BlankConstraint
+from .byte_table import compile_bytes
 from .closed_set import ClosedSet
 from .forbidden_words import ForbiddenWordsAutomaton
-from .regular_expression import RegexAutomaton
+from .token_steps import RegexAutomaton, VocabularyBytes
 
 # Closed sets may be large, and texts may have sets of their own.
 REMEMBERED_SETS = 16
@@ -20,7 +22,7 @@ class Automata:
         self.tokenizer = tokenizer
         self.vocab_size = vocab_size
         self.length = functools.cache(lambda least: LengthAutomaton(tokenizer, vocab_size, least))
-        self.regex = functools.cache(lambda pattern: RegexAutomaton(tokenizer, pattern, vocab_size))
+        self.regex = functools.cache(self._make_regex)
         self._closed_set_of_value = functools.lru_cache(REMEMBERED_SETS)(self._make_closed_set)
         self._last_closed_set: tuple[BlankConstraint, int, ClosedSet] | None = None
         self.without = functools.cache(lambda words: ForbiddenWordsAutomaton(tokenizer, words, vocab_size))
@@ -36,3 +38,10 @@ class Automata:
 
     def _make_closed_set(self, constraint: BlankConstraint, longest: int, tokens: object) -> ClosedSet:
         return ClosedSet(self.tokenizer, self.vocab_size, constraint, longest)
+
+    def _make_regex(self, pattern: str) -> RegexAutomaton:
+        return RegexAutomaton(pattern, compile_bytes(pattern), self._vocabulary)
+
+    @functools.cached_property
+    def _vocabulary(self) -> VocabularyBytes:
+        return VocabularyBytes(token_bytes(self.tokenizer), self.vocab_size)

@@ -11,6 +11,7 @@ from .automaton import AnswerAutomaton, Prefix
 from .blank_constraint import BlankConstraint
 from .closed_set import ClosedSet
 from .factory import Automata
+from .pattern_syntax import show_pattern
 
 
 class BlankRules:
@@ -54,10 +55,16 @@ class BlankRules:
             )
         if constraint.regex is not None:
             regex = automata.regex(constraint.regex)
-            if regex.shortest() > self.longest:
+            shortest = regex.shortest()
+            if shortest is None:
                 raise ValueError(
-                    f"regex={constraint.regex!r} asks for at least {regex.shortest()} tokens, but the answer may have at most "
-                    f"{self.longest}: raise max_new_tokens."
+                    f"regex={show_pattern(constraint.regex)}: the vocabulary cannot form an answer that matches. An answer "
+                    "is the text of tokens, behind a space or glued to what stands before."
+                )
+            if shortest > self.longest:
+                raise ValueError(
+                    f"regex={show_pattern(constraint.regex)} asks for at least {shortest} tokens, but the answer may have "
+                    f"at most {self.longest}: raise max_new_tokens."
                 )
             self._automata.append(regex)
         if constraint.forbidden_words:
