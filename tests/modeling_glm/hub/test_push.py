@@ -109,7 +109,13 @@ class TestCode:
     def test_needs_nothing_that_comes_without_transformers_and_torch(self, work):
         assert {path.name for path in (work / "local").glob("*.py")} == MODEL_CODE | TOKENIZER_CODE
         imported = {name for path in (work / "local").glob("*.py") for name in get_imports(path)}
-        assert imported - sys.stdlib_module_names == {"huggingface_hub", "tokenizers", "torch", "transformers"}
+        assert imported - sys.stdlib_module_names == {
+            "huggingface_hub",
+            "numpy",
+            "tokenizers",
+            "torch",
+            "transformers",
+        }
 
 
 class TestWithoutThePackage:
