@@ -28,6 +28,8 @@ from .scoring import (
 
 # With fewer rows, a step costs the same for any number of them.
 FEW_ROWS = 4
+# The most draws in a call of `generate`: many answers of many texts take memory for no more than these, or one for each text.
+MAX_ROWS = 1024
 
 
 class _Limits(NamedTuple):
@@ -43,6 +45,7 @@ class _Row:
     """A row of a batch: its new ids from the first start of piece on, and the log-probabilities of all but that one."""
 
     job: Job
+    sample: int = 0  # the number of the draw
     ids: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
 
@@ -128,12 +131,20 @@ def decode_rows(
     Returns:
         For every text its candidates: the greedy one, or one for each draw. Rows without an end are left out.
     """
-    config, ends = model.config, end_token_ids(model.config)
     samples = settings.num_answers if settings.do_sample else 1
-    rows = [_Row(job=job) for job in jobs for _ in range(samples)]
+    rows = [_Row(job=job, sample=sample) for job in jobs for sample in range(samples)]
+    most = max(MAX_ROWS, len(jobs))
+    for start in range(0, len(rows), most):
+        _decode(model, rows[start : start + most], settings)
+    return _collect(model, jobs, rows, settings)
+
+
+def _decode(model: GLMForConditionalGeneration, rows: list[_Row], settings: FillingSettings) -> None:
+    """Write the ids and log-probabilities of rows."""
+    config, ends = model.config, end_token_ids(model.config)
     sampler = None
     if settings.do_sample:
-        numbers = [(settings.first_number + job.number, sample) for job in jobs for sample in range(samples)]
+        numbers = [(settings.first_number + row.job.number, row.sample) for row in rows]
         sampler = SampleByRowLogitsProcessor(settings.seed, numbers)
     layouts = [PieceLayout(row.job.context, config) for row in rows]
     input_ids, attention_mask, *_ = pad_layouts(layouts, model.padding_id, model.device)
@@ -180,7 +191,6 @@ def decode_rows(
         resumed = {"past_key_values": output.past_key_values}
         input_ids = sequences[index]
         attention_mask = F.pad(attention_mask[index], (0, input_ids.shape[1] - attention_mask.shape[1]), value=1)
-    return _collect(model, jobs, rows, settings)
 
 
 class SomeFilled(StoppingCriteria):

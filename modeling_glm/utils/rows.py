@@ -1,6 +1,7 @@
 """Read many inputs of any type as rows in the order of the caller, and give every row its result or its error."""
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, get_args
@@ -297,7 +298,7 @@ def _read_array(array: np.ndarray) -> InputRows:
 
 
 def _rows_of_columns(names: Sequence[Any], columns: Sequence[Any]) -> list[dict[Any, Any]]:
-    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise ValueError(f"The input has two columns with the name {twice[0]!r}: rename one of them.")
     values = [column.tolist() if isinstance(column, np.ndarray) else _as_iterable(column) for column in columns]
     return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]

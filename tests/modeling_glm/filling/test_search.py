@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from modeling_glm import BlankConstraint, fill_blanks, score_fillings
+from modeling_glm.filling import search
 from modeling_glm.filling.scoring import Candidates, score_candidates
 
 TEXTS = [
@@ -104,3 +105,19 @@ def test_draws_follow_the_distribution(model, tokenizer):
     first = torch.tensor([exact[choice].answers[0].token_log_probs[0] for choice in choices]).softmax(-1)
     for choice, expected in zip(choices, first.tolist(), strict=True):
         assert abs(found.count(choice) / 600 - expected) < 4 * (expected * (1 - expected) / 600) ** 0.5 + 1e-9
+
+
+def test_many_draws_go_in_parts(model, tokenizer, monkeypatch):
+    """A draw depends on its numbers only, so parts of any size give the same answers."""
+    settings = {"do_sample": True, "num_answers": 5, "max_new_tokens_per_blank": 4}
+    texts = ["The [MASK] fox.", "Paris is [MASK] of [MASK]."]
+    expected = fill_blanks(model, tokenizer, texts, **settings)
+    rows = []
+    fill_rows = search.fill_rows
+    monkeypatch.setattr(search, "MAX_ROWS", 3)
+    monkeypatch.setattr(
+        search, "fill_rows", lambda model, ids, **kwargs: rows.append(len(ids)) or fill_rows(model, ids, **kwargs)
+    )
+    found = fill_blanks(model, tokenizer, texts, **settings)
+    assert [[f.text for f in fillings] for fillings in found] == [[f.text for f in fillings] for fillings in expected]
+    assert max(rows) == 3
