@@ -14,7 +14,7 @@ from modeling_glm.pretraining import run
 from modeling_glm.pretraining.data import EmbeddedCorpus, TextSplits
 from modeling_glm.pretraining.settings import parse_arguments
 from tests.support import distributed_run
-from tests.support.kills import Ended, Kill, draw_kill, free_port, start_together, watch
+from tests.support.kills import Ended, Kill, KillableRun, draw_kill, free_port, start_together
 from tests.support.pretraining_runs import options, write_texts
 
 pytestmark = pytest.mark.slow
@@ -58,7 +58,7 @@ def train(folder: Path, settings: dict[str, Any]):
     run.pretrain(*parse_arguments("", words), EMBEDDED)
 
 
-class SmallRun:
+class SmallRun(KillableRun):
     """
     A pretraining in a folder.
 
@@ -68,23 +68,11 @@ class SmallRun:
     """
 
     def __init__(self, name: str, folder: Path):
-        self.folder = folder
-        self.command = partial(train, folder, RUNS[name])
+        super().__init__(partial(train, folder, RUNS[name]), folder)
         folder.mkdir(parents=True)
         write_texts(folder / "texts.txt", 60)
         if name == "more steps":
             self.finish(partial(train, folder, {"max_steps": 2}))
-
-    def finish(self, command: Callable | None = None) -> Ended:
-        """Start the command again. It must neither refuse nor fail."""
-        ended = watch(command or self.command, root=self.folder)
-        assert ended.code == 0, ended.output
-        return ended
-
-    def kill(self, kill: Kill) -> Ended:
-        ended = watch(self.command, root=self.folder, kill=kill)
-        assert ended.killed or ended.code == 0, ended.output
-        return ended
 
     def results(self) -> dict[str, Any]:
         """Read everything that must not depend on kills."""
@@ -132,7 +120,7 @@ def whole(tmp_path_factory) -> Callable[[str], tuple[Ended, dict[str, Any]]]:
 
 
 def test_every_write(stress, whole, tmp_path):
-    """Kill the run before each of its writes, and in the middle of each file. 20 times the usual cases are all."""
+    """Kill the run before each of its writes, and in the middle of each file: 20 times the usual cases are all of them."""
     ended, expected = whole("plain")
     points = [Kill(write=number) for number in range(len(ended.writes))]
     points += [
@@ -141,7 +129,7 @@ def test_every_write(stress, whole, tmp_path):
         if write.startswith(("open", "torch", "safetensors", "tokenizer", "arrow"))
     ]
     random.Random(0).shuffle(points)
-    for case in stress.cases(10, smoke=1, memory=None):
+    for case in stress.cases(12, smoke=1, memory=None):
         with case:
             small = SmallRun("plain", tmp_path / str(case.number))
             small.kill(points[case.number % len(points)])

@@ -9,7 +9,7 @@ from typing import Any
 
 from modeling_glm import GLMForMultipleChoice, GLMTokenizer
 from modeling_glm.runs.manifest import checkpoints, step_of
-from tests.support.kills import Ended, Kill, watch
+from tests.support.kills import Ended, KillableRun
 from tests.support.models import make_model
 from tests.support.scripts import run_script
 
@@ -56,7 +56,7 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 
 
-class FineTuning:
+class FineTuning(KillableRun):
     """
     A run of the script in a folder.
 
@@ -67,22 +67,10 @@ class FineTuning:
     """
 
     def __init__(self, name: str, folder: Path, prepared: Path):
-        self.folder = folder
-        self.command = partial(fine_tune, folder, RUNS[name])
+        super().__init__(partial(fine_tune, folder, RUNS[name]), folder)
         folder.mkdir(parents=True)
         for path in prepared.iterdir():
             (folder / path.name).symlink_to(path)
-
-    def finish(self) -> Ended:
-        """Start the command again. It must neither refuse nor fail."""
-        ended = watch(self.command, root=self.folder)
-        assert ended.code == 0, ended.output
-        return ended
-
-    def kill(self, kill: Kill) -> Ended:
-        ended = watch(self.command, root=self.folder, kill=kill)
-        assert ended.killed or ended.code == 0, ended.output
-        return ended
 
     def results(self) -> dict[str, Any]:
         """Read everything that must not depend on kills: results, models, and the newest checkpoints."""

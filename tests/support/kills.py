@@ -232,6 +232,31 @@ class Child:
         return ended
 
 
+class KillableRun:
+    """
+    Repeat a command until it has ended.
+
+    Args:
+        command: A function without arguments, which a child can call.
+        folder: Where it writes.
+    """
+
+    def __init__(self, command: Callable, folder: Path):
+        self.command, self.folder = command, folder
+
+    def finish(self, command: Callable | None = None) -> Ended:
+        """Start the command again, or another one. It must neither refuse nor fail."""
+        ended = watch(command or self.command, root=self.folder)
+        assert ended.code == 0, ended.output
+        return ended
+
+    def kill(self, kill: Kill) -> Ended:
+        """Start the command and kill it. It may end before."""
+        ended = watch(self.command, root=self.folder, kill=kill)
+        assert ended.killed or ended.code == 0, ended.output
+        return ended
+
+
 def draw_kill(whole: Ended, generator: random.Random) -> Kill:
     """Draw a moment of a run, from the end of it without a kill: before a write, within a file, or anywhere."""
     kind = generator.choice(("write", "torn", "seconds"))
