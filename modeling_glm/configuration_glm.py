@@ -178,7 +178,7 @@ def require_shallow(content: Any, name: str) -> None:
 
 def _explain_types(config_class: Config) -> Config:
     """
-    Check every value that is set, by whatever name, and raise a `ValueError` with name, found and expected.
+    Check every value that is set, by any of its names, and raise a `ValueError` with name, found and expected.
 
     `strict` checks the types alone, not by the originals' names, and raises errors of its own.
     """

@@ -23,7 +23,7 @@ PROTOCOL_VERSION = 1001
 @dataclass(frozen=True, kw_only=True)
 class SavedFile:
     """
-    What a file of `torch.save` holds.
+    Describe what a file of `torch.save` holds.
 
     Attributes:
         content: The object, as `PickleReader` describes it.

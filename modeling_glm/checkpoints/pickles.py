@@ -127,7 +127,7 @@ class UnusualTensor:
 
 
 class _OpaqueKey:
-    """Stands for the key of a dict that is no plain value. Hashing what a pickle made could take for ever."""
+    """Stands for the key of a dict that is not a plain value. Hashing what a pickle made could take for ever."""
 
 
 class PickleReader:
