@@ -124,7 +124,7 @@ def align_labels(
         they are.
     """
     missing = ids.shape[1] - labels.shape[-1] if isinstance(labels, torch.Tensor) and labels.ndim == 2 else 0
-    if missing <= 0:
+    if not 0 < missing < ids.shape[1]:
         return labels
     mask = own_padding_mask(attention_mask, labels.shape[1])
     return F.pad(labels, (missing, 0), value=-100) if begins_text(ids[:, missing:], config, mask) else labels

@@ -247,7 +247,7 @@ def test_labels_may_leave_out_the_virtual_tokens(model_class):
         full = model(**soft, labels=nn.functional.pad(labels, (3, 0), value=-100)).loss
     assert torch.equal(short, full)
     # Only where the texts begin behind them.
-    for wrong in (labels[:, 1:], labels[:, :-1], nn.functional.pad(labels, (1, 0), value=-100)):
+    for wrong in (labels[:, 1:], labels[:, :-1], labels[:, :0], nn.functional.pad(labels, (1, 0), value=-100)):
         with pytest.raises(ValueError, match="shape"):
             model(**soft, labels=wrong)
 
