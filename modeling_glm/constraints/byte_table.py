@@ -122,13 +122,14 @@ def _build(pattern: str) -> ByteAutomaton | str:
         "pattern": syntax.pattern,
         "assertions": sorted(syntax.assertions),
         "alphabet": None if syntax.alphabet is None else sorted(syntax.alphabet),
+        "excludes_marks": syntax.excludes_marks,
         "path": _path_of_engine(),
         "seconds": MOST_SECONDS,
         "memory": MOST_MEMORY,
         "states": MOST_STATES,
         "cells": MOST_CELLS,
     }
-    code, output = _run(json.dumps(asked).encode())
+    code, output = _run(pattern, json.dumps(asked).encode())
     if code in _TIME_IS_UP:
         return f"takes more than {MOST_SECONDS} seconds to prepare, which is the limit. {SMALLER}."
     if code in _NO_MEMORY:
@@ -184,7 +185,7 @@ class _Turns:
 _TURNS = _Turns()
 
 
-def _run(given: bytes) -> tuple[int, bytes]:
+def _run(pattern: str, given: bytes) -> tuple[int, bytes]:
     """Run the script. Returns its exit code and its output."""
     if not sys.executable:
         raise RuntimeError("Regular expressions are prepared by a second Python, but sys.executable is empty: set it.")
@@ -200,8 +201,8 @@ def _run(given: bytes) -> tuple[int, bytes]:
         except subprocess.TimeoutExpired:
             # The next call tries again: on an idle machine, the process ends by its own limit long before.
             raise ValueError(
-                f"A regular expression was not prepared within {MOST_WAITING:g} seconds: the machine is busy, or the "
-                "expression is too large."
+                f"regex={show_pattern(pattern)} was not prepared within {MOST_WAITING:g} seconds: the machine is busy, or "
+                "the expression is too large."
             ) from None
         except OSError as error:
             raise RuntimeError(
@@ -221,7 +222,7 @@ def _read(told: dict[str, int], arrays: bytes) -> ByteAutomaton | str:
     sources = np.broadcast_to(np.arange(states), columns.shape)[columns != DEAD]
     columns[distances(sources, columns[columns != DEAD], finals)[columns] == FAR] = DEAD
     if not finals[told["start"]] and not columns[:, told["start"]].any():
-        return _explain("empty", Syntax("", frozenset(), None, 0, False))
+        return _explain("empty", Syntax("", frozenset(), None, 0, False, False))
     numbers: dict[bytes, int] = {}
     merged = np.array([numbers.setdefault(column.tobytes(), len(numbers)) for column in columns], np.uint8)
     kept = [int(np.flatnonzero(merged == number)[0]) for number in numbers.values()]

@@ -77,16 +77,19 @@ class Engine:
         behind: For every mark that occurs, the state behind it of every state.
     """
 
-    def __init__(self, pattern: str, alphabet: Iterable[int], most: int):
+    def __init__(self, pattern: str, alphabet: Iterable[int], most: int, excludes_marks: bool = False):
         from outlines_core import Index, Vocabulary
 
-        # The engine searches, and drops what a search prefers less: in a|ab the second, in a*? all but the empty text. So
-        # let it search for two characters behind the match, which no text has. With \z instead, .* has no start.
+        # The engine searches, which needs care at both ends. It drops what a search prefers less: in a|ab the second, in a*?
+        # all but the empty text. So let it search for two characters behind the match, which no text has.
         last = b"\xef\xb7\xae\xef\xb7\xaf"
+        # It also looks for later starts: a.{30} doubles its states with each character. So let a match begin behind a
+        # character that the match itself cannot have.
+        first = b"\xef\xb7\xad" if excludes_marks else b""
         # Bytes as tokens: with the tokens of a vocabulary the engine needs minutes where it now needs milliseconds.
-        tokens = {bytes([byte]): [byte] for byte in {*last, *alphabet}}
+        tokens = {bytes([byte]): [byte] for byte in {*first, *last, *alphabet}}
         try:
-            index = Index(f"(?:{pattern}){last.decode()}", Vocabulary(END, tokens))
+            index = Index(f"{first.decode()}(?:{pattern}){last.decode()}", Vocabulary(END, tokens))
         except ValueError as error:  # the library has no class of its own
             raise RefusedError("empty" if "incompatible" in str(error) else "syntax") from error
         transitions, finals = index.get_transitions(), index.get_final_states()
@@ -100,6 +103,8 @@ class Engine:
                 if byte != END:
                     self.columns[byte][number] = names[after]
         self.start = names[index.get_initial_state()]
+        for byte in first:
+            self.start = self.columns[byte][self.start]
         ends = [False, *(state in finals for state in transitions)]
         reached = list(range(len(ends)))
         for byte in last:
@@ -194,7 +199,11 @@ class Automaton:
 
 
 def compile_pattern(
-    pattern: str, assertions: Sequence[str] = (), alphabet: Sequence[int] | None = None, most: int = 10**5
+    pattern: str,
+    assertions: Sequence[str] = (),
+    alphabet: Sequence[int] | None = None,
+    most: int = 10**5,
+    excludes_marks: bool = False,
 ) -> tuple[list[int], Automaton, int]:
     """
     Compile an expression.
@@ -204,6 +213,7 @@ def compile_pattern(
         assertions: The assertions that occur.
         alphabet: The only bytes that occur, if they are known.
         most: The most states.
+        excludes_marks: Whether no part of the expression matches a mark.
 
     Returns:
         The class of every byte, the automaton, and its start.
@@ -211,7 +221,7 @@ def compile_pattern(
     Raises:
         RefusedError: If there is no automaton.
     """
-    engine = Engine(pattern, range(256) if alphabet is None else alphabet, most)
+    engine = Engine(pattern, range(256) if alphabet is None else alphabet, most, excludes_marks)
     if assertions:
         engine.take_marks(assertions)
     looks_around = not {"text start", "text end"}.issuperset(assertions)
@@ -351,7 +361,7 @@ def main():
     sys.path.insert(0, asked["path"])
     try:
         classes, automaton, start = compile_pattern(
-            asked["pattern"], asked["assertions"], asked["alphabet"], asked["states"]
+            asked["pattern"], asked["assertions"], asked["alphabet"], asked["states"], asked["excludes_marks"]
         )
         states = len(automaton.finals)
         if states * len(automaton.columns) > asked["cells"]:

@@ -73,6 +73,7 @@ class Syntax:
         alphabet: The bytes of the expression if it consists of literal characters, groups and repetitions, else None.
         depth: How deep groups are nested.
         is_bytewise: Whether a part of it turns Unicode off.
+        excludes_marks: Whether no part of it matches a mark.
     """
 
     pattern: str
@@ -80,6 +81,7 @@ class Syntax:
     alphabet: frozenset[int] | None
     depth: int
     is_bytewise: bool
+    excludes_marks: bool
 
 
 def show_pattern(pattern: str) -> str:
@@ -99,11 +101,12 @@ def read_pattern(pattern: str) -> Syntax:
     """
     if surrogate := re.search("[\ud800-\udfff]", pattern):
         raise PatternError(f"it has a lone surrogate, {surrogate[0]!r}, which is not a character.")
-    plain = _Reader(pattern, with_marks=False)
-    plain.read()
-    # Without assertions the expression stays as it is: then even the characters of the marks are ordinary ones.
-    reader = _Reader(pattern, with_marks=True) if plain.assertions else plain
-    if reader is not plain:
+    reader = _Reader(pattern, with_marks=False)
+    reader.read()
+    if reader.spells_marks and reader.assertions:
+        raise PatternError("U+FDD0 to U+FDEF cannot stand beside an anchor or a word boundary.")
+    if not reader.spells_marks:
+        reader = _Reader(pattern, with_marks=True)
         reader.read()
     return Syntax(
         # A comment at the end would hide what is put behind the expression.
@@ -112,6 +115,7 @@ def read_pattern(pattern: str) -> Syntax:
         None if reader.alphabet is None else frozenset("".join(reader.alphabet).encode()),
         reader.depth,
         reader.is_bytewise,
+        reader.with_marks,
     )
 
 
@@ -128,6 +132,7 @@ class _Reader:
         self.alphabet: set[str] | None = set()
         self.depth = 0
         self.is_bytewise = False
+        self.spells_marks = False
         self._outer: list[tuple[frozenset[str], int]] = []  # flags around each open group, and where it opens
 
     def read(self):
@@ -180,8 +185,7 @@ class _Reader:
         self.place += length
 
     def _write_literal(self, character: str, length: int):
-        if self.with_marks and ord(character) in MARK_CHARACTERS:
-            raise self._error("U+FDD0 to U+FDEF cannot stand beside an anchor or a word boundary")
+        self.spells_marks |= ord(character) in MARK_CHARACTERS
         if self.alphabet is not None:
             self.alphabet.add(character)
         self._write(self.pattern[self.place : self.place + length], length)

@@ -66,7 +66,9 @@ def accepts(python: str, text: str) -> bool:
 def compile_here(pattern: str) -> ByteAutomaton | None:
     """Compile in this process, without limits. Returns None if nothing can match."""
     syntax = read_pattern(pattern)
-    classes, automaton, start = compile_pattern(syntax.pattern, sorted(syntax.assertions))
+    classes, automaton, start = compile_pattern(
+        syntax.pattern, sorted(syntax.assertions), excludes_marks=syntax.excludes_marks
+    )
     told = {"states": len(automaton.finals), "classes": len(automaton.columns), "start": start}
     arrays = bytes(classes) + bytes(automaton.finals) + b"".join(column.tobytes() for column in automaton.columns)
     found = byte_table._read(json.loads(json.dumps(told)), arrays)

@@ -57,6 +57,8 @@ def test_automata_agree_with_re(seed):
         (r"a{2}{3}", ["aaaaaa"], ["aaaaa"]),
         ("(?P<a>x)(?:y|z)?", ["x", "xz"], ["y"]),
         ("(a+)+b", ["ab", "aaab"], ["a" * 5000]),
+        ("a.{40}b", [f"a{'xa' * 20}b"], ["ab"]),
+        ("foo(?s:.){1,40}bar", ["foo\nfoobar"], ["foobar"]),
         (f"{'(' * 40}a{')' * 40}", ["a"], ["b"]),
         ("\ufdd0.", ["\ufdd0\ufdef"], ["a"]),
     ],

@@ -14,9 +14,8 @@ def test_script_knows_the_assertions_in_this_order():
     "pattern",
     ["a{2,3}", "[]a]", "[^]a]", "[-]", "[a[b]]", r"[\]^$]", r"\{\^\$\\", "(?i)a", "(?x) [ # ^\n ] a]", r"\p{L}"],
 )
-def test_without_assertions_an_expression_stays_as_it_is(pattern):
-    syntax = read_pattern(pattern)
-    assert (syntax.pattern.rstrip("\n"), syntax.assertions) == (pattern, frozenset())
+def test_signs_of_assertions_that_stand_for_themselves(pattern):
+    assert read_pattern(pattern).assertions == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -41,10 +40,11 @@ def test_assertions_are_found_with_their_flags(pattern, assertions):
     assert read_pattern(pattern).assertions == assertions
 
 
-def test_classes_leave_the_marks_out_only_beside_assertions():
-    assert read_pattern("^.[^a]").pattern.count("FDD0") == 3
-    assert "FDD0" not in read_pattern(".[^a]").pattern
-    assert read_pattern("\ufdd0").pattern == "\ufdd0"
+def test_classes_leave_the_marks_out():
+    assert read_pattern(r".[^a]\W").pattern.count("FDD0") == 3
+    assert "FDD0" not in read_pattern("a(?-u:[a-z])").pattern
+    spelled = read_pattern("\ufdd0.")
+    assert (spelled.pattern, spelled.excludes_marks) == ("\ufdd0.", False)
     with pytest.raises(PatternError, match="cannot stand beside an anchor"):
         read_pattern(r"^\x{FDD0}")
 
