@@ -84,7 +84,7 @@ def compile_bytes(pattern: str) -> ByteAutomaton:
         pattern: The expression.
 
     Raises:
-        ValueError: If it is no expression of Rust's syntax, if it matches nothing, or if it exceeds a limit.
+        ValueError: If it is not an expression of Rust's syntax, if it matches nothing, or if it exceeds a limit.
         ImportError: If the engine is not installed.
     """
     with _lock_of(pattern):  # threads that ask for the same expression build it once
@@ -99,7 +99,7 @@ def check_syntax(pattern: str) -> Syntax:
     Check the outline of an expression, which takes no process.
 
     Raises:
-        ValueError: If it is no expression of Rust's syntax, or longer than the limit.
+        ValueError: If it is not an expression of Rust's syntax, or longer than the limit.
     """
     if len(pattern) > MOST_CHARACTERS:
         raise ValueError(f"regex={show_pattern(pattern)} is longer than {MOST_CHARACTERS:,} characters. {SMALLER}.")

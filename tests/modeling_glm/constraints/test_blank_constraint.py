@@ -1,5 +1,7 @@
 """What a constraint may say."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -33,6 +35,10 @@ from modeling_glm import BlankConstraint
         ({"min_new_tokens": 5, "max_new_tokens": 3}, "max_new_tokens=3 is below min_new_tokens=5: raise it"),
         ({"max_new_tokens": 0}, "max_new_tokens=0: expected at least 1"),
         ({"answer": "a", "regex": "a"}, "leave the other conditions of that blank out"),
+        ({"regex": 12}, "regex=12 is of type int: expected a string"),
+        ({"regex": b"a"}, "is of type bytes: expected a string"),
+        ({"regex": re.compile("a")}, "is of type Pattern: expected a string"),
+        ({"regex": "\ud800"}, "lone surrogate"),
         ({"regex": "(a"}, r"regex='\(a' is not a regular expression"),
     ],
     ids=str,

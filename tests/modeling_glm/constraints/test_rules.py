@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modeling_glm import BlankConstraint, GLMForConditionalGeneration, GLMTokenizer, fill_blanks
+from modeling_glm.constraints.factory import Automata
+from modeling_glm.constraints.rules import BlankRules
 from tests.support.models import make_model
 from tests.support.original_files import write_vocabulary
 
@@ -112,6 +114,30 @@ def test_a_choice_is_listed_once_and_shown_as_its_tokens_say(model, tokenizer):
             answer = filling.answers[0]
             assert filling.text == f"The{answer.text.literal} fox"
             assert answer.text.literal == tokenizer.decode(answer.token_ids)
+
+
+@pytest.mark.parametrize(
+    "search",
+    [{}, {"num_answers": 3}, {"do_sample": True}, {"order": "confident-first"}],
+    ids=["greedy", "beams", "sample", "first"],
+)
+@pytest.mark.parametrize(
+    "pattern", ["^[0-9]{2}$", " a", "a ", r"\bfox\b", "[[:digit:]]{2}", "a|ab", r"(?s:.){5}", "^$"]
+)
+def test_every_search_finds_what_a_pattern_says(model, tokenizer, pattern, search):
+    """Also where the longest answer that the pattern allows fits exactly."""
+    asked = BlankConstraint(regex=pattern, max_new_tokens=5)
+    found = fill_blanks(model, tokenizer, TEXT, constraints=asked, **search)
+    assert found
+    assert all(asked.accepts(answer.text) for filling in found for answer in filling.answers)
+
+
+@pytest.mark.parametrize("pattern", ["\u4e2d", "[\U0001f600-\U0001f64f]", "x\u4e2d+"])
+def test_what_a_vocabulary_cannot_write_is_refused(of_family, pattern):
+    tokenizer = of_family("bert")
+    automata = Automata(tokenizer, len(tokenizer))
+    with pytest.raises(ValueError, match="the vocabulary cannot form an answer that matches"):
+        BlankRules(BlankConstraint(regex=f"Q{pattern}"), automata, 9)
 
 
 def test_an_expression_that_needs_look_around_is_refused(model, tokenizer):
