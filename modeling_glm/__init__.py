@@ -50,7 +50,7 @@ register()
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs `Trainer` when it is asked for: that takes half a second, and filling does not need it."""
+    """Import the classes that need `Trainer` at their first use: that takes a second, and filling does not need it."""
     if name in ("GLMTrainer", "HubCallback"):
         from .hub import trainer
 

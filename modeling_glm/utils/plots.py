@@ -55,7 +55,7 @@ def save_figure(figure: "Figure", path: str | os.PathLike, format: str = "png", 
     Args:
         figure: The figure.
         path: The file.
-        format: The format of the file, whatever its name.
+        format: The format of the file. Its name does not matter.
         options: Further arguments of `Figure.savefig`. The default is `dpi=120`.
     """
     drawn = io.BytesIO()
