@@ -42,7 +42,7 @@ from tests.support.random_texts import draw_part, draw_text
 from tests.support.stress import AT_LENGTH
 
 FAMILIES = ["glm-tiny", "own", "bert", "bert_cased", "roberta", "gpt2", "chinese"]
-THREADS, CALLS_OF_THREAD = 8, 100
+THREADS, CALLS_OF_THREAD = 8, 25
 WORDS = ["lazy", " dog", "1987", "quick fox", "数"]
 Calls = dict[str, Callable[[], Any]]
 
@@ -217,7 +217,7 @@ of_families = pytest.mark.parametrize("family", FAMILIES, indirect=True)
 @of_families
 def test_a_tokenizer_in_threads(stress, models, tmp_path, family):
     *_, tokenizer = models(family)
-    for case in stress.cases(3, smoke=1, seconds=600):
+    for case in stress.cases(1, smoke=1, seconds=600):
         with case:
             calls = of_tokenizer(case.random, tokenizer, tmp_path)
             each = 5 if stress.is_smoke else CALLS_OF_THREAD
@@ -228,7 +228,7 @@ def test_a_tokenizer_in_threads(stress, models, tmp_path, family):
 @pytest.mark.parametrize("mode", ["evaluation", "training"])
 def test_a_model_in_threads(stress, models, tmp_path, family, mode):
     model, scorer, tokenizer = models(family)
-    for case in stress.cases(2, smoke=1, seconds=1200):
+    for case in stress.cases(1, smoke=1, seconds=1200):
         with case:
             for head in (model, scorer):
                 head.train(mode == "training")
@@ -245,7 +245,7 @@ def test_a_model_in_threads(stress, models, tmp_path, family, mode):
 
 @of_families
 def test_mixed_calls(stress, models, tmp_path, family):
-    """With --stress-scale 20 it is 8 threads with 2,000 calls each."""
+    """With --stress-scale 80 it is 8 threads with 2,000 calls each."""
     if stress.is_smoke:
         pytest.skip(AT_LENGTH)
     model, scorer, tokenizer = models(family)
@@ -263,7 +263,7 @@ def test_mixed_calls(stress, models, tmp_path, family):
 @of_families
 def test_processes_that_fork_while_threads_use_the_tokenizer(stress, models, family):
     *_, tokenizer = models(family)
-    for case in stress.cases(6, smoke=1, seconds=120):
+    for case in stress.cases(1, smoke=1, seconds=120):
         with case:
             texts = [draw_text(case.random, tokenizer, 1) for _ in range(16)]
             stop = threading.Event()
