@@ -673,7 +673,8 @@ class GLMGenerationMixin(GenerationMixin):
         if piece_limit is None:
             return hidden
         cut_off = position_ids[:, 1, :-1] == piece_limit + 1
-        return hidden | F.pad(cut_off & parts.starts[:, 1:], (0, 1))
+        hidden[:, :-1] |= cut_off & parts.starts[:, 1:]
+        return hidden
 
     def _prepare_position_ids_for_generation(self, *args: Any, **kwargs: Any) -> None:
         # The library extends one-dimensional positions. Ours are computed from the ids at every step.

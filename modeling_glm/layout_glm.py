@@ -100,7 +100,7 @@ def find_ends(input_ids: torch.Tensor, parts: Parts, end_token_ids: Sequence[int
         end_token_ids: The tokens that end a piece.
     """
     last = parts.piece[:, -1:]
-    return is_any_of(input_ids, end_token_ids) & (parts.piece == last) & (last > 0)
+    return is_any_of(input_ids, end_token_ids) & (parts.piece == last.clamp(min=1))
 
 
 def compute_position_ids(
@@ -136,10 +136,8 @@ def positions_of(parts: Parts) -> torch.Tensor:
     number = blanks.cumsum(-1) * blanks
     of_blank = own_position.new_zeros(real.shape[0], real.shape[1] + 1)
     of_blank = of_blank.scatter(1, number, torch.where(blanks, own_position, 0))
-    last_number = blanks.sum(-1, keepdim=True)
-    row0 = torch.where(
-        context, own_position, of_blank.gather(1, torch.minimum(piece, last_number)) * (last_number > 0)
-    )
+    last_number = blanks.sum(-1, keepdim=True)  # 0 in a text without blanks, and column 0 holds 0
+    row0 = torch.where(context, own_position, of_blank.gather(1, torch.minimum(piece, last_number)))
 
     # In the same way start k writes the number of real tokens up to it into column k, and piece k reads it. With 6 tokens
     # of Part A, then pieces of 3 and 2 tokens: count [7 8 9 10 11], before [7 7 7 10 10], row 1 [1 2 3 1 2]. (A cumulative

@@ -92,24 +92,25 @@ class BlankLogitsProcessor(LogitsProcessor):
         scores[:, start] = -torch.inf
         if not self.end_token_ids:
             scores[:, self.config.eop_token_id] = -torch.inf
+        parts = find_parts(input_ids, self.config)
         if self.processors:
-            scores = self._process(input_ids, scores).clone()
+            scores = self._process(input_ids, scores, parts).clone()
         if not self.end_token_ids:
             scores[:, [start, self.config.eop_token_id]] = -torch.inf
             return scores
         # A processor that gives the start of a piece a score ends the piece too.
         ends = scores[:, [start, *self.end_token_ids]]
         end_score = ends.logsumexp(-1) if self.merge else ends.amax(-1)
-        more = remaining_blanks(input_ids, self.config) > 0
+        more = parts.blanks.sum(-1) > parts.piece[:, -1]
         if self.single_piece:
             more = torch.zeros_like(more)
         scores[:, start] = torch.where(more, end_score, -torch.inf)
         scores[:, self.end_token_ids] = ends[:, 1:].masked_fill(more[:, None], -torch.inf)
         return scores
 
-    def _process(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        history = piece_history(input_ids, self.config)
-        places = running_piece_lengths(input_ids, self.config, self.end_token_ids)
+    def _process(self, input_ids: torch.Tensor, scores: torch.Tensor, parts: Parts) -> torch.Tensor:
+        history = input_ids.masked_fill(parts.piece == 0, self.config.sop_token_id)
+        places = _lengths_to_the_end(input_ids, parts, self.end_token_ids)
         # A row that a criterion of the caller stopped has no end, but waits with padding as well.
         if self.config.block_position_embeddings or not self.single_piece:
             places = places.clamp(max=self.config.max_piece_length)
@@ -256,7 +257,10 @@ def running_piece_lengths(
         config: Gives the id of the start of a piece.
         end_token_ids: The tokens that end a piece. From the first of them on nothing counts.
     """
-    parts = find_parts(input_ids, config)
+    return _lengths_to_the_end(input_ids, find_parts(input_ids, config), end_token_ids)
+
+
+def _lengths_to_the_end(input_ids: torch.Tensor, parts: Parts, end_token_ids: Sequence[int]) -> torch.Tensor:
     lengths = _lengths(parts)
     if end_token_ids:
         ended = find_ends(input_ids, parts, end_token_ids).cumsum(-1) > 0
