@@ -359,6 +359,7 @@ def folder(pairs, tmp_path_factory):
     return path
 
 
+# Some are good for some commands: "constraints" are for fill alone.
 BROKEN_LINES = [
     b"{",
     b'{"text": "[MASK]"',
@@ -400,7 +401,7 @@ def test_the_command_answers_every_good_line(stress, run, folder, pairs, command
             assert len(answers) == len(lines), result.stderr
             answered = [answer["id"] for answer in answers if "id" in answer and "error" not in answer]
             assert answered == good, result.stdout[-2000:]
-            assert result.returncode == (0 if len(good) == len(lines) else 1)
+            assert result.returncode == int(any("error" in answer for answer in answers))
             assert "Traceback" not in result.stderr
 
 
