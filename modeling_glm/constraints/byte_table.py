@@ -21,7 +21,7 @@ from .pattern_syntax import SYNTAX, PatternError, Syntax, read_pattern, show_pat
 
 # The limits of one expression. They hold wherever a pattern is taken: in Python, on the command line, on the page.
 MOST_CHARACTERS = 2**18
-MOST_SECONDS = 1.5  # of a processor
+MOST_SECONDS = 1.0  # of a processor
 MOST_WAITING = 30.0  # seconds, on a busy machine
 MOST_MEMORY = 400 * 2**20  # bytes
 MOST_STATES = 50_000
@@ -131,7 +131,7 @@ def _build(pattern: str) -> ByteAutomaton | str:
     }
     code, output = _run(pattern, json.dumps(asked).encode())
     if code in _TIME_IS_UP:
-        return f"takes more than {MOST_SECONDS} seconds to prepare, which is the limit. {SMALLER}."
+        return f"takes more than {MOST_SECONDS:g} seconds to prepare, which is the limit. {SMALLER}."
     if code in _NO_MEMORY:
         return f"takes more than {MOST_MEMORY // 2**20} MB to prepare, which is the limit. {SMALLER}."
     header, _, arrays = output.partition(b"\n")
