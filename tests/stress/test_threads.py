@@ -173,8 +173,9 @@ def of_models(draw, model: Any, scorer: Any, tokenizer: GLMTokenizer, folder: Pa
         return [(answer.blank, answer.text) for answer in streamer], fillings
 
     def save() -> Any:
-        model.save_pretrained(folder / f"{threading.get_ident()}")
-        return sorted(os.listdir(folder / f"{threading.get_ident()}"))
+        place = folder / f"model-{threading.get_ident()}"
+        model.save_pretrained(place)
+        return sorted(os.listdir(place))
 
     return {
         "fill": lambda: fill_blanks(model, tokenizer, [one, two], **options),
