@@ -212,7 +212,7 @@ class GLMGenerationMixin(GenerationMixin):
                 is no other limit (`max_new_tokens`, `max_length`) either. No answer outgrows the position table. As in
                 the authors' code, later blanks do not see the last token of an answer that was cut off.
             attention_mask: (batch, seq), 0 for padding, wherever it stands. Hidden tokens count as removed: no blank and
-                no piece is found in them, and the result holds padding in their place, on the left. Without a mask
+                no piece is found in them, and the result holds padding in their place. Without a mask
                 nothing is padding, because the vocabularies of GLM pad with the token that ends a text.
             position_ids: (batch, 2, seq) as the originals' tokenizers build them. Then one piece is decoded at these
                 positions, and blanks are not looked for. Every row must hold its start of piece and end without
@@ -427,7 +427,7 @@ class GLMGenerationMixin(GenerationMixin):
         )
         position_ids = position_ids.long().expand(batch, -1, -1)
         check_lengths(position_ids, self.config, wait=True)
-        order = _padding_first(parts.real)
+        order = _padding_first(parts)
         input_ids, attention_mask, inputs_embeds = self._reorder(order, input_ids, attention_mask, inputs_embeds)
         # Positions and mask may be given for more tokens than the prompt has.
         columns = torch.arange(position_ids.shape[-1], device=order.device).expand(batch, 1, -1).clone()
@@ -473,7 +473,8 @@ class GLMGenerationMixin(GenerationMixin):
             if inputs_embeds is not None:
                 inputs_embeds = self._append_embeddings(inputs_embeds, start[:, None])
             attention_mask = torch.cat((attention_mask, unopened[:, None].to(attention_mask.dtype)), dim=1)
-        return self._reorder(_padding_first(attention_mask != 0), input_ids, attention_mask, inputs_embeds)
+        order = _padding_first(find_parts(input_ids, self.config, attention_mask))
+        return self._reorder(order, input_ids, attention_mask, inputs_embeds)
 
     def _reorder(
         self,
@@ -928,13 +929,15 @@ def _check_given(position_ids: Any, mask: Any, input_ids: torch.Tensor):
         )
 
 
-def _padding_first(real: torch.Tensor) -> torch.Tensor:
+def _padding_first(parts: Parts) -> torch.Tensor:
     """
-    Order tokens so that new ones can follow the last real one directly: (batch, seq) indices, padding first.
+    Order tokens so that new ones can follow the last real one directly: (batch, seq) indices.
 
-        real    1 0 1 1 1 0 -> order    1 5 0 2 3 4
+    Padding behind the first start of a piece moves to the left. That of Part A stays where it is.
+
+        ids     a - M - S x - y -   -> order    6 8 0 1 2 3 4 5 7
     """
-    return real.int().argsort(dim=-1, stable=True)
+    return (parts.real | (parts.piece == 0)).int().argsort(dim=-1, stable=True)
 
 
 def _behind_the_end(input_ids: torch.Tensor, parts: Parts, piece_ends: Sequence[int]) -> torch.Tensor:
