@@ -906,7 +906,7 @@ def _check_continued(cache: Any, attention_mask: torch.Tensor, prompt: Prompt):
         )
     if not torch.equal(prompt.attention_mask[:, : attention_mask.shape[1]] != 0, attention_mask != 0):
         raise ValueError(
-            "past_key_values holds tokens, but the rows of attention_mask have padding that is not on the left, or some rows "
+            "past_key_values holds tokens, but the rows of attention_mask have padding behind the start of a piece, or some rows "
             "have no start of piece yet: give the rows that generate returned, and their mask."
         )
 
