@@ -236,7 +236,7 @@ def test_class_scores_by_hand():
     ("change", "message"),
     [
         ({"choice_loss": "focal"}, "choice_loss='focal': expected one of cross_entropy, hinge"),
-        ({"choice_fill_weight": -1.0}, "choice_fill_weight=-1.0 must not be negative"),
+        ({"choice_fill_weight": -1.0}, "choice_fill_weight=-1.0: expected a finite number that is not negative"),
     ],
 )
 def test_config_errors(change, message):
