@@ -5,7 +5,7 @@ SPACE ?= runs/space
 LOWEST = transformers==5.10.1
 # Test processes side by side. Each uses one thread: two processes with two threads each would slow each other down.
 WORKERS ?= 2
-PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS)
+PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 # Random cases of the tests in tests/stress, which one command repeats.
 SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 SCALE ?= $(if $(SECONDS),,1)

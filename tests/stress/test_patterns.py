@@ -108,8 +108,7 @@ def test_valid_patterns_mean_what_re_says(stress, model, tokenizer):
             texts = [draw_text(case.random) for _ in range(20)]
             expected = [text for text in texts if accepts(python, text)]
             if why := answer(asked.accepts, "")[1]:
-                assert "matches no text" in why
-                assert not expected
+                assert "which is the limit" in why or ("matches no text" in why and not expected), (rust, why)
                 continue
             assert [text for text in texts if asked.accepts(text)] == expected, rust
             found, why = answer(fill, model, tokenizer, asked)
