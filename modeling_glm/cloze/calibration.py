@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -144,7 +144,21 @@ class Calibration:
         return cls(**(data or {}))
 
 
-def fit_temperature(scores: ArrayLike, labels: ArrayLike) -> float:
+class FoundTemperature(NamedTuple):
+    """
+    The temperature that fits labelled examples best.
+
+    Attributes:
+        value: A number from 0.01 to 100; 1.0 if no temperature changes anything.
+        problem: Why it is one of the two bounds: with 0.01 all examples are right, so the loss has no minimum; with 100
+            the scores are no better than chance. None within the bounds.
+    """
+
+    value: float
+    problem: str | None = None
+
+
+def find_temperature(scores: ArrayLike, labels: ArrayLike) -> FoundTemperature:
     """
     Find the temperature T for which softmax(scores / T) fits the labels of a validation split best.
 
@@ -153,10 +167,6 @@ def fit_temperature(scores: ArrayLike, labels: ArrayLike) -> float:
     Args:
         scores: (examples, classes), -inf for absent classes.
         labels: (examples,) right classes.
-
-    Returns:
-        A number from 0.01 to 100; 1.0 if no temperature changes anything. A warning comes with the two bounds: with 0.01
-        all examples are right, so the loss has no minimum; with 100 the scores are no better than chance.
 
     Raises:
         ValueError: If there are no examples, shapes do not fit, scores are NaN or +inf, or a label is absent or none of
@@ -174,20 +184,27 @@ def fit_temperature(scores: ArrayLike, labels: ArrayLike) -> float:
 
     low, high = LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE
     if not gaps.masked_fill(gaps == -math.inf, 0.0).any():
-        return 1.0
+        return FoundTemperature(1.0)
     if slope(low) <= 0 or slope(high) >= 0:
         bound = low if slope(low) <= 0 else high
         cause = "all examples are right" if bound == low else "the scores are no better than chance"
-        warnings.warn(
+        return FoundTemperature(
+            bound,
             f"The temperature that fits {len(right)} examples best is out of bounds, so {bound} is taken: {cause}. Give "
             "more examples that the model was not trained on, or leave the temperature at 1.",
-            stacklevel=2,
         )
-        return bound
     for _ in range(60):  # each step halves the interval of log T
         middle = math.sqrt(low * high)
         low, high = (middle, high) if slope(middle) > 0 else (low, middle)
-    return math.sqrt(low * high)
+    return FoundTemperature(math.sqrt(low * high))
+
+
+def fit_temperature(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Return what `find_temperature` finds, with a warning if it is one of the bounds."""
+    found = find_temperature(scores, labels)
+    if found.problem:
+        warnings.warn(found.problem, stacklevel=2)
+    return found.value
 
 
 def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> float:
@@ -278,4 +295,11 @@ def _check(
     return table, right.astype(np.int64)
 
 
-__all__ = ["Calibration", "contextual_bias", "expected_calibration_error", "fit_temperature"]
+__all__ = [
+    "Calibration",
+    "FoundTemperature",
+    "contextual_bias",
+    "expected_calibration_error",
+    "find_temperature",
+    "fit_temperature",
+]

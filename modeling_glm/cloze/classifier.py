@@ -1,6 +1,7 @@
 """Classify with a cloze task and a model, with the method names of scikit-learn."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, overload
@@ -11,7 +12,7 @@ from transformers import PreTrainedModel
 from ..tokenization import GLMTokenizer, PatternVerbalizer
 from ..tokenization.cloze.encoding import WordForms
 from ..utils.rows import CheckedRows, OnError, RowError, as_row_error, check_rows, read_example, read_rows
-from .calibration import CONTENT_FREE, Calibration, CalibrationMethod, fit_temperature
+from .calibration import CONTENT_FREE, Calibration, CalibrationMethod, FoundTemperature, find_temperature
 from .references import Example, References
 from .scorer import ChoiceScorer, Encoded
 
@@ -166,13 +167,23 @@ class ClozeClassifier:
 
         No prediction changes. Raises a `RowError` for an example without a label; for labels see `score`.
         """
+        found = self.find_temperature(examples)
+        if found.problem:
+            warnings.warn(found.problem, stacklevel=2)
+        self.set_temperature(found.value)
+        return found.value
+
+    def find_temperature(self, examples: Any) -> FoundTemperature:
+        """Find what `fit_temperature` would set, and say why it may be no good."""
         listed = self._read_labelled(examples)
         scores = self.score_encoded([encoded for encoded, _ in listed])
-        temperature = fit_temperature(scores, np.array([label for _, label in listed]))
+        return find_temperature(scores, np.array([label for _, label in listed]))
+
+    def set_temperature(self, temperature: float):
+        """Divide the corrected scores by a temperature from now on."""
         calibration = dataclasses.replace(self.calibration, temperature=temperature)
         references = dataclasses.replace(self._calibrated.references, calibration=calibration)
         self._calibrated = _Calibrated.of(self.task, references)
-        return temperature
 
     def scores(self, examples: Any) -> np.ndarray:
         """

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -357,12 +356,10 @@ def _fit_temperature(classifier: ClozeClassifier, validation: Examples) -> str |
     """Fit the temperature if there are examples. Return why it stays at 1, if no temperature fits."""
     if not validation:
         return None
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", message="The temperature that fits")
-        try:
-            classifier.fit_temperature(validation)
-        except UserWarning as warning:
-            return f"The temperature stays at 1. {warning}"
+    found = classifier.find_temperature(validation)
+    if found.problem:
+        return f"The temperature stays at 1. {found.problem}"
+    classifier.set_temperature(found.value)
     return None
 
 

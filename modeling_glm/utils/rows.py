@@ -1,6 +1,7 @@
 """Read many inputs of any type as rows in the order of the caller, and give every row its result or its error."""
 
 import itertools
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
@@ -249,7 +250,7 @@ def check_on_error(on_error: str) -> None:
 def in_batches(rows: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
     """Take `size` rows at a time, as they are wanted, with the number of the first row of each batch."""
     remaining, first = iter(rows), 0
-    while batch := list(itertools.islice(remaining, size)):
+    while batch := list(itertools.islice(remaining, min(size, sys.maxsize))):
         yield first, batch
         first += len(batch)
 

@@ -155,7 +155,8 @@ def _mark_pronoun(text: str, pronoun: str, index: int) -> tuple[str, str]:
     >>> _mark_pronoun("Tom ran, as did he.", "he", 4)
     ('Tom ran, as did *he* .', 'he')
     """
-    bare = re.sub(r"^\W+|\W+$", "", pronoun)
+    found = re.search(r"\w(.*\w)?", pronoun, re.DOTALL)
+    bare = found[0] if found else ""
     word = re.compile(rf"(\W*)({re.escape(bare)})(\W.*)?")
     words = text.split()
     for position in (index, index - 1, index + 1):
