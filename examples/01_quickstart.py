@@ -34,6 +34,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from modeling_glm import DataCollatorForCloze, PatternVerbalizer, choose, fill_blanks
+from modeling_glm.runs.lock import require_folder
 from modeling_glm.utils.files import whole_folder
 from modeling_glm.utils.help import HelpFormatter
 from modeling_glm.utils.plots import plot_losses
@@ -190,6 +191,10 @@ def main():
     args: QuickstartArguments
     parser = HfArgumentParser(QuickstartArguments, description=__doc__, formatter_class=HelpFormatter)
     (args,) = parser.parse_args_into_dataclasses()
+    try:
+        target = require_folder(args.output_dir, "--output_dir")
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     embedded = Path(args.model).resolve() == EMBEDDED.resolve()
     disable_progress_bar()  # loading the weights takes less time than drawing the bar
     tokenizer = AutoTokenizer.from_pretrained(args.model)
@@ -209,7 +214,7 @@ def main():
     continue_texts(model, tokenizer, EMBEDDED_STARTS if embedded else GENERAL_STARTS)
     if embedded:
         heading("(d) Fine-tune on a new question")
-        fine_tune(args.model, tokenizer, args.steps, Path(args.output_dir))
+        fine_tune(args.model, tokenizer, args.steps, target)
 
 
 if __name__ == "__main__":

@@ -378,7 +378,7 @@ def main() -> int:
     disable_progress_bar()  # loading these weights takes no time worth showing
     if not PartialState().is_main_process:
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  the first process says it for all
-    folder = require_folder(str(training.output_dir))
+    folder = require_folder(str(training.output_dir), "--output_dir")
     files = (data_args.train_file, data_args.test_file, data_args.predict_file)
     if data_args.task or data_args.pattern or any(files):
         data = load_data(data_args, model_args.model, model_args.p_tuning)

@@ -46,7 +46,7 @@ def require_folder(path: str | os.PathLike, name: str = "output_dir") -> Path:
     try:
         require_no_file(path)
     except NotADirectoryError as error:
-        inside = "" if error.filename == str(path.absolute()) else f" is in {error.filename}, which"
+        inside = "" if os.path.abspath(error.filename) == os.path.abspath(path) else f" is in {error.filename}, which"
         raise ValueError(f"{name} {path}{inside} is a file, expected a folder: name another, or move it.") from None
     return path
 

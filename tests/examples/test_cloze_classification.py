@@ -276,7 +276,7 @@ def test_two_runs_in_one_folder(rte):
 def test_an_output_folder_that_is_a_file(tmp_path, below):
     """It is said before data and model are read."""
     (tmp_path / "file").write_text("kept")
-    with pytest.raises(SystemExit, match=r"error: output_dir .*is a file, expected a folder"):
+    with pytest.raises(SystemExit, match=r"error: --output_dir .*is a file, expected a folder"):
         run_script(SCRIPT, "--test_file", "no-file", "--model", "no-model", "--output_dir", f"{tmp_path}/file{below}")
     assert (tmp_path / "file").read_text() == "kept"
 

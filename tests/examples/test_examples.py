@@ -21,6 +21,13 @@ def test_help_explains(name, capsys):
     assert "--output_dir" in printed
 
 
+def test_an_output_folder_that_is_a_file(tmp_path):
+    """The other scripts have tests of their own."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit, match=r"^error: --output_dir .*file is a file, expected a folder"):
+        run_script("01_quickstart.py", "--output_dir", tmp_path / "file")
+
+
 def test_quickstart(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(EXAMPLES)  # as the script imports it
     held_out = importlib.import_module("corpora.held_out")

@@ -126,8 +126,11 @@ def test_an_owner_on_another_machine_is_named(tmp_path):
             hold_folder(tmp_path).__enter__()
 
 
-def test_a_file_in_the_way(tmp_path):
+def test_a_file_in_the_way(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"^output_dir file is a file, expected a folder"):
+        require_folder("file")
     for path, message in (
         ("file", r"--output_dir .*file is a file, expected a folder"),
         ("file/a/b", r"--output_dir .*file/a/b is in .*/file, which is a file, expected a folder"),
