@@ -10,7 +10,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from modeling_glm import GLMForConditionalGeneration
-from tests.support.kills import free_port, start_together
+from tests.support.kills import free_port, start_together, wait_for_all
 from tests.support.models import make_model
 
 
@@ -48,9 +48,7 @@ def test_two_processes_equal_one(tmp_path, mode):
         [[2, 11, 3, 12, 13, 3, 14, 1, 6, 15, 16, 6, 17], [2, 3, 18, 12, 13, 3, 14, 1, 6, 15, 6, 19, 17]]
     )
     torch.save(ids, tmp_path / "ids.pt")
-    first, second = (
-        child.wait() for child in start_together(run, tmp_path, mode, count=2, root=tmp_path, port=free_port())
-    )
+    first, second = wait_for_all(start_together(run, tmp_path, mode, count=2, root=tmp_path, port=free_port()))
     if mode == "tensor parallel" and transformers.__version__.startswith("5.10."):
         # Which leaves the logits of tied weights in two halves: better an error than a wrong answer.
         assert "RuntimeError: The projection to the vocabulary gave 32 of 64 logits" in first.output

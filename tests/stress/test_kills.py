@@ -14,7 +14,7 @@ from modeling_glm.pretraining import run
 from modeling_glm.pretraining.data import EmbeddedCorpus, TextSplits
 from modeling_glm.pretraining.settings import parse_arguments
 from tests.support import distributed_run
-from tests.support.kills import Ended, Kill, KillableRun, draw_kill, free_port, start_together
+from tests.support.kills import Ended, Kill, KillableRun, draw_kill, free_port, start_together, wait_for_all
 from tests.support.pretraining_runs import options, write_texts
 
 pytestmark = pytest.mark.slow
@@ -163,7 +163,7 @@ def train_together(words: list[str], root: Path, kills: dict[int, Kill] | None =
     running = start_together(
         distributed_run.main, words, count=2, root=root, port=free_port(), kills=kills, ACCELERATE_USE_CPU="true"
     )
-    return [child.wait(60) for child in running]
+    return wait_for_all(running, 60)
 
 
 def read_together(folder: Path) -> list[bytes]:

@@ -14,7 +14,7 @@ from modeling_glm.hub.card import write_model_card
 from modeling_glm.hub.push import save_code
 from tests.support.checkpoints import base_weights, save_module
 from tests.support.cloze_runs import RUNS, FineTuning, fine_tune, finish_runs, prepare
-from tests.support.kills import Ended, Kill, draw_kill, free_port, start_together, watch
+from tests.support.kills import Ended, Kill, draw_kill, free_port, start_together, wait_for_all, watch
 from tests.support.models import tiny_config
 
 pytestmark = pytest.mark.slow
@@ -76,7 +76,7 @@ def fine_tune_together(run: FineTuning, kills: dict[int, Kill] | None = None) ->
         kills=kills,
         ACCELERATE_USE_CPU="true",
     )
-    return [child.wait(90) for child in running]
+    return wait_for_all(running, 90)
 
 
 @pytest.fixture(scope="module")

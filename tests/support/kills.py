@@ -178,6 +178,14 @@ def start_together(
     ]
 
 
+def wait_for_all(children: "list[Child]", timeout: float = 120) -> list[Ended]:
+    """Wait until all have ended. If one takes longer, all are killed, because they wait for each other."""
+    with contextlib.ExitStack() as stack:
+        for child in children:
+            stack.enter_context(child)
+        return [child.wait(timeout) for child in children]
+
+
 def free_port() -> int:
     """A port that no other process has now."""
     with socket.socket() as free:
@@ -198,6 +206,15 @@ class Child:
             patch.setenv("OMP_NUM_THREADS", "1")
             patch.setenv("TOKENIZERS_PARALLELISM", "false")
             self.process.start()
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(self, *_: object):
+        """Kill it if it still runs, because the test has failed."""
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
 
     @property
     def output(self) -> str:

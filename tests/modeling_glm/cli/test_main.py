@@ -78,21 +78,21 @@ def convert_slowly(folder: Path, seconds: float, hangup):
 def test_signals_leave_nothing_behind(tmp_path, number, code):
     save_module(tmp_path / "a.pt", base_weights())
     tiny_config().to_json_file(tmp_path / "config.json")
-    child = start(convert_slowly, tmp_path, 60, signal.SIG_DFL, root=tmp_path)
-    child.wait_for("working")
-    assert len(list(tmp_path.glob("_glm-*.partial"))) == 1  # the new model
-    os.kill(child.process.pid, number)
-    assert child.wait(30).code == code
+    with start(convert_slowly, tmp_path, 60, signal.SIG_DFL, root=tmp_path) as child:
+        child.wait_for("working")
+        assert len(list(tmp_path.glob("_glm-*.partial"))) == 1  # the new model
+        os.kill(child.process.pid, number)
+        assert child.wait(30).code == code
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pt", "config.json"]
 
 
 def test_nohup_is_respected(tmp_path):
     save_module(tmp_path / "a.pt", base_weights())
     tiny_config().to_json_file(tmp_path / "config.json")
-    child = start(convert_slowly, tmp_path, 0.02, signal.SIG_IGN, root=tmp_path)
-    child.wait_for("working")
-    os.kill(child.process.pid, signal.SIGHUP)
-    assert child.wait(60).code == 0
+    with start(convert_slowly, tmp_path, 0.02, signal.SIG_IGN, root=tmp_path) as child:
+        child.wait_for("working")
+        os.kill(child.process.pid, signal.SIGHUP)
+        assert child.wait(60).code == 0
     assert_same(weights_of(tmp_path / "glm"), base_weights())
 
 

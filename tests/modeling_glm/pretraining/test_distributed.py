@@ -22,7 +22,7 @@ from modeling_glm import GLMConfig, GLMForConditionalGeneration
 from modeling_glm.runs.checkpoints import load_weights
 from modeling_glm.runs.manifest import FoundCheckpoint, last_good_checkpoint, read_manifest
 from tests.support import distributed_run
-from tests.support.kills import free_port, start_together
+from tests.support.kills import free_port, start_together, wait_for_all
 from tests.support.paths import ROOT
 from tests.support.pretraining_runs import one_thread
 
@@ -92,7 +92,7 @@ def launch(
     settings, *_ = _validate_launch_command(launch_command_parser().parse_args([*map(str, asked)]))
     environment = {**prepare_multi_gpu_env(settings), "OMP_NUM_THREADS": "1"}
     running = start_together(distributed_run.main, arguments, count=processes, root=folder, port=port, **environment)
-    ended = [child.wait(240) for child in running]
+    ended = wait_for_all(running, 240)
     printed = "\n".join(f"[rank{rank}]: {line}" for rank, end in enumerate(ended) for line in end.output.splitlines())
     assert [end.code != 0 for end in ended] == [fails] * processes, printed
     return printed
