@@ -7,6 +7,8 @@ import signal
 import threading
 
 import pytest
+import tokenizers
+from packaging import version
 from tokenizers import AddedToken, Tokenizer, normalizers
 
 from modeling_glm.tokenization.backend_copies import BackendCopies, copy_backend
@@ -114,6 +116,9 @@ def test_changes_act_at_once(of_family):
     assert tokenizer.encode("A")[-1] == tokenizer.pad_token_id
 
 
+@pytest.mark.skipif(
+    version.parse(tokenizers.__version__) < version.parse("0.23"), reason="it refuses: Already borrowed"
+)
 def test_tokens_may_be_added_while_others_encode(of_family):
     tokenizer = copy.deepcopy(of_family("own"))
     expected, stop, wrong = tokenizer(TEXTS[0]), threading.Event(), []
