@@ -34,7 +34,7 @@ test: .venv/test
 test-lowest: .venv-lowest/test
 	$(call PYTEST,.venv-lowest) -p no:cacheprovider -m "not slow" tests/modeling_glm tests/tokenization tests/docs/test_readme.py
 
-# Threads, kills, hostile files and texts: three minutes, or make stress SCALE=10, or make stress ONLY=ids SECONDS=1200.
+# Threads, kills, hostile files and texts; longer by make stress SCALE=10, or make stress ONLY=ids SECONDS=1200.
 stress: .venv/test
 	$(call PYTEST,.venv) --stress-seed $(SEED) $(if $(SCALE),--stress-scale $(SCALE)) \
 		$(if $(SECONDS),--stress-seconds $(SECONDS)) $(if $(ONLY),tests/stress/test_$(ONLY).py,tests/stress)
