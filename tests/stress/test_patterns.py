@@ -11,7 +11,7 @@ import torch
 from modeling_glm import BlankConstraint, GLMForConditionalGeneration, GLMTokenizer, fill_blanks
 from modeling_glm.constraints.factory import Automata
 from modeling_glm.filling.results import Filling
-from tests.support.models import make_model
+from tests.support.models import make_text_model
 from tests.support.patterns import accepts, draw_pattern, draw_text
 
 pytest.importorskip("outlines_core")
@@ -56,12 +56,7 @@ HOSTILE = [
 
 @pytest.fixture(scope="module")
 def model(tokenizer) -> GLMForConditionalGeneration:
-    return make_model(
-        GLMForConditionalGeneration,
-        vocab_size=len(tokenizer),
-        max_position_embeddings=64,
-        **tokenizer.special_token_ids,
-    )
+    return make_text_model(tokenizer)
 
 
 def draw_hostile(random: Random) -> str:

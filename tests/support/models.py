@@ -2,7 +2,7 @@
 
 import torch
 
-from modeling_glm import GLMConfig, GLMForConditionalGeneration
+from modeling_glm import GLMConfig, GLMForConditionalGeneration, GLMTokenizer
 
 TOKEN_IDS = {
     "pad_token_id": 0,
@@ -99,3 +99,13 @@ def read_pieces(row: list[int], prompt_length: int) -> list[list[int]]:
         else:
             pieces[-1].append(token)
     return pieces
+
+
+def make_text_model(tokenizer: GLMTokenizer) -> GLMForConditionalGeneration:
+    """Make a small model for the texts of a vocabulary."""
+    return make_model(
+        GLMForConditionalGeneration,
+        vocab_size=len(tokenizer),
+        max_position_embeddings=64,
+        **tokenizer.special_token_ids,
+    )
