@@ -26,6 +26,8 @@ MAY_IMPORT = {
     "constraints": {"core", "tokenization", "utils"},
     "filling": {"core", "tokenization", "utils", "cloze", "constraints"},  # choose takes a Calibration
     "inspection": {"core", "tokenization", "utils", "filling"},
+    "seq2seq": {"core", "tokenization", "utils", "runs", "constraints", "filling"},
+    "evaluation": {"core", "tokenization", "utils", "cloze", "filling", "seq2seq"},
     "pretraining": {"core", "tokenization", "utils", "hub", "inspection", "runs"},
     "checkpoints": {"core", "tokenization", "utils", "hub"},
     "cpu_training": {"core"},
@@ -41,6 +43,8 @@ MAY_IMPORT = {
         "inspection",
         "pretraining",
         "checkpoints",
+        "seq2seq",
+        "evaluation",
     },
 }
 MAY_IMPORT["entrances"] = set(MAY_IMPORT)

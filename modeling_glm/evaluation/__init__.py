@@ -1,0 +1,1 @@
+"""Measure a model: perplexity, LAMBADA, infilling, multiple choice, lm-evaluation-harness."""

@@ -1,0 +1,1 @@
+"""Train on sources and targets, generate the targets and measure them."""

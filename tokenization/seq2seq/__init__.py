@@ -1,0 +1,1 @@
+"""Turn sources and targets into the inputs of the model."""
