@@ -35,6 +35,7 @@ from .inputs_glm import (
     require_count,
     require_embeddings,
     require_everywhere,
+    require_finite_embeddings,
     require_some,
     require_token_id,
     require_values,
@@ -358,6 +359,7 @@ class GLMGenerationMixin(GenerationMixin):
             return input_ids.shape
         require_values(self.get_input_embeddings().weight, inputs_embeds=inputs_embeds)
         require_embeddings(inputs_embeds, self.config)
+        require_finite_embeddings(inputs_embeds)
         if input_ids is not None and input_ids.shape != inputs_embeds.shape[:2]:
             raise ValueError(
                 f"input_ids has shape {tuple(input_ids.shape)}, but inputs_embeds {tuple(inputs_embeds.shape)}: give the "

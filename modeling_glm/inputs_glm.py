@@ -183,6 +183,17 @@ def require_embeddings(values: Any, config: GLMConfig, dtype: torch.dtype | None
         raise ValueError(f"inputs_embeds {describe(values)}, but the model computes in {dtype}: {expected}")
 
 
+def require_finite_embeddings(values: torch.Tensor):
+    """Raise a `ValueError` for embeddings (batch, seq, hidden) with NaN or infinity, which has no answer but NaN."""
+    wrong = ~values.isfinite().all(-1)
+    if wrong.any():
+        row, place = wrong.nonzero()[0].tolist()
+        raise ValueError(
+            f"Row {row} of inputs_embeds has a value at position {place} that is not finite (NaN or infinity): expected "
+            "finite floats at all positions, padding included."
+        )
+
+
 def require_mask(mask: Any, name: str):
     """Raise a `ValueError` for what is not a plain tensor of real numbers."""
     if not isinstance(mask, torch.Tensor) or mask.layout != torch.strided or mask.is_complex():

@@ -174,6 +174,16 @@ def test_generate_refuses_them_too():
         model.generate(**{**inputs, "inputs_embeds": states})
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("how", [{}, {"do_sample": True}, {"num_beams": 2}], ids=str)
+def test_generate_refuses_embeddings_that_are_not_finite(how, value):
+    model = make_model(GLMForConditionalGeneration)
+    inputs = embedded(model, batch(PROMPTS))
+    inputs["inputs_embeds"][1, 2, 0] = value
+    with pytest.raises(ValueError, match="Row 1 of inputs_embeds has a value at position 2 that is not finite"):
+        model.generate(**inputs, **how)
+
+
 def test_a_mask_that_equals_a_start_of_piece_is_refused():
     model = make_model(GLMForConditionalGeneration)
     with torch.no_grad():
