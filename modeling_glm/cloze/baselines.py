@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..tokenization.cloze.values import text_of
+from ..tokenization.patterns.values import text_of
 from .metrics import compute_metrics, with_labels
 from .sources import ClozeData, is_labelled
 

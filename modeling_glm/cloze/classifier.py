@@ -10,7 +10,7 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from ..tokenization import GLMTokenizer, PatternVerbalizer
-from ..tokenization.cloze.encoding import WordForms
+from ..tokenization.cloze.words import WordForms
 from ..utils.rows import CheckedRows, OnError, RowError, as_row_error, check_rows, read_example, read_rows
 from .calibration import CONTENT_FREE, Calibration, CalibrationMethod, FoundTemperature, find_temperature
 from .references import Example, References

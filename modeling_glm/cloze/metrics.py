@@ -10,7 +10,7 @@ from typing import Any
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from ..tokenization import PatternVerbalizer
-from ..tokenization.cloze.values import find_class, is_missing
+from ..tokenization.patterns.values import find_class, is_missing
 from ..utils.rows import read_rows
 
 Examples = Sequence[Mapping[str, Any]]

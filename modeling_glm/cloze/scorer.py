@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from ..modeling_glm import GLMForMultipleChoice
 from ..tokenization import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
 from ..tokenization.blanks import answer_forms
-from ..tokenization.cloze.encoding import WordForms
+from ..tokenization.cloze.words import WordForms
 from ..utils.inference import evaluation_mode, is_a, unwrap
 from ..utils.numbers import check_batch_size, check_truth_value, check_whole_number
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..tokenization import PatternVerbalizer
-from ..tokenization.cloze.values import texts_of
+from ..tokenization.patterns.values import texts_of
 from ..utils.numbers import check_temperature, check_truth_value, check_whole_number
 from ..utils.rows import OnError, check_on_error
 from .calibration import Calibration, CalibrationMethod

@@ -18,7 +18,7 @@ from tokenizers import AddedToken
 
 from ..modeling_glm import GLMPreTrainedModel
 from ..tokenization import GLMTokenizer, PatternVerbalizer
-from ..tokenization.cloze.encoding import SOFT_TOKEN
+from ..tokenization.patterns.encoding import SOFT_TOKEN
 
 
 def add_soft_tokens(

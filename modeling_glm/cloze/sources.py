@@ -16,7 +16,7 @@ from ..tokenization.cloze.files import DELIMITERS, JSON_LINES, read_examples, re
 from ..tokenization.cloze.published import read_task
 from ..tokenization.cloze.rows import example_from_row
 from ..tokenization.cloze.superglue import SUPERGLUE_TASKS, read_superglue
-from ..tokenization.cloze.values import is_missing, text_of
+from ..tokenization.patterns.values import is_missing, text_of
 from ..utils.rows import check_rows
 
 Examples = list[dict[str, Any]]

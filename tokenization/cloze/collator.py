@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
+from ..patterns.encoding import Truncation
+from ..patterns.values import is_missing
 from ..tokenization_glm import GLMTokenizer
-from .encoding import Truncation
 from .task import PatternVerbalizer
-from .values import is_missing
 
 REMOVED_COLUMNS = (
     "None of the fields is there. Did Trainer remove them? Say TrainingArguments(remove_unused_columns=False)."

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable, Mapping
 
+from ..patterns.values import is_missing
 from .files import Example, Row
-from .values import is_missing
 
 ENTAILMENT = ("entailment", "not_entailment")
 CONNECTIVES = {"cause": " because", "effect": ", so"}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..blanks import WHITE_SPACE
-from .syntax import (
+from ..patterns.syntax import (
     BlankElement,
     Element,
     FieldElement,
@@ -15,7 +15,7 @@ from .syntax import (
     parse,
     parse_pattern,
 )
-from .values import IntegerLabels, text_of
+from ..patterns.values import IntegerLabels, text_of
 
 Words = str | Sequence[str]
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from numbers import Number
 from typing import Any
 
+from ..patterns.values import is_missing
 from .files import Example, Row
-from .values import is_missing
 
 
 def example_from_row(task: Mapping[str, Any], row: Row) -> Example:

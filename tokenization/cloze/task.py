@@ -10,13 +10,14 @@ from typing import Any
 from transformers.utils import cached_file
 
 from ..original_vocabularies import read_json
+from ..patterns.encoding import Truncation, encode_context
+from ..patterns.syntax import BlankElement, Segment, SoftElement, field_names, fill_segments, fill_template, parse
+from ..patterns.values import IntegerLabels, find_class, is_missing, label_name
 from ..saving import write_whole
 from ..tokenization_glm import CLOZE_FILE, GLMTokenizer
-from .encoding import Truncation, WordForms, encode_context, encode_forms, encode_words, warn_of_twins
 from .pattern import ClozePattern, Words, as_tuple, plain
 from .published import read_task, with_prompt_tokens
-from .syntax import BlankElement, Segment, SoftElement, field_names, fill_segments, fill_template, parse
-from .values import IntegerLabels, find_class, is_missing, label_name
+from .words import WordForms, encode_forms, encode_words, warn_of_twins
 
 
 class PatternVerbalizer:
@@ -26,7 +27,7 @@ class PatternVerbalizer:
     A pattern turns an example (a dict of fields) into a text with one blank. A verbalizer names the words of every label.
     The label whose words fill the blank best is the answer (paper section 2.3; "pattern-verbalizer pair" of Schick and
     Schütze 2021). In patterns, fields stand in braces, `|shorten` marks those that may be cut, and `[MASK]` is the blank;
-    `modeling_glm.tokenization.cloze.syntax` describes all of the syntax.
+    `modeling_glm.tokenization.patterns.syntax` describes all of the syntax.
 
     Example:
 

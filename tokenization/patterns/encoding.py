@@ -1,17 +1,13 @@
-"""Compute the ids of cloze questions: contexts cut to length, words, prompt tokens."""
+"""Compute the ids of filled patterns: blanks, prompt tokens, and texts cut to length."""
 
-import warnings
-from collections.abc import Callable, Sequence
 from typing import Literal
 
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
-from ..blanks import shown_form
 from .syntax import BLANKS, Segment
 
 SOFT_TOKEN = "<|soft{}|>"  # prompt tokens that are learned, numbered from 0
 Truncation = Literal["longest", "last"]
-WordForms = Callable[[str], Sequence[Sequence[int]]]  # a word -> the ids of its forms
 
 
 def encode_context(
@@ -36,7 +32,7 @@ def encode_context(
     encoded, soft = [], 0  # soft counts the prompt tokens so far, which are numbered through the pattern
     for segment in segments:
         if segment.kind == "text":
-            encoded.append(_tokenize(tokenizer, [segment.text], split_special_tokens=not segment.written)[0])
+            encoded.append(tokenize(tokenizer, [segment.text], split_special_tokens=not segment.written)[0])
         elif segment.kind == "mask":
             encoded.append([_blank_id(tokenizer, segment.text)])
         else:
@@ -54,67 +50,6 @@ def encode_context(
             excess, marked = excess - available, [not segment.written for segment in segments]
         shorten(encoded, marked, excess, truncation, pattern)
     return [tokenizer.cls_token_id, *(token for ids in encoded for token in ids), *closing]
-
-
-def encode_words(words: list[list[str]], tokenizer: PreTrainedTokenizerFast, before: str) -> list[list[list[int]]]:
-    """
-    Return the ids of the words of every label, each in the form that the pattern shows.
-
-    Args:
-        words: The words of every label, with the space that they begin with.
-        tokenizer: A `GLMTokenizer`.
-        before: The text of the pattern in front of the blank. A word without a space is glued to it. Without such a text,
-            the word is encoded on its own.
-
-    Raises:
-        ValueError: For a word without tokens.
-    """
-    # One call for all words; [[" Yes"], [" No", " Never"]] goes in flat and comes out in rows.
-    flat = iter(_tokenize(tokenizer, [word for row in words for word in row], split_special_tokens=True))
-    encoded = [[next(flat) for _ in row] for row in words]
-    for row, ids in zip(words, encoded, strict=True):
-        for number, word in enumerate(row):
-            if not ids[number]:
-                raise _without_tokens(word)
-            if before.strip() and not word[0].isspace():
-                ids[number] = list(shown_form(tokenizer, before, word))
-    return encoded
-
-
-def encode_forms(words: list[list[str]], forms: WordForms) -> list[list[list[int]]]:
-    """
-    Return the ids of the words of every label, in all forms that a word can have behind any text.
-
-    A label that has the same ids twice gets them once, so that their probability counts once.
-
-    Args:
-        words: The words of every label as they were given. With white space in front they have one form.
-        forms: Lists the forms of a word; see `answer_forms`.
-
-    Raises:
-        ValueError: For a word without tokens.
-    """
-    encoded = []
-    for row in words:
-        found = {tuple(form): word for word in row for form in (forms(word) if word.strip() else [()])}
-        if () in found:
-            raise _without_tokens(found[()])
-        encoded.append([list(form) for form in found])
-    return encoded
-
-
-def warn_of_twins(labels: Sequence[str], encoded: list[list[list[int]]]):
-    """Warn if words of two labels have the same tokens."""
-    seen: dict[tuple[int, ...], str] = {}
-    for label, ids in zip(labels, encoded, strict=True):
-        for tokens in ids:
-            other = seen.setdefault(tuple(tokens), label)
-            if other != label:
-                warnings.warn(
-                    f"Words of the labels {other!r} and {label!r} have the same tokens {tokens}: the model cannot tell "
-                    "them apart.",
-                    stacklevel=5,
-                )
 
 
 def shorten(encoded: list[list[int]], shortenable: list[bool], excess: int, truncation: Truncation, pattern: str):
@@ -150,16 +85,12 @@ def shorten(encoded: list[list[int]], shortenable: list[bool], excess: int, trun
         encoded[index].pop()
 
 
-def _tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str], split_special_tokens: bool) -> list[list[int]]:
+def tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str], split_special_tokens: bool) -> list[list[int]]:
     """Return ids without special tokens around them; a text of white space has none, as in the originals."""
     ids = tokenizer(texts, add_special_tokens=False, split_special_tokens=split_special_tokens, verbose=False)[
         "input_ids"
     ]
     return [row if text.strip() else [] for text, row in zip(texts, ids, strict=True)]
-
-
-def _without_tokens(word: str) -> ValueError:
-    return ValueError(f"The word {word!r} has no tokens: nothing can be scored.")
 
 
 def _token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:

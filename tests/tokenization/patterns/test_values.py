@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling_glm.tokenization.cloze.values import find_class, is_missing, label_name, text_of, texts_of
+from modeling_glm.tokenization.patterns.values import find_class, is_missing, label_name, text_of, texts_of
 from tests.support.missing import MISSING, NOT_TEXTS, TEXTS_OF_VALUES
 
 # Every way to write an integer as a label.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from modeling_glm.tokenization.cloze.syntax import (
+from modeling_glm.tokenization.patterns.syntax import (
     BlankElement,
     FieldElement,
     Segment,
