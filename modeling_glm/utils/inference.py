@@ -112,14 +112,14 @@ def compute_hidden_states(
     input_ids: torch.Tensor,
     attention_mask: torch.Tensor,
     position_ids: torch.Tensor,
-    branch: torch.Tensor,
+    branch: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """
     Compute the hidden states of the base model, behind the soft prompt if PEFT gives one.
 
     Args:
         model: A model with the base model `glm`, or a PEFT wrapper around it.
-        input_ids, attention_mask, branch: (batch, seq).
+        input_ids, attention_mask, branch: (batch, seq). No branch means that Part B has no alternatives side by side.
         position_ids: (batch, 2, seq).
 
     Returns:
@@ -143,7 +143,7 @@ def compute_hidden_states(
         inputs_embeds=torch.cat((prompt[:, :count].to(states.dtype), states), dim=1),
         attention_mask=mask,
         position_ids=torch.stack((torch.cat((virtual, row0 + count), dim=1), F.pad(row1, (count, 0))), dim=1),
-        branch=F.pad(branch, (count, 0)),
+        branch=None if branch is None else F.pad(branch, (count, 0)),
         use_cache=False,
     )
     return outputs.last_hidden_state[:, count:]
