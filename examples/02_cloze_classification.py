@@ -57,12 +57,12 @@ from modeling_glm.cloze.training import (
     ClozeTrainingArguments,
     build_model,
     evaluate,
-    merge_adapter,
     set_defaults,
     train,
 )
 from modeling_glm.hub.card import write_model_card
 from modeling_glm.runs.checkpoints import disconnect
+from modeling_glm.runs.fine_tuning import merge_adapter
 from modeling_glm.runs.lock import hold_run, require_folder
 from modeling_glm.tokenization.cloze.published import available_tasks
 from modeling_glm.tokenization.cloze.superglue import SUPERGLUE_TASKS

@@ -1,7 +1,5 @@
 """Load the examples of a task: published data, or files of your own."""
 
-import hashlib
-import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,16 +10,15 @@ from random import Random
 from typing import Any
 
 from ..tokenization import PatternVerbalizer
-from ..tokenization.cloze.files import DELIMITERS, JSON_LINES, read_examples, read_lines
 from ..tokenization.cloze.published import read_task
 from ..tokenization.cloze.rows import example_from_row
 from ..tokenization.cloze.superglue import SUPERGLUE_TASKS, read_superglue
 from ..tokenization.patterns.values import is_missing, text_of
+from ..tokenization.row_files import DELIMITERS, JSON_LINES, read_examples, read_lines
 from ..utils.rows import check_rows
+from ..utils.splits import VALIDATION_NAMES, hold_out
 
 Examples = list[dict[str, Any]]
-# How files and datasets call the split that results are reported on, the most usual name first.
-VALIDATION_NAMES = ("validation", "val", "dev", "validation_matched")
 
 
 @dataclass(frozen=True)
@@ -175,20 +172,6 @@ def load_files(
     )
 
 
-def hold_out(examples: Examples) -> tuple[Examples, Examples]:
-    """Split a tenth of the examples off, by a hash of their content, so that their order does not matter."""
-    digests = [_digest(example) for example in examples]
-    # Fewer than a tenth are below the limit if examples repeat: copies go to the same side.
-    limit = sorted(digests)[len(examples) // 10] if examples else b""
-    held_out = [example for example, value in zip(examples, digests, strict=True) if value < limit]
-    return [example for example, value in zip(examples, digests, strict=True) if value >= limit], held_out
-
-
-def _digest(example: Mapping[str, Any]) -> bytes:
-    text = json.dumps(example, sort_keys=True, default=str, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8")).digest()
-
-
 def _load_superglue(name: str, data_dir: str | os.PathLike) -> tuple[Examples, Examples, Examples]:
     """Return the examples to learn from, to report on and to predict."""
     if name in ("axb", "axg"):  # diagnostic sets have nothing to learn from
@@ -233,4 +216,4 @@ def _load_rows(
     return examples["train"], examples["test"], []
 
 
-__all__ = ["ClozeData", "few_shot", "hold_out", "is_labelled", "load_files", "load_published"]
+__all__ = ["ClozeData", "few_shot", "is_labelled", "load_files", "load_published"]

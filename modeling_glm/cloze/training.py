@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,10 +20,15 @@ from transformers import (
 )
 
 from ..runs.checkpoints import SafeCheckpointTrainer, resume_point
-from ..runs.flow import on_first_process
+from ..runs.fine_tuning import (
+    LEAST_STEPS,
+    add_adapter,
+    require_same_description,
+    suggest_epochs,
+    suggest_learning_rate,
+)
 from ..runs.lock import hold_run
 from ..tokenization import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
-from ..utils.files import write_whole
 from ..utils.rows import RowError, check_rows
 from .calibration import Calibration, expected_calibration_error
 from .classifier import ClozeClassifier
@@ -34,11 +37,6 @@ from .scorer import Encoded
 from .soft_prompts import add_soft_tokens
 from .sources import ClozeData, Examples, is_labelled
 
-# Small data is read until about this many steps are made.
-LEAST_STEPS = 300
-# Parameters in the layers of GLM-Large.
-LARGE_PARAMETERS = 302_000_000
-ADAPTED_LAYERS = ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"]
 # A run resumes only if these are the same.
 IDENTITY = ("learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "seed", "weight_decay")
 
@@ -157,27 +155,9 @@ def set_defaults(arguments: TrainingArguments, model: PreTrainedModel, examples:
     if not arguments.learning_rate:
         arguments.learning_rate = suggest_learning_rate(model)
     if not arguments.num_train_epochs:
-        steps = math.ceil(examples / arguments.train_batch_size)
-        arguments.num_train_epochs = epochs or min(60, max(10, math.ceil(LEAST_STEPS / steps)))
+        arguments.num_train_epochs = epochs or suggest_epochs(examples, arguments.train_batch_size)
     if not torch.cuda.is_available():
         arguments.use_cpu = True
-
-
-def suggest_learning_rate(model: PreTrainedModel) -> float:
-    """
-    Suggest a learning rate for fine-tuning a model.
-
-    It is 1e-5 for GLM-Large (paper, appendix), and follows a power of the number of parameters that gives 5e-4 for the
-    embedded model, whose rate was measured. LoRA matrices and prompt tokens need ten times as much.
-    """
-    layers = sum(
-        parameter.numel()
-        for name, parameter in model.named_parameters()
-        if "embeddings" not in name and "lora_" not in name
-    )
-    rate = 1e-5 * (LARGE_PARAMETERS / layers) ** 0.83
-    partly = getattr(model, "peft_config", None) is not None
-    return float(f"{min(max(rate, 5e-6), 5e-4) * (10 if partly else 1):.0e}")
 
 
 def build_model(
@@ -213,34 +193,8 @@ def build_model(
     if settings.freeze and not settings.lora_rank and not soft:
         raise ValueError("freeze trains only prompt tokens, but the patterns have none: write {soft:3} into one.")
     if settings.lora_rank or settings.freeze:
-        model = _add_adapter(model, settings, soft)
+        model = add_adapter(model, settings.model, settings.lora_rank, soft)
     return model, tokenizer
-
-
-def _add_adapter(model: PreTrainedModel, settings: ClozeModelSettings, soft: list[int]) -> PreTrainedModel:
-    from peft import LoraConfig, TrainableTokensConfig, get_peft_model
-
-    adapter: LoraConfig | TrainableTokensConfig
-    if settings.lora_rank:
-        adapter = LoraConfig(
-            r=settings.lora_rank,
-            lora_alpha=2 * settings.lora_rank,
-            target_modules=ADAPTED_LAYERS,
-            trainable_token_indices={"word_embeddings": soft} if soft else None,
-        )
-    else:
-        adapter = TrainableTokensConfig(token_indices=soft, target_modules=["word_embeddings"])
-    # Whoever loads the adapter looks for its base model from another working directory.
-    base = Path(settings.model)
-    adapter.base_model_name_or_path = str(base.absolute()) if base.is_dir() else settings.model
-    return cast(PreTrainedModel, get_peft_model(model, adapter))  # PEFT's wrapper is used as the model
-
-
-def merge_adapter(model: PreTrainedModel) -> PreTrainedModel:
-    """Return the model with what PEFT trained beside it merged into its weights. Another model is returned as it is."""
-    if getattr(model, "peft_config", None) is None:
-        return model
-    return cast(PreTrainedModel, cast(Any, model).merge_and_unload())
 
 
 def train(
@@ -378,24 +332,7 @@ def require_same_run(path: Path, data: ClozeData, settings: ClozeModelSettings, 
         "settings": asdict(settings),
         "arguments": {name: getattr(arguments, name) for name in IDENTITY},
     }
-    on_first_process(partial(_compare_or_write, path, json.loads(json.dumps(run, default=str))))
-
-
-def _compare_or_write(path: Path, run: dict[str, Any]):
-    if not path.exists():
-        write_whole(path, json.dumps(run, indent=2) + "\n")
-        return
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        different = sorted(name for name in run if before.get(name) != run[name])
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise ValueError(
-            f"{path} does not describe a run ({error}): choose another output_dir, or delete it with its checkpoints."
-        ) from error
-    if different:
-        raise ValueError(
-            f"{path.parent} holds a run with other {' and '.join(different)}: choose another output_dir, or delete it."
-        )
+    require_same_description(path, run)
 
 
 __all__ = [
@@ -404,9 +341,7 @@ __all__ = [
     "ClozeTrainingArguments",
     "build_model",
     "evaluate",
-    "merge_adapter",
     "require_same_run",
     "set_defaults",
-    "suggest_learning_rate",
     "train",
 ]

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.exceptions import DatasetNotFoundError
 
-from ..tokenization.cloze.files import JSON_LINES
+from ..tokenization.row_files import JSON_LINES
 
 KINDS = (".txt", *JSON_LINES, ".parquet")
 READABLE = f"Readable files end with {', '.join(KINDS)}; text and JSON lines may also end with .gz."

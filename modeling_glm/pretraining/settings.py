@@ -16,7 +16,7 @@ from ..runs.lock import require_folder
 from ..utils.files import is_free
 from ..utils.help import HelpFormatter
 from ..utils.precision import has_fast_bf16
-from ..utils.yaml_text import read_yaml
+from ..utils.recipes import read_recipe_file
 from .arguments import GROUPS, PretrainingArguments, RunArguments
 from .documents import Corpus
 from .mixture import Phase
@@ -153,16 +153,10 @@ def read_recipe(name: str, phase: int = 1, recipes: Path | None = None) -> dict[
     Raises:
         SystemExit: For an unknown recipe, phase or key, and a file that is not YAML.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) or recipes is None else recipes / f"{name}.yaml"
-    if not path.is_file():
-        known = sorted(recipe.stem for recipe in recipes.glob("*.yaml")) if recipes else []
-        raise SystemExit(
-            f"There is no recipe {name}: give a YAML file{' or one of ' * bool(known)}{', '.join(known)}."
-        )
     try:
-        recipe = read_yaml(path.read_text(encoding="utf-8")) or {}
-    except ValueError as error:
-        raise SystemExit(f"{path} is not YAML: {error}") from None
+        path, recipe = read_recipe_file(name, recipes)
+    except (ValueError, OSError) as error:
+        raise SystemExit(str(error)) from None
     phases = recipe.pop("phases", [{}]) if isinstance(recipe, dict) else None
     if not isinstance(phases, list) or not all(isinstance(settings, dict) for settings in phases):
         raise SystemExit(f"{path} does not hold arguments by their names, and phases as a list of them.")

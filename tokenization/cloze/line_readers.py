@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from ..patterns.values import is_missing
-from .files import Example, Row
+from ..row_files import Example, Row
 
 ENTAILMENT = ("entailment", "not_entailment")
 CONNECTIVES = {"cause": " because", "effect": ", so"}

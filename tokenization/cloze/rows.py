@@ -6,7 +6,7 @@ from numbers import Number
 from typing import Any
 
 from ..patterns.values import is_missing
-from .files import Example, Row
+from ..row_files import Example, Row
 
 
 def example_from_row(task: Mapping[str, Any], row: Row) -> Example:

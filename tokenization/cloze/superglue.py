@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import Example, read_json_lines
+from ..row_files import Example, read_json_lines
 from .line_readers import (
     ENTAILMENT,
     LineReader,

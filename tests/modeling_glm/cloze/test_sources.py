@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from modeling_glm import PatternVerbalizer
-from modeling_glm.cloze.sources import ClozeData, few_shot, hold_out, is_labelled, load_files, load_published
+from modeling_glm.cloze.sources import ClozeData, few_shot, is_labelled, load_files, load_published
 
 TASK = PatternVerbalizer("{both|shorten} [MASK]", {"a": "x", "b": "y"}, derived={"both": "{text} {more}"}, name="toy")
 
@@ -68,16 +68,6 @@ class TestFewShot:
         assert (labels(shots.train), labels(shots.validation)) == ({"a": 4, "b": 4}, {"a": 5, "b": 3})
         assert (shots.test, shots.task, shots.name) == (data.test, data.task, data.name)
         assert data.take_shots(20, seed=1).validation == data.validation
-
-
-def test_a_tenth_is_held_out_whatever_the_order():
-    examples = toy(a=60, b=43)
-    kept, held_out = hold_out(examples)
-    assert (len(kept), len(held_out)) == (93, 10)
-    assert [example for example in examples if example in kept] == kept
-    shuffled = random.Random(0).sample(examples, len(examples))
-    assert {example["text"] for example in hold_out(shuffled)[1]} == {example["text"] for example in held_out}
-    assert hold_out([]) == ([], [])
 
 
 class TestFiles:

@@ -8,7 +8,6 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 from transformers import Trainer, TrainingArguments, set_seed
 
 from modeling_glm import (
@@ -23,14 +22,12 @@ from modeling_glm import (
 )
 from modeling_glm.cloze.sources import ClozeData
 from modeling_glm.cloze.training import (
-    ADAPTED_LAYERS,
     ClozeModelSettings,
     ClozeTrainingArguments,
     build_model,
     evaluate,
     require_same_run,
     set_defaults,
-    suggest_learning_rate,
     train,
 )
 from modeling_glm.runs.manifest import last_good_checkpoint
@@ -258,23 +255,3 @@ def test_epochs_follow_the_number_of_examples(tmp_path, examples, epochs, expect
     set_defaults(chosen, make_model(GLMForMultipleChoice), examples, epochs)
     assert (chosen.learning_rate, chosen.num_train_epochs) == (0.1, 2)
     assert json.loads(arguments.to_json_string())["remove_unused_columns"] is False
-
-
-@pytest.mark.parametrize(
-    ("layers", "width", "heads", "rate"),
-    # The embedded model, GLM-Base, GLM-Large (the paper's 1e-5), GLM-10B
-    [(6, 192, 6, 5e-4), (12, 768, 12, 3e-5), (24, 1024, 16, 1e-5), (48, 4096, 64, 5e-6)],
-)
-def test_the_learning_rate_follows_the_size(layers, width, heads, rate):
-    config = GLMConfig(
-        vocab_size=64,
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        max_position_embeddings=32,
-    )
-    with torch.device("meta"):
-        model = GLMForMultipleChoice(config)
-    assert suggest_learning_rate(model) == pytest.approx(rate)
-    adapted = get_peft_model(model, LoraConfig(r=2, target_modules=ADAPTED_LAYERS))
-    assert suggest_learning_rate(adapted) == pytest.approx(10 * rate)

@@ -1,4 +1,4 @@
-"""Read examples from files: JSON lines, CSV and TSV. Every error names the file and the line."""
+"""Read examples from files: JSON lines, CSV, TSV and Parquet. Every error names the file and the line."""
 
 import csv
 import json
@@ -9,6 +9,8 @@ from typing import Any
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".json", ".ndjson")
+PARQUET = ".parquet"
+ENDINGS = (*DELIMITERS, *JSON_LINES, PARQUET)
 
 Row = Mapping[str, Any]
 Example = dict[str, Any]
@@ -18,11 +20,11 @@ def read_examples(
     path: str | os.PathLike, columns: Sequence[str] = (), convert: Callable[[Example], Example] | None = None
 ) -> list[Example]:
     """
-    Read a file of examples, one per line.
+    Read a file of examples, one per line, or one per row of a Parquet file.
 
     Args:
         path: JSON objects (`.jsonl`, `.json`, `.ndjson`), or a table whose first line names the columns (`.csv`, `.tsv`),
-            in UTF-8.
+            in UTF-8. Or a Parquet file (`.parquet`), whose rows messages count as lines from 1; this needs pyarrow.
         columns: Columns that every example must have.
         convert: Checks a row and returns the example, for instance `example_from_row`. A `ValueError` of it comes with
             the file and the line.
@@ -52,14 +54,20 @@ def read_lines(path: Path) -> Iterator[tuple[int, Example | ValueError]]:
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: For another ending, a file without examples, and text that is not UTF-8 throughout.
+        ImportError: For a Parquet file, if pyarrow is not installed.
+        ValueError: For another ending, a file without examples, text that is not UTF-8 throughout, and a damaged Parquet
+            file.
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     suffix = path.suffix.lower()
-    if suffix not in DELIMITERS and suffix not in JSON_LINES:
-        raise ValueError(f"{path} ends with {suffix!r}: expected one of {', '.join([*DELIMITERS, *JSON_LINES])}.")
-    lines = _read_json_lines(path) if suffix in JSON_LINES else _read_table(path, DELIMITERS[suffix])
+    if suffix not in ENDINGS:
+        raise ValueError(f"{path} ends with {suffix!r}: expected one of {', '.join(ENDINGS)}.")
+    lines: Iterator[tuple[int, Example | ValueError]]
+    if suffix == PARQUET:
+        lines = _read_parquet(path)
+    else:
+        lines = _read_json_lines(path) if suffix in JSON_LINES else _read_table(path, DELIMITERS[suffix])
     first = next(lines, None)
     if first is None:
         raise ValueError(f"{path} has no examples.")
@@ -133,6 +141,23 @@ def _read_table(path: Path, delimiter: str) -> Iterator[tuple[int, Example | Val
             yield reader.line_num, dict(zip(names, row, strict=True))
 
 
+def _read_parquet(path: Path) -> Iterator[tuple[int, Example]]:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise ImportError(f"{path} needs pyarrow: pip install pyarrow, or save the rows as JSON lines.") from error
+    number = 0
+    try:
+        with ParquetFile(path) as file:
+            for batch in file.iter_batches():
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+    except (ArrowException, OSError) as error:
+        raise ValueError(f"{path} cannot be read as Parquet behind row {number}: {error}") from error
+
+
 def _read_text(path: Path) -> str:
     data = path.read_bytes()
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -149,4 +174,4 @@ def _read_text(path: Path) -> str:
         ) from error
 
 
-__all__ = ["read_examples", "read_json_lines", "read_lines"]
+__all__ = ["ENDINGS", "read_examples", "read_json_lines", "read_lines"]

@@ -1,8 +1,12 @@
 """Examples from files, and errors of files that cannot be read."""
 
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from modeling_glm.tokenization.cloze.files import read_examples
+from modeling_glm.tokenization.row_files import read_examples
 
 JSON = '{"a": "é \u2028 x", "label": 1}\n\n{"a": "", "label": null}\n'
 EXPECTED = [{"a": "é \u2028 x", "label": 1}, {"a": "", "label": None}]
@@ -73,3 +77,37 @@ def test_rows_are_converted(tmp_path, name, line):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"There is no file .*none\.csv"):
         read_examples(tmp_path / "none.csv")
+
+
+class TestParquet:
+    def test_rows(self, tmp_path):
+        rows = [{"a": "é", "targets": ["x", "y"], "n": 1}, {"a": None, "targets": [], "n": 2}]
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "x.parquet", row_group_size=1)
+        assert read_examples(tmp_path / "x.parquet", ["a", "targets"]) == rows
+
+    def test_errors_count_rows(self, tmp_path):
+        pq.write_table(pa.Table.from_pylist([{"a": 1}, {"a": 2}]), tmp_path / "x.parquet")
+
+        def refuse_two(row):
+            if row["a"] == 2:
+                raise ValueError("The line is bad.")
+            return row
+
+        with pytest.raises(ValueError, match=r"x\.parquet, line 2 is bad"):
+            read_examples(tmp_path / "x.parquet", convert=refuse_two)
+        with pytest.raises(ValueError, match="line 1 has no 'b'"):
+            read_examples(tmp_path / "x.parquet", ["b"])
+
+    def test_a_damaged_file_and_an_empty_one(self, tmp_path):
+        (tmp_path / "x.parquet").write_bytes(b"PAR1 and nothing more")
+        with pytest.raises(ValueError, match=r"x\.parquet cannot be read as Parquet"):
+            read_examples(tmp_path / "x.parquet")
+        pq.write_table(pa.table({"a": pa.array([], pa.string())}), tmp_path / "y.parquet")
+        with pytest.raises(ValueError, match=r"y\.parquet has no examples"):
+            read_examples(tmp_path / "y.parquet")
+
+    def test_without_pyarrow(self, tmp_path, monkeypatch):
+        (tmp_path / "x.parquet").write_bytes(b"")
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
+        with pytest.raises(ImportError, match="pip install pyarrow"):
+            read_examples(tmp_path / "x.parquet")

@@ -1,0 +1,28 @@
+"""Split rows into those to learn from and those to validate on."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+RowType = TypeVar("RowType", bound=Mapping[str, Any])
+
+# How files and datasets call the split that results are reported on, the most usual name first.
+VALIDATION_NAMES = ("validation", "val", "dev", "validation_matched")
+
+
+def hold_out(rows: Sequence[RowType]) -> tuple[list[RowType], list[RowType]]:
+    """Split a tenth of the rows off, by a hash of their content, so that their order does not matter."""
+    digests = [_digest(row) for row in rows]
+    # Fewer than a tenth are below the limit if rows repeat: copies go to the same side.
+    limit = sorted(digests)[len(rows) // 10] if rows else b""
+    held_out = [row for row, value in zip(rows, digests, strict=True) if value < limit]
+    return [row for row, value in zip(rows, digests, strict=True) if value >= limit], held_out
+
+
+def _digest(row: Mapping[str, Any]) -> bytes:
+    text = json.dumps(row, sort_keys=True, default=str, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).digest()
+
+
+__all__ = ["VALIDATION_NAMES", "hold_out"]

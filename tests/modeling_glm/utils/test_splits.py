@@ -1,0 +1,21 @@
+"""A tenth of the rows, the same in any order."""
+
+import random
+
+from modeling_glm.utils.splits import hold_out
+
+
+def test_a_tenth_is_held_out_whatever_the_order():
+    rows = [{"text": f"{label} {number}"} for label, count in (("a", 60), ("b", 43)) for number in range(count)]
+    kept, held_out = hold_out(rows)
+    assert (len(kept), len(held_out)) == (93, 10)
+    assert [row for row in rows if row in kept] == kept
+    shuffled = random.Random(0).sample(rows, len(rows))
+    assert {row["text"] for row in hold_out(shuffled)[1]} == {row["text"] for row in held_out}
+    assert hold_out([]) == ([], [])
+
+
+def test_copies_stay_together():
+    rows = [{"text": str(number % 10)} for number in range(100)]
+    kept, held_out = hold_out(rows)
+    assert not {row["text"] for row in kept} & {row["text"] for row in held_out}
