@@ -1,9 +1,6 @@
 """Compute the metrics of the tasks. Needs scikit-learn."""
 
 import operator
-import re
-import string
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +9,7 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 from ..tokenization import PatternVerbalizer
 from ..tokenization.patterns.values import find_class, is_missing
 from ..utils.rows import read_rows
+from ..utils.squad_words import squad_words, word_f1
 
 Examples = Sequence[Mapping[str, Any]]
 
@@ -138,23 +136,12 @@ def _record(examples: Examples, predicted: list[int], labels: Sequence[str] | No
         require_class(prediction, len(example["candidates"]))
         if not example["answers"]:
             raise ValueError(f"Example {number} has no 'answers': test sets without answers cannot be scored here.")
-        words = _words(example["candidates"][prediction])
-        answers = [_words(answer) for answer in example["answers"]]
+        words = squad_words(example["candidates"][prediction])
+        answers = [squad_words(answer) for answer in example["answers"]]
         # As in SQuAD, the nearest right answer counts.
-        f1 += max(_word_f1(words, answer) for answer in answers)
+        f1 += max(word_f1(words, answer) for answer in answers)
         exact += words in answers
     return {"f1": f1 / len(examples), "exact_match": exact / len(examples)}
-
-
-def _words(text: str) -> list[str]:
-    """Return the words as SQuAD compares them: lower case, without punctuation and articles."""
-    text = "".join(letter for letter in text.lower() if letter not in string.punctuation)
-    return re.sub(r"\b(a|an|the)\b", " ", text).split()
-
-
-def _word_f1(words: list[str], answer: list[str]) -> float:
-    shared = (Counter(words) & Counter(answer)).total()
-    return 2 * shared / (len(words) + len(answer)) if shared else 0.0
 
 
 def _wsc(examples: Examples, predicted: list[int], labels: Sequence[str] | None) -> dict[str, float]:
