@@ -97,7 +97,7 @@ def _tell(path: Path, number: int, error: ValueError) -> str:
 
 def _read_json_lines(path: Path) -> Iterator[tuple[int, Example | ValueError]]:
     # splitlines would also split at Unicode separators inside a text.
-    for number, line in enumerate(_read_text(path).split("\n"), start=1):
+    for number, line in enumerate(read_file_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -116,7 +116,7 @@ def _read_json_lines(path: Path) -> Iterator[tuple[int, Example | ValueError]]:
 
 def _read_table(path: Path, delimiter: str) -> Iterator[tuple[int, Example | ValueError]]:
     """Yield the rows of a table as dicts, each with the number of its last line."""
-    reader = csv.reader(_read_text(path).splitlines(keepends=True), delimiter=delimiter, strict=True)
+    reader = csv.reader(read_file_text(path).splitlines(keepends=True), delimiter=delimiter, strict=True)
     try:
         names = next(reader, [])
     except csv.Error as error:
@@ -158,7 +158,8 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Example]]:
         raise ValueError(f"{path} cannot be read as Parquet behind row {number}: {error}") from error
 
 
-def _read_text(path: Path) -> str:
+def read_file_text(path: Path) -> str:
+    """Return the text of a UTF-8 file, without a mark at its start. Raises a `ValueError` that says where it is not UTF-8."""
     data = path.read_bytes()
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ValueError(f"{path} is UTF-16, as its first two bytes say: save it as UTF-8.")
@@ -174,4 +175,4 @@ def _read_text(path: Path) -> str:
         ) from error
 
 
-__all__ = ["ENDINGS", "read_examples", "read_json_lines", "read_lines"]
+__all__ = ["ENDINGS", "read_examples", "read_file_text", "read_json_lines", "read_lines"]
