@@ -1,0 +1,67 @@
+"""Random words become blanks: their number, their answers, and the draws of the authors' code."""
+
+import itertools
+import json
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modeling_glm import GLMTokenizer
+from modeling_glm.tokenization.seq2seq.cleaning import detokenize_blank_lm
+from modeling_glm.tokenization.seq2seq.word_blanks import BLANK, blank_words
+from tests.support.original_files import read_golden, write_hub_folder
+
+FEATURES = json.loads(read_golden("seq2seq/features.json"))
+SPLITS = {"train": "train", "dev": "valid"}
+CASES = [
+    case
+    for case in FEATURES["cases"]
+    if case["task"] == "blank"
+    and case["split"] in SPLITS
+    and case.get("samples")
+    and "--task-mask" not in case["flags"]
+]
+
+
+def flag(case, name):
+    return case["flags"][case["flags"].index(name) + 1]
+
+
+@given(
+    words=st.lists(st.text("ab", min_size=1, max_size=3), max_size=12),
+    ratio=st.floats(0, 1),
+    seed=st.integers(0, 1000),
+)
+def test_answers_fill_the_blanks(words, ratio, seed):
+    blanked, answers = blank_words("  ".join(words), ratio, Random(seed))
+    assert sum(len(answer.split()) for answer in answers) == int(len(words) * ratio)
+    pieces = blanked.split()
+    assert not any(left == right == BLANK for left, right in itertools.pairwise(pieces))
+    remaining = iter(answers)
+    filled = [next(remaining) if piece == BLANK else piece for piece in pieces]
+    assert " ".join(filled) == " ".join(words)
+    assert next(remaining, None) is None
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return GLMTokenizer.from_pretrained(write_hub_folder("bert", tmp_path_factory.mktemp("bert")))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['split']}-{flag(case, '--blank-maskratio')}")
+def test_draws_are_those_of_the_originals(case, tokenizer):
+    rng = Random(int(flag(case, "--seed")))
+    contexts = []
+    for line in FEATURES["files"]["blank"][f"{SPLITS[case['split']]}.txt"].splitlines():
+        blanked, _ = blank_words(detokenize_blank_lm(line), float(flag(case, "--blank-maskratio")), rng)
+        ids = tokenizer(blanked, add_special_tokens=False)["input_ids"][: case["src_seq_length"]]
+        contexts.append(ids + [tokenizer.pad_token_id] * (case["src_seq_length"] - len(ids)))
+    assert contexts == [sample["text"][: case["src_seq_length"]] for sample in case["samples"]]
+
+
+@pytest.mark.parametrize("ratio", [-0.1, 1.5, float("nan")])
+def test_ratio_outside_0_to_1(ratio):
+    with pytest.raises(ValueError, match="expected a share of the words from 0 to 1"):
+        blank_words("a b", ratio, Random(0))
