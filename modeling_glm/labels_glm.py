@@ -1,5 +1,6 @@
 """
-Check the labels of every head before a loss is computed from them: shape, type, values, and where they stand.
+Check the labels of every head before a loss is computed from them: shape, type, values, and where they stand. And find
+texts whose logits can only be read as those of a causal model.
 
 Wrong labels give a loss that falls like any other. So what can be recognised as wrong raises a `ValueError`, which names
 the shapes, the first wrong label, and what makes right ones.
@@ -24,6 +25,13 @@ FOR_PIECES = (
     "GLM learns the pieces of Part B, which fill the blanks of the text, and the label of a token is the token that must "
     "follow it. tokenizer.build_inputs_for_generation(inputs, targets=[...]) and DataCollatorForBlankInfilling make such "
     "inputs and labels; collators for causal, masked and encoder-decoder models do not."
+)
+READ_AS_CAUSAL = (
+    "The logits of a text without a blank and without a piece were computed (row {row} of input_ids). They are not those of a "
+    "causal model: GLM reads Part A in both directions, so every position has seen the tokens that follow it. Log-likelihoods, "
+    "perplexities and losses from these logits are wrong. Put [gMASK] (or [MASK]) where text is wanted and <sop> with the "
+    "continuation behind the text, as score_fillings, `modeling-glm evaluate` and, for lm-evaluation-harness, `python -m "
+    "modeling_glm.evaluation.lm_eval --model glm` do. For features use GLMModel. A model gives this warning once."
 )
 FOR_TEXTS = "DataCollatorWithPadding makes such a batch from rows with one label each."
 FOR_TOKENS = "DataCollatorForTokenClassification makes such a batch, with -100 for padding."
@@ -136,6 +144,29 @@ def _faults_of_parts(
             refused=False,
         ),
     ]
+
+
+def find_text_alone(
+    input_ids: torch.Tensor, config: GLMConfig, attention_mask: torch.Tensor | None = None
+) -> int | None:
+    """
+    Find the first row that has a text, but neither a blank nor a piece. GLM predicts nothing there.
+
+    Args:
+        input_ids: (batch, seq) int64.
+        config: Gives the ids of the masks and of the start of a piece.
+        attention_mask: (batch, seq) or wider, 0 for padding. A 4D mask is the caller's own layout, in which nothing is found.
+
+    Returns:
+        The number of the row, None if there is none or if the config names no start of a piece.
+    """
+    padding = _padding(attention_mask, input_ids.shape[1], input_ids.device)
+    is_own_layout = attention_mask is not None and padding is None
+    if is_own_layout or config.sop_token_id is None:
+        return None
+    parts = find_parts(input_ids, config, None if padding is None else ~padding)
+    alone = parts.real.any(-1) & (parts.piece[:, -1] == 0) & ~parts.blanks.any(-1)
+    return int(alone.int().argmax()) if alone.any() else None
 
 
 def check_gold_labels(labels: torch.Tensor, config: GLMConfig, shape: Sequence[int], may_be_shorter: bool = False):

@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -65,11 +66,14 @@ from .inputs_glm import (
     require_values,
 )
 from .labels_glm import (
+    READ_AS_CAUSAL,
+    can_read_labels,
     check_answer_positions,
     check_choice_labels,
     check_piece_labels,
     check_text_labels,
     check_token_labels,
+    find_text_alone,
 )
 from .layout_glm import complete_position_ids, create_glm_mask, own_padding_mask, real_tokens
 
@@ -632,6 +636,7 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
         super().__init__(config)
         # By the class name the library would choose the loss that shifts labels. Ours are aligned already.
         self.loss_type = "ForMaskedLM"
+        self._warned_of_causal_reading = False
         self.generation_config = self.default_generation_config()
 
     @can_return_tuple
@@ -668,6 +673,10 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
         Raises:
             ValueError: as `GLMModel.forward`, and for labels that are not those of pieces: of another shape, outside the
                 vocabulary, on Part A, on padding, or equal to the inputs.
+
+        Warns:
+            UserWarning: once, for a text that has neither a blank nor a piece, given without labels and positions. Its
+                logits are read as those of a causal model, which they are not: Part A is read in both directions.
         """
         # No parameter of its own: Trainer takes each one with "label" in its name for a column of labels.
         if (aligned := kwargs.pop("shift_labels", None)) is not None:
@@ -691,6 +700,9 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
             use_cache=use_cache,
             **kwargs,
         )
+        # What knows its positions knows the layout: `generate`, a continued cache, packed rows, shuffled pieces.
+        if labels is None and position_ids is None and kwargs.get("prepared_position_ids") is None:
+            self._warn_of_causal_reading(input_ids, inputs_embeds, attention_mask)
         hidden_states = outputs.last_hidden_state
         logits_to_keep = check_logits_to_keep(logits_to_keep, hidden_states.shape[1])
         if labels is not None:
@@ -720,6 +732,21 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
+
+    def _warn_of_causal_reading(
+        self,
+        input_ids: torch.Tensor | None,
+        inputs_embeds: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+    ) -> None:
+        """Warn once if a row has neither a blank nor a piece, because then nothing but its text could be predicted."""
+        tokens = input_ids if input_ids is not None else inputs_embeds
+        if tokens is None or not can_read_labels(tokens) or self._warned_of_causal_reading:
+            return
+        ids = self.glm.find_ids(input_ids, inputs_embeds, attention_mask)
+        if (row := find_text_alone(ids, self.config, attention_mask)) is not None:
+            self._warned_of_causal_reading = True
+            warnings.warn(READ_AS_CAUSAL.format(row=row), stacklevel=3)
 
     def _loss(self, logits: torch.Tensor, labels: torch.Tensor, **kwargs) -> torch.Tensor:
         return self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs)

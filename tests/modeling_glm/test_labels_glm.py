@@ -16,7 +16,7 @@ from modeling_glm import (
     GLMForSequenceClassification,
     GLMForTokenClassification,
 )
-from modeling_glm.labels_glm import can_read_labels, check_choice_labels, check_piece_labels
+from modeling_glm.labels_glm import can_read_labels, check_choice_labels, check_piece_labels, find_text_alone
 from tests.support.models import TEXTS, TOKEN_IDS, make_model, tiny_config
 
 MASK, SOP, EOP, EOS, CLS, PAD = (TOKEN_IDS[f"{name}_token_id"] for name in ("mask", "sop", "eop", "eos", "cls", "pad"))
@@ -333,3 +333,42 @@ def test_hidden_masks_and_starts_are_not_read(model):
     without = torch.tensor([[CLS, MASK, 11, EOS]])  # its only mask is hidden: a text without a blank
     with pytest.warns(UserWarning, match="stands on a text without a blank"):
         model(without, attention_mask=torch.tensor([[1, 0, 1, 1]]), labels=torch.tensor([[N, N, EOS, N]]))
+
+
+TEXT, BLANK, FILLED, EMPTY = [CLS, 11, 12, EOS], [CLS, MASK, 11, EOS], [CLS, MASK, SOP, 11], [PAD, PAD, PAD, PAD]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([TEXT], 0),
+        ([BLANK], None),
+        ([FILLED], None),
+        ([EMPTY], None),
+        ([[11, SOP, 12, 13]], None),  # a piece without a blank, as a chat template may write one
+        ([FILLED, BLANK, EMPTY, TEXT, TEXT], 3),
+    ],
+    ids=["text", "blank", "piece", "padding", "piece alone", "mixed"],
+)
+@pytest.mark.parametrize("side", ["none", "cache"])
+def test_rows_with_neither_a_blank_nor_a_piece(rows, expected, side):
+    """A mask may be wider than the ids: then it covers what a cache holds as well."""
+    ids = torch.tensor(rows)
+    mask = (ids != PAD).long()
+    if side == "cache":
+        mask = F.pad(mask, (3, 0), value=1)
+    assert find_text_alone(ids, tiny_config(), mask) == expected
+
+
+def test_hidden_blanks_and_pieces_leave_a_text_alone():
+    ids = torch.tensor([[CLS, MASK, 11, SOP]])
+    assert find_text_alone(ids, tiny_config()) is None
+    assert find_text_alone(ids, tiny_config(), torch.tensor([[1, 0, 1, 1]])) is None
+    assert find_text_alone(ids, tiny_config(), torch.tensor([[1, 1, 1, 0]])) is None
+    assert find_text_alone(ids, tiny_config(), torch.tensor([[1, 0, 1, 0]])) == 0
+
+
+def test_the_callers_own_layout_is_not_judged():
+    ids = torch.tensor([TEXT])
+    assert find_text_alone(ids, tiny_config(), torch.ones(1, 1, 4, 4, dtype=torch.bool).tril()) is None
+    assert find_text_alone(ids, tiny_config(sop_token_id=None)) is None

@@ -1,11 +1,14 @@
 """The signatures of the models, branches, and the projection to the vocabulary."""
 
+import copy
 import inspect
+import warnings
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import DataCollatorForLanguageModeling, StaticCache, pipeline
 
 from modeling_glm import (
     GLMForConditionalGeneration,
@@ -17,9 +20,9 @@ from modeling_glm import (
 )
 from modeling_glm.layout_glm import compute_position_ids
 from modeling_glm.modeling_glm import AUTO_CLASSES, RESIDUAL
-from tests.support.models import TOKEN_IDS, make_model
+from tests.support.models import FIRST_WORD, TOKEN_IDS, make_model
 
-MASK, SOP, EOS, CLS = (TOKEN_IDS[f"{name}_token_id"] for name in ("mask", "sop", "eos", "cls"))
+MASK, SOP, EOS, CLS, PAD = (TOKEN_IDS[f"{name}_token_id"] for name in ("mask", "sop", "eos", "cls", "pad"))
 CONTEXT = [CLS, 11, MASK, 12, EOS, SOP]
 BRANCHES = [[20, 21, 22], [23, 24]]
 
@@ -205,3 +208,114 @@ def test_embeddings_are_where_the_library_looks_for_them(model_class, head):
 )
 def test_heads_have_the_names_of_the_ecosystem(model_class, head):
     assert [name for name, _ in make_model(model_class).named_children() if name not in ("glm", "dropout")] == [head]
+
+
+TEXT = torch.tensor([[CLS, 11, 12, 13, EOS]])
+READ_AS_CAUSAL = "not those of a causal model.*modeling_glm.evaluation.lm_eval --model glm.*GLMModel"
+
+# How others read a model as causal: without labels, or with those that a causal collator makes.
+CAUSAL_CALLS = {
+    "lm-evaluation-harness": lambda model: model(TEXT).logits,
+    "with a mask": lambda model: model(TEXT, attention_mask=torch.ones_like(TEXT)).logits,
+    "padded on the right, unmasked": lambda model: model(torch.tensor([[CLS, 11, EOS, PAD, PAD]])).logits,
+    "the next token": lambda model: model(TEXT, logits_to_keep=1).logits,
+    "a trainer of preferences": lambda model: model(input_ids=TEXT, use_cache=False, output_hidden_states=True).logits,
+    "some rows": lambda model: model(torch.tensor([[CLS, 11, MASK, 12, EOS], TEXT[0].tolist()])).logits,
+    "embeddings": lambda model: model(inputs_embeds=model.get_input_embeddings()(TEXT)).logits,
+}
+
+
+@pytest.fixture
+def language_model() -> GLMForConditionalGeneration:
+    """Make a model that has not given its warning yet."""
+    return make_model(GLMForConditionalGeneration)
+
+
+@pytest.mark.parametrize("call", CAUSAL_CALLS.values(), ids=CAUSAL_CALLS)
+@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+def test_a_causal_reading_gives_a_warning_once(language_model, call, training):
+    language_model.train(training)
+    with pytest.warns(UserWarning, match=READ_AS_CAUSAL):
+        first = call(language_model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        torch.testing.assert_close(call(language_model), first)
+
+
+def test_the_warning_names_the_row(language_model):
+    with pytest.warns(UserWarning, match="row 1 of input_ids"):
+        CAUSAL_CALLS["some rows"](language_model)
+
+
+def test_causal_training_gives_a_warning_or_an_error(tokenizer):
+    """The labels of causal collators are those of `test_labels_glm`: without a blank a warning, with one an error."""
+    collator = DataCollatorForLanguageModeling(tokenizer, mlm=False)
+    model = make_model(GLMForConditionalGeneration, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
+    with pytest.warns(UserWarning, match=r"stands on a text without a blank.*collators for causal"):
+        model(**collator([tokenizer("the quick dog"), tokenizer("a cat")]))
+    with pytest.raises(ValueError, match=r"stands on Part A.*collators for causal"):
+        model(**collator([tokenizer("the quick [MASK]")]))
+
+
+def test_pipelines_for_causal_models_refuse_texts_without_a_blank(tokenizer):
+    model = make_model(GLMForConditionalGeneration, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
+    with pytest.raises(ValueError, match="has no blank to fill"):
+        pipeline("text-generation", model=model, tokenizer=tokenizer)("the quick dog")
+
+
+def continue_with_a_cache(model: GLMForConditionalGeneration) -> None:
+    positions = compute_position_ids(torch.tensor([[*CONTEXT, 20, 21]]), model.config)
+    held = model(torch.tensor([CONTEXT]), use_cache=True).past_key_values
+    model(torch.tensor([[20, 21]]), position_ids=positions[..., -2:], past_key_values=held)
+
+
+def use_adapters(model: GLMForConditionalGeneration) -> None:
+    """Generate behind virtual tokens, where Part B is fed token by token without a start of piece."""
+    from peft import PrefixTuningConfig, PromptTuningConfig, get_peft_model
+
+    for config_class in (PromptTuningConfig, PrefixTuningConfig):
+        wrapped = get_peft_model(copy.deepcopy(model), config_class(task_type="CAUSAL_LM", num_virtual_tokens=3))
+        words_only = {"suppress_tokens": list(range(FIRST_WORD))}  # a mask that is fed would be taken for a blank
+        wrapped.generate(input_ids=torch.tensor([CONTEXT]), max_new_tokens=3, **words_only)
+
+
+LEGITIMATE_CALLS = {
+    "a piece": lambda model: model(torch.tensor([[*CONTEXT, 20, 21]])),
+    "the token at a mask": lambda model: model(torch.tensor([CONTEXT[:-1]])),
+    "generate": lambda model: model.generate(
+        torch.tensor([CONTEXT[:-1], [CLS, MASK, 12, MASK, EOS]]), max_new_tokens=6
+    ),
+    "generate without a cache": lambda model: model.generate(
+        torch.tensor([CONTEXT]), max_new_tokens=3, use_cache=False
+    ),
+    "beams": lambda model: model.generate(torch.tensor([CONTEXT]), max_new_tokens=3, num_beams=2),
+    "guidance": lambda model: model.generate(torch.tensor([CONTEXT]), max_new_tokens=2, guidance_scale=2.0),
+    "prompt lookup": lambda model: model.generate(
+        torch.tensor([CONTEXT]), max_new_tokens=4, prompt_lookup_num_tokens=2
+    ),
+    "a static cache": lambda model: model.generate(
+        torch.tensor([CONTEXT]), max_new_tokens=3, past_key_values=StaticCache(config=model.config, max_cache_len=16)
+    ),
+    "a continued cache": continue_with_a_cache,
+    "soft prompts": use_adapters,
+    "features": lambda model: model.glm(TEXT),
+    "given positions": lambda model: model(TEXT, position_ids=compute_position_ids(TEXT, model.config)),
+    "a mask of the caller": lambda model: model(TEXT, attention_mask=torch.ones(1, 1, 5, 5, dtype=torch.bool).tril()),
+    "labels of a masked language model": lambda model: model(
+        torch.tensor([[CLS, 11, MASK, 12, EOS]]), labels=torch.tensor([[-100, -100, 13, -100, -100]])
+    ),
+    "export": lambda model: torch.export.export(model, (TEXT,), {"use_cache": False}, strict=False),
+    "heads": lambda model: [
+        make_model(head)(TEXT)
+        for head in (GLMForSequenceClassification, GLMForTokenClassification, GLMForQuestionAnswering)
+    ],
+}
+
+
+@pytest.mark.parametrize("call", LEGITIMATE_CALLS.values(), ids=LEGITIMATE_CALLS)
+def test_other_calls_give_no_warning(language_model, call):
+    with warnings.catch_warnings(record=True) as caught, torch.no_grad():
+        warnings.simplefilter("always")
+        call(language_model)
+    assert not [warning for warning in caught if "causal" in str(warning.message)]
+    assert not language_model._warned_of_causal_reading
