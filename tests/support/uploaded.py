@@ -17,10 +17,13 @@ MODEL_CODE = {
 TOKENIZER_CODE = {
     "backend_copies.py",
     "blanks.py",
+    "building.py",
     "cutting.py",
+    "id_decoding.py",
     "inputs.py",
     "original_vocabularies.py",
     "prefix_space.py",
     "saving.py",
+    "text_encoding.py",
     "tokenization_glm.py",
 }

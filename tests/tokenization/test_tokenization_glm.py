@@ -1,15 +1,11 @@
-"""The tokenizer: layouts by hand, round trips, saving, copies, and inputs that it builds for models."""
+"""The tokenizer: its special tokens and how they change, saving, copies, training."""
 
 import copy
 import json
 import pickle
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import pytest
-import torch
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer
 
@@ -20,64 +16,6 @@ from tests.support.original_files import VOCABULARIES
 
 def names(tokenizer, ids) -> list[str]:
     return [token.replace("Ġ", "_") for token in tokenizer.convert_ids_to_tokens(ids)]
-
-
-def test_text_by_hand(tokenizer):
-    ids = tokenizer("the lazy [MASK], 404").input_ids
-    assert names(tokenizer, ids) == [
-        "[CLS]", "the", "_lazy", "[MASK]", ",", "_4", "0", "4", "<|endoftext|>",
-    ]  # fmt: skip
-
-
-def test_pair_by_hand(tokenizer):
-    encoded = tokenizer("the lazy", "the capital", return_token_type_ids=True)
-    assert names(tokenizer, encoded.input_ids) == [
-        "[CLS]",
-        "the",
-        "_lazy",
-        "[SEP]",
-        "the",
-        "_capital",
-        "<|endoftext|>",
-    ]
-    assert encoded.token_type_ids == [0, 0, 0, 0, 1, 1, 1]
-
-
-@pytest.mark.parametrize("text", ["the lazy [gMASK]", "the lazy[gMASK]"])
-def test_text_to_be_continued_has_no_end(tokenizer, text):
-    assert names(tokenizer, tokenizer(text).input_ids) == ["[CLS]", "the", "_lazy", "[gMASK]"]
-
-
-def test_white_space_behind_the_blank_is_text(tokenizer):
-    found = names(tokenizer, tokenizer("the [gMASK] ").input_ids)
-    assert found == ["[CLS]", "the", "[gMASK]", "_", "<|endoftext|>"]
-
-
-@pytest.mark.parametrize("side", ["left", "right"])
-def test_batch_with_and_without_an_end(tokenizer, side):
-    texts = ["the lazy [gMASK]", "the [MASK] dog and the cat", "the dog"]
-    batch = tokenizer(texts, padding=True, padding_side=side, return_tensors="pt", return_special_tokens_mask=True)
-    assert batch.input_ids.shape == batch.attention_mask.shape == batch.special_tokens_mask.shape
-    for row, text in enumerate(texts):
-        alone = tokenizer(text).input_ids
-        assert batch.input_ids[row][batch.attention_mask[row].bool()].tolist() == alone
-        assert len(batch.tokens(row)) == batch.input_ids.shape[1]
-    assert (batch.input_ids[batch.attention_mask == 0] == tokenizer.pad_token_id).all()
-
-
-def test_padding_options_hold_for_texts_to_be_continued(tokenizer):
-    texts = ["the lazy [gMASK]", "the dog"]
-    assert tokenizer(texts, padding="max_length", max_length=9, return_tensors="pt").input_ids.shape == (2, 9)
-    assert tokenizer(texts, padding=True, pad_to_multiple_of=8, return_tensors="pt").input_ids.shape == (2, 8)
-    assert [len(row) for row in tokenizer(texts).input_ids] == [4, 4]
-    assert tokenizer(texts[0], return_tensors="pt").input_ids.shape == (1, 4)
-    assert tokenizer(texts, return_length=True)["length"] == [4, 4]
-    offsets = tokenizer(texts[0], return_offsets_mapping=True).offset_mapping
-    assert [texts[0][start:stop].strip() for start, stop in offsets] == ["", "the", "lazy", "[gMASK]"]
-    pairs = tokenizer(["the dog", "a"], ["the [gMASK]", "cat"], padding=True, return_tensors="pt")
-    assert names(tokenizer, pairs.input_ids[0]) == ["[CLS]", "the", "_dog", "[SEP]", "the", "[gMASK]"]
-    assert names(tokenizer, pairs.input_ids[1][pairs.attention_mask[1].bool()])[-1] == "<|endoftext|>"
-    assert names(tokenizer, tokenizer("the [gMASK]", add_special_tokens=False).input_ids) == ["the", "[gMASK]"]
 
 
 def test_named_tokens(tokenizer):
@@ -155,101 +93,12 @@ def test_tokenizer_json_alone_is_enough(tokenizer, tmp_path):
         GLMTokenizer()
 
 
-@settings(max_examples=100)
-@given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_every_text_is_restored(tokenizer, text):
-    assume(not any(token in text for token in tokenizer.all_special_tokens))
-    ids = tokenizer(text, add_special_tokens=False).input_ids
-    assert tokenizer.decode(ids) == text
-
-
 def test_training_is_deterministic_and_sized():
     first, second = (GLMTokenizer.train_from_iterator(iter(TEXTS), 300) for _ in range(2))
     assert first.get_vocab() == second.get_vocab()
     assert len(first) == 300
     with pytest.raises(ValueError, match="at least 267"):
         GLMTokenizer.train_from_iterator(TEXTS, 266)
-
-
-def test_answers_are_read_from_sequences(tokenizer):
-    t = tokenizer
-    lazy, dog, cat = (t.encode(word, add_special_tokens=False) for word in (" lazy", " dog", " cat"))
-    prompt = t("the [MASK] fox and the [MASK]").input_ids
-    full = [*prompt, t.sop_token_id, *lazy, *dog, t.sop_token_id, *cat, t.eop_token_id, t.pad_token_id]
-    unreached = [*prompt, t.sop_token_id, *lazy]
-    assert t.decode_blanks([full, unreached, prompt]) == [["lazy dog", "cat"], ["lazy", ""], ["", ""]]
-    assert t.decode_blanks(torch.tensor([full])) == [["lazy dog", "cat"]]
-    assert t.decode_blanks([full[len(prompt) :]]) == [["lazy dog", "cat"]]
-    ended = [*prompt, t.sop_token_id, t.sop_token_id, *cat, t.eos_token_id, *dog]
-    assert t.decode_blanks([ended]) == [["", "cat"]]
-
-
-def test_fill(tokenizer):
-    assert tokenizer.fill("The [MASK] ran [sMASK]. [gMASK]", ["dog", "home", "End."]) == "The dog ran home. End."
-    assert tokenizer.fill("un[MASK]able", ["think"]) == "unthinkable"
-    assert tokenizer.fill("not [MASK].", [""]) == "not."
-    assert tokenizer.fill("none", []) == "none"
-    with pytest.raises(ValueError, match="2 blanks, but 1 answers"):
-        tokenizer.fill("[MASK] and [MASK]", ["one"])
-
-
-def test_targets_by_hand(tokenizer):
-    t = tokenizer
-    inputs = t(["the [MASK] dog", "[MASK] and [MASK]"], return_tensors="pt", padding=True)
-    lazy, cat = (t.encode(word, add_special_tokens=False) for word in ("lazy", "cat"))
-    built = t.build_inputs_for_generation(inputs, targets=[["lazy"], ["cat", "lazy"]])
-    start = inputs.input_ids.shape[1]
-    row = built.input_ids[1, start:].tolist()
-    assert row == [t.sop_token_id, *cat, t.sop_token_id, *lazy]
-    assert built.labels[1, start:].tolist() == [*cat, t.eop_token_id, *lazy, t.eop_token_id]
-    assert (built.labels[:, :start] == -100).all()
-    assert built.attention_mask[0, start:].tolist() == [1] * (1 + len(lazy)) + [0] * (len(row) - 1 - len(lazy))
-    assert built.labels[0][built.attention_mask[0] == 0].eq(-100).all()
-
-
-def test_targets_are_cut_and_padded_as_asked(tokenizer):
-    inputs = tokenizer(["the [MASK]", "a [MASK]"], return_tensors="pt", padding=True)
-    built = tokenizer.build_inputs_for_generation(inputs, targets=["lazy dog and cat", "fox"], max_gen_length=2)
-    assert built.input_ids.shape[1] == inputs.input_ids.shape[1] + 2
-    assert tokenizer.eop_token_id not in built.labels[0]  # a target that was cut does not end
-    built = tokenizer.build_inputs_for_generation(inputs, targets=["lazy", "fox"], max_gen_length=9, padding=True)
-    assert built.input_ids.shape[1] == built.labels.shape[1] == inputs.input_ids.shape[1] + 9
-    opened = tokenizer.build_inputs_for_generation(inputs, max_gen_length=512)
-    assert opened.input_ids[:, -1].tolist() == [tokenizer.sop_token_id] * 2
-    assert "labels" not in opened
-
-
-def test_choices_by_hand(tokenizer):
-    inputs = tokenizer(["the [MASK]", "a [MASK] dog"], return_tensors="pt", padding=True)
-    built = tokenizer.build_inputs_for_multiple_choice(inputs, [["lazy", "fox", "the lazy"], ["cat"]])
-    lazy, fox, the, cat = (tokenizer.encode(w, add_special_tokens=False) for w in ("lazy", "fox", "the", "cat"))
-    rows = [[lazy, fox, tokenizer.encode("the lazy", add_special_tokens=False)], [cat, [], []]]
-    for row, found_row in zip(rows, built.choice_ids.tolist(), strict=True):
-        for ids, found in zip(row, found_row, strict=True):
-            assert found == ids + [-100] * (len(found) - len(ids))
-    assert the[0] in built.choice_ids[0, 2]
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda t, x: t.build_inputs_for_generation(x, targets=["a"]), "2 texts, but targets for 1"),
-        (lambda t, x: t.build_inputs_for_generation(x, targets=[["a", "b"], "c"]), "Text 0 has 1 blanks, but 2"),
-        (lambda t, x: t.build_inputs_for_multiple_choice(x, [["a"]]), "2 texts, but choices for 1"),
-        (lambda t, x: t.build_inputs_for_multiple_choice(x, [["a", ""], ["b"]]), r"choices\[0\]\[1\] is empty"),
-        (lambda t, x: t.build_inputs_for_multiple_choice(x, [["a"], []]), r"choices\[1\] is \[\]"),
-        (lambda t, x: t.build_inputs_for_multiple_choice(x, ["ab", "c"]), r"choices\[0\] is 'ab'"),
-        (lambda t, x: t.build_inputs_for_generation(t(["no blank"])), "return_tensors='pt'"),
-        (
-            lambda t, x: t.build_inputs_for_generation(t(["no blank"], return_tensors="pt")),
-            r"Text 0 has 0 blanks.*\[MASK\]",
-        ),
-    ],
-)
-def test_errors(tokenizer, call, message):
-    inputs = tokenizer(["the [MASK]", "a [MASK]"], return_tensors="pt", padding=True)
-    with pytest.raises(ValueError, match=message):
-        call(tokenizer, inputs)
 
 
 CHANGES = {
@@ -372,23 +221,6 @@ def test_texts_without_an_end(tokenizer, tmp_path):
     assert tokenizer.add_eos_token
 
 
-@pytest.mark.parametrize("special", [True, False])
-@pytest.mark.parametrize("added", ["naïve", "éé", "café au lait", "<ä>", "漢字", "Ġx", "plain"])
-def test_added_tokens_are_decoded_as_they_are_written(tokenizer, added, special):
-    changed = copy.deepcopy(tokenizer)
-    changed.add_tokens([AddedToken(added, special=special)])
-    for text in (f"the {added} dog 漢é", added, f"{added}{added}", f"ï{added}ï"):
-        ids = changed(text, add_special_tokens=False).input_ids
-        assert len(changed) - 1 in ids
-        assert changed.decode(ids) == text
-        assert changed.batch_decode([ids]) == [text]
-        assert changed.convert_tokens_to_string(changed.convert_ids_to_tokens(ids)) == text
-    assert changed.decode(len(changed) - 1) == added
-    assert changed.decode(torch.tensor(changed("é").input_ids)) == "[CLS]é<|endoftext|>"
-    skipped = changed.decode(changed(f"ï{added}ï").input_ids, skip_special_tokens=True)
-    assert skipped == ("ïï" if special else f"ï{added}ï")
-
-
 @pytest.mark.parametrize("token", ["é", "ÿ", "Ġthe"])
 def test_a_sign_for_bytes_is_not_added(tokenizer, token):
     """It is a token of the vocabulary already, and means other letters."""
@@ -419,13 +251,3 @@ def test_a_vocabulary_without_a_special_token_for_the_unknown_is_trained_anew():
     backend = Tokenizer(models.BPE({"<unk>": 0, "a": 1, "b": 2}, [], unk_token="<unk>"))
     new = GLMTokenizer(tokenizer_object=backend).train_new_from_iterator(["abc"] * 9, 30)
     assert new.tokenize("az") == ["a", "<unk>"]
-
-
-def test_threads_do_not_see_each_other(tokenizer):
-    """A text that continues changes nothing for texts that others encode at the same time."""
-    expected = tokenizer("the lazy dog").input_ids
-    with ThreadPoolExecutor(4) as pool:
-        texts = ["the lazy dog", "the lazy [gMASK]"] * 200
-        found = list(pool.map(lambda text: tokenizer(text).input_ids, texts))
-    assert found[::2] == [expected] * 200
-    assert {row[-1] for row in found[1::2]} == {tokenizer.gmask_token_id}
