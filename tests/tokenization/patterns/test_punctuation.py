@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling_glm.tokenization.punctuation import standardize_punctuation
+from modeling_glm.tokenization.patterns.punctuation import standardize_punctuation
 
 
 def test_quotes_and_dashes():
