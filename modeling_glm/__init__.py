@@ -36,6 +36,7 @@ from .tokenization import (
     BlankText,
     DataCollatorForBlankInfilling,
     DataCollatorForCloze,
+    DataCollatorForInfillingSeq2Seq,
     GLMTokenizer,
     PatternVerbalizer,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "Conversion",
     "DataCollatorForBlankInfilling",
     "DataCollatorForCloze",
+    "DataCollatorForInfillingSeq2Seq",
     "Filling",
     "GLMConfig",
     "GLMForConditionalGeneration",

@@ -365,15 +365,10 @@ def encode_text(tokenizer: Any, texts: Sequence[str], max_length: int | None = N
     if not texts:
         return []
     masks = set(tokenizer.mask_token_ids)
-    structure = {token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special} - masks
     around = tokenizer(tokenizer.mask_token)["input_ids"]
     place = around.index(tokenizer.mask_token_id)
     rows = []
-    encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-    for text, ids in zip(texts, encoded, strict=True):
-        blanks = len(re.findall(_mask_pattern(tokenizer), text))
-        if structure.intersection(ids) or sum(token_id in masks for token_id in ids) != blanks:
-            ids = _encode_parts(tokenizer, text, structure | masks)
+    for text, ids in zip(texts, encode_bare(tokenizer, texts), strict=True):
         # A text that ends with [gMASK] continues there: it has no end.
         continues = bool(ids) and ids[-1] == tokenizer.gmask_token_id
         start, end = around[:place], [] if continues else around[place + 1 :]
@@ -381,12 +376,33 @@ def encode_text(tokenizer: Any, texts: Sequence[str], max_length: int | None = N
             room = max(0, max_length - len(start) - len(end))
             kept = keep_around_blanks([token_id in masks for token_id in ids], room, tokenizer.truncation_side)
             if kept is None:
+                blanks = sum(token_id in masks for token_id in ids)
                 raise ValueError(
                     f"The text has {blanks} blanks, but cutting it leaves room for {room} tokens: a blank would be lost. "
                     f"Use fewer blanks in {text[:80]!r}..."
                 )
             ids = [ids[index] for index in kept]
         rows.append([*start, *ids, *end])
+    return rows
+
+
+def encode_bare(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """
+    Encode texts in which only masks are special, without the special tokens around them; see `encode_text`.
+
+    Args:
+        tokenizer: A `GLMTokenizer`.
+        texts: The texts.
+    """
+    masks = set(tokenizer.mask_token_ids)
+    structure = {token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special} - masks
+    rows = []
+    encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+    for text, ids in zip(texts, encoded, strict=True):
+        blanks = len(re.findall(_mask_pattern(tokenizer), text))
+        if structure.intersection(ids) or sum(token_id in masks for token_id in ids) != blanks:
+            ids = _encode_parts(tokenizer, text, structure | masks)
+        rows.append(ids)
     return rows
 
 
@@ -534,6 +550,7 @@ __all__ = [
     "answer_forms",
     "decode_piece",
     "decode_row",
+    "encode_bare",
     "encode_text",
     "fill_with_offsets",
     "forms_of_answers",

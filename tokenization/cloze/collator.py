@@ -7,13 +7,11 @@ from typing import Any
 import torch
 
 from ..patterns.encoding import Truncation
+from ..patterns.row_errors import name_row, tell
 from ..patterns.values import is_missing
 from ..tokenization_glm import GLMTokenizer
 from .task import PatternVerbalizer
 
-REMOVED_COLUMNS = (
-    "None of the fields is there. Did Trainer remove them? Say TrainingArguments(remove_unused_columns=False)."
-)
 LARGE_INTEGER = int(1e20)  # the library's model_max_length is larger if there is no limit
 
 
@@ -89,7 +87,7 @@ class DataCollatorForCloze:
         elif len(missing) < len(encoded):
             raise ValueError(
                 f"{len(encoded) - len(missing)} of {len(encoded)} examples have a label "
-                f"({self.task.patterns[0].label_field!r}): give all or none. {_name(missing[0], features[missing[0]])} has "
+                f"({self.task.patterns[0].label_field!r}): give all or none. {name_row(missing[0], features[missing[0]])} has "
                 "none."
             )
         return batch
@@ -100,16 +98,7 @@ class DataCollatorForCloze:
         try:
             return self.task.encode(feature, self.tokenizer, self.max_length, self.truncation)
         except ValueError as error:
-            read = self.task.fields | set(self.task.derived)
-            # Trainer leaves only what the model's forward method takes, and the labels.
-            hint = "" if read & set(feature) or not read else f" {REMOVED_COLUMNS}"
-            raise ValueError(f"{_name(number, feature)}: {error}{hint}") from error
-
-
-def _name(number: int, feature: Mapping[str, Any]) -> str:
-    """Name an example by its number in the batch and by what it holds, because the caller's rows are not known here."""
-    shown = repr(dict(feature))
-    return f"Example {number} of the batch ({shown if len(shown) <= 200 else shown[:197] + '...'})"
+            raise tell(number, feature, error, self.task.fields | set(self.task.derived)) from error
 
 
 def _pad_nested(lists: Sequence[Any]) -> torch.Tensor:

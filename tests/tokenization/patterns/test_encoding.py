@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modeling_glm import GLMTokenizer, PatternVerbalizer
-from modeling_glm.tokenization.patterns.encoding import shorten
+from modeling_glm.tokenization.patterns.encoding import cut_end, shorten
 
 NLI = PatternVerbalizer(
     "{premise|shorten}? [MASK], {hypothesis|bare|shorten}", {"yes": "true", "no": ["false", "not true"]}
@@ -68,9 +68,9 @@ def test_shortening(pieces, excess, truncation):
     encoded = [list(range(length)) for length in lengths]
     if excess > sum(length for length, allowed in pieces if allowed):
         with pytest.raises(ValueError, match=f"{excess} are too many"):
-            shorten(encoded, may, excess, truncation, "p")
+            shorten(encoded, [cut_end if allowed else None for allowed in may], excess, truncation, "p")
         return
-    shorten(encoded, may, excess, truncation, "p")
+    shorten(encoded, [cut_end if allowed else None for allowed in may], excess, truncation, "p")
     assert [len(ids) for ids in encoded] == naive_shortening(lengths, may, excess, truncation)
     assert all(ids == list(range(len(ids))) for ids in encoded)  # the beginnings stay
 
