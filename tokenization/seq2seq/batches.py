@@ -7,7 +7,7 @@ import torch
 
 from ..pretraining.packing import to_batch
 from ..pretraining.samples import InfillingSamples
-from .layouts import IGNORED, number_positions
+from .layouts import IGNORED, count_context, number_positions
 
 Sample = Mapping[str, Sequence]
 
@@ -35,13 +35,6 @@ def pad(
             place = slice(length - len(row), None) if side == "left" else slice(len(row))
             target[place] = torch.as_tensor(row, dtype=torch.long)
     return padded
-
-
-def context_length(sample: Sample) -> int:
-    """Return how many ids of a sample are Part A: those in front of the first label. Without labels all are."""
-    labels = sample.get("labels", ())
-    length = len(sample["input_ids"])
-    return next((place for place, label in enumerate(labels) if label != IGNORED), length)
 
 
 def unpacked_batch(samples: Sequence[Sample], pad_token_id: int, multiple: int | None) -> dict[str, torch.Tensor]:
@@ -90,7 +83,7 @@ def packed_batch(
         int64 tensors `input_ids`, `attention_mask`, `labels` (rows, length) and `position_ids` (rows, 2, length), which
         start again with each sample.
     """
-    lengths, numbers = [context_length(sample) for sample in samples], []
+    lengths, numbers = [count_context(sample["labels"]) for sample in samples], []
     for sample, length in zip(samples, lengths, strict=True):
         ids = sample["input_ids"]
         blanks = [place for place in range(length) if ids[place] in mask_token_ids]
@@ -113,4 +106,4 @@ def _join(rows: Sequence[Sequence[int]]) -> np.ndarray:
     return np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
 
 
-__all__ = ["context_length", "packed_batch", "pad", "unpacked_batch"]
+__all__ = ["packed_batch", "pad", "unpacked_batch"]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, fields
 from pathlib import Path
@@ -13,20 +12,17 @@ from transformers.utils import cached_file
 
 from ..inputs import read_number
 from ..original_vocabularies import read_json
-from ..patterns.encoding import Truncation, blank_id
+from ..patterns.encoding import Truncation
 from ..patterns.row_errors import tell
 from ..saving import write_whole
 from ..tokenization_glm import GLMTokenizer
-from .batches import context_length, packed_batch, pad, unpacked_batch
-from .encoding import encode_answers, encode_original_source, encode_source, read_pattern
-from .layouts import IGNORED, OriginalLayout, cut_pieces, lay_out, lay_out_as_originals
-from .targets import check_filled, read_references
+from .batches import packed_batch, pad, unpacked_batch
+from .encoding import read_pattern
+from .layouts import IGNORED, OriginalLayout
+from .rows import OriginalRowEncoder, Row, RowEncoder, table_size
 
 SEQ2SEQ_FILE = "seq2seq.json"
-LARGE_INTEGER = int(1e20)  # the library's model_max_length is larger if there is no limit
 SAVED = ("pattern", "target", "max_source_length", "max_target_length", "truncation")
-
-Row = Mapping[str, Any]
 
 
 @dataclass
@@ -98,43 +94,37 @@ class DataCollatorForInfillingSeq2Seq:
         tokenizer = self.tokenizer
         if self.pattern is None:
             self.pattern = f"{{source|shorten}} {'[MASK]' if tokenizer.gmask_token is None else '[gMASK]'}"
-        self._source = read_pattern(self.pattern, tokenizer)
+        source = read_pattern(self.pattern, tokenizer)
         if not isinstance(self.target, str) or not self.target:
             raise ValueError(f"target={self.target!r}: expected the name of the column with the targets.")
         self.layout = _read_layout(self.layout)
-        self._table = tokenizer.model_max_length if tokenizer.model_max_length < LARGE_INTEGER else None
         for name in ("max_source_length", "max_target_length", "pad_to_multiple_of"):
             if getattr(self, name) is not None:
                 setattr(self, name, read_number(getattr(self, name), name, 1))
         if self.truncation not in ("longest", "last"):
             raise ValueError(f"truncation={self.truncation!r}: expected 'longest' or 'last'.")
+        settings = (tokenizer, source, self.target, self.max_source_length, self.max_target_length, self.truncation)
         if isinstance(self.layout, OriginalLayout):
             self._check_original()
+            self._rows: RowEncoder = OriginalRowEncoder(self.layout, *settings)
         else:
             self._check_lengths()
+            self._rows = RowEncoder(*settings)
         self._packed_length = self._read_packing()
-        # Read once: each of these attributes of a tokenizer is slow.
-        self._pad_id, self._eos_id = tokenizer.pad_token_id, tokenizer.eos_token_id
-        self._sop_id, self._eop_id = tokenizer.sop_token_id, tokenizer.eop_token_id
-        self._mask_ids = set(tokenizer.mask_token_ids)
-        # The originals take the place of the pattern's own mask.
-        self._placed_ids = {blank_id(tokenizer, blank) for blank in self._source.blanks}
-        if self._source.brings_blanks:
-            self._placed_ids = self._mask_ids
+        self._pad_id = tokenizer.pad_token_id
 
     def __call__(self, features: Sequence[Row]) -> dict[str, torch.Tensor]:
         """Make a training batch; see the class."""
-        samples = [sample for row in self._each(features, self.encode_references) for sample in row]
+        samples = [sample for row in self._each(features, self._rows.encode_references) for sample in row]
         if self._packed_length is None:
             return unpacked_batch(samples, self._pad_id, self.pad_to_multiple_of)
-        return packed_batch(
-            samples, self._pad_id, list(self._mask_ids), self._sop_id, self._packed_length, self.pad_to_multiple_of
-        )
+        tokens = (self._pad_id, self.tokenizer.mask_token_ids, self.tokenizer.sop_token_id)
+        return packed_batch(samples, *tokens, self._packed_length, self.pad_to_multiple_of)
 
     @property
     def fields(self) -> set[str]:
         """The names of the columns that the pattern reads."""
-        return self._source.fields
+        return self._rows.pattern.fields
 
     def encode(self, row: Row) -> dict[str, list]:
         """
@@ -155,12 +145,11 @@ class DataCollatorForInfillingSeq2Seq:
 
     def encode_references(self, row: Row) -> list[dict[str, list]]:
         """Encode a row into one sample for each of its references; see `encode`."""
-        if "input_ids" in row:
-            if "labels" not in row:
-                raise ValueError("The row has input_ids, but no labels: give what encode returned, or the texts.")
-            return [dict(row)]
-        context = self._encode_context(row)
-        return [self._lay_out(context, pieces) for pieces in self._encode_pieces(row, context)]
+        return self._rows.encode_references(row)
+
+    def encode_prompt(self, row: Row) -> list[int]:
+        """Return the ids of Part A of a row, as `prompts` does for many. The row needs no target."""
+        return self._rows.encode_prompt(row)
 
     def prompts(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """
@@ -169,7 +158,7 @@ class DataCollatorForInfillingSeq2Seq:
         Returns:
             int64 tensors `input_ids` and `attention_mask` (rows, length), padded on the left.
         """
-        contexts = self._each(rows, self._prompt)
+        contexts = self._each(rows, self._rows.encode_prompt)
         shown = [[1] * len(context) for context in contexts]
         return {
             "input_ids": pad(contexts, self._pad_id, side="left", multiple=self.pad_to_multiple_of),
@@ -185,7 +174,7 @@ class DataCollatorForInfillingSeq2Seq:
         Returns:
             int64 (rows, length), padded with -100 on the right. `tokenizer.decode_blanks` reads it.
         """
-        return pad(self._each(rows, self._target), IGNORED)
+        return pad(self._each(rows, self._rows.encode_target), IGNORED)
 
     def references(self, rows: Sequence[Row]) -> list[list[str]]:
         """
@@ -193,7 +182,7 @@ class DataCollatorForInfillingSeq2Seq:
 
         Texts stay as they are written: neither cut nor through the vocabulary. Only of encoded rows the ids are decoded.
         """
-        return self._each(rows, self._texts)
+        return self._each(rows, self._rows.list_references)
 
     def evaluation_batch(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """
@@ -203,7 +192,7 @@ class DataCollatorForInfillingSeq2Seq:
             The training batch of the first reference of every row, never packed; `prompt_ids` and `prompt_attention_mask`
             (rows, length) from `prompts`; and `target_ids` (rows, length) from `targets`.
         """
-        samples = self._each(rows, lambda row: self.encode_references(row)[0])
+        samples = self._each(rows, lambda row: self._rows.encode_references(row)[0])
         prompts = self.prompts(rows)
         return {
             **unpacked_batch(samples, self._pad_id, self.pad_to_multiple_of),
@@ -265,115 +254,6 @@ class DataCollatorForInfillingSeq2Seq:
                 raise tell(number, row, error, self.fields) from error
         return found
 
-    def _encode_context(self, row: Row) -> list[int]:
-        if isinstance(self.layout, OriginalLayout):
-            assert self.max_source_length is not None
-            return encode_original_source(
-                self._source, row, self.tokenizer, self.max_source_length, self.truncation, self.layout
-            )
-        limit = self.max_source_length or self._table
-        return encode_source(self._source, row, self.tokenizer, limit, self.truncation)
-
-    def _prompt(self, row: Row) -> list[int]:
-        if "input_ids" in row:
-            context = list(row["input_ids"][: self._context_length(row)])
-            shown = row.get("attention_mask", [1] * len(context))
-            return [token for token, seen in zip(context, shown, strict=False) if seen]
-        context = self._encode_context(row)
-        if not isinstance(self.layout, OriginalLayout):
-            return context
-        if not self.layout.block_positions:
-            warnings.warn(
-                "The layout has block_positions=False, but generate counts positions within a piece. Before you predict, "
-                "set all rows of the model's block_position_embeddings behind row 1 to row 1.",
-                stacklevel=5,
-            )
-        # Hidden padding adds nothing: neither is it seen, nor does it move a blank.
-        padding = 0 if self.layout.mask_padding else (self.max_source_length or 0) - len(context)
-        return [*context, *[self._eos_id] * padding]
-
-    def _target(self, row: Row) -> list[int]:
-        if "input_ids" in row:
-            labels = self.encode(row)["labels"]
-            start = self._context_length(row)
-            fed = row["input_ids"][start:]
-            pairs = [(token, label) for token, label in zip(fed, labels[start:], strict=True) if label != IGNORED]
-            return [*(token for token, _ in pairs), *[label for _, label in pairs[-1:]]]
-        context = self._encode_context(row)
-        pieces = self._encode_pieces(row, context, first=True)[0]
-        fed, labels = lay_out((), pieces, self._sop_id)
-        return [*fed, *labels[-1:]]
-
-    def _context_length(self, sample: Row) -> int:
-        """Return how many ids of an encoded row are Part A."""
-        if isinstance(self.layout, OriginalLayout):
-            assert self.max_source_length is not None
-            return self.max_source_length
-        return context_length(sample)
-
-    def _texts(self, row: Row) -> list[str]:
-        if "input_ids" in row:
-            return ["\n".join(self.tokenizer.decode_blanks([self._target(row)])[0])]
-        return ["\n".join(texts) for texts in self._read_references(row, self._encode_context(row))]
-
-    def _read_references(self, row: Row, context: list[int]) -> list[list[str]]:
-        if self.target not in row:
-            raise ValueError(
-                f"The row has no {self.target!r}, but {sorted(map(str, row))}: say which column has the targets, target=."
-            )
-        name, exact = f"Target {self.target!r}", not isinstance(self.layout, OriginalLayout)
-        blanks = sum(token in self._placed_ids for token in context)
-        one_blank = self._source.has_one_blank
-        references = read_references(
-            row[self.target], name, 1 if one_blank else blanks, one_blank=one_blank, exact=exact
-        )
-        if exact:
-            check_filled(references, name)
-        return references
-
-    def _encode_pieces(self, row: Row, context: list[int], first: bool = False) -> list[list[list[int]]]:
-        """Return the labels of the pieces of every reference, cut to length."""
-        references = self._read_references(row, context)[: 1 if first else None]
-        found = []
-        for texts in references:
-            if isinstance(self.layout, OriginalLayout):
-                spaced = [f" {text}" for text in texts]
-                encoded = [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in spaced]
-            else:
-                encoded = encode_answers(self._source, row, texts, self.tokenizer)
-                self._check_answers(texts, encoded)
-            found.append(cut_pieces([[*ids, self._eop_id] for ids in encoded], self.max_target_length))
-        return found
-
-    def _check_answers(self, texts: list[str], encoded: list[list[int]]):
-        for text, ids in zip(texts, encoded, strict=True):
-            if not ids:
-                raise ValueError(f"Target {text!r} has no tokens in this vocabulary: leave the row out of the data.")
-            if self.max_target_length is None and self._table is not None and len(ids) + 1 > self._table:
-                raise ValueError(
-                    f"A target has {len(ids) + 1} tokens with its start, but the position table ends at {self._table} "
-                    "(tokenizer.model_max_length): set max_target_length to cut it, or leave the row out of the data."
-                )
-
-    def _lay_out(self, context: list[int], pieces: list[list[int]]) -> dict[str, list]:
-        if not isinstance(self.layout, OriginalLayout):
-            ids, labels = lay_out(context, pieces, self._sop_id)
-            return {"input_ids": ids, "labels": labels}
-        assert self.max_source_length is not None
-        assert self.max_target_length is not None
-        return lay_out_as_originals(
-            context,
-            pieces,
-            [place for place, token in enumerate(context) if token in self._placed_ids],
-            self.layout,
-            source_length=self.max_source_length,
-            target_length=self.max_target_length,
-            eos_token_id=self._eos_id,
-            sop_token_id=self._sop_id,
-            eop_token_id=self._eop_id,
-            several=not self._source.has_one_blank,
-        )
-
     def _check_original(self):
         if self.max_source_length is None or self.max_target_length is None:
             raise ValueError(
@@ -384,11 +264,12 @@ class DataCollatorForInfillingSeq2Seq:
             raise ValueError("The originals' layout pads every row: packing=True has no use with it.")
 
     def _check_lengths(self):
+        table = table_size(self.tokenizer)
         for name in ("max_source_length", "max_target_length"):
             length = getattr(self, name)
-            if length is not None and self._table is not None and length > self._table:
+            if length is not None and table is not None and length > table:
                 raise ValueError(
-                    f"{name}={length}, but the position table ends at {self._table} (tokenizer.model_max_length): give at "
+                    f"{name}={length}, but the position table ends at {table} (tokenizer.model_max_length): give at "
                     "most that. A model whose table you made longer needs a tokenizer with the same model_max_length."
                 )
 
@@ -397,7 +278,8 @@ class DataCollatorForInfillingSeq2Seq:
             return None
         if self.packing is not True:
             return read_number(self.packing, "packing", 1)
-        lengths = [self.max_source_length or self._table, self.max_target_length or self._table]
+        table = table_size(self.tokenizer)
+        lengths = [self.max_source_length or table, self.max_target_length or table]
         if None in lengths:
             raise ValueError("packing=True packs rows of max_source_length + max_target_length tokens: give both.")
         return sum(lengths)  # type: ignore[arg-type]

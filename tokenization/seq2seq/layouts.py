@@ -51,6 +51,11 @@ def lay_out(context: Sequence[int], pieces: Sequence[Sequence[int]], sop_token_i
     return [*context, *fed], [IGNORED] * len(context) + labels
 
 
+def count_context(labels: Sequence[int]) -> int:
+    """Return how many ids of a sample are Part A: those in front of the first label. Without labels all are."""
+    return next((place for place, label in enumerate(labels) if label != IGNORED), len(labels))
+
+
 def cut_pieces(pieces: Sequence[Sequence[int]], room: int | None) -> list[list[int]]:
     """Keep the first `room` tokens of all pieces together. A piece that is cut loses its end, one without tokens vanishes."""
     kept: list[list[int]] = []
@@ -133,4 +138,12 @@ def lay_out_as_originals(
     }
 
 
-__all__ = ["IGNORED", "OriginalLayout", "cut_pieces", "lay_out", "lay_out_as_originals", "number_positions"]
+__all__ = [
+    "IGNORED",
+    "OriginalLayout",
+    "count_context",
+    "cut_pieces",
+    "lay_out",
+    "lay_out_as_originals",
+    "number_positions",
+]
