@@ -4,7 +4,6 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar
@@ -12,9 +11,8 @@ from typing import Any, ClassVar
 import torch
 from huggingface_hub import CommitInfo
 from torch import nn
-from transformers import AttentionInterface, DynamicCache, PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 from transformers import initialization as init
-from transformers.activations import ACT2FN
 from transformers.cache_utils import Cache
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import (
@@ -30,6 +28,7 @@ from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+from .attention_glm import GLMAttention
 from .choices_glm import (
     ChoiceInputs,
     WordScores,
@@ -76,24 +75,12 @@ from .labels_glm import (
     find_text_alone,
 )
 from .layout_glm import complete_position_ids, create_glm_mask, own_padding_mask, real_tokens
-
-# Marks the projections that `residual_projection` makes.
-RESIDUAL = "_glm_residual"
+from .mlp_glm import GLMMLP, RESIDUAL, GLMDropout
 
 FILL_MASK_REFUSED = (
     'pipeline("fill-mask") reads a single token at the mask itself, but GLM writes an answer of any length behind the text: '
     'use pipeline("blank-infilling"), or fill_blanks.'
 )
-
-# The library's attention functions. This instance of their registry is our own, so that a function which is set here
-# serves GLM only. The installed package sets a faster "sdpa" for training on CPUs (modeling_glm.cpu_training).
-ALL_ATTENTION_FUNCTIONS = AttentionInterface()
-
-
-def project_activated(projection: nn.Linear, activation: nn.Module, states: torch.Tensor) -> torch.Tensor:
-    """Compute `projection(activation(states))`, the second half of the MLP."""
-    return projection(activation(states))
-
 
 # The two layers of the classification head have other names in the hub's code and in our first version (`dense`,
 # `out_proj`), and in the authors' training code. They are read under all of these names.
@@ -106,124 +93,6 @@ CLASSIFIER_NAMES = {
 
 # What encoder-decoder models take beside the inputs of their encoder.
 DECODER_INPUTS = ("decoder_input_ids", "decoder_inputs_embeds", "decoder_attention_mask", "encoder_outputs")
-
-# What the model calls by name, so that it can be exchanged. The installed package sets functions of the same results
-# that are faster in training on CPUs (modeling_glm.cpu_training). The model works without them.
-EXCHANGEABLE_FUNCTIONS: dict[str, Callable] = {
-    "dropout": nn.functional.dropout,
-    "project_activated": project_activated,
-}
-
-
-class GLMDropout(nn.Dropout):
-    """Dropout by the exchangeable function."""
-
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        return EXCHANGEABLE_FUNCTIONS["dropout"](hidden_states, self.p, self.training)
-
-
-def residual_projection(in_features: int, out_features: int) -> nn.Linear:
-    """
-    Make a projection back into the residual stream. Its weights start smaller the more layers the model has.
-
-    It is a marked `nn.Linear` and no subclass, because quantization looks for exactly this class.
-    """
-    projection = nn.Linear(in_features, out_features)
-    setattr(projection, RESIDUAL, True)
-    return projection
-
-
-class GLMMLP(nn.Module):
-    """Two linear layers with an activation function in between."""
-
-    def __init__(self, config: GLMConfig):
-        super().__init__()
-        assert config.intermediate_size is not None  # the config fills it in
-        self.dense_h_to_4h = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.activation = ACT2FN[config.hidden_act]
-        self.dense_4h_to_h = residual_projection(config.intermediate_size, config.hidden_size)
-        self.output_dropout = GLMDropout(config.hidden_dropout)
-
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        hidden_states = self.dense_h_to_4h(hidden_states)
-        project = EXCHANGEABLE_FUNCTIONS["project_activated"]
-        return self.output_dropout(project(self.dense_4h_to_h, self.activation, hidden_states))
-
-
-def additive_mask(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Turn a bool mask (True = may attend) into one that is added to the scores. Other masks are that already."""
-    if mask.dtype != torch.bool:
-        return mask
-    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
-
-
-def eager_attention_forward(
-    module: nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float,
-    dropout: float = 0.0,
-    **kwargs: Unpack[TransformersKwargs],
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attend with all scores in memory. The result is (batch, seq, heads, head_dim), and the attention weights."""
-    # Queries are scaled before the matmul because that keeps fp16 scores small, as the originals' attention_scale does.
-    scores = torch.matmul(query * scaling, key.transpose(-1, -2))  # (batch, heads, seq, keys)
-    if attention_mask is not None:
-        scores += additive_mask(attention_mask, scores.dtype)
-    # In fp32 the mask of fp64 would be -inf, and a query that sees nothing would become NaN.
-    precise = torch.promote_types(scores.dtype, torch.float32)
-    weights = nn.functional.softmax(scores, dim=-1, dtype=precise).to(query.dtype)
-    weights = EXCHANGEABLE_FUNCTIONS["dropout"](weights, dropout, module.training)
-    return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
-
-
-class GLMAttention(nn.Module):
-    """Multi-head self-attention. One fused projection gives all queries, then all keys, then all values."""
-
-    def __init__(self, config: GLMConfig, layer_idx: int):
-        super().__init__()
-        self.config = config
-        self.layer_idx = layer_idx
-        self.head_dim = config.hidden_size // config.num_attention_heads
-        self.scaling = self.head_dim**-0.5
-        self.attention_dropout = config.attention_dropout
-        self.is_causal = False  # the mask is always given, or not needed
-        self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.dense = residual_projection(config.hidden_size, config.hidden_size)
-        self.output_dropout = GLMDropout(config.hidden_dropout)
-
-    def forward(
-        self,
-        hidden_states: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        past_key_values: Cache | None = None,
-        **kwargs: Unpack[TransformersKwargs],
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        input_shape = hidden_states.shape[:-1]
-        # (batch, seq, 3 * hidden) -> three of (batch, heads, seq, head_dim)
-        query, key, value = (
-            states.view(*input_shape, -1, self.head_dim).transpose(1, 2)
-            for states in self.query_key_value(hidden_states).chunk(3, dim=-1)
-        )
-        if past_key_values is not None:
-            key, value = past_key_values.update(key, value, self.layer_idx)
-
-        attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention_forward
-        )
-        attended, weights = attention(
-            self,
-            query,
-            key,
-            value,
-            attention_mask,
-            dropout=self.attention_dropout if self.training else 0.0,
-            scaling=self.scaling,
-            **kwargs,
-        )
-        return self.output_dropout(self.dense(attended.reshape(*input_shape, -1))), weights
 
 
 class GLMBlock(GradientCheckpointingLayer):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from ..modeling_glm import additive_mask
+from ..attention_glm import additive_mask
 from .dropout import draw_kept, draws_quickly
 
 # Scores that a thread handles at a time: one mebibyte in fp32, which fits into its caches.

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ..modeling_glm import project_activated
+from ..mlp_glm import project_activated
 
 
 def project_recomputed(projection: nn.Linear, activation: nn.Module, states: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,8 @@ from contextlib import suppress
 
 from torch.nn import functional as F
 
-from ..modeling_glm import ALL_ATTENTION_FUNCTIONS, EXCHANGEABLE_FUNCTIONS, project_activated
+from ..attention_glm import ALL_ATTENTION_FUNCTIONS
+from ..mlp_glm import EXCHANGEABLE_FUNCTIONS, project_activated
 from .attention import sdpa_attention_forward
 from .dropout import dropout
 from .mlp import project_recomputed

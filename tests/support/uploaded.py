@@ -1,6 +1,7 @@
 """The names of the code files that a push uploads with the weights."""
 
 MODEL_CODE = {
+    "attention_glm.py",
     "cache_glm.py",
     "choices_glm.py",
     "configuration_glm.py",
@@ -9,6 +10,7 @@ MODEL_CODE = {
     "inputs_glm.py",
     "labels_glm.py",
     "layout_glm.py",
+    "mlp_glm.py",
     "modeling_glm.py",
     "processors_glm.py",
 }

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from modeling_glm.attention_glm import eager_attention_forward
 from modeling_glm.cpu_training import attention as cpu_attention
 from modeling_glm.cpu_training.attention import sdpa_attention_forward
-from modeling_glm.modeling_glm import EXCHANGEABLE_FUNCTIONS, eager_attention_forward
+from modeling_glm.mlp_glm import EXCHANGEABLE_FUNCTIONS
 
 
 @pytest.mark.parametrize("given_mask", ["none", "bool", "shared", "added"])

@@ -8,12 +8,13 @@ import transformers.modeling_utils as library
 from torch.nn import functional as F
 
 from modeling_glm import GLMForConditionalGeneration
+from modeling_glm.attention_glm import ALL_ATTENTION_FUNCTIONS
 from modeling_glm.cpu_training import attention as cpu_attention
 from modeling_glm.cpu_training import dropout as cpu_dropout
 from modeling_glm.cpu_training import switch
 from modeling_glm.cpu_training.attention import RecomputedAttention, sdpa_attention_forward
 from modeling_glm.cpu_training.mlp import RecomputedActivation, project_recomputed
-from modeling_glm.modeling_glm import ALL_ATTENTION_FUNCTIONS, EXCHANGEABLE_FUNCTIONS, project_activated
+from modeling_glm.mlp_glm import EXCHANGEABLE_FUNCTIONS, project_activated
 from tests.support.models import make_model
 
 IDS = torch.tensor([[2, 11, 3, 12, 1, 6, 13, 14], [2, 3, 14, 12, 1, 6, 15, 16]])
