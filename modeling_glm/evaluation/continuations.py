@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Any, NamedTuple
 
 import torch
@@ -58,22 +58,16 @@ class ScoredContinuation:
         return all(self.is_greedy)
 
 
-class _Part(NamedTuple):
+class _ContinuationPart(NamedTuple):
     """Continuations of one context that fit into one row."""
 
     row: int  # the number of the caller's row
     first: int  # the number of the first continuation
-    context: Sequence[int]
-    continuations: Sequence[Sequence[int]]
-    skip: int
-    blank: int
-
-    @property
-    def length(self) -> int:
-        return len(self.context) + 1 + sum(map(_count_fed, self.continuations))
+    content: ContinuationRow
+    length: int  # in tokens
 
 
-class _Query(NamedTuple):
+class _TokenQuery(NamedTuple):
     """A token to score: the column that predicts it, and its id."""
 
     column: int
@@ -94,7 +88,7 @@ def score_continuations(
     piece, and sees no other. Rows of similar length share a batch, and only the scored places go through the projection
     to the vocabulary. Results do not depend on batching.
 
-        ids       [CLS] a M <eos> S | x y | z        two continuations, "x y v" and "z w": v and w are only predicted
+        ids       [CLS] a M <eos> S | x y | z        continuations "x y v" and "z w": v and w are only predicted
         branch      0   0 0   0   0 | 1 1 | 2
 
     Args:
@@ -165,59 +159,66 @@ def check_continuation_row(row: ContinuationRow, number: int, config: GLMConfig)
         )
 
 
-def _count_fed(continuation: Sequence[int]) -> int:
-    """Count the tokens that the model reads: the last one is only predicted."""
-    return max(0, len(continuation) - 1)
+def _find_common(row: ContinuationRow) -> list[int]:
+    """Find the tokens that the model reads at the start of all continuations. The last of each is only predicted."""
+    places = zip(*(continuation[:-1] for continuation in row.continuations), strict=False)
+    return [tokens[0] for tokens in takewhile(lambda tokens: len(set(tokens)) == 1, places)]
 
 
-def _split(number: int, row: ContinuationRow) -> Iterator[_Part]:
-    """Split the continuations of a row so that no part has many tokens behind its context."""
+def _split(number: int, row: ContinuationRow) -> Iterator[_ContinuationPart]:
+    """Split the continuations of a row so that no part has many tokens beside those that all share."""
+    common = len(_find_common(row))
+    own = [max(0, len(continuation) - 1 - common) for continuation in row.continuations]
     first, width = 0, 0
     bounds = []
-    for index, continuation in enumerate(row.continuations):
-        fed = _count_fed(continuation)
-        if index > first and width + fed > MAX_BRANCH_TOKENS:
+    for index, count in enumerate(own):
+        if index > first and width + count > MAX_BRANCH_TOKENS:
             bounds.append((first, index))
             first, width = index, 0
-        width += fed
-    if row.continuations:
-        bounds.append((first, len(row.continuations)))
+        width += count
+    if own:
+        bounds.append((first, len(own)))
     for start, stop in bounds:
-        yield _Part(number, start, row.context, row.continuations[start:stop], row.skip, row.blank)
+        length = len(row.context) + 1 + common + sum(own[start:stop])
+        yield _ContinuationPart(number, start, row._replace(continuations=row.continuations[start:stop]), length)
 
 
-def _score_parts(model: Any, parts: Sequence[_Part]) -> Iterator[list[ScoredContinuation]]:
+def _score_parts(model: Any, parts: Sequence[_ContinuationPart]) -> Iterator[list[ScoredContinuation]]:
     """Score the parts of a batch in one forward pass."""
-    layouts, queries = zip(*(_lay_out(part, model.config) for part in parts), strict=True)
+    layouts, queries = zip(*(_lay_out(part.content, model.config) for part in parts), strict=True)
     inputs = pad_layouts(layouts, 0, model.device)  # the id does not matter: it is masked
     # A single continuation sees all before it, which needs no branches and a cheaper mask.
-    branch = inputs.branch if any(len(part.continuations) > 1 for part in parts) else None
+    branch = inputs.branch if any(len(part.content.continuations) > 1 for part in parts) else None
     hidden_states = compute_hidden_states(model, inputs.input_ids, inputs.attention_mask, inputs.position_ids, branch)
     width = inputs.input_ids.shape[1]
     # Columns count from the start of a layout, which stands behind the padding.
     wanted = [
-        _Query(number * width + width - len(layout.ids) + query.column, query.target)
+        _TokenQuery(number * width + width - len(layout.ids) + query.column, query.target)
         for number, (layout, of_row) in enumerate(zip(layouts, queries, strict=True))
         for query in of_row
     ]
     found = iter(_look_up(model, hidden_states.flatten(0, 1), wanted))
     for part in parts:
-        yield [_take(found, max(0, len(continuation) - part.skip)) for continuation in part.continuations]
+        row = part.content
+        yield [_take(found, max(0, len(continuation) - row.skip)) for continuation in row.continuations]
 
 
-def _lay_out(part: _Part, config: GLMConfig) -> tuple[PieceLayout, list[_Query]]:
+def _lay_out(row: ContinuationRow, config: GLMConfig) -> tuple[PieceLayout, list[_TokenQuery]]:
     """Lay out a context and the continuations behind it, and say what is predicted where."""
-    layout = PieceLayout(part.context, config)
-    blank = part.blank % len(layout.blanks)
-    (start,) = layout.append(blank, [layout.sop_token_id])
-    queries: list[_Query] = []
-    for branch, continuation in enumerate(part.continuations, start=1):
-        fed = layout.append(blank, continuation[:-1], first=2, branch=branch)
-        queries += list(map(_Query, [start, *fed], continuation))[part.skip :]
+    layout = PieceLayout(row.context, config)
+    blank = row.blank % len(layout.blanks)
+    # All read the start of the piece and the tokens with which all begin.
+    common = [layout.sop_token_id, *_find_common(row)]
+    shared = layout.append(blank, common)
+    queries: list[_TokenQuery] = []
+    for branch, continuation in enumerate(row.continuations, start=1):
+        own = continuation[len(common) - 1 : -1]
+        fed = layout.append(blank, own, first=len(common) + 1, branch=branch)
+        queries += list(map(_TokenQuery, [*shared, *fed], continuation))[row.skip :]
     return layout, queries
 
 
-def _look_up(model: Any, hidden_states: torch.Tensor, wanted: Sequence[_Query]) -> Iterator[tuple[float, bool]]:
+def _look_up(model: Any, hidden_states: torch.Tensor, wanted: Sequence[_TokenQuery]) -> Iterator[tuple[float, bool]]:
     """Find for every token its log-probability at its place among the hidden states (places, hidden)."""
     for _, part in in_batches(wanted, MAX_LOGIT_ROWS):
         columns, targets = torch.tensor(part, device=hidden_states.device).unbind(1)

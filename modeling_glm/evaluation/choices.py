@@ -1,0 +1,316 @@
+"""Zero-shot multiple choice: score the choices of every example, and compare the likeliest one with the right one."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from ..tokenization import GLMTokenizer
+from ..tokenization.blanks import encode_text, shown_form
+from ..utils.numbers import check_real_number, check_truth_value, check_whole_number, shorten
+from ..utils.rows import OnError, RowError, check_rows, read_example, read_list, read_rows, read_text
+from .continuations import ContinuationRow, check_scoring_model, score_continuations
+from .partial_results import PartialResults, digest_model, digest_texts, evaluate_items
+from .texts import check_max_length, continuing_mask_id, encode_plain
+
+# The names of text, choices and label: the package's own, and those of the originals' files.
+FIELDS = ("text", "choices", "label")
+ORIGINAL_FIELDS = ("inputs_pretokenized", "choices_pretokenized", "label")
+
+
+class ChoiceExample(NamedTuple):
+    """
+    Hold a question with choices.
+
+    Attributes:
+        text: The text, with a blank or without.
+        choices: The choices.
+        label: The number of the right choice, from 0.
+    """
+
+    text: str
+    choices: list[str]
+    label: int
+
+
+class _EncodedChoices(NamedTuple):
+    inputs: list[int]
+    blank: int  # where the blank stands in the inputs; read from left to right, they have none
+    end: list[int]  # what stands behind the inputs
+    choices: list[list[int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceAccuracy:
+    """
+    Hold how often a model chooses the right one.
+
+    Attributes:
+        scores: For every example the log-probability of every choice, without the end of the piece, divided by its length
+            to the power of the length penalty.
+        labels: The numbers of the right choices.
+        num_cut: How many texts lost tokens at their start.
+        errors: The rows that are no examples, with `on_error="record"`.
+    """
+
+    scores: tuple[tuple[float, ...], ...]
+    labels: tuple[int, ...]
+    num_cut: int = 0
+    errors: tuple[RowError, ...] = ()
+
+    @property
+    def predictions(self) -> tuple[int, ...]:
+        """The number of the likeliest choice of every example, the first of several."""
+        return tuple(row.index(max(row)) for row in self.scores)
+
+    @property
+    def accuracy(self) -> float:
+        """The right predictions in percent."""
+        right = sum(map(int.__eq__, self.predictions, self.labels))
+        return 100 * right / len(self.labels)
+
+    @property
+    def chance(self) -> float:
+        """The accuracy in percent of who draws a choice."""
+        return 100 * sum(1 / len(row) for row in self.scores) / len(self.scores)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the measures by name."""
+        return {"accuracy": self.accuracy, "chance": self.chance}
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of examples, and of those that were cut."""
+        return {"num_examples": len(self.labels), "num_cut": self.num_cut}
+
+    def details(self) -> list[dict[str, Any]]:
+        """Return a dict for every example."""
+        rows = zip(self.scores, self.predictions, self.labels, strict=True)
+        return [{"scores": list(row), "prediction": found, "label": label} for row, found, label in rows]
+
+
+def evaluate_choices(
+    model: Any,
+    tokenizer: GLMTokenizer,
+    examples: Any,
+    *,
+    unidirectional: bool = False,
+    max_length: int | None = None,
+    length_penalty: float = 0.0,
+    as_written: bool = False,
+    batch_size: int = 32,
+    on_error: OnError = "raise",
+    progress: bool = False,
+    partial_file: str | os.PathLike | None = None,
+) -> ChoiceAccuracy:
+    """
+    Evaluate a model on questions with choices, without training.
+
+        bidirectional   [CLS] text with [MASK] <eos> <sop> choice      a text without a blank gets one at its end
+        unidirectional  [CLS] [gMASK] <sop> text choice                scores the choice alone
+
+    Example:
+
+    ```python
+    >>> rows = [{"text": "Ice is [MASK].", "choices": ["cold", "hot"], "label": 0}]
+    >>> evaluate_choices(model, tokenizer, rows).accuracy
+    100.0
+    ```
+
+    Args:
+        model: A `GLMForConditionalGeneration`, or a PEFT wrapper around one.
+        tokenizer: Its tokenizer.
+        examples: Rows of any kind with "text", "choices" and "label"; or "inputs_pretokenized", "choices_pretokenized" and
+            "label", as the originals' files have them. A label is the number of a choice from 0, or the choice itself.
+        unidirectional: Whether the model reads from left to right only. Then the blank of a text must be its end.
+        max_length: The most tokens of a row. A longer text loses its start, but never its blank. By default as many as the
+            position table holds.
+        length_penalty: The power of a choice's number of tokens by which its score is divided. 1 compares the mean of its
+            tokens; the originals have 0.
+        as_written: Whether choices are encoded exactly as they stand, as the originals do. By default a choice without
+            white space in front is spaced as the text is: behind a space if white space stands before the blank.
+            Unidirectional, a blank inside a text then stays there as a token.
+        batch_size: The number of examples in a forward pass.
+        on_error: "raise" to raise the error of the first bad row, "record" to leave bad rows out and keep their errors.
+        progress: Whether to show a progress bar.
+        partial_file: A file that keeps the results meanwhile. The same call with the same file resumes an interrupted one.
+
+    Raises:
+        RowError: For the first row with a missing field, no choices, an empty choice, a label that is no choice, more
+            than one blank, or choices longer than `max_length`.
+        ValueError: If `max_length` is longer than the position table, and if there are no examples.
+    """
+    check_scoring_model(model)
+    max_length = check_max_length(max_length, model.config)
+    length_penalty = check_real_number("length_penalty", length_penalty)
+    unidirectional = check_truth_value("unidirectional", unidirectional)
+    as_written = check_truth_value("as_written", as_written)
+
+    def lay_out(row: Any) -> tuple[ChoiceExample, ContinuationRow, bool]:
+        example = read_choice_example(row)
+        laid_out, is_cut = lay_out_choices(
+            tokenizer, example, max_length=max_length, unidirectional=unidirectional, as_written=as_written
+        )
+        return example, laid_out, is_cut
+
+    checked = check_rows(
+        read_rows(examples, (FIELDS[0], ORIGINAL_FIELDS[0])), lay_out, kind="Example", on_error=on_error
+    )
+    if not checked.good:
+        raise ValueError("There are no examples: expected at least one with a text, choices and a label.")
+    read, rows, cut = zip(*checked.good, strict=True)
+    kept = None
+    if partial_file is not None:
+        identity = {
+            "measure": "choices",
+            "unidirectional": unidirectional,
+            "max_length": max_length,
+            "as_written": as_written,
+            "examples": digest_texts("\0".join((example.text, *example.choices)) for example in read),
+            "model": digest_model(model),
+        }
+        kept = PartialResults(partial_file, identity)
+    results = evaluate_items(
+        model,
+        rows,
+        partial(_score_choices, model),
+        length=lambda row: len(row.context) + sum(map(len, row.continuations)),
+        batch_size=batch_size,
+        title="choices",
+        progress=progress,
+        partial=kept,
+    )
+    scores = [
+        tuple(
+            score / (len(choice) - row.skip) ** length_penalty
+            for score, choice in zip(of_row, row.continuations, strict=True)
+        )
+        for of_row, row in zip(results, rows, strict=True)
+    ]
+    return ChoiceAccuracy(
+        scores=tuple(scores),
+        labels=tuple(example.label for example in read),
+        num_cut=sum(cut),
+        errors=tuple(checked.errors.values()),
+    )
+
+
+def read_choice_example(row: Any) -> ChoiceExample:
+    """
+    Read a row as an example.
+
+    Raises:
+        ValueError: For a missing field, a text that is no string, no choices, an empty choice, or a label that is no choice.
+    """
+    if isinstance(row, ValueError):
+        raise row
+    fields = read_example(row, FIELDS)
+    names = ORIGINAL_FIELDS if ORIGINAL_FIELDS[0] in fields else FIELDS
+    if missing := [name for name in names if name not in fields]:
+        raise ValueError(f"The example has no {missing[0]!r}: expected the fields {', '.join(map(repr, names))}.")
+    text_name, choices_name, label_name = names
+    text = read_text(fields[text_name])
+    choices = read_list(fields[choices_name], repr(choices_name))
+    if empty := [number for number, choice in enumerate(choices) if not choice.strip()]:
+        raise ValueError(f"The example has an empty choice, number {empty[0]} of {choices_name!r}: write its text.")
+    return ChoiceExample(text, [read_text(choice) for choice in choices], _read_label(fields[label_name], choices))
+
+
+def _read_label(label: Any, choices: Sequence[str]) -> int:
+    if isinstance(label, str):
+        stripped = [choice.strip() for choice in choices]
+        if stripped.count(label.strip()) == 1:
+            return stripped.index(label.strip())
+        raise ValueError(
+            f"The example has the label {shorten(label)}: expected one of its choices {shorten(stripped)}."
+        )
+    because = f", the number of one of the {len(choices)} choices"
+    return check_whole_number("label", label, most=len(choices) - 1, because=because)
+
+
+def lay_out_choices(
+    tokenizer: GLMTokenizer,
+    example: ChoiceExample,
+    *,
+    max_length: int,
+    unidirectional: bool = False,
+    as_written: bool = False,
+) -> tuple[ContinuationRow, bool]:
+    """
+    Lay an example out, without the start of a text that is too long: see `evaluate_choices`.
+
+    Returns:
+        The row, and whether its text was cut.
+
+    Raises:
+        ValueError: For more than one blank, a blank before the end with `unidirectional`, or choices that are too long.
+    """
+    encode = _encode_from_left if unidirectional else _encode_around_blank
+    inputs, blank, end, choices = encode(tokenizer, example, as_written)
+    longest = max(map(len, choices))
+    room = (
+        max_length - 2 - longest
+    )  # beside [CLS], the start of the piece, <eos> or the mask, and all tokens but the last
+    if room < 1:
+        raise ValueError(f"The example has a choice of {longest} tokens, but max_length={max_length} holds less.")
+    cut = max(0, len(inputs) - room)
+    if unidirectional:
+        inputs = inputs[cut:]
+        context = [tokenizer.cls_token_id, continuing_mask_id(tokenizer)]
+        return ContinuationRow(context, [[*inputs, *choice] for choice in choices], len(inputs)), cut > 0
+    start = min(cut, blank)  # the blank stays
+    return ContinuationRow([tokenizer.cls_token_id, *inputs[start : start + room], *end], choices), cut > 0
+
+
+def _encode_around_blank(tokenizer: GLMTokenizer, example: ChoiceExample, as_written: bool) -> _EncodedChoices:
+    """Encode an example whose choices fill the blank of the text."""
+    text, choices, _ = example
+    parts = tokenizer.split_at_blanks(text)
+    if len(parts) > 2:
+        raise ValueError(f"The example has {len(parts) - 1} blanks: expected one, or none to fill its end.")
+    if len(parts) == 1:
+        (inputs,) = encode_plain(tokenizer, [text if as_written else text.rstrip()])
+        inputs, blank, end = [*inputs, tokenizer.mask_token_id], len(inputs), [tokenizer.eos_token_id]
+    else:
+        inputs, end = _encode_with_blanks(tokenizer, text)
+        masks = set(tokenizer.mask_token_ids)
+        blank = next(place for place, token_id in enumerate(inputs) if token_id in masks)
+    return _EncodedChoices(inputs, blank, end, _encode_choices(tokenizer, parts[0], choices, as_written))
+
+
+def _encode_from_left(tokenizer: GLMTokenizer, example: ChoiceExample, as_written: bool) -> _EncodedChoices:
+    """Encode an example whose choices follow the text."""
+    text, choices, _ = example
+    before, *after = tokenizer.split_at_blanks(text)
+    if as_written:
+        inputs = _encode_with_blanks(tokenizer, text)[0] if after else encode_plain(tokenizer, [text])[0]
+    elif len(after) > 1 or (after and after[0].strip()):
+        raise ValueError(
+            f"The example has a blank before its end: {shorten(text)}. Read from left to right, the choices follow the "
+            "text. Leave unidirectional out, or put the blank at the end."
+        )
+    else:
+        (inputs,) = encode_plain(tokenizer, [before.rstrip()])
+    return _EncodedChoices(inputs, 0, [], _encode_choices(tokenizer, before, choices, as_written))
+
+
+def _encode_with_blanks(tokenizer: GLMTokenizer, text: str) -> tuple[list[int], list[int]]:
+    """Encode a text in which masks are blanks. Returns its ids without the special tokens around, and those behind it."""
+    (encoded,) = encode_text(tokenizer, [text])
+    continues = encoded[-1] in tokenizer.mask_token_ids  # [gMASK] at the end of a text has no end behind it
+    stop = len(encoded) - (not continues)
+    return encoded[1:stop], encoded[stop:]
+
+
+def _encode_choices(tokenizer: GLMTokenizer, before: str, choices: Sequence[str], as_written: bool) -> list[list[int]]:
+    if as_written:
+        return encode_plain(tokenizer, choices)
+    return [list(shown_form(tokenizer, before, choice)) for choice in choices]
+
+
+def _score_choices(model: Any, rows: Sequence[ContinuationRow]) -> list[list[float]]:
+    """Return for every example the log-probabilities of its choices."""
+    return [[one.log_prob for one in scored] for scored in score_continuations(model, rows, batch_size=len(rows))]
+
+
+__all__ = ["ChoiceAccuracy", "ChoiceExample", "evaluate_choices", "lay_out_choices", "read_choice_example"]
