@@ -18,6 +18,12 @@ def read_cases(name: str) -> dict[str, Any]:
     return json.loads(read_golden(name))
 
 
+def read_documents(case: dict[str, Any], files: dict[str, str]) -> list[str]:
+    """Read the documents of a case: WikiText is one, of which the other task has one in each line."""
+    text = files[case["file"]]
+    return [text] if case["task"] == "wikitext" else text.splitlines()
+
+
 def read_flags(flags: list[str]) -> argparse.Namespace:
     """Read the flags of the originals that matter here, with the originals' defaults."""
     parser = argparse.ArgumentParser()

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modeling_glm import GLMTokenizer
+from modeling_glm.evaluation.texts import encode_plain
 from modeling_glm.evaluation.windows import (
     Window,
     check_window,
@@ -13,10 +14,20 @@ from modeling_glm.evaluation.windows import (
     lay_out_window,
     plan_windows,
 )
+from modeling_glm.tokenization.seq2seq.detokenizers import detokenize_wikitext
 from tests.support.models import TOKEN_IDS, tiny_config
-from tests.support.original_evaluation import as_sample, config_of, read_cases, read_flags, unpad, vocabulary_of
+from tests.support.original_evaluation import (
+    as_sample,
+    config_of,
+    read_cases,
+    read_documents,
+    read_flags,
+    unpad,
+    vocabulary_of,
+)
 from tests.support.original_files import write_vocabulary
 
+FILES = read_cases("lm/windows.json")["files"]
 CASES = read_cases("lm/windows.json")["cases"]
 CLS, MASK = TOKEN_IDS["cls_token_id"], TOKEN_IDS["gmask_token_id"]
 
@@ -42,6 +53,10 @@ def test_windows_are_those_of_the_originals(tokenizers, number):
     tokenizer = tokenizers[family]
     mask = tokenizer.gmask_token_id if has_task_masks else None
     config = config_of(tokenizer)
+    texts = read_documents(case, FILES)
+    if case["task"] == "wikitext":
+        texts = [detokenize_wikitext(text) for text in texts]
+    assert encode_plain(tokenizer, texts) == case["documents"]
     planned = [plan_windows(len(ids), flags.seq_length - 1, flags.overlapping_eval) for ids in case["documents"]]
     # The originals make a broken window of a document without a token to score.
     kept = [count if len(ids) > 1 else 0 for ids, count in zip(case["documents"], case["num_sequences"], strict=True)]
