@@ -1,4 +1,4 @@
-"""Read the tasks that come with the package: the originals' patterns for SuperGLUE, and some of CLUE and others."""
+"""Read the tasks that come with the package: the originals' patterns for SuperGLUE, GLUE, CLUE and others."""
 
 import json
 from importlib.resources import files
@@ -34,4 +34,19 @@ def with_prompt_tokens(task: dict[str, Any]) -> dict[str, Any]:
     return {**task, "patterns": patterns}
 
 
-__all__ = ["available_tasks", "read_task", "with_prompt_tokens"]
+def with_original_spaces(task: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return the data of a task with the spaces of the originals, which lack some between a template and a field.
+
+    The file of the task says which patterns differ and why. A task without such patterns is returned as it is.
+    """
+    if (original := task.get("original_spaces")) is None:
+        return task
+    patterns = list(task["patterns"])
+    for number, text in original["patterns"].items():
+        entry = patterns[int(number)]
+        patterns[int(number)] = {**entry, "pattern": text} if isinstance(entry, dict) else text
+    return {**task, "patterns": patterns, "derived": {**task.get("derived", {}), **original.get("derived", {})}}
+
+
+__all__ = ["available_tasks", "read_task", "with_original_spaces", "with_prompt_tokens"]

@@ -6,6 +6,7 @@ from numbers import Number
 from typing import Any
 
 from ..patterns.values import is_missing
+from ..punctuation import standardize_punctuation
 from ..row_files import Example, Row
 
 
@@ -15,7 +16,7 @@ def example_from_row(task: Mapping[str, Any], row: Row) -> Example:
 
     Args:
         task: The data of the task, from `read_task`: `dataset["fields"]` maps columns to their names in patterns, and
-            `preprocess` is one of `PREPROCESSORS`.
+            `preprocess` names one or several of `PREPROCESSORS`.
         row: The columns of the dataset. Its label may be a number. None, NaN and, where no class is called so, -1 mean
             that there is none.
 
@@ -29,77 +30,120 @@ def example_from_row(task: Mapping[str, Any], row: Row) -> Example:
     label = example.get("label")
     if is_missing(label) or (isinstance(label, Number) and label == -1 and "-1" not in task.get("verbalizer", {})):
         example["label"] = None
-    if (name := task.get("preprocess")) is None:
-        return example
-    if name not in PREPROCESSORS:
-        raise ValueError(
-            f"Unknown preprocessor {name!r} of task {task.get('name')!r}: there are {sorted(PREPROCESSORS)}."
-        )
+    names = task.get("preprocess", [])
     try:
-        return PREPROCESSORS[name](example)
+        for name in [names] if isinstance(names, str) else names:
+            if name not in PREPROCESSORS:
+                raise ValueError(
+                    f"Unknown preprocessor {name!r} of task {task.get('name')!r}: there are {sorted(PREPROCESSORS)}."
+                )
+            example = PREPROCESSORS[name](example)
     except KeyError as error:
         message = f"Task {task.get('name')!r} reads a column {error.args[0]!r}, but the row has {sorted(row)}."
         raise ValueError(message) from None
+    return example
 
 
 def preprocess_race(example: Row) -> Example:
     """
-    Prepare RACE: `before` and `after` are the texts around the blank.
+    Prepare RACE: its article on one line, and the question as the texts around the blank.
 
-    The blank is at the underscore of the question, or behind it: "Question: ... Answer:". `label` is the number of the
-    right one of the `options`, None without an `answer`.
+    - A question with a gap (`_`) is split there into `before` and `after`.
+    - One without a gap stands in front of the blank. Pattern 0 puts `lead`, "Question:", and `tail`, "Answer:", around it.
+
+    `label` is the number of the right one of the `options`, None without an `answer`.
     """
-    question, options = example["question"].strip(), list(example["options"])
-    before, after = f"Question: {question} Answer:", ""
+    question, options = example["question"], list(example["options"])
+    lead, before, tail, after = " Question:", f" {question}", " Answer:", ""
     if gap := re.search(r"_+", question):
-        before, after = question[: gap.start()].rstrip(), question[gap.end() :]
-    if after.strip():
-        options = [option.rstrip(" .") for option in options]  # the question continues behind the blank
+        lead, tail = "", ""
+        before, after = f" {question[: gap.start()]}".rstrip(), question[gap.end() :]
     answer = None if is_missing(example.get("answer")) else example["answer"] or None
     letters = list("ABCDEFGH")[: len(options)]
     if answer is not None and answer not in letters:
         raise ValueError(f"The answer is {answer!r}: expected one of {letters}, as there are {len(options)} options.")
     label = None if answer is None else letters.index(answer)
-    return {**example, "before": before, "after": after, "options": options, "label": label}
+    parts = {"lead": lead, "before": before, "tail": tail, "after": after}
+    return {**example, **parts, "article": _clean_article(example["article"]), "options": options, "label": label}
+
+
+def _clean_article(article: str) -> str:
+    """Put an article on one line, without spaces before full stops that another sentence follows, as the originals do."""
+    article = re.sub(r"\s+", " ", article)
+    for _ in range(3):  # several full stops in a row take several rounds: "a . . b" -> "a. . b" -> "a.. b"
+        article = article.replace(" . ", ". ")
+    return article
 
 
 def preprocess_cluewsc(example: Row) -> Example:
     """
-    Prepare CLUEWSC: `marked_text` has asterisks around the `pronoun`, and the question is whether it means `span1`.
+    Prepare CLUEWSC: `marked_text` has # around `span1` and asterisks around the `pronoun`; is it the same?
 
-    If the pronoun is not at the given index, its nearest occurrence is marked.
+    A span that is not at its index is marked where it occurs next to it.
     """
     text, target = example["text"], example["target"]
-    pronoun, index = target["span2_text"], target["span2_index"]
-    starts = [match.start() for match in re.finditer(re.escape(pronoun), text)] if pronoun else []
+    span1, pronoun = target["span1_text"], target["span2_text"]
+    places = [
+        (*_find_span(text, span1, target["span1_index"], "span"), "#"),
+        (*_find_span(text, pronoun, target["span2_index"], "pronoun"), "*"),
+    ]
+    return {**example, "marked_text": _mark(text, places), "pronoun": pronoun, "span1": span1}
+
+
+def _find_span(text: str, span: str, index: int, kind: str) -> tuple[int, int]:
+    starts = [match.start() for match in re.finditer(f"(?={re.escape(span)})", text)] if span else []
     if not starts:
-        raise ValueError(f"The pronoun {pronoun!r} is not in the text {text!r}.")
+        raise ValueError(f"The {kind} {span!r} is not in the text {text!r}.")
     start = min(starts, key=lambda start: abs(start - index))
-    marked = f"{text[:start]}*{pronoun}*{text[start + len(pronoun) :]}"
-    return {**example, "marked_text": marked, "pronoun": pronoun, "span1": target["span1_text"]}
+    return start, start + len(span)
+
+
+def _mark(text: str, places: list[tuple[int, int, str]]) -> str:
+    """Put signs around places of a text: ("abc", [(0, 2, "#"), (1, 2, "*")]) -> "#a*b*#c"."""
+    # At one place a span ends before another begins; of those that begin there, the longer one begins first.
+    signs = [(start, 1, start - stop, sign) for start, stop, sign in places]
+    signs += [(stop, 0, stop - start, sign) for start, stop, sign in places]
+    marked, end = "", 0
+    for place, _, _, sign in sorted(signs):
+        marked += text[end:place] + sign
+        end = place
+    return marked + text[end:]
 
 
 def unescape(example: Row) -> Example:
     """
     Replace escaped new lines with spaces.
 
-    The CSV files of Zhang et al. 2015 (AG News, Yelp, Yahoo) write a new line as `\\n` or as a backslash.
+    The CSV files of Zhang et al. 2015 write a new line as `\\n` (Yelp, Yahoo) or as a backslash.
     """
-    return {
-        name: value.replace("\\n", " ").replace("\\", " ") if isinstance(value, str) else value
-        for name, value in example.items()
-    }
+    return _change_texts(example, lambda text: text.replace("\\n", " ").replace("\\", " "))
 
 
 def preprocess_agnews(example: Row) -> Example:
-    """Prepare AG News: as `unescape`; if title and text are in one column, the title is empty."""
-    return unescape({"title": "", **example})
+    """
+    Prepare AG News, where a new line is a backslash, so that `\\national` is a new line and a word.
+
+    If title and text are in one column, the title is empty.
+    """
+    return _change_texts({"title": "", **example}, lambda text: text.replace("\\", " "))
+
+
+def standardize(example: Row) -> Example:
+    """Write typographic quotes and dashes of all texts in ASCII; see `standardize_punctuation`."""
+    return _change_texts(example, standardize_punctuation)
+
+
+def _change_texts(example: Row, change: Callable[[str], str]) -> Example:
+    return {
+        name: change(value) if isinstance(value, str) and name != "label" else value for name, value in example.items()
+    }
 
 
 PREPROCESSORS: dict[str, Callable[[Row], Example]] = {
     "agnews": preprocess_agnews,
     "cluewsc": preprocess_cluewsc,
     "race": preprocess_race,
+    "standardize": standardize,
     "unescape": unescape,
 }
 
@@ -109,5 +153,6 @@ __all__ = [
     "preprocess_agnews",
     "preprocess_cluewsc",
     "preprocess_race",
+    "standardize",
     "unescape",
 ]

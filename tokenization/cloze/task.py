@@ -16,7 +16,7 @@ from ..patterns.values import IntegerLabels, find_class, is_missing, label_name
 from ..saving import write_whole
 from ..tokenization_glm import CLOZE_FILE, GLMTokenizer
 from .pattern import ClozePattern, Words, as_tuple, plain
-from .published import read_task, with_prompt_tokens
+from .published import read_task, with_original_spaces, with_prompt_tokens
 from .words import WordForms, encode_forms, encode_words, warn_of_twins
 
 
@@ -256,10 +256,16 @@ class PatternVerbalizer:
             raise ValueError(f"The label {field!r} is missing ({example[field]!r}): expected one for every example.")
 
     def content_free(self, example: Mapping[str, Any], text: str) -> dict[str, Any]:
-        """Return the example with `text` in every field that a pattern reads; its own choices stay."""
+        """
+        Return the example with `text` in every field that a pattern reads.
+
+        Its own choices stay, and so do derived fields that are parts of the pattern, because they read no field.
+        """
+        constant = {name for name, template in self.derived.items() if not field_names(parse(template))} - set(example)
         example = self._with_derived(example)
         for pattern in self.patterns:
-            example.update(dict.fromkeys(field_names(pattern.elements) - pattern.choice_fields, text))
+            kept = pattern.choice_fields | constant
+            example.update(dict.fromkeys(field_names(pattern.elements) - kept, text))
         return example
 
     def encode(
@@ -396,18 +402,22 @@ class PatternVerbalizer:
         return cls.from_dict(read_json(str(path)))
 
     @classmethod
-    def from_task(cls, name: str, p_tuning: bool = False) -> "PatternVerbalizer":
+    def from_task(cls, name: str, p_tuning: bool = False, original_spaces: bool = False) -> "PatternVerbalizer":
         """
-        Return one of the tasks of the originals: SuperGLUE, and several of CLUE and others.
+        Return one of the tasks of the originals: SuperGLUE, GLUE, and several of CLUE and others.
 
         Args:
             name: See `available_tasks`.
             p_tuning: Whether the patterns have prompt tokens to be learned, where the originals had them.
+            original_spaces: Whether to ask without spaces where the originals lack them, as in "It was [MASK].Cold soup". Use
+                it for checkpoints that the originals' code fine-tuned on AG News, Yahoo, Yelp, MNLI, MRPC or QQP.
 
         Raises:
             ValueError: For an unknown name, and for a task without places for prompt tokens.
         """
         data = {"words_alone": True, **read_task(name)}
+        if original_spaces:
+            data = with_original_spaces(data)
         return cls.from_dict(with_prompt_tokens(data) if p_tuning else data)
 
 

@@ -6,10 +6,11 @@ from functools import cache
 import pytest
 import torch
 
-from modeling_glm import GLMConfig, GLMTokenizer
+from modeling_glm import GLMTokenizer
 from modeling_glm.layout_glm import compute_position_ids
 from modeling_glm.tokenization import PatternVerbalizer
 from modeling_glm.tokenization.cloze.superglue import read_superglue
+from tests.support.cloze_samples import ClozeSample, find_positions, pad_row
 from tests.support.original_files import read_golden, write_vocabulary
 
 FAMILIES = {"gpt2_10b": "gpt2", "bert_large_uncased": "bert", "roberta_large": "roberta"}
@@ -48,49 +49,16 @@ def example_of(task: str, folder) -> dict:
     return read_superglue(task, folder, "train")[0]
 
 
-def row(context: list[int], fed: list[int], length: int, pad: int) -> list[int]:
-    ids = context + fed
-    return ids + [pad] * (length - len(ids))
-
-
-def positions(ids: list[int], size: int, config: GLMConfig) -> list[list[int]]:
-    """Those that the model computes; the originals have zeros in the padding."""
-    found = compute_position_ids(torch.tensor([ids[:size]]), config)[0].tolist()
-    return [line + [0] * (len(ids) - size) for line in found]
-
-
-class Question:
+class Question(ClozeSample):
     """A record of the originals, and how we encode its example."""
 
     def __init__(self, task_name: str, number: int, tokenizers: dict[str, GLMTokenizer], folder):
-        self.record = record = GOLDEN["features"][task_name][number]
-        self.sample, self.length = record["sample"], record["seq_length"]
-        self.tokenizer = tokenizers[record["tokenizer"]]
-        self.config = GLMConfig(**self.tokenizer.special_token_ids, vocab_size=len(self.tokenizer))
-        self.task = PatternVerbalizer.from_task(task_name).select([record["pattern_id"]])
-        self.task.end_of_piece = record["multi_token"]
-        self.truncation = "longest" if (task_name, record["pattern_id"]) in TWO_PARTS else "last"
-        self.example = example_of(task_name, folder)
-        encoded = self.task.encode(self.example, self.tokenizer)
-        self.choices = [words[0] for words in encoded["choice_ids"][0]]
-
-    def context(self, choice: list[int]) -> list[int]:
-        """The originals cut the context for every choice on its own, here it is cut for the longest."""
-        limit = self.length - len(choice) + max(map(len, self.choices))
-        encoded = self.task.encode(self.example, self.tokenizer, max_length=limit, truncation=self.truncation)
-        return encoded["input_ids"][0]
-
-    def assert_input(self, choice: list[int], text: list[int], mask: int, position: list[list[int]]):
-        ids = self.context(choice)
-        fed = [self.config.sop_token_id, *choice[:-1]]
-        assert text == row(ids, fed, self.length, self.tokenizer.pad_token_id)
-        assert mask == len(ids)
-        assert position == positions(text, len(ids) + len(choice), self.config)
-
-    def assert_scored(self, choice: list[int], target: list[int], scored: list[int]):
-        start = len(self.context(choice))
-        assert [token for token, on in zip(target, scored, strict=True) if on] == choice
-        assert [index for index, on in enumerate(scored) if on] == list(range(start, start + len(choice)))
+        record = GOLDEN["features"][task_name][number]
+        task = PatternVerbalizer.from_task(task_name).select([record["pattern_id"]])
+        task.end_of_piece = record["multi_token"]
+        truncation = "longest" if (task_name, record["pattern_id"]) in TWO_PARTS else "last"
+        example, tokenizer = example_of(task_name, folder), tokenizers[record["tokenizer"]]
+        super().__init__(record["sample"], record["seq_length"], task, example, tokenizer, truncation)
 
 
 def cases(form: str) -> pytest.MarkDecorator:
@@ -100,22 +68,12 @@ def cases(form: str) -> pytest.MarkDecorator:
 
 @cases("one token")
 def test_choices_of_one_token(task_name, number, tokenizers, tmp_path):
-    question = Question(task_name, number, tokenizers, tmp_path)
-    sample, choices = question.sample, question.choices
-    assert [choice for (choice,) in choices] == sample["target"]
-    assert [index for index, on in enumerate(sample["logit_mask"]) if on] == [sample["mask"]]
-    question.assert_input(choices[0], sample["text"], sample["mask"], sample["position"])
+    Question(task_name, number, tokenizers, tmp_path).assert_single_tokens()
 
 
 @cases("several tokens")
 def test_choices_of_several_tokens(task_name, number, tokenizers, tmp_path):
-    question = Question(task_name, number, tokenizers, tmp_path)
-    sample = question.sample
-    inputs = zip(question.choices, sample["text"], sample["mask"], sample["position"], strict=True)
-    for choice, text, mask, position in inputs:
-        question.assert_input(choice, text, mask, position)
-    for choice, target, scored in zip(question.choices, sample["target"], sample["logit_mask"], strict=True):
-        question.assert_scored(choice, target, scored)
+    Question(task_name, number, tokenizers, tmp_path).assert_several_tokens()
 
 
 @cases("generated")
@@ -133,8 +91,8 @@ def test_choices_that_are_decoded_apart(task_name, number, tokenizers, tmp_path)
     question = Question(task_name, number, tokenizers, tmp_path)
     sample, config = question.sample, question.config
     ids = question.context(question.choices[0])
-    assert sample["text"] == row(ids, [], question.length, question.tokenizer.pad_token_id)
-    assert sample["position"] == positions(sample["text"], len(ids), config)
+    assert sample["text"] == pad_row(ids, [], question.length, question.tokenizer.pad_token_id)
+    assert sample["position"] == find_positions(sample["text"], len(ids), config)
     for index, choice in enumerate(question.choices):
         fed = [config.sop_token_id, *choice[:-1]]
         assert sample["dec_text"][index][: len(fed)] == fed
@@ -171,5 +129,5 @@ def test_copa_with_the_choices_in_the_text(record, tokenizers, tmp_path):
         (context,), (words,) = encoded["input_ids"], encoded["choice_ids"]
         right = words[encoded["labels"]][0]
         fed = [tokenizer.convert_tokens_to_ids(tokenizer.sop_token), *right[:-1]]
-        assert sample["text"][index] == row(context, fed, record["seq_length"], tokenizer.pad_token_id)
+        assert sample["text"][index] == pad_row(context, fed, record["seq_length"], tokenizer.pad_token_id)
         assert sample["target"][index][len(context) : len(context) + len(right)] == right
