@@ -23,6 +23,8 @@ def compute_metrics(
     | metric | scores |
     |---|---|
     | "accuracy" | `accuracy` |
+    | "f1" | `accuracy`, and `f1` of the second class, for tasks of two classes |
+    | "matthews" | `matthews_correlation`, `accuracy`, for tasks of two classes |
     | "cb" | `accuracy` and `f1`, the mean of the F1 of all classes |
     | "multirc" | `f1_a` over all answers, `exact_match`: questions with all answers right, `accuracy` over answers |
     | "record" | `f1` of the words and `exact_match` of the chosen candidate, with the nearest right answer |
@@ -117,6 +119,11 @@ def _cb(examples: Examples, predicted: list[int], labels: Sequence[str] | None) 
     return {"accuracy": accuracy_score(gold, predicted), "f1": f1_score(gold, predicted, average="macro")}
 
 
+def _f1(examples: Examples, predicted: list[int], labels: Sequence[str] | None) -> dict[str, float]:
+    gold, predicted = _gold_and_predicted(examples, predicted, labels)
+    return {"accuracy": accuracy_score(gold, predicted), "f1": f1_score(gold, predicted, zero_division=0.0)}
+
+
 def _multirc(examples: Examples, predicted: list[int], labels: Sequence[str] | None) -> dict[str, float]:
     gold, predicted = _gold_and_predicted(examples, predicted, labels)
     right: dict[tuple[int, int], bool] = {}  # (passage, question) -> whether all answers are right so far
@@ -170,6 +177,8 @@ _METRICS: dict[str, Callable[..., dict[str, float]]] = {
     "axb": _axb,
     "axg": _axg,
     "cb": _cb,
+    "f1": _f1,
+    "matthews": _axb,
     "multirc": _multirc,
     "record": _record,
     "wsc": _wsc,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from transformers import TrainingArguments
 
+from ..tokenization.patterns.punctuation import with_original_texts
 from ..utils.files import whole_file, write_whole
 from ..utils.plots import save_figure
 from ..utils.rows import RowError
@@ -34,7 +35,7 @@ def write_results(folder: Path, data: ClozeData, outcome: ClozeOutcome):
         {
             "predicted": _names(data, example)[best],
             "probability": round(float(row[best]), 6),
-            "example": example,
+            "example": with_original_texts(example),
         }
         for example, row, best in zip(
             data.test, outcome.probabilities, outcome.probabilities.argmax(1).tolist(), strict=True
@@ -62,7 +63,7 @@ def _describe_predictions(data: ClozeData, outcome: ClozeOutcome) -> Iterator[di
         names = _names(data, example)
         best = int(row.argmax())
         yield {
-            **example,
+            **with_original_texts(example),
             "predicted": names[best],
             "probability": round(float(row[best]), 6),
             "probabilities": {name: round(float(value), 6) for name, value in zip(names, row, strict=False)},
@@ -137,7 +138,7 @@ def warn_of_majority(results: Mapping[str, Mapping[str, float]], arguments: Trai
 
 def _names(data: ClozeData, example: Mapping[str, Any]) -> list[str]:
     """Return the names of the classes, or the texts of the example's own choices."""
-    return data.task.labels or [words[0].strip() for words in data.task.choices(example)]
+    return data.task.labels or [words[0].strip() for words in data.task.choices(with_original_texts(example))]
 
 
 def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]):

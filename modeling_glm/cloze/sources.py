@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from ..tokenization import PatternVerbalizer
+from ..tokenization.cloze.originals import find_original, original_splits, read_original
 from ..tokenization.cloze.published import read_task
 from ..tokenization.cloze.rows import example_from_row
 from ..tokenization.cloze.superglue import SUPERGLUE_TASKS, read_superglue
@@ -103,7 +104,9 @@ def load_published(
     Args:
         name: One of `available_tasks`.
         patterns: Numbers of the patterns to ask with; the answers of several are averaged.
-        data_dir: Folder with the files. SuperGLUE needs it. Other tasks come from `datasets` without it.
+        data_dir: Folder with the files. SuperGLUE needs it. Other tasks come from `datasets` without it. Their files may
+            have the form in which their authors distribute them (see `read_original`), or that of your own: CSV, TSV or
+            JSON lines per split, with the columns of the dataset.
         p_tuning: Whether the patterns have prompt tokens to be learned.
 
     Raises:
@@ -116,7 +119,10 @@ def load_published(
             raise ValueError(f"Task {name!r} needs data_dir: the folder with the official files of SuperGLUE.")
         train, test, unlabelled = _load_superglue(name, data_dir)
     else:
-        train, test, unlabelled = _load_rows(task, read_task(name), data_dir)
+        if data_dir is not None and all(find_original(name, data_dir, split) for split in ("train", "val")):
+            train, test, unlabelled = _load_originals(task, name, data_dir)
+        else:
+            train, test, unlabelled = _load_rows(task, read_task(name), data_dir)
     train, validation = hold_out([example for example in train if is_labelled(task, example)])
     return ClozeData(name, task, train, validation, test, unlabelled)
 
@@ -182,6 +188,17 @@ def _load_superglue(name: str, data_dir: str | os.PathLike) -> tuple[Examples, E
         return train, test, read_superglue(name, data_dir, "test")
     except FileNotFoundError:
         return train, test, []
+
+
+def _load_originals(
+    task: PatternVerbalizer, name: str, data_dir: str | os.PathLike
+) -> tuple[Examples, Examples, Examples]:
+    """Return the examples to learn from, to report on and to predict, from files in the form of their authors."""
+    train, test = (read_original(name, data_dir, split) for split in ("train", "val"))
+    for example in (*train, *test):
+        task.check(example, labelled=is_labelled(task, example))
+    has_unlabelled = "test" in original_splits(name) and find_original(name, data_dir, "test") is not None
+    return train, test, read_original(name, data_dir, "test") if has_unlabelled else []
 
 
 def _load_rows(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..tokenization.patterns.punctuation import with_original_texts
 from ..utils.files import write_whole
 from .metrics import Examples, check_predictions, require_class
 
@@ -87,7 +88,7 @@ def _submitted_label(
         return prediction
     if task == "record":
         require_class(prediction, len(example["candidates"]))
-        return example["candidates"][prediction]
+        return with_original_texts(example)["candidates"][prediction]
     if labels is None or set(labels) != SUBMITTED_LABELS[task]:
         raise ValueError(
             f"labels={labels!r}: expected the names of the classes of {task!r} in the order of the predictions' numbers, "

@@ -65,6 +65,11 @@ def original_tasks() -> list[str]:
     return [name for name in available_tasks() if "files" in read_task(name)]
 
 
+def original_splits(task: str) -> list[str]:
+    """List the splits of a task that `read_original` reads; empty for a task without files."""
+    return list(read_task(task).get("files", {"splits": {}})["splits"])
+
+
 def find_original(task: str, data_dir: str | os.PathLike, split: str) -> Path | None:
     """
     Return the file (for RACE the folder) of a split in the form of its authors, or None if there is none.
@@ -231,4 +236,4 @@ def _split_article(place: str, article: Row) -> Iterator[tuple[str, Row]]:
 
 _READERS = {"csv": _read_csv, "jsonl": _read_json_lines, "race": _read_race, "tsv": _read_tsv}
 
-__all__ = ["find_original", "original_tasks", "read_original", "read_original_rows"]
+__all__ = ["find_original", "original_splits", "original_tasks", "read_original", "read_original_rows"]

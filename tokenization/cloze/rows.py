@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from numbers import Number
 from typing import Any
 
+from ..patterns.punctuation import ORIGINAL_TEXTS, standardize_punctuation
 from ..patterns.values import is_missing
-from ..punctuation import standardize_punctuation
 from ..row_files import Example, Row
 
 
@@ -20,6 +20,9 @@ def example_from_row(task: Mapping[str, Any], row: Row) -> Example:
         row: The columns of the dataset. Its label may be a number. None, NaN and, where no class is called so, -1 mean
             that there is none.
 
+    Returns:
+        The fields of the example. The texts that the preprocessor changed are in `original_texts` as they were.
+
     Raises:
         ValueError: For a missing column, and for a row that the preprocessor cannot read.
     """
@@ -30,7 +33,7 @@ def example_from_row(task: Mapping[str, Any], row: Row) -> Example:
     label = example.get("label")
     if is_missing(label) or (isinstance(label, Number) and label == -1 and "-1" not in task.get("verbalizer", {})):
         example["label"] = None
-    names = task.get("preprocess", [])
+    given, names = example, task.get("preprocess", [])
     try:
         for name in [names] if isinstance(names, str) else names:
             if name not in PREPROCESSORS:
@@ -41,7 +44,8 @@ def example_from_row(task: Mapping[str, Any], row: Row) -> Example:
     except KeyError as error:
         message = f"Task {task.get('name')!r} reads a column {error.args[0]!r}, but the row has {sorted(row)}."
         raise ValueError(message) from None
-    return example
+    changed = {name: text for name, text in given.items() if isinstance(text, str) and example.get(name) != text}
+    return {**example, ORIGINAL_TEXTS: changed} if changed else example
 
 
 def preprocess_race(example: Row) -> Example:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..row_files import Example, read_json_lines
+from ..patterns.punctuation import keep_originals, standardize_all
+from ..row_files import Example, Row, read_json_lines
 from .line_readers import (
     ENTAILMENT,
     LineReader,
@@ -65,6 +66,9 @@ def read_superglue(task: str, data_dir: str | os.PathLike, split: str) -> list[E
     """
     Read one split of a task of SuperGLUE.
 
+    As in the originals, typographic quotes and dashes become ASCII in all texts. Where that changes an example, the
+    given texts are in its field `original_texts`, and results show them.
+
     - MultiRC: one example for every answer; `idx` has the numbers of "passage", "question" and "answer".
     - ReCoRD: `before` and `after` are the texts around the placeholder. In "train" there is one example for every right
       answer, whose `candidates` are this answer and then all entities that are no answer. In other splits there is one
@@ -99,7 +103,7 @@ def read_superglue(task: str, data_dir: str | os.PathLike, split: str) -> list[E
     examples: list[Example] = []
     for number, row in read_json_lines(path):
         try:
-            examples.extend(layout.read(row, split))
+            examples.extend(_read_cleaned(layout, row, split))
         except KeyError as error:
             raise ValueError(
                 f"{path}, line {number}: there is no {error.args[0]!r}; is this a file of {task!r}?"
@@ -111,6 +115,15 @@ def read_superglue(task: str, data_dir: str | os.PathLike, split: str) -> list[E
     if not examples:
         raise ValueError(f"{path} has no examples: download it again.")
     return add_candidates(examples) if task == "wsc" else examples
+
+
+def _read_cleaned(layout: TaskFiles, row: Row, split: str) -> list[Example]:
+    cleaned = standardize_all(row)
+    examples = layout.read(cleaned, split)
+    if cleaned == row:
+        return examples
+    given = layout.read(row, split)
+    return [keep_originals(example, given) for example in examples]
 
 
 def _find(folder: Path, layout: TaskFiles, split: str) -> Path:

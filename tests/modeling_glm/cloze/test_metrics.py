@@ -112,10 +112,19 @@ def test_diagnostic_sets():
     assert compute_metrics("axg", paired, [0, 1, 1, 1], ENTAILMENT) == {"accuracy": 0.75, "gender_parity": 0.5}
 
 
+@pytest.mark.parametrize(("metric", "score"), [("f1", 0.8), ("matthews", 1 / 3**0.5)])
+def test_tasks_of_two_classes(metric, score):
+    """Of the second class: 2 of 3 are right, and all right ones are found."""
+    examples = label_examples("0", "1", "1", "0")
+    scores = compute_metrics(metric, examples, [1, 1, 1, 0], ["0", "1"])
+    assert scores.pop("accuracy") == 0.75
+    assert list(scores.values()) == pytest.approx([score])
+
+
 @pytest.mark.parametrize(
     ("metric", "rows", "predictions", "labels", "message"),
     [
-        ("f1", label_examples(0), [0], None, r"Unknown metric 'f1': there are \['accuracy'"),
+        ("f2", label_examples(0), [0], None, r"Unknown metric 'f2': there are \['accuracy'"),
         ("accuracy", [], [], None, r"There are no examples"),
         ("accuracy", label_examples(0, 1), [0], None, r"There are 1 predictions for 2 examples"),
         ("accuracy", label_examples(0), [0.5], None, r"take the argmax"),

@@ -127,3 +127,17 @@ def test_table():
     assert second.split() == ["majority", "0.125"]
     assert note.startswith("ece: expected calibration error")
     assert len(format_table({"majority": {"accuracy": 0.125}}).splitlines()) == 2
+
+
+def test_results_show_the_texts_of_the_caller(tmp_path):
+    """Typographic quotes that were cleaned for the pattern, in the texts and in the choices of an example."""
+    original = {"text": "it’s", "options": ["“one”", "two"]}
+    fields = {"options": ['"one"', "two"], "original_texts": original}
+    data, outcome = make(PatternVerbalizer("{text} [MASK]", choices="{options}"), **fields)
+    write_results(tmp_path, data, outcome)
+    line, _ = read(tmp_path / "predictions.jsonl")
+    assert (line["predicted"], line["example"]) == ("“one”", {**original, "label": 0})
+    _, line = read(tmp_path / "unlabelled.jsonl")
+    assert (line["text"], line["options"], line["predicted"]) == ("it’s", ["“one”", "two"], "“one”")
+    assert list(line["probabilities"]) == ["“one”", "two"]
+    assert "original_texts" not in line

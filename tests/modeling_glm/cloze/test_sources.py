@@ -244,6 +244,21 @@ class TestPublished:
         assert [data.task.label_index(example) for example in data.test] == list(range(15))
         assert data.task.label_index({"label": "116"}) == data.task.label_index({"label": 116}) == 14
 
+    def test_files_of_the_authors(self, tmp_path):
+        """Read as they are distributed, with cleaned texts: a CSV without names, and a table in which quotes are letters."""
+        lines = "".join(f'"{1 + i % 4}","Title {i}","It’s\\news {i}"\n' for i in range(20))
+        for name in ("train.csv", "test.csv"):
+            (tmp_path / name).write_text(lines, encoding="utf-8")
+        data = load_published("agnews", data_dir=tmp_path)
+        assert [len(part) for part in (data.train, data.validation, data.test, data.unlabelled)] == [18, 2, 20, 0]
+        assert (data.test[1]["label"], data.test[1]["text"]) == ("Sports", "It's news 1")
+        for name in ("train.tsv", "dev.tsv"):
+            (tmp_path / name).write_text("sentence\tlabel\n" + '"half\t1\n' * 20)
+        (tmp_path / "test.tsv").write_text('index\tsentence\n0\t"half\n')
+        data = load_published("sst2", data_dir=tmp_path)
+        assert [example["sentence"] for example in data.unlabelled] == ['"half']
+        assert {example["label"] for example in data.train} == {"1"}
+
     def test_superglue_needs_its_files(self):
         with pytest.raises(ValueError, match="Task 'rte' needs data_dir"):
             load_published("rte")

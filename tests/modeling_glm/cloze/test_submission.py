@@ -47,6 +47,14 @@ def test_submissions_of_choices(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["COPA.jsonl", "ReCoRD.jsonl", "WSC.jsonl"]
 
 
+def test_submission_of_record_has_the_words_of_its_file(tmp_path):
+    """The server compares them, and knows typographic quotes as other characters."""
+    original = {"candidates": ["O’Brien", "Mira"]}
+    example = {"idx": {"passage": 0, "question": 7}, "candidates": ["O'Brien", "Mira"], "original_texts": original}
+    path = write_submission("record", [example], [0], None, tmp_path)
+    assert read(path) == [{"idx": 7, "label": "O’Brien"}]
+
+
 def test_submission_of_multirc(tmp_path):
     path = write_submission("multirc", MULTIRC, [1, 0, 0, 1, 1], ["0", "1"], tmp_path)
     assert read(path) == [

@@ -5,7 +5,12 @@ import re
 
 import pytest
 
-from modeling_glm.tokenization.cloze.published import available_tasks, read_task, with_prompt_tokens
+from modeling_glm.tokenization.cloze.published import (
+    available_tasks,
+    read_task,
+    with_original_spaces,
+    with_prompt_tokens,
+)
 from modeling_glm.tokenization.cloze.rows import PREPROCESSORS, example_from_row
 from modeling_glm.tokenization.cloze.superglue import read_superglue
 from modeling_glm.tokenization.cloze.task import PatternVerbalizer
@@ -19,6 +24,7 @@ ORIGINAL_PATTERNS = [
     # All patterns of ReCoRD are the same.
     if "error" not in pattern and (task != "record" or number == "0")
 ]
+# Rows of the tasks outside SuperGLUE as the hub has them; test_golden_originals.py reads files of their authors.
 OWN_ROWS = {
     "tnews": {"sentence": "女排三比零获胜", "label": 3, "idx": 0},
     "afqmc": {"sentence1": "怎么还款？", "sentence2": "如何还款", "label": 1, "idx": 0},
@@ -28,13 +34,18 @@ OWN_ROWS = {
         "label": 0,
         "idx": 0,
     },
-    "agnews": {"title": "Ferry stops", "text": "The ferry\\nstopped on Monday.", "label": 3},
+    "agnews": {"title": "Ferry stops", "text": "The ferry\\stopped on Monday.", "label": 3},
     "yahoo": {
         "question_title": "Why is the sky blue?",
         "question_content": "",
         "best_answer": "It scatters\\nlight.",
         "topic": 1,
     },
+    "sst2": {"sentence": "warm bread ", "label": 1, "idx": 0},
+    "cola": {"sentence": "It rained.", "label": 1, "idx": 0},
+    "mrpc": {"sentence1": "It rained.", "sentence2": "Rain fell.", "label": 1, "idx": 0},
+    "qqp": {"question1": "Why rain?", "question2": "What is rain?", "label": 0, "idx": 0},
+    "qnli": {"question": "Did it rain?", "sentence": "It rained.", "label": 0, "idx": 0},
     "yelp_polarity": {"text": "Warm bread", "label": 1},
     "yelp_full": {"text": "Warm bread", "label": 2},
     "mnli": {"premise": "It rained.", "hypothesis": "It was wet.", "label": 0},
@@ -52,22 +63,20 @@ YELP = [
     "Warm bread In summary, the restaurant is[MASK].",
 ]
 OWN_TEXTS = {
-    "tnews": [
-        "这是一条[MASK]新闻：女排三比零获胜",
-        "“女排三比零获胜”，这条新闻的类别是[MASK]。",
-        "以下内容来自[MASK]频道：女排三比零获胜",
-        "新闻标题：女排三比零获胜\n新闻分类：[MASK]",
-    ],
-    "afqmc": [
-        "“怎么还款？”和“如何还款”这两句话的意思[MASK]。",
-        "问题一：怎么还款？\n问题二：如何还款\n这两个问题问的内容[MASK]。",
-        "“怎么还款？”和“如何还款”说的是同一件事吗？回答：[MASK]。",
-        "怎么还款？[MASK]，如何还款",
-    ],
+    "tnews": ["标题：女排三比零获胜关键词：类别：[MASK]"],
+    "afqmc": ["怎么还款？？你是说如何还款？[MASK]。", "怎么还款？？[MASK]，如何还款"],
     "cluewsc": [
-        "小王把伞给了老李，因为*他*淋湿了。上文中的“*他*”指的[MASK]“老李”。",
-        "小王把伞给了老李，因为*他*淋湿了。问题：在上文中，“*他*”指的是“老李”吗？回答：[MASK]。",
-        "小王把伞给了老李，因为*他*淋湿了。有人认为，这里的“*他*”就是“老李”。这种说法[MASK]。",
+        "小王把伞给了#老李#，因为*他*淋湿了。代词'*他*'[MASK]指#老李#.",
+        "在如下的句子中：小王把伞给了#老李#，因为*他*淋湿了。代词'*他*'[MASK]指'#老李#'.",
+    ],
+    "sst2": ["warm bread  It was[MASK]."] * 2,
+    "cola": ['"It rained." This is[MASK].'],
+    "mrpc": ["It rained.[MASK], rain fell.", "It rained. Does it mean that rain fell?[MASK]"],
+    "qqp": ["Why rain? Do you mean what is rain?[MASK].", "Why rain?[MASK], what is rain?"],
+    "qnli": [
+        "It rained. Question: Did it rain? Do you know the answer?[MASK].",
+        "It rained. Based on the previous passage, do you know the answer Did it rain?[MASK].",
+        "Based on the following passage, do you know the answer Did it rain?[MASK]. It rained.",
     ],
     "agnews": [
         "[MASK]: Ferry stops The ferry stopped on Monday.",
@@ -88,7 +97,10 @@ OWN_TEXTS = {
     "yelp_polarity": YELP,
     "yelp_full": YELP,
     "mnli": ['"It rained" ?[MASK], "It was wet."', "It rained?[MASK], It was wet."] * 2,
-    "race": ["Ann has a cat. It is white. The cat is[MASK] ."],
+    "race": [
+        "Ann has a cat. It is white. The cat is[MASK] .",
+        "Ann has a cat. It is white. Based on the previous passage, The cat is[MASK] .",
+    ],
 }
 
 
@@ -170,15 +182,20 @@ def test_available_tasks():
 def test_files_have_one_form(name):
     data = read_task(name)
     required = {"name", "metric", "label_field", "patterns"}
-    optional = {"integer_labels", "derived", "verbalizer", "choices", "p_tuning", "preprocess", "dataset"}
+    optional = {"integer_labels", "derived", "verbalizer", "choices", "p_tuning", "preprocess", "dataset", "files"}
+    optional |= {"end_of_piece", "original_spaces"}
     assert required <= set(data) <= required | optional
     assert data["name"] == name
-    assert data.get("preprocess") is None or data["preprocess"] in PREPROCESSORS
-    dataset = data.get("dataset", {})
+    names = data.get("preprocess", [])
+    assert {names} if isinstance(names, str) else set(names) <= set(PREPROCESSORS)
+    dataset, files = data.get("dataset", {}), data.get("files", {})
     assert set(dataset) <= {"path", "config", "fields"}
-    assert ("path" in dataset) == (name in OWN_ROWS)
-    # Numbers of choices, and the numbers of the classes in the datasets of the hub.
-    assert (data.get("integer_labels") == "place") == ("choices" in data or name in OWN_ROWS)
+    assert set(files) <= {"folder", "form", "splits", "columns", "renamed", "labels_from"}
+    assert ("path" in dataset) == ("folder" in files) == (name in OWN_ROWS)
+    # What the numbers of choices, and those of the classes in the datasets of the hub, mean.
+    numbered = "0" in data.get("verbalizer", {})
+    assert "integer_labels" in data or numbered or name not in OWN_ROWS
+    assert ("choices" in data) <= (data.get("integer_labels") == "place")
     texts = [pattern.text for pattern in PatternVerbalizer.from_task(name).patterns]
     assert [re.sub(r"\{soft:\d+\}", "", pattern) for pattern in data.get("p_tuning", texts)] == texts
 
@@ -208,16 +225,43 @@ def test_patterns_of_our_own(name):
         ("agnews", 4, [" World", " Sports", " Business", " Tech"]),
         ("yelp_polarity", 0, [" bad", " good"]),
         ("yelp_full", 2, [" terrible", " bad", " okay", " good", " great"]),
-        ("mnli", 1, [" Right", " Maybe", " Wrong"]),
-        ("mnli", 2, [" Yes", " Maybe", " No"]),
-        ("race", 0, [" white", " black", " grey", " red"]),
-        ("cluewsc", 0, ["是", "不是"]),
-        ("afqmc", 3, ["不对", "对"]),
+        ("mnli", 1, [" Wrong", " Right", " Maybe"]),
+        ("mnli", 2, [" No", " Yes", " Maybe"]),
+        ("race", 0, [" white.", " black.", " grey.", " red."]),
+        ("cluewsc", 0, ["不是", "是"]),
+        ("afqmc", 1, ["不是", "是"]),
     ],
 )
 def test_words_of_our_own(name, pattern, words):
     example = example_from_row(read_task(name), OWN_ROWS[name])
     assert PatternVerbalizer.from_task(name).choices(example, pattern) == [[word] for word in words]
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "label"),
+    [("mnli", 0, "entailment"), ("mnli", 2, "contradiction"), ("cluewsc", 0, "true"), ("tnews", 14, "116")],
+)
+def test_numbers_of_the_classes_on_the_hub(name, number, label):
+    task = PatternVerbalizer.from_task(name)
+    assert task.labels[task.label_index({"label": number})] == label
+    assert task.label_index({"label": label}) == task.label_index({"label": number})
+
+
+def test_original_spaces():
+    plain, original = read_task("yelp_full"), with_original_spaces(read_task("yelp_full"))
+    assert plain == read_task("yelp_full")
+    assert original["patterns"] == [
+        "It was [MASK].{text|shorten}",
+        plain["patterns"][1],
+        "Just [MASK]!{text|shorten}",
+        plain["patterns"][3],
+    ]
+    words = with_original_spaces(read_task("mnli"))["patterns"]
+    assert (words[1]["pattern"], words[1]["verbalizer"]["entailment"]) == (
+        "{premise|bare|shorten}? [MASK],{hypothesis|shorten}",
+        "Right",
+    )
+    assert with_original_spaces(read_task("rte")) == read_task("rte")
 
 
 def test_wsc_asks_for_yes_or_no():

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from modeling_glm.tokenization.cloze.superglue import read_superglue
+from modeling_glm.tokenization.patterns.punctuation import with_original_texts
 from tests.support.original_files import read_golden
 
 OFFICIAL_NAMES = {
@@ -101,6 +102,80 @@ def test_examples_are_those_of_the_originals(golden, write, task, split):
         wanted = fields_of_the_original(task, original)
         found = {**example, "idx": flat_number(task, split, example["idx"]), "label": label_of(task, example)}
         assert {name: found[name] for name in wanted} == wanted
+
+
+# What stands for one character of the raw example, so that places and numbers of words stay.
+TYPOGRAPHY = {'"': "“", "'": "’", "-": "–"}
+
+
+def set_typographically(value):
+    """Replace every quote and hyphen by a typographic one, but not in labels and other names."""
+    if isinstance(value, str):
+        return "".join(TYPOGRAPHY.get(letter, letter) for letter in value)
+    if isinstance(value, dict):
+        kept = ("label", "question") if "choice1" in value else ("label",)
+        return {name: inner if name in kept else set_typographically(inner) for name, inner in value.items()}
+    return [set_typographically(inner) for inner in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("task", OFFICIAL_NAMES)
+def test_typographic_quotes_and_dashes_become_ascii(golden, write, task, split):
+    """As the originals do, in every task: the examples are those of the file with ASCII, and remember their texts."""
+    plain = golden[task]["raw"]
+    expected = read_superglue(task, write([plain], f"{split}.jsonl", OFFICIAL_NAMES[task]), split)
+    typographic = set_typographically(plain)
+    found = read_superglue(task, write([typographic], f"{split}.jsonl", OFFICIAL_NAMES[task]), split)
+    assert [
+        {name: text for name, text in example.items() if name != "original_texts"} for example in found
+    ] == expected
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "field", "text"),
+    [
+        ("rte", {**RTE_ROW, "premise": "It’s “wet” – very."}, "premise", 'It\'s "wet" - very.'),
+        ("cb", {**RTE_ROW, "hypothesis": "‘No’"}, "hypothesis", "'No'"),
+        ("boolq", {"passage": "a–b", "question": "“c”", "label": True, "idx": 0}, "question", '"c"'),
+        (
+            "wic",
+            {"sentence1": "it’s", "sentence2": "b", "word": "it’s", "label": True, "idx": 0},
+            "word",
+            "it's",
+        ),
+        (
+            "copa",
+            {"premise": "a", "choice1": "It’s", "choice2": "b", "question": "cause", "label": 0, "idx": 0},
+            "choice1",
+            "It's",
+        ),
+    ],
+)
+def test_texts_that_are_cleaned(write, task, row, field, text):
+    example = read_superglue(task, write([row], "val.jsonl", OFFICIAL_NAMES[task]), "val")[0]
+    assert example[field] == text
+    assert with_original_texts(example)[field] == row[field]
+
+
+def test_record_with_typographic_entities(write):
+    """Places of entities stay right, entities that become one are one, and predictions can show the file's own words."""
+    text = "O’Brien met Mira – and O'Brien."
+    entities = [{"start": 0, "end": 6}, {"start": 12, "end": 15}, {"start": 23, "end": 29}]
+    answers = [{"start": 0, "end": 6, "text": "O’Brien"}]
+    questions = [{"query": "It’s @placeholder – yes", "idx": 1, "answers": answers}]
+    row = {"passage": {"text": text, "entities": entities}, "qas": questions, "idx": 0}
+    (example,) = read_superglue("record", write([row], "val.jsonl", "ReCoRD"), "val")
+    assert (example["candidates"], example["label"], example["answers"]) == (["Mira", "O'Brien"], 1, ["O'Brien"])
+    assert (example["before"], example["after"]) == ("It's ", " - yes")
+    assert with_original_texts(example)["candidates"] == ["Mira", "O’Brien"]
+
+
+def test_wsc_with_a_typographic_pronoun(write):
+    row = wsc_row("Tom’s dog fell, as did “he”.", pronoun="he", index=5, span1="Tom’s dog")
+    (example,) = read_superglue("wsc", write([row], "val.jsonl", "WSC"), "val")
+    assert example["marked_text"] == 'Tom\'s dog fell, as did " *he* ".'
+    assert (example["span1"], example["candidates"]) == ("Tom's dog", ["Tom's dog"])
+    assert with_original_texts(example)["span1"] == "Tom’s dog"
 
 
 def test_a_folder_of_the_task_itself(write):

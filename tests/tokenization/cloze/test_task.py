@@ -278,3 +278,19 @@ def test_files_that_are_no_task(tmp_path, content, message):
     (tmp_path / "cloze.json").write_text(content)
     with pytest.raises(ValueError, match=message):
         PatternVerbalizer.from_pretrained(tmp_path)
+
+
+def test_content_free_leaves_the_parts_of_a_pattern():
+    """A derived field without a field of the example is written by the author of the pattern."""
+    task = PatternVerbalizer(
+        "{a}?{asked}{b}? [MASK]", {"x": "Yes", "y": "No"}, derived={"asked": " Is it ", "b": "{a}!"}
+    )
+    example = task.content_free({"a": "rain"}, "N/A")
+    assert task.fill(example) == "N/A? Is it N/A?[MASK]"
+    assert task.content_free({"a": "rain", "asked": "own"}, "N/A")["asked"] == "N/A"
+
+
+def test_tasks_with_the_spaces_of_the_originals():
+    example = {"text": "Cold soup"}
+    assert PatternVerbalizer.from_task("yelp_full").fill(example) == "It was[MASK]. Cold soup"
+    assert PatternVerbalizer.from_task("yelp_full", original_spaces=True).fill(example) == "It was[MASK].Cold soup"

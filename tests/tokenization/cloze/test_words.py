@@ -96,10 +96,12 @@ def test_published_tasks_have_words_as_the_originals_encode_them(tmp_path):
     tokenizer = GLMTokenizer.from_pretrained(write_vocabulary("chinese", tmp_path))
     task = PatternVerbalizer.from_task("tnews")
     words = [row[0] for row in task.patterns[0].verbalizer.values()]
-    alone = [[tokenizer(word, add_special_tokens=False)["input_ids"]] for word in words]
+    end = tokenizer.eop_token_id
+    alone = [[[*tokenizer(word, add_special_tokens=False)["input_ids"], end]] for word in words]
     for asked in (task, task.select([0]), PatternVerbalizer.from_dict(task.to_dict())):
         assert asked.encode({"sentence": "邮局"}, tokenizer)["choice_ids"][0] == alone
     own = PatternVerbalizer("这是一条[MASK]新闻：{sentence}", dict(zip(words, words, strict=True)))
-    glued = [[list(shown_form(tokenizer, "这是一条", word))] for word in words]
+    own.end_of_piece = True
+    glued = [[[*shown_form(tokenizer, "这是一条", word), end]] for word in words]
     assert own.encode({"sentence": "邮局"}, tokenizer)["choice_ids"][0] == glued
     assert all(one != other for one, other in zip(alone, glued, strict=True))
