@@ -1,20 +1,29 @@
-"""Clean the texts of seq2seq data as the authors' code does, so that results compare with theirs."""
+"""
+Clean the texts of seq2seq data as the authors' code does, so that results compare with theirs.
+
+Its texts name special tokens: `[SEP]` between the sentences of a summary, `[UNK]` for an unknown word. Those count only in the
+layout of the originals. Elsewhere a special token in a text is letters, so `clean_text` writes a line break and "UNK".
+"""
+
+import re
+
+from ..patterns.punctuation import standardize_punctuation
 
 # Brackets as the Penn Treebank writes them; Gigaword has the names in lower case.
 BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
 SENTENCE_END = "<S_SEP>"  # between the sentences of CNN/DM
-SENTENCE_BREAK = "[SEP]"  # what a target has in its place; metrics split there
+SENTENCE_BREAK = "[SEP]"  # what a target of the originals has in its place; their metrics split there
+UNKNOWN = "[UNK]"
 
 _CNN_DM = {**BRACKETS, "''": '"', "``": '"', "`": "'", " n't": "n't", " 's": "'s", " 'd": "'d", " 'll": "'ll"}
 _GIGAWORD = {
-    "UNK": "[UNK]",
-    "<unk>": "[UNK]",
     **{name.lower(): sign for name, sign in BRACKETS.items()},
     "&amp;": "&",
     "&lt;": "<",
     "&gt;": ">",
 }
-_BLANK_LM = {"_UNK": "[UNK]", "<blank>": "[MASK]"}
+KINDS = ("none", "punctuation", "cnn_dm", "gigaword", "blank_lm")
+_SENTENCE_END = re.compile(rf"\s*{SENTENCE_END}\s*")
 
 
 def detokenize_cnn_dm(text: str, target: bool = False) -> str:
@@ -41,12 +50,42 @@ def detokenize_gigaword(text: str) -> str:
 
     "UNK" counts inside words too, as in the originals: "UNKNOWN" becomes "[UNK]NOWN". The lower-case "unk" stays.
     """
-    return _replace(text, _GIGAWORD)
+    return _replace(text.replace("UNK", UNKNOWN).replace("<unk>", UNKNOWN), _GIGAWORD)
 
 
 def detokenize_blank_lm(text: str) -> str:
     """Give the texts of the Blank Language Model our tokens: `<blank>` becomes `[MASK]`, `_UNK` becomes `[UNK]`."""
-    return _replace(text, _BLANK_LM)
+    return text.replace("_UNK", UNKNOWN).replace("<blank>", "[MASK]")
+
+
+def clean_text(text: str, kind: str, *, target: bool = False, original: bool = False) -> str:
+    """
+    Clean a text of a task.
+
+    Args:
+        text: The text.
+        kind: "cnn_dm", "gigaword", "blank_lm", "punctuation" for no more than ASCII quotes, or "none".
+        target: Whether it is a target.
+        original: Whether the text is the originals', special tokens and double spaces included. Otherwise sentences of a
+            summary stand in lines of their own, and an unknown word is "UNK".
+
+    Raises:
+        ValueError: For another kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"Texts cannot be cleaned as {kind!r}: expected one of {', '.join(map(repr, KINDS))}.")
+    if kind == "none":
+        return text
+    if kind == "blank_lm":
+        return detokenize_blank_lm(text if original else text.replace("_UNK", "UNK"))
+    text = standardize_punctuation(text)
+    if kind == "cnn_dm":
+        if not original:
+            text = _SENTENCE_END.sub("\n" if target else " ", text).strip()
+        return detokenize_cnn_dm(text, target)
+    if kind == "gigaword":
+        return detokenize_gigaword(text) if original else _replace(text.replace("<unk>", "UNK"), _GIGAWORD)
+    return text
 
 
 def _replace(text: str, replacements: dict[str, str]) -> str:
@@ -58,6 +97,7 @@ def _replace(text: str, replacements: dict[str, str]) -> str:
 
 __all__ = [
     "SENTENCE_BREAK",
+    "clean_text",
     "detokenize_blank_lm",
     "detokenize_cnn_dm",
     "detokenize_gigaword",

@@ -1,4 +1,4 @@
-"""Make infilling data: replace random words of a text by blanks."""
+"""Make infilling data: replace random words of a text by blanks, and find the words that fill given blanks."""
 
 from random import Random
 
@@ -49,4 +49,48 @@ def blank_words(text: str, ratio: float, rng: Random, blank: str = BLANK) -> tup
     return " ".join(kept), [" ".join(answer) for answer in answers]
 
 
-__all__ = ["BLANK", "blank_words"]
+def answers_between(blanked: str, text: str, blank: str = BLANK) -> list[str] | None:
+    """
+    Find what fills the blanks of a text, word by word. If several answers fit, the first blanks get the fewest words.
+
+    Args:
+        blanked: The text with blanks.
+        text: The same text without them.
+        blank: What a blank is written as.
+
+    Returns:
+        The words of every blank, at least one each; None if the texts do not fit.
+
+    Example:
+
+    ```python
+    >>> answers_between("how do [MASK] a kettle [MASK] ?", "how do you clean a kettle well ?")
+    ['you clean', 'well']
+    ```
+    """
+    words = text.split()
+    between: list[list[str]] = [[]]  # what stands before, between and behind the blanks
+    for piece in blanked.split():
+        if piece == blank:
+            between.append([])
+        else:
+            between[-1].append(piece)
+    first, *later = between
+    if words[: len(first)] != first:
+        return None
+    if not later:
+        return [] if words == first else None
+    place, answers = len(first), []
+    for number, fixed in enumerate(later):
+        # Each blank has a word or more. The last text ends with the text, the others are taken as early as they come.
+        last = number == len(later) - 1
+        starts = [len(words) - len(fixed)] if last else range(place + 1, len(words) - len(fixed) + 1)
+        end = next((start for start in starts if start > place and words[start : start + len(fixed)] == fixed), None)
+        if end is None:
+            return None
+        answers.append(" ".join(words[place:end]))
+        place = end + len(fixed)
+    return answers
+
+
+__all__ = ["BLANK", "answers_between", "blank_words"]

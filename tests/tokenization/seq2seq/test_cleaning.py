@@ -5,6 +5,7 @@ import json
 import pytest
 
 from modeling_glm.tokenization.seq2seq.cleaning import (
+    clean_text,
     detokenize_blank_lm,
     detokenize_cnn_dm,
     detokenize_gigaword,
@@ -36,3 +37,26 @@ def test_texts_are_those_of_the_originals(name):
 def test_rules(clean, text, expected):
     assert clean(text) == expected
     assert clean("") == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "as_source", "as_target", "as_originals"),
+    [
+        ("none", "“a” <S_SEP>", "“a” <S_SEP>", "“a” <S_SEP>", "“a” <S_SEP>"),
+        ("punctuation", "“a” <S_SEP> b", '"a" <S_SEP> b', '"a" <S_SEP> b', '"a" <S_SEP> b'),
+        ("cnn_dm", "a <S_SEP> ‘b’ <S_SEP>", "a 'b'", "a\n'b'", "a [SEP] 'b' [SEP]"),
+        ("gigaword", "UNKNOWN <unk> -lrb-", "UNKNOWN UNK (", "UNKNOWN UNK (", "[UNK]NOWN [UNK] ("),
+        ("blank_lm", "<blank> _UNK", "[MASK] UNK", "[MASK] UNK", "[MASK] [UNK]"),
+    ],
+)
+def test_special_tokens_are_written_only_as_the_originals_do(kind, text, as_source, as_target, as_originals):
+    assert clean_text(text, kind) == as_source
+    assert clean_text(text, kind, target=True) == as_target
+    assert clean_text(text, kind, target=True, original=True) == as_originals
+
+
+def test_another_kind_is_refused():
+    with pytest.raises(
+        ValueError, match="cannot be cleaned as 'cnn': expected one of 'none', 'punctuation', 'cnn_dm'"
+    ):
+        clean_text("a", "cnn")

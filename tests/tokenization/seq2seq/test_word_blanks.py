@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from modeling_glm import GLMTokenizer
 from modeling_glm.tokenization.seq2seq.cleaning import detokenize_blank_lm
-from modeling_glm.tokenization.seq2seq.word_blanks import BLANK, blank_words
+from modeling_glm.tokenization.seq2seq.word_blanks import BLANK, answers_between, blank_words
 from tests.support.original_files import read_golden, write_hub_folder
 
 FEATURES = json.loads(read_golden("seq2seq/features.json"))
@@ -65,3 +65,36 @@ def test_draws_are_those_of_the_originals(case, tokenizer):
 def test_ratio_outside_0_to_1(ratio):
     with pytest.raises(ValueError, match="expected a share of the words from 0 to 1"):
         blank_words("a b", ratio, Random(0))
+
+
+@given(
+    words=st.lists(st.sampled_from("ab"), min_size=1, max_size=10), ratio=st.floats(0, 1), seed=st.integers(0, 1000)
+)
+def test_answers_between_fit_the_text(words, ratio, seed):
+    """Words repeat, so other answers than the removed ones may fit. They must give the text."""
+    blanked, removed = blank_words(" ".join(words), ratio, Random(seed))
+    answers = answers_between(blanked, " ".join(words))
+    assert answers is not None
+    assert len(answers) == len(removed)
+    assert all(answers)
+    remaining = iter(answers)
+    assert " ".join(next(remaining) if piece == BLANK else piece for piece in blanked.split()) == " ".join(words)
+
+
+@pytest.mark.parametrize(
+    ("blanked", "text", "expected"),
+    [
+        ("[MASK]", "a b", ["a b"]),
+        ("a [MASK] c [MASK]", "a b c d e", ["b", "d e"]),
+        ("[MASK] a [MASK] a", "a a a a", ["a", "a"]),
+        ("a b", "a b", []),
+        ("a b", "a c", None),
+        ("a [MASK]", "a", None),
+        ("[MASK] b", "b", None),
+        ("a [MASK] a", "a a", None),
+        ("b [MASK]", "a c", None),
+        ("a [MASK] b [MASK] d", "a c d", None),
+    ],
+)
+def test_answers_between_by_hand(blanked, text, expected):
+    assert answers_between(blanked, text) == expected

@@ -1,0 +1,165 @@
+"""Read questions about passages: the nested JSON of SQuAD, for SQuAD, CMRC 2018 and question generation."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .reading import Reading, Row, member, read_json_file
+
+# What the originals write for the answers of a test file, which they do not read.
+FAKE_ANSWER = "FAKE_ANSWER"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer, and its first character in the passage (None if the file does not say)."""
+
+    text: str
+    start: int | None
+
+
+@dataclass(frozen=True)
+class Question:
+    """
+    A question of a file.
+
+    Args:
+        place: Where it stands, for error messages.
+        id: Its name in the file, or None.
+        question: The question as it is written.
+        context: The passage.
+        answers: The answers in the order of the file; none if it cannot be answered.
+    """
+
+    place: str
+    id: str | None
+    question: str
+    context: str
+    answers: tuple[Answer, ...]
+
+    @property
+    def answer_texts(self) -> list[str]:
+        """The different answers, in the order of the file."""
+        return list(dict.fromkeys(answer.text for answer in self.answers))
+
+
+def read_questions(path: Path) -> list[Question]:
+    """
+    Read a file in the form of SQuAD: `data`, their `paragraphs`, their `qas` with `question` and `answers`.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: For a file without questions, or of another form. The message names the place in the file.
+    """
+    questions = list(_iterate(read_json_file(path), path))
+    if not questions:
+        raise ValueError(f"{path} has no questions.")
+    return questions
+
+
+def read_question_generation(reading: Reading) -> list[Row]:
+    """
+    Read passages and answers, whose question is the target.
+
+    Every different answer is an example. As the originals read it, a row has `passage` too: the context with "Question:",
+    which they cut around the answer together.
+
+    Raises:
+        ValueError: For a question without an answer, unless read as the originals do.
+    """
+    rows: list[Row] = []
+    for question in _checked(reading):
+        answers = [FAKE_ANSWER] if _is_hidden(reading) else question.answer_texts
+        if not answers and not reading.original:
+            raise ValueError(f"{question.place} has no answer: expected one to ask for. Remove the question.")
+        for answer in answers:
+            number = len(rows)
+            # The originals compare questions with the answer.
+            reference = reading.round_trip(answer) if reading.original else question.question
+            row = {
+                "context": question.context,
+                "answer": answer,
+                "target": question.question,
+                "references": [reference],
+                "id": _id(reading, question, number),
+            }
+            if reading.original:
+                meta = {"answer": answer, "question": question.question, "ref": reference}
+                row |= {
+                    "passage": f"{question.context} Question:",
+                    **reading.record(number, meta, question.context),
+                }
+            rows.append(row)
+    return rows
+
+
+def read_cmrc(reading: Reading) -> list[Row]:
+    """
+    Read questions of CMRC 2018 with their passage; the answer is the target.
+
+    In training every different answer is an example. Elsewhere there is one row for each question, whose references are
+    all answers; as the originals read it, one for each answer.
+    """
+    rows: list[Row] = []
+    for question in _checked(reading):
+        texts = [FAKE_ANSWER] if _is_hidden(reading) else question.answer_texts
+        if not texts and reading.split == "train" and not reading.original:
+            raise ValueError(f"{question.place} has no answer to learn. Remove the question.")
+        split_answers = reading.original or reading.split == "train"
+        for answers in [[text] for text in texts] if split_answers else [texts]:
+            number = len(rows)
+            references = [reading.round_trip(answer) for answer in answers]
+            row: Row = {
+                "context": question.context,
+                "question": question.question,
+                "references": references,
+                "id": _id(reading, question, number),
+            }
+            if answers:
+                meta = {"answer": answers[0], "question": question.question, "ref": references[0]}
+                row |= {"target": answers[0], **reading.record(number, meta, question.context)}
+            rows.append(row)
+    return rows
+
+
+def _checked(reading: Reading) -> list[Question]:
+    """Read the questions of the only file. An empty question or passage is refused, unless read as the originals do."""
+    (path,) = reading.paths
+    questions = read_questions(path)
+    for question in questions:
+        for name in ("question", "context"):
+            if not reading.original and not getattr(question, name).strip():
+                raise ValueError(f"{question.place} has an empty {name}: expected a text.")
+    return questions
+
+
+def _is_hidden(reading: Reading) -> bool:
+    return reading.original and reading.split == "test"
+
+
+def _id(reading: Reading, question: Question, number: int) -> str:
+    return reading.name(number) if question.id is None else question.id
+
+
+def _iterate(content: object, path: Path) -> Iterator[Question]:
+    for number, document in enumerate(member(content, "data", list, f"{path}: the file")):
+        place = f"{path}: data[{number}]"
+        for position, paragraph in enumerate(member(document, "paragraphs", list, place)):
+            inside = f"{place}.paragraphs[{position}]"
+            context = member(paragraph, "context", str, inside)
+            for index, entry in enumerate(member(paragraph, "qas", list, inside)):
+                yield _question(entry, f"{inside}.qas[{index}]", context)
+
+
+def _question(entry: dict, place: str, context: str) -> Question:
+    answers = []
+    for number, answer in enumerate(member(entry, "answers", list, place) if "answers" in entry else []):
+        text = member(answer, "text", str, f"{place}.answers[{number}]")
+        start = answer.get("answer_start")
+        answers.append(Answer(text, start if isinstance(start, int) else None))
+    question = member(entry, "question", str, place)
+    identity = entry.get("id")
+    return Question(place, None if identity is None else str(identity), question, context, tuple(answers))
+
+
+__all__ = ["Answer", "Question", "read_cmrc", "read_question_generation", "read_questions"]
