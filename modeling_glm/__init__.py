@@ -44,6 +44,7 @@ from .utils.rows import RowError
 
 if TYPE_CHECKING:
     from .hub.trainer import GLMTrainer, HubCallback
+    from .seq2seq.trainer import GLMSeq2SeqTrainer
 
 __version__ = "0.2.0.dev0"
 
@@ -56,6 +57,10 @@ def __getattr__(name: str) -> Any:
         from .hub import trainer
 
         return getattr(trainer, name)
+    if name == "GLMSeq2SeqTrainer":
+        from .seq2seq.trainer import GLMSeq2SeqTrainer
+
+        return GLMSeq2SeqTrainer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -88,6 +93,7 @@ __all__ = [
     "GLMForTokenClassification",
     "GLMModel",
     "GLMPreTrainedModel",
+    "GLMSeq2SeqTrainer",
     "GLMTextGenerationPipeline",
     "GLMTokenizer",
     "GLMTrainer",

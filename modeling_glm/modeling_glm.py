@@ -530,10 +530,12 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
                 nothing is learned. Nothing is shifted. Labels stand on tokens of Part B; a row without Part B may have
                 some on its masks.
             logits_to_keep: An int keeps the logits of the last positions, 0 those of all; a 1D tensor names positions.
-                The default keeps all, but none in training with labels. Then only labelled positions go through the
-                projection to the vocabulary, which changes neither the loss nor its gradients.
+                The default keeps all, but none in training with labels. In training, and where it is given, only
+                labelled and kept positions go through the projection to the vocabulary, which changes neither the loss
+                nor its gradients.
             kwargs: Further arguments of the library. `shift_labels`, its name for labels that are aligned already,
-                replaces `labels`; `branch` goes to `GLMModel.forward`.
+                replaces `labels`; `branch` goes to `GLMModel.forward`. `label_smoothing` (0 to 1) gives this share of
+                every label to all tokens of the vocabulary alike, as in `torch.nn.functional.cross_entropy`.
 
         Returns:
             `loss`, the mean cross entropy over the labelled tokens in fp32 (or their sum over `num_items_in_batch`),
@@ -550,6 +552,7 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
         # No parameter of its own: Trainer takes each one with "label" in its name for a column of labels.
         if (aligned := kwargs.pop("shift_labels", None)) is not None:
             labels = aligned
+        label_smoothing: Any = kwargs.pop("label_smoothing", 0.0)
         for name in DECODER_INPUTS:
             # PEFT looks for ids of a decoder in what `generate` prepares, and finds those of the model there.
             if (value := kwargs.pop(name, None)) is not None and value is not input_ids:
@@ -583,13 +586,17 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
 
         loss = logits = None
         # The number of labelled tokens depends on the data. A compiled graph needs fixed shapes and projects all tokens.
-        sparse = labels is not None and self.training and logits_to_keep is None and not torch.compiler.is_compiling()
-        if sparse:
+        some = (
+            self.training if logits_to_keep is None else isinstance(logits_to_keep, torch.Tensor) or logits_to_keep > 0
+        )
+        if labels is not None and some and not torch.compiler.is_compiling():
             labelled = labels != -100
-            loss = self._loss(self.vocabulary_logits(hidden_states[labelled]), labels[labelled], **kwargs)
+            logits = self.vocabulary_logits(hidden_states[labelled])
+            loss = self._loss(logits, labels[labelled], label_smoothing, **kwargs)
+            logits = None if logits_to_keep is None else self.vocabulary_logits(_keep(hidden_states, logits_to_keep))
         elif labels is not None:
             logits = self.vocabulary_logits(hidden_states)
-            loss = self._loss(logits, labels, **kwargs)
+            loss = self._loss(logits, labels, label_smoothing, **kwargs)
             logits = _keep(logits, logits_to_keep)
         else:
             logits = self.vocabulary_logits(_keep(hidden_states, logits_to_keep))
@@ -617,8 +624,14 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
             self._warned_of_causal_reading = True
             warnings.warn(READ_AS_CAUSAL.format(row=row), stacklevel=3)
 
-    def _loss(self, logits: torch.Tensor, labels: torch.Tensor, **kwargs) -> torch.Tensor:
-        return self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
+    def _loss(self, logits: torch.Tensor, labels: torch.Tensor, label_smoothing: float, **kwargs: Any) -> torch.Tensor:
+        if not label_smoothing:
+            return self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
+        count = kwargs.get("num_items_in_batch")
+        logits, labels = logits.float().view(-1, self.config.vocab_size), labels.view(-1).to(logits.device)
+        reduction = "mean" if count is None else "sum"
+        loss = nn.functional.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction=reduction)
+        return loss if count is None else loss / torch.as_tensor(count, device=loss.device)
 
 
 class GLMForMultipleChoice(GLMWithLMHead):

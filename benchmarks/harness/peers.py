@@ -17,7 +17,9 @@ from transformers import (
 
 from .shapes import Shape, draw_ids
 
-GPT2, BERT, T5, T5_HALF, BART = "GPT-2", "BERT", "T5", "T5 with half the layers", "BART"
+GPT2, BERT = "GPT-2", "BERT"
+T5, T5_HALF = "T5", "T5 with half the layers"
+BART, BART_HALF = "BART", "BART with half the layers"
 
 
 def build_peer(name: str, shape: Shape) -> PreTrainedModel:
@@ -25,7 +27,8 @@ def build_peer(name: str, shape: Shape) -> PreTrainedModel:
     Build a peer in evaluation mode.
 
     T5 and BART have as many layers in the encoder as in the decoder, as T5-Base has twelve of each. So a token passes as
-    many layers as in GLM, and the model has more parameters. T5_HALF has as many layers in total.
+    many layers as in GLM, and the model has more parameters. T5_HALF and BART_HALF have as many layers in total, so they
+    have about as many parameters as GLM, and a token passes half of them.
     """
     torch.manual_seed(0)
     return PEERS[name](shape).eval()
@@ -100,12 +103,21 @@ def _t5_of(shape: Shape, encoder: int, decoder: int) -> PreTrainedModel:
 
 
 def _bart(shape: Shape) -> PreTrainedModel:
+    return _bart_of(shape, shape.layers, shape.layers)
+
+
+def _bart_half(shape: Shape) -> PreTrainedModel:
+    encoder = shape.layers // 2
+    return _bart_of(shape, encoder, shape.layers - encoder)
+
+
+def _bart_of(shape: Shape, encoder: int, decoder: int) -> PreTrainedModel:
     return BartForConditionalGeneration(
         BartConfig(
             vocab_size=shape.vocabulary,
             d_model=shape.hidden,
-            encoder_layers=shape.layers,
-            decoder_layers=shape.layers,
+            encoder_layers=encoder,
+            decoder_layers=decoder,
             encoder_attention_heads=shape.heads,
             decoder_attention_heads=shape.heads,
             encoder_ffn_dim=4 * shape.hidden,
@@ -122,4 +134,5 @@ PEERS: dict[str, Callable[[Shape], PreTrainedModel]] = {
     T5: _t5,
     T5_HALF: _t5_half,
     BART: _bart,
+    BART_HALF: _bart_half,
 }

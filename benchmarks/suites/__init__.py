@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-SUITES = ("training", "scoring", "decoding", "quantization", "filling", "starting", "data", "growth")
+SUITES = ("training", "scoring", "decoding", "quantization", "filling", "seq2seq", "starting", "data", "growth")
 GPU_SUITES = ("training", "scoring", "decoding")
 
 

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "constraints": {"core", "tokenization", "utils"},
     "filling": {"core", "tokenization", "utils", "cloze", "constraints"},  # choose takes a Calibration
     "inspection": {"core", "tokenization", "utils", "filling"},
-    "seq2seq": {"core", "tokenization", "utils", "runs", "constraints", "filling"},
+    "seq2seq": {"core", "tokenization", "utils", "hub", "runs", "constraints", "filling"},
     "evaluation": {"core", "tokenization", "utils", "cloze", "filling", "seq2seq"},
     "pretraining": {"core", "tokenization", "utils", "hub", "inspection", "runs"},
     "checkpoints": {"core", "tokenization", "utils", "hub"},

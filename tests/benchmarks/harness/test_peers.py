@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.harness.peers import BART, BERT, GPT2, T5, T5_HALF, build_peer, make_peer_batch
+from benchmarks.harness.peers import BART, BART_HALF, BERT, GPT2, T5, T5_HALF, build_peer, make_peer_batch
 from benchmarks.harness.shapes import TINY
 
 SMALL = replace(TINY, hidden=128, layers=4, vocabulary=1000, positions=64)
 
 
-@pytest.mark.parametrize(("name", "times"), [(GPT2, 1), (BERT, 1), (T5, 2), (T5_HALF, 1), (BART, 2)])
+@pytest.mark.parametrize(("name", "times"), [(GPT2, 1), (BERT, 1), (T5, 2), (T5_HALF, 1), (BART, 2), (BART_HALF, 1)])
 def test_peers_have_as_many_layers(name, times):
     blocks = build_peer(name, SMALL).num_parameters() - 1000 * 128
     # A layer of a decoder that reads an encoder has a second attention.

@@ -1,0 +1,102 @@
+"""Generate targets from prompts: what the trainer and `predict_targets` share."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+
+from ..generation_glm import GenerationSettings, end_token_ids
+from ..utils.inference import fill_rows
+from ..utils.numbers import check_whole_number
+
+IGNORED = -100
+
+
+def choose_limits(model: Any, arguments: Mapping[str, Any], longest_target: int | None) -> dict[str, Any]:
+    """
+    Complete arguments of `generate` with a limit of new tokens.
+
+    `max_length` counts what it counts for encoder-decoder models: a row of the predictions, from its `<sop>` to its
+    `<eop>`. In `generate` itself, it counts the prompt too.
+
+    Args:
+        model: A `GLMForConditionalGeneration`, or a PEFT wrapper around it.
+        arguments: What the caller gives. None stands for no argument.
+        longest_target: The most tokens of a target in training. It is the limit if neither the arguments nor a
+            generation config have one.
+
+    Raises:
+        ValueError: For a `max_length` that leaves no room for a token.
+    """
+    chosen = {name: value for name, value in arguments.items() if value is not None}
+    length = chosen.pop("max_length", None)
+    if length is not None:
+        because = ", the start of a piece and a token"
+        most = check_whole_number("max_length", length, least=2, because=because) - 1
+        chosen.setdefault("max_new_tokens", most)
+    settings = GenerationSettings.read(chosen, chosen.get("generation_config"), model.generation_config)
+    is_limited = settings.has_total_limit or settings.max_new_tokens_per_blank is not None
+    if longest_target is not None and not is_limited:
+        chosen["max_new_tokens"] = longest_target
+    return chosen
+
+
+def count_returned(model: Any, arguments: Mapping[str, Any]) -> int:
+    """Return `num_return_sequences` as `generate` reads it: from its arguments, the given config, or the model's own."""
+    given = arguments.get("generation_config")
+    own = model.generation_config
+    found = (arguments.get("num_return_sequences"), *(getattr(c, "num_return_sequences", None) for c in (given, own)))
+    return next((number for number in found if number is not None), 1)
+
+
+class Generated(NamedTuple):
+    """
+    What `generate` wrote behind prompts.
+
+    Attributes:
+        sequences: (rows, seq) int64, prompts and all that follows.
+        pieces: (rows, length) int64: `<sop> answer <sop> answer <eop>` in every row, with -100 behind the end.
+    """
+
+    sequences: torch.Tensor
+    pieces: torch.Tensor
+
+
+def find_ends(model: Any, arguments: Mapping[str, Any]) -> list[int]:
+    """List the tokens that end a row, as `generate` does."""
+    settings = GenerationSettings.read(dict(arguments), arguments.get("generation_config"), model.generation_config)
+    return end_token_ids(model.config, settings.check(model.config).eos_token_id)
+
+
+def generate_pieces(model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, **arguments: Any) -> Generated:
+    """
+    Fill the blanks of prompts, and tell Part B from them.
+
+    Args:
+        model: A `GLMForConditionalGeneration`, or a PEFT wrapper around it.
+        input_ids, attention_mask: (batch, seq) int64 prompts without a start of piece, padded on any side.
+        arguments: Further arguments of `generate`.
+    """
+    output = fill_rows(model, input_ids, attention_mask=attention_mask, **arguments)
+    sequences = output if isinstance(output, torch.Tensor) else output.sequences
+    return Generated(sequences, cut_behind_ends(sequences[:, input_ids.shape[1] :], find_ends(model, arguments)))
+
+
+def cut_behind_ends(pieces: torch.Tensor, ends: list[int]) -> torch.Tensor:
+    """
+    Replace what stands behind the first end of every row by -100, and leave out columns without any token.
+
+        S x E P P      S x E . .
+        S y z E P  ->  S y z E .  ->  4 columns
+
+    Args:
+        pieces: (rows, length) int64, which begin with a start of piece.
+        ends: The tokens that end a row.
+    """
+    is_end = torch.isin(pieces, torch.tensor(ends, dtype=pieces.dtype, device=pieces.device))
+    is_behind = (is_end.cumsum(-1) - is_end.long()) > 0
+    pieces = pieces.masked_fill(is_behind, IGNORED)
+    return pieces[:, : int((~is_behind).any(0).sum())]
+
+
+__all__ = ["Generated", "choose_limits", "count_returned", "cut_behind_ends", "find_ends", "generate_pieces"]

@@ -1,0 +1,278 @@
+"""Predict the targets of many rows: the answers, their tokens and how likely the model finds them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel
+
+from ..filling.processors import ScoreRecorder
+from ..filling.scoring import Candidates, score_candidates
+from ..tokenization import DataCollatorForInfillingSeq2Seq
+from ..utils.inference import evaluation_mode, unwrap
+from ..utils.numbers import check_batch_size, check_real_number, check_truth_value, check_whole_number
+from ..utils.rows import OnError, check_rows, read_example, read_rows
+from .generation import IGNORED, choose_limits, find_ends, generate_pieces
+
+# Arguments of `generate` that follow from others, or that a prediction cannot hold.
+REFUSED = {
+    "attention_mask": "the collator makes it",
+    "input_ids": "the collator makes them from rows",
+    "output_scores": "a prediction has log_prob and score",
+    "return_dict_in_generate": "a prediction has log_prob and score",
+    "score_observers": "call model.generate to use your own",
+    "streamer": "call model.generate to stream",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetPrediction:
+    """
+    Hold what a model writes for one row.
+
+    Attributes:
+        answers: The answer of every blank, from left to right. A blank that the model did not reach has an empty one.
+        text: The answers, each in a line of its own.
+        token_ids: Part B as the model wrote it: `<sop> answer <sop> answer <eop>`. Without an end, the limit of tokens
+            cut it off.
+        log_prob: The natural logarithm of the joint probability of all answers and their ends, given the source. It is
+            that of the model itself, before anything changes its scores. An end that was not written does not count.
+        score: What ranks predictions of a row: `log_prob` divided by the number of tokens and ends to the power of
+            `length_penalty`. With `original_search` it is the score of that search.
+    """
+
+    answers: tuple[str, ...]
+    text: str
+    token_ids: tuple[int, ...]
+    log_prob: float
+    score: float
+
+
+class _Prompt(NamedTuple):
+    """A row to predict: (1, seq) int64 ids and mask."""
+
+    place: int
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+
+    def real_ids(self) -> list[int]:
+        """Return the ids without padding."""
+        return self.input_ids[self.attention_mask > 0].tolist()
+
+
+def predict_targets(
+    model: PreTrainedModel,
+    collator: DataCollatorForInfillingSeq2Seq,
+    rows: Any,
+    *,
+    batch_size: int = 32,
+    num_beams: int = 1,
+    length_penalty: float = 1.0,
+    no_repeat_ngram_size: int = 0,
+    min_new_tokens: int | None = None,
+    max_new_tokens: int | None = None,
+    num_return_sequences: int = 1,
+    original_search: bool = False,
+    on_error: OnError = "raise",
+    progress: bool = False,
+    **generate_kwargs: Any,
+) -> Any:
+    """
+    Predict the targets of rows with a fine-tuned model.
+
+    The model reads what it has read in training (`collator.prompts`), and the tokens are those of `model.generate`. Rows of
+    similar length share a batch.
+
+    Example:
+
+    ```python
+    >>> collator = DataCollatorForInfillingSeq2Seq.from_pretrained("runs/titles", tokenizer)
+    >>> predictions = predict_targets(model, collator, [{"source": "..."}], num_beams=4)
+    >>> predictions[0].text, predictions[0].log_prob
+    ```
+
+    Args:
+        model: A `GLMForConditionalGeneration`, or a PEFT wrapper around it.
+        collator: The collator of the training. It needs no target in the rows.
+        rows: Rows with the fields of the collator's pattern, in any form: dicts in a list or generator, a DataFrame, a
+            dict of columns, a `datasets.Dataset`. If the pattern has one field, a row may be its text.
+        batch_size: The number of rows in a forward pass.
+        num_beams: The number of beams; 1 is greedy search.
+        length_penalty: The power of the number of tokens that divides the log-probability of a prediction: in the search of
+            beams, and in `score`.
+        no_repeat_ngram_size: N-grams of this length do not repeat within an answer. 0 allows all.
+        min_new_tokens: The fewest tokens of every answer.
+        max_new_tokens: The most tokens of all answers of a row together, with their ends. The default is the
+            `max_target_length` of the collator, and without it 64 tokens for each blank.
+        num_return_sequences: The number of predictions of every row, best first. Needs as many beams, or `do_sample=True`.
+        original_search: Whether to search as the authors' code does; see `modeling_glm.seq2seq.original_search`.
+        on_error: "raise" raises the first row that cannot be used, as a `RowError`. "record" puts its `RowError` in the
+            place of its prediction.
+        progress: Whether to show a progress bar.
+        generate_kwargs: Further arguments of `generate`, such as `max_new_tokens_per_blank` or `do_sample`. The draws of
+            `do_sample` depend on torch's seed and on batching.
+
+    Returns:
+        A `TargetPrediction` for every row; for a single row one, and with several sequences a list of them for each.
+
+    Raises:
+        ValueError: If a row has not the fields of the pattern or is longer than the position table, and if settings
+            contradict each other.
+    """
+    settings = _Settings.check(
+        model,
+        collator,
+        batch_size=batch_size,
+        num_beams=num_beams,
+        length_penalty=length_penalty,
+        num_return_sequences=num_return_sequences,
+        original_search=original_search,
+        generate_kwargs={
+            **generate_kwargs,
+            "no_repeat_ngram_size": no_repeat_ngram_size or None,
+            "min_new_tokens": min_new_tokens,
+            "max_new_tokens": max_new_tokens,
+        },
+    )
+    given = read_rows(rows)
+    checked = check_rows(enumerate(given), lambda row: _encode(collator, *row), on_error=on_error)
+    found: dict[int, list[TargetPrediction]] = {}
+    with evaluation_mode(model), tqdm(total=len(checked.good), disable=not progress, desc="predicting") as bar:
+        for batch in _make_batches(checked.good, settings.batch_size):
+            found |= zip((prompt.place for prompt in batch), _predict(model, collator, batch, settings), strict=True)
+            bar.update(len(batch))
+    several = settings.num_return_sequences > 1
+    results = checked.restore([found[prompt.place] if several else found[prompt.place][0] for prompt in checked.good])
+    return results[0] if given.single else results
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Settings:
+    """The checked settings of `predict_targets`."""
+
+    batch_size: int
+    length_penalty: float
+    num_return_sequences: int
+    original_search: bool
+    generate_kwargs: dict[str, Any]
+
+    @classmethod
+    def check(
+        cls,
+        model: PreTrainedModel,
+        collator: DataCollatorForInfillingSeq2Seq,
+        *,
+        batch_size: int,
+        num_beams: int,
+        length_penalty: float,
+        num_return_sequences: int,
+        original_search: bool,
+        generate_kwargs: dict[str, Any],
+    ) -> "_Settings":
+        """Check numbers and combinations. Raises a `ValueError` for those that do not fit."""
+        if taken := [name for name in REFUSED if name in generate_kwargs]:
+            raise ValueError(f"{taken[0]} is no argument of predict_targets: {REFUSED[taken[0]]}.")
+        beams = check_whole_number("num_beams", num_beams, least=1)
+        penalty = check_real_number("length_penalty", length_penalty)
+        returned = check_whole_number("num_return_sequences", num_return_sequences, least=1)
+        draws = bool(generate_kwargs.get("do_sample"))
+        if returned > 1 and returned > beams and not draws:
+            raise ValueError(
+                f"num_return_sequences={returned} and num_beams={beams}: expected at least as many beams, or do_sample=True."
+            )
+        arguments = choose_limits(model, generate_kwargs, getattr(collator, "max_target_length", None))
+        for name, least in (("max_new_tokens", 1), ("min_new_tokens", 0), ("no_repeat_ngram_size", 0)):
+            if name in arguments:
+                arguments[name] = check_whole_number(name, arguments[name], least=least)
+        arguments |= {"num_beams": beams, "num_return_sequences": returned}
+        arguments.setdefault("do_sample", False)
+        if beams > 1:
+            arguments["length_penalty"] = penalty
+        return cls(
+            batch_size=check_batch_size("batch_size", batch_size),
+            length_penalty=penalty,
+            num_return_sequences=returned,
+            original_search=check_truth_value("original_search", original_search),
+            generate_kwargs=arguments,
+        )
+
+
+def _encode(collator: DataCollatorForInfillingSeq2Seq, place: int, row: Any) -> _Prompt:
+    prompt = collator.prompts([read_example(row, collator.fields)])
+    return _Prompt(place, prompt["input_ids"], prompt["attention_mask"])
+
+
+def _make_batches(prompts: Sequence[_Prompt], size: int) -> Iterator[list[_Prompt]]:
+    """Put prompts of similar length together, the longest first: a batch that does not fit into memory shows at once."""
+    ordered = sorted(prompts, key=lambda prompt: -prompt.input_ids.shape[1])
+    return (ordered[start : start + size] for start in range(0, len(ordered), size))
+
+
+def _predict(
+    model: Any, collator: DataCollatorForInfillingSeq2Seq, batch: Sequence[_Prompt], settings: _Settings
+) -> list[list[TargetPrediction]]:
+    """Predict the targets of a batch of prompts."""
+    width = max(prompt.input_ids.shape[1] for prompt in batch)
+    padding_id = unwrap(model).padding_id
+
+    def stack(rows: list[torch.Tensor], value: int) -> torch.Tensor:
+        return torch.cat([F.pad(row, (width - row.shape[1], 0), value=value) for row in rows]).to(model.device)
+
+    input_ids = stack([prompt.input_ids for prompt in batch], padding_id)
+    attention_mask = stack([prompt.attention_mask for prompt in batch], 0)
+    arguments = settings.generate_kwargs
+    ends = find_ends(model, arguments)
+    recorded = scores = None
+    if settings.original_search:
+        raise NotImplementedError("original_search is on its way.")
+    elif arguments["num_beams"] > 1:
+        pieces = generate_pieces(model, input_ids, attention_mask, **arguments).pieces
+    else:
+        recorder = ScoreRecorder(model.config.sop_token_id, ends)
+        generated = generate_pieces(model, input_ids, attention_mask, score_observers=[recorder], **arguments)
+        pieces, recorded = generated.pieces, recorder.read(generated.sequences)
+    written = [[token_id for token_id in row if token_id != IGNORED] for row in pieces.tolist()]
+    prompts = [prompt.real_ids() for prompt in batch for _ in range(settings.num_return_sequences)]
+    if recorded is None:
+        log_probs = _score(model, prompts, written, ends)
+    else:  # the first token is a start of piece, which nothing predicts
+        log_probs = [sum(row[: len(ids) - 1]) for row, ids in zip(recorded.tolist(), written, strict=True)]
+    if scores is None:
+        powers = [max(1, len(ids) - 1) ** settings.length_penalty for ids in written]
+        scores = [log_prob / power for log_prob, power in zip(log_probs, powers, strict=True)]
+    answers = collator.tokenizer.decode_blanks([ids + new for ids, new in zip(prompts, written, strict=True)])
+    predictions = [
+        TargetPrediction(
+            answers=tuple(of_row), text="\n".join(of_row), token_ids=tuple(new), log_prob=log_prob, score=score
+        )
+        for of_row, new, log_prob, score in zip(answers, written, log_probs, scores, strict=True)
+    ]
+    size = settings.num_return_sequences
+    return [predictions[start : start + size] for start in range(0, len(predictions), size)]
+
+
+def _score(model: Any, prompts: Sequence[list[int]], written: Sequence[list[int]], ends: Sequence[int]) -> list[float]:
+    """Score Part B of rows in another pass, for searches that change the order of rows on the way."""
+    sop_token_id = model.config.sop_token_id
+    log_probs = [0.0] * len(written)
+    for is_whole in (True, False):
+        chosen = [number for number, ids in enumerate(written) if (ids[-1] in ends) == is_whole]
+        texts = []
+        for number in chosen:
+            pieces: list[list[int]] = []
+            for token_id in written[number]:
+                if token_id == sop_token_id:
+                    pieces.append([])
+                elif token_id not in ends:
+                    pieces[-1].append(token_id)
+            texts.append(Candidates(context=prompts[number], order=range(len(pieces)), pieces=[pieces]))
+        scored = score_candidates(model, texts, max(1, len(texts)), score_ends=is_whole)
+        for number, (candidate,) in zip(chosen, scored, strict=True):
+            log_probs[number] = sum(piece.log_prob for piece in candidate.pieces)
+    return log_probs
+
+
+__all__ = ["TargetPrediction", "predict_targets"]
