@@ -23,8 +23,9 @@ IGNORED = -100
 
 FOR_PIECES = (
     "GLM learns the pieces of Part B, which fill the blanks of the text, and the label of a token is the token that must "
-    "follow it. tokenizer.build_inputs_for_generation(inputs, targets=[...]) and DataCollatorForBlankInfilling make such "
-    "inputs and labels; collators for causal, masked and encoder-decoder models do not."
+    "follow it. tokenizer.build_inputs_for_generation(inputs, targets=[...]), DataCollatorForInfillingSeq2Seq and "
+    "DataCollatorForBlankInfilling make such inputs and labels; collators for causal, masked and encoder-decoder models do "
+    "not."
 )
 READ_AS_CAUSAL = (
     "The logits of a text without a blank and without a piece were computed (row {row} of input_ids). They are not those of a "

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from modeling_glm import DataCollatorForInfillingSeq2Seq, GLMConfig, GLMForConditionalGeneration, GLMTokenizer
+from modeling_glm import DataCollatorForInfillingSeq2Seq, GLMConfig, GLMForConditionalGeneration
 from modeling_glm.seq2seq.predictions import predict_targets
 
 from ..harness.decoder import GreedyDecoder
@@ -46,7 +46,7 @@ def compare_prediction(settings: RunSettings, shape: Shape, rows: int, new_token
     sized = shape.with_vocabulary(len(tokenizer))
     model = build_glm(GLMForConditionalGeneration, sized, **tokenizer.special_token_ids).to(settings.device)
     collator = DataCollatorForInfillingSeq2Seq(tokenizer)
-    sources = make_sources(tokenizer, rows)
+    sources = make_sources(rows)
     limits = {"max_new_tokens": new_tokens, "eos_token_id": -1}  # no prediction ends early
 
     def predict_together() -> list[tuple[int, ...]]:
@@ -61,15 +61,15 @@ def compare_prediction(settings: RunSettings, shape: Shape, rows: int, new_token
         raise RuntimeError(f"Only {same} of {rows} rows are predicted alike in a batch and alone.")
     # So slow that a few rounds do.
     seconds = take_turns(runs, min(3, settings.rounds), settings.device, warm_up=False)
-    tokens = [len(collator.prompts([source])["input_ids"][0]) for source in sources]
+    tokens = collator.prompts(sources)["attention_mask"].sum(1).tolist()
     work = f"{shape.name}, predict {rows} targets, {min(tokens)} to {max(tokens)} tokens each, {new_tokens} new tokens"
     return Speed.from_seconds(work, "one row at a time", seconds["together"], seconds["alone"])
 
 
-def make_sources(tokenizer: GLMTokenizer, count: int) -> list[str]:
-    """Return texts of the embedded corpus with 20 words or more."""
+def make_sources(count: int) -> list[dict[str, str]]:
+    """Make rows of texts of the embedded corpus with 20 words or more."""
     texts = [text for text in held_out_texts() if len(text.split()) >= 20 and "[" not in text]
-    return texts[:: len(texts) // count][:count]
+    return [{"source": text} for text in texts[:: len(texts) // count][:count]]
 
 
 def make_glm_batch(config: GLMConfig, rows: int, source: int, target: int) -> Batch:

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from ..filling.processors import ScoreRecorder
 from ..filling.scoring import Candidates, score_candidates
 from ..tokenization import DataCollatorForInfillingSeq2Seq
-from ..utils.inference import evaluation_mode, unwrap
+from ..utils.inference import evaluation_mode
 from ..utils.numbers import check_batch_size, check_real_number, check_truth_value, check_whole_number
 from ..utils.rows import OnError, check_rows, read_example, read_rows
 from .generation import IGNORED, choose_limits, find_ends, generate_pieces
@@ -216,7 +216,7 @@ def _predict(
 ) -> list[list[TargetPrediction]]:
     """Predict the targets of a batch of prompts."""
     width = max(prompt.input_ids.shape[1] for prompt in batch)
-    padding_id = unwrap(model).padding_id
+    padding_id = int(model.padding_id)  # a PEFT wrapper passes it on
 
     def stack(rows: list[torch.Tensor], value: int) -> torch.Tensor:
         return torch.cat([F.pad(row, (width - row.shape[1], 0), value=value) for row in rows]).to(model.device)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.utils.data import SequentialSampler
-from transformers import PreTrainedTokenizerBase, Seq2SeqTrainer, Trainer
+from transformers import PreTrainedTokenizerBase, Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer
 from transformers.trainer_utils import PredictionOutput
 
 from ..hub.trainer import HubTrainerMixin
@@ -66,6 +66,8 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
             `predict`, for `num_return_sequences` above 1.
     """
 
+    args: Seq2SeqTrainingArguments
+
     def __init__(
         self,
         model: Any = None,
@@ -90,7 +92,7 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
                 "would see the target."
             )
         super().__init__(model, args, data_collator, train_dataset, eval_dataset, processing_class, **kwargs)
-        if not is_a(self.model, "GLMForConditionalGeneration"):
+        if not isinstance(self.model, torch.nn.Module) or not is_a(self.model, "GLMForConditionalGeneration"):
             raise ValueError(
                 f"The model is a {type(self.model).__name__}: expected a GLMForConditionalGeneration, which fills blanks."
             )
@@ -126,7 +128,7 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
             metrics: dict[str, float] = {}
             for name, dataset in datasets.items():
                 prefix = f"{metric_key_prefix}_{name}"
-                part = name if eval_dataset is None else dataset  # a name keeps the workers of its loader
+                part: Any = name if eval_dataset is None else dataset  # a name keeps the workers of its loader
                 metrics |= super().evaluate(part, ignore_keys, prefix, **gen_kwargs)
             return metrics
         return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix, **gen_kwargs)
@@ -163,7 +165,7 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
         **gen_kwargs: Any,
-    ) -> tuple[torch.Tensor | None, Any, Any]:
+    ) -> tuple[Any, Any, Any]:
         """
         Compute the loss of a batch of `evaluation_batch` from its training rows, and generate from its prompts.
 

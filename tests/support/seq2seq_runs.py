@@ -13,7 +13,7 @@ from modeling_glm.runs.checkpoints import disconnect
 from modeling_glm.seq2seq.trainer import GLMSeq2SeqTrainer
 from tests.support.models import make_text_model
 
-WORDS = "red green blue black white gold pink grey".split()
+WORDS = ["red", "green", "blue", "black", "white", "gold", "pink", "grey"]
 
 
 def make_rows(count: int) -> list[dict[str, str]]:
@@ -31,12 +31,12 @@ def make_config(tokenizer: GLMTokenizer, **settings: Any) -> GLMConfig:
     return GLMConfig(vocab_size=len(tokenizer), **{**sizes, **dropout, **tokenizer.special_token_ids, **settings})
 
 
-def make_ending_model(tokenizer: GLMTokenizer, by: float = 3.0) -> GLMForConditionalGeneration:
+def make_ending_model(tokenizer: GLMTokenizer, by: float = 7.0) -> GLMForConditionalGeneration:
     """Make a model of random weights that ends its answers after some tokens."""
     model = make_text_model(tokenizer)
     end = model.get_input_embeddings().weight[tokenizer.eop_token_id]
     with torch.no_grad():
-        model.glm.transformer.final_layernorm.bias += by * end / end.norm() ** 2  # raises the logits of the end by 3
+        model.glm.transformer.final_layernorm.bias += by * end / end.norm() ** 2  # raises the logits of the end
     return model
 
 

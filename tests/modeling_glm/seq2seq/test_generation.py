@@ -80,4 +80,4 @@ def test_a_length_without_room_for_a_token_is_refused(model, length):
 def test_the_number_of_sequences_is_found_where_generate_finds_it(model):
     assert count_returned(model, {}) == 1
     assert count_returned(model, {"num_return_sequences": 3}) == 3
-    assert count_returned(model, {"generation_config": GenerationConfig(num_return_sequences=2)}) == 2
+    assert count_returned(model, {"generation_config": GenerationConfig(num_return_sequences=2, num_beams=2)}) == 2

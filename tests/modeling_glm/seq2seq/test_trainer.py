@@ -125,12 +125,12 @@ class TestPredictions:
     @pytest.mark.parametrize("pattern", [None, TWO_BLANKS], ids=["one blank", "two blanks"])
     def test_the_gold_as_prediction_is_perfect(self, tokenizer, make, pattern):
         collator = DataCollatorForInfillingSeq2Seq(tokenizer, pattern)
-        output = make(data_collator=collator).predict(OF_TWO if pattern else ROWS, max_new_tokens=2)
+        rows = [row for row in (OF_TWO if pattern else ROWS) if len(row["source"].split()) >= 4]  # BLEU reads 4-grams
+        output = make(data_collator=collator).predict(rows, max_new_tokens=2)
         compute = compute_metrics_for(collator, ["rouge", "bleu", "chrf", "exact_match", "squad"])
         found = compute(EvalPrediction(predictions=output.label_ids, label_ids=output.label_ids))
-        perfect = {name: value for name, value in found.items() if not name.startswith("bleu")}
-        assert len(perfect) >= 6
-        assert perfect == pytest.approx(dict.fromkeys(perfect, 100.0))
+        assert len(found) >= 7
+        assert found == pytest.approx(dict.fromkeys(found, 100.0))
         wrong = compute(EvalPrediction(predictions=output.predictions, label_ids=output.label_ids))
         assert wrong["exact_match"] < 20
 
@@ -267,7 +267,10 @@ class TestRefusals:
     def test_several_sequences(self, make, tokenizer, where):
         several = GenerationConfig(num_return_sequences=2, num_beams=2)
         trainer = make(make_ending_model(tokenizer), generation_config=several if "model" in where else None)
-        given = {"call": {"num_return_sequences": 2, "num_beams": 2}, "config of the call": {"generation_config": several}}
+        given = {
+            "call": {"num_return_sequences": 2, "num_beams": 2},
+            "config of the call": {"generation_config": several},
+        }
         for method in (trainer.predict, trainer.evaluate):
             with pytest.raises(ValueError, match=r"num_return_sequences=2: .*call predict_targets\(model, collator"):
                 method(ROWS, **given.get(where, {}))
@@ -344,8 +347,8 @@ class TestTraining:
 
     def test_a_resumed_run_has_the_same_weights(self, tokenizer, make, tmp_path):
         settings = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "train_dataset": make_rows(10)}
-        models = [make_ending_model(tokenizer, by=3.0) for _ in range(3)]
-        make(models[0], output_dir_name=None, **settings).train()
+        models = [make_ending_model(tokenizer) for _ in range(3)]
+        make(models[0], **settings).train()
         whole = weights_of(models[0])
         for path in (tmp_path / "run").glob("checkpoint-*"):
             path.rename(tmp_path / path.name)  # a run of its own comes next
@@ -424,5 +427,7 @@ def test_the_librarys_trainer_generates_behind_the_gold_target(tmp_path, model, 
     """Why there is a class of our own: prompts are part of its predictions, and have no place of their own."""
     trainer = Seq2SeqTrainer(model, make_arguments(tmp_path, remove_unused_columns=False), collator)
     with pytest.raises(AssertionError):
-        assert read_written(trainer.predict(ROWS, max_new_tokens=3).predictions)[0][0] == collator.tokenizer.sop_token_id
+        assert (
+            read_written(trainer.predict(ROWS, max_new_tokens=3).predictions)[0][0] == collator.tokenizer.sop_token_id
+        )
     assert isinstance(trainer, Trainer)
