@@ -17,10 +17,10 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from .layouts import OriginalLayout
-from .line_pairs import read_blanks, read_extraction, read_summaries, read_xsum
-from .questions import read_cmrc, read_question_generation
-from .reading import Reading, Row
-from .squad import read_squad
+from .readers.line_pairs import read_blanks, read_extraction, read_summaries, read_xsum
+from .readers.questions import read_cmrc, read_question_generation
+from .readers.reading import Reading, Row
+from .readers.squad import read_squad
 
 # What a caller may call a split -> its name in the task files and in the originals.
 SPLITS = {"train": "train", "validation": "dev", "val": "dev", "valid": "dev", "dev": "dev", "test": "test"}

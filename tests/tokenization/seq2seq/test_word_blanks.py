@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modeling_glm import GLMTokenizer
-from modeling_glm.tokenization.seq2seq.cleaning import detokenize_blank_lm
+from modeling_glm.tokenization.seq2seq.readers.cleaning import detokenize_blank_lm
 from modeling_glm.tokenization.seq2seq.word_blanks import BLANK, answers_between, blank_words
 from tests.support.original_files import read_golden, write_hub_folder
 

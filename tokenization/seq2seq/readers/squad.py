@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from .questions import Answer, Question, read_questions
+from .questions import Answer, PassageQuestion, read_questions
 from .reading import Reading, Row
 
 NO_ANSWER = "N/A"
@@ -109,7 +109,7 @@ def _is_unanswered(prediction: str) -> bool:
     return "".join(prediction.split()).lower() == NO_ANSWER.lower()
 
 
-def _windows(question: Question, tokenizer: PreTrainedTokenizerBase, length: int) -> list[tuple[str, str]]:
+def _windows(question: PassageQuestion, tokenizer: PreTrainedTokenizerBase, length: int) -> list[tuple[str, str]]:
     """Cut a passage into slices, each with its target."""
     size = _window_size(question, tokenizer, length, question.question.strip(), _AROUND + _END)
     encoded = tokenizer(question.context, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
@@ -134,7 +134,7 @@ def _holds(context: str, first: int, answer: Answer) -> bool:
 
 
 def _windows_of_originals(
-    question: Question, tokenizer: PreTrainedTokenizerBase, length: int
+    question: PassageQuestion, tokenizer: PreTrainedTokenizerBase, length: int
 ) -> list[tuple[str, str]]:
     """Cut a passage into windows of decoded tokens, each with its target."""
     # They count the tokens of the question with the white space around it.
@@ -148,7 +148,9 @@ def _windows_of_originals(
     return windows
 
 
-def _window_size(question: Question, tokenizer: PreTrainedTokenizerBase, length: int, text: str, around: int) -> int:
+def _window_size(
+    question: PassageQuestion, tokenizer: PreTrainedTokenizerBase, length: int, text: str, around: int
+) -> int:
     asked = len(_encode(tokenizer, text))
     if length - around - asked < 1:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from modeling_glm.tokenization.seq2seq.reading import Reading, member, read_json_file, read_text_lines
+from modeling_glm.tokenization.seq2seq.readers.reading import Reading, member, read_json_file, read_text_lines
 
 
 @pytest.mark.parametrize(

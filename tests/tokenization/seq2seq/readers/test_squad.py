@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modeling_glm import GLMTokenizer
-from modeling_glm.tokenization.seq2seq.reading import Reading
-from modeling_glm.tokenization.seq2seq.squad import join_windows, read_squad
+from modeling_glm.tokenization.seq2seq.readers.reading import Reading
+from modeling_glm.tokenization.seq2seq.readers.squad import join_windows, read_squad
 from tests.support.original_files import write_hub_folder
-from tests.tokenization.seq2seq.test_questions import write_questions
+from tests.tokenization.seq2seq.readers.test_questions import write_questions
 
 PASSAGE = (
     "Mira planted tulips. " * 3 + "Anton rang the bells. " + "Mira planted tulips. " * 3 + "It rained in Lindenau."

@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from ..row_files import read_file_text
+from ...row_files import read_file_text
 
 Row = dict[str, Any]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from ..word_blanks import BLANK, answers_between, blank_words
 from .cleaning import clean_text
 from .reading import Reading, Row, member, read_json_file, read_text_lines
-from .word_blanks import BLANK, answers_between, blank_words
 
 _SECTION = re.compile(r"\[SN\](.+)\[SN\]")
 _ANSWER_SEPARATOR = "|"

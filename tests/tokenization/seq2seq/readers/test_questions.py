@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from modeling_glm.tokenization.seq2seq.questions import read_cmrc, read_question_generation, read_questions
-from modeling_glm.tokenization.seq2seq.reading import Reading
+from modeling_glm.tokenization.seq2seq.readers.questions import read_cmrc, read_question_generation, read_questions
+from modeling_glm.tokenization.seq2seq.readers.reading import Reading
 
 
 def write_questions(path, *questions, context="Anton rang the bells in Lindenau."):

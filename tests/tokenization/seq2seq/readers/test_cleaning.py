@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from modeling_glm.tokenization.seq2seq.cleaning import (
+from modeling_glm.tokenization.seq2seq.readers.cleaning import (
     clean_text,
     detokenize_blank_lm,
     detokenize_cnn_dm,

@@ -7,7 +7,7 @@ layout of the originals. Elsewhere a special token in a text is letters, so `cle
 
 import re
 
-from ..patterns.punctuation import standardize_punctuation
+from ...patterns.punctuation import standardize_punctuation
 
 # Brackets as the Penn Treebank writes them; Gigaword has the names in lower case.
 BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}

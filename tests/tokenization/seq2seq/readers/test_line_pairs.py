@@ -5,8 +5,13 @@ from random import Random
 
 import pytest
 
-from modeling_glm.tokenization.seq2seq.line_pairs import read_blanks, read_extraction, read_summaries, read_xsum
-from modeling_glm.tokenization.seq2seq.reading import Reading
+from modeling_glm.tokenization.seq2seq.readers.line_pairs import (
+    read_blanks,
+    read_extraction,
+    read_summaries,
+    read_xsum,
+)
+from modeling_glm.tokenization.seq2seq.readers.reading import Reading
 from modeling_glm.tokenization.seq2seq.word_blanks import blank_words
 
 

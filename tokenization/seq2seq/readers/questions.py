@@ -19,7 +19,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Question:
+class PassageQuestion:
     """
     A question of a file.
 
@@ -43,7 +43,7 @@ class Question:
         return list(dict.fromkeys(answer.text for answer in self.answers))
 
 
-def read_questions(path: Path) -> list[Question]:
+def read_questions(path: Path) -> list[PassageQuestion]:
     """
     Read a file in the form of SQuAD: `data`, their `paragraphs`, their `qas` with `question` and `answers`.
 
@@ -122,7 +122,7 @@ def read_cmrc(reading: Reading) -> list[Row]:
     return rows
 
 
-def _checked(reading: Reading) -> list[Question]:
+def _checked(reading: Reading) -> list[PassageQuestion]:
     """Read the questions of the only file. An empty question or passage is refused, unless read as the originals do."""
     (path,) = reading.paths
     questions = read_questions(path)
@@ -137,11 +137,11 @@ def _is_hidden(reading: Reading) -> bool:
     return reading.original and reading.split == "test"
 
 
-def _id(reading: Reading, question: Question, number: int) -> str:
+def _id(reading: Reading, question: PassageQuestion, number: int) -> str:
     return reading.name(number) if question.id is None else question.id
 
 
-def _iterate(content: object, path: Path) -> Iterator[Question]:
+def _iterate(content: object, path: Path) -> Iterator[PassageQuestion]:
     for number, document in enumerate(member(content, "data", list, f"{path}: the file")):
         place = f"{path}: data[{number}]"
         for position, paragraph in enumerate(member(document, "paragraphs", list, place)):
@@ -151,7 +151,7 @@ def _iterate(content: object, path: Path) -> Iterator[Question]:
                 yield _question(entry, f"{inside}.qas[{index}]", context)
 
 
-def _question(entry: dict, place: str, context: str) -> Question:
+def _question(entry: dict, place: str, context: str) -> PassageQuestion:
     answers = []
     for number, answer in enumerate(member(entry, "answers", list, place) if "answers" in entry else []):
         text = member(answer, "text", str, f"{place}.answers[{number}]")
@@ -159,7 +159,7 @@ def _question(entry: dict, place: str, context: str) -> Question:
         answers.append(Answer(text, start if isinstance(start, int) else None))
     question = member(entry, "question", str, place)
     identity = entry.get("id")
-    return Question(place, None if identity is None else str(identity), question, context, tuple(answers))
+    return PassageQuestion(place, None if identity is None else str(identity), question, context, tuple(answers))
 
 
-__all__ = ["Answer", "Question", "read_cmrc", "read_question_generation", "read_questions"]
+__all__ = ["Answer", "PassageQuestion", "read_cmrc", "read_question_generation", "read_questions"]

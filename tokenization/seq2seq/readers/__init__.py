@@ -1,0 +1,1 @@
+"""Read the files of the originals' seq2seq tasks."""
