@@ -32,7 +32,6 @@ predictions (for SuperGLUE in the form of its server) and the confusion matrix. 
 the name of the model that they belong to; --merge writes a whole model instead.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -67,6 +66,7 @@ from modeling_glm.runs.lock import hold_run, require_folder
 from modeling_glm.tokenization.cloze.published import available_tasks
 from modeling_glm.tokenization.cloze.superglue import SUPERGLUE_TASKS
 from modeling_glm.utils.files import whole_folder, write_whole
+from modeling_glm.utils.help import short_formatter
 from modeling_glm.utils.inference import unwrap
 from modeling_glm.utils.plots import plot_losses
 
@@ -165,17 +165,12 @@ def parse_arguments() -> tuple[ClozeDataArguments, ClozeModelArguments, ClozeTra
     shown = {name for group in own for name in (entry.name for entry in fields(group))}
     shown |= set(ClozeTrainingArguments.__annotations__) | {"seed", "max_steps", "push_to_hub", "help"}
 
-    class ShortHelp(argparse.RawDescriptionHelpFormatter):
-        def add_argument(self, action: argparse.Action):
-            if action.dest in shown:
-                super().add_argument(action)
-
     parser = HfArgumentParser(
         (*own, ClozeTrainingArguments),
         description=__doc__,
         usage="%(prog)s [--task NAME | --pattern TEXT --verbalizer JSON] [--train_file FILE] [--test_file FILE] [...]",
         epilog="All other arguments of Transformers' TrainingArguments work too: --bf16, --gradient_accumulation_steps, ...",
-        formatter_class=ShortHelp,
+        formatter_class=short_formatter(shown),
     )
     return parser.parse_args_into_dataclasses()
 

@@ -53,9 +53,9 @@ def build_prose_task() -> ClozeData:
             by_module[modules.pop()].append((key, sentence))
 
     splits: dict[str, list[Example]] = {name: [] for name in SPLITS}
-    chosen = [(*item, module) for module in MODULES for item in _in_random_order(by_module[module])[:MAX_PER_MODULE]]
-    for key, sentence, module in _in_random_order(chosen):
-        split = _split_of(key)
+    chosen = [(*item, module) for module in MODULES for item in in_random_order(by_module[module])[:MAX_PER_MODULE]]
+    for key, sentence, module in in_random_order(chosen):
+        split = split_of(key)
         if split == "train" or letters(sentence) not in pretrained:
             splits[split].append({"sentence": sentence, "label": module})
     words = {module: module for module in MODULES}
@@ -100,14 +100,12 @@ def build_facts_task() -> ClozeData:
         clock = f"{start // 60:02}:{start % 60:02}"
         for minutes in DURATIONS:
             label = PARTS_OF_THE_DAY[(start + minutes) // 360 % 4]
-            pools[_split_of(clock)][label].append(
-                {"clock": clock, "duration": spell_duration(minutes), "label": label}
-            )
+            pools[split_of(clock)][label].append({"clock": clock, "duration": spell_duration(minutes), "label": label})
     splits = {}
     for name, by_label in pools.items():
         share = FACTS_SIZES[name] // len(PARTS_OF_THE_DAY)
-        splits[name] = _in_random_order(
-            [example for label in PARTS_OF_THE_DAY for example in _in_random_order(by_label[label])[:share]]
+        splits[name] = in_random_order(
+            [example for label in PARTS_OF_THE_DAY for example in in_random_order(by_label[label])[:share]]
         )
     words = {label: label for label in PARTS_OF_THE_DAY}
     task = PatternVerbalizer("{clock} and {duration} is in the [MASK].", words, name="facts")
@@ -127,7 +125,8 @@ def _hash(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
 
 
-def _split_of(key: str) -> str:
+def split_of(key: str) -> str:
+    """Choose the split of a key: the same one for the same key."""
     position = _hash(f"split:{key}") / 2**64
     for name, share in SPLITS.items():
         position -= share
@@ -136,7 +135,7 @@ def _split_of(key: str) -> str:
     return name
 
 
-def _in_random_order(items: Iterable) -> list:
+def in_random_order(items: Iterable) -> list:
     """Return the items in a random order that only depends on the items."""
     return sorted(items, key=lambda item: _hash(f"order:{item}"))
 

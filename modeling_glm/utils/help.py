@@ -1,6 +1,7 @@
 """The `--help` of scripts."""
 
 import argparse
+from collections.abc import Collection
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
@@ -10,4 +11,20 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefau
         return action.help if action.default is None else super()._get_help_string(action)
 
 
-__all__ = ["HelpFormatter"]
+def short_formatter(shown: Collection[str]) -> type[argparse.HelpFormatter]:
+    """
+    Make a formatter that leaves out arguments, such as those of Trainer that keep their defaults.
+
+    Args:
+        shown: The names of the arguments to show.
+    """
+
+    class ShortHelp(argparse.RawDescriptionHelpFormatter):
+        def add_argument(self, action: argparse.Action):
+            if action.dest in shown:
+                super().add_argument(action)
+
+    return ShortHelp
+
+
+__all__ = ["HelpFormatter", "short_formatter"]

@@ -94,7 +94,7 @@ def _all_prose() -> Iterator[Document]:
     """Yield all paragraphs. A sentence that occurs more than once is kept where it comes first."""
     seen: set[str] = set()
     for key, text in _prose_sources():
-        sentences = [sentence for block in _paragraphs(text) for sentence in SENTENCE_END.split(block)]
+        sentences = [sentence for block in paragraphs(text) for sentence in SENTENCE_END.split(block)]
         fresh = [sentence for sentence in dict.fromkeys(sentences) if sentence not in seen]
         seen.update(fresh)
         for paragraph in _packed(fresh):
@@ -124,7 +124,7 @@ def prose_sentences() -> Iterator[tuple[str, str]]:
         kind, _, name = key.partition(":")
         if kind != "topic":
             module = re.split(r"[ .]", name)[0]
-            for paragraph in _paragraphs(text):
+            for paragraph in paragraphs(text):
                 for sentence in SENTENCE_END.split(paragraph):
                     yield module, sentence
 
@@ -139,7 +139,7 @@ def _docstrings(module: object) -> Iterator[tuple[str, str]]:
                 yield f"python:{owner}.{name}.{method}", inspect.cleandoc(getattr(value, "__doc__", None) or "")
 
 
-def _paragraphs(text: str) -> Iterator[str]:
+def paragraphs(text: str) -> Iterator[str]:
     """Yield the paragraphs of a docstring that are plain prose, without their markup."""
     for block in _BLOCK_START.split(text):
         lines = _BULLET.sub(lambda match: " " * len(match[0]), block, count=1).splitlines()

@@ -1,0 +1,246 @@
+"""Load sources with their targets: files of your own, datasets of the hub, and the tasks of the originals."""
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..tokenization.patterns.syntax import BlankElement, FieldElement, parse
+from ..tokenization.patterns.values import text_of, texts_of
+from ..tokenization.row_files import read_examples, read_lines
+from ..utils.rows import check_rows
+from ..utils.splits import VALIDATION_NAMES, hold_out
+
+Rows = list[dict[str, Any]]
+SOURCE, TARGET = "source", "target"
+# Between the names of several target columns, in the name of the column that holds all of their texts.
+AND = " + "
+_SOURCE_FIELD = re.compile(r"\{\s*source\s*(?=[|}])")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """
+    Say which columns of a table hold sources and targets.
+
+    Args:
+        pattern: The text with its blanks: `"[sMASK] Content: {document|shorten}"`. `{source}` stands for the column `source`.
+            By default the source with a blank behind it, cut at its end if it is too long.
+        source: The column with the sources.
+        targets: The column with the targets. Give one column per blank, or one whose values are lists with a text per
+            blank. A list of texts for one blank is several targets of one source.
+    """
+
+    pattern: str | None = None
+    source: str = SOURCE
+    targets: tuple[str, ...] = (TARGET,)
+
+    @property
+    def target(self) -> str:
+        """The name of the column that the collator reads: `"question + answer"` if there are several."""
+        return AND.join(self.targets)
+
+    def pattern_for(self, gmask_token: str | None) -> str:
+        """
+        Return the pattern with the name of the source column in it.
+
+        Args:
+            gmask_token: The `[gMASK]` of the vocabulary. Without one, the default pattern has a `[MASK]`.
+        """
+        if self.pattern is None:
+            return f"{{{self.source}|shorten}} {'[gMASK]' if gmask_token else '[MASK]'}"
+        return _SOURCE_FIELD.sub(lambda match: match[0].replace(SOURCE, self.source), self.pattern)
+
+    @property
+    def fields(self) -> list[FieldElement]:
+        """The fields of the pattern."""
+        return [element for element in parse(self.pattern_for(None)) if isinstance(element, FieldElement)]
+
+    @property
+    def has_one_blank(self) -> bool:
+        """Whether the pattern has one blank. Its targets may be lists then, of several targets for one source."""
+        written = sum(isinstance(element, BlankElement) for element in parse(self.pattern_for(None)))
+        return written == 1 and not any(getattr(element, "blanks", False) for element in self.fields)
+
+    def references(self, row: Mapping[str, Any]) -> list[list[str]]:
+        """Return the targets of every blank of a row that `check` has passed."""
+        found = row[self.target]
+        texts = [found] if isinstance(found, str) else list(found)
+        return [texts] if self.has_one_blank else [[text] for text in texts]
+
+    def source_text(self, row: Mapping[str, Any]) -> str:
+        """Return the text of all fields of a row."""
+        return " ".join(element.read(row) for element in self.fields)
+
+    def check(self, row: Mapping[str, Any], labelled: bool = True) -> dict[str, Any]:
+        """
+        Return a row with its targets in one column.
+
+        Raises:
+            ValueError: If a column is missing, if all texts of the source are empty, or if a target is missing or empty.
+        """
+        if missing := [element.name for element in self.fields if element.name not in row]:
+            raise ValueError(
+                f"The line has no column {missing[0]!r}: there are {sorted(map(str, row))}. Name the columns with --source "
+                "and --target, or give a --pattern that reads these."
+            )
+        texts = [element.read(row) for element in self.fields]
+        if texts and not any(text.strip() for text in texts):
+            raise ValueError(f"The line has an empty source: {', '.join(element.name for element in self.fields)}.")
+        return {**row, self.target: self._read_target(row)} if labelled else dict(row)
+
+    def _read_target(self, row: Mapping[str, Any]) -> str | list[str]:
+        if missing := [name for name in self.targets if name not in row]:
+            raise ValueError(
+                f"The line has no column {missing[0]!r}: there are {sorted(map(str, row))}. Name the column of the targets "
+                "with --target."
+            )
+        values = [row[name] for name in self.targets]
+        if len(values) == 1:
+            (value,) = values
+            is_list = not isinstance(value, str | bytes | Mapping) and hasattr(value, "__len__")
+            read = texts_of if is_list else text_of
+            found = read(value, f"{'field' if is_list else 'Field'} {self.target!r}")
+        else:
+            found = [text_of(value, f"Field {name!r}") for name, value in zip(self.targets, values, strict=True)]
+        if not found or not all(text.strip() for text in ([found] if isinstance(found, str) else found)):
+            raise ValueError(f"The line has an empty target {self.target!r}: {found!r}.")
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seq2SeqData:
+    """
+    Sources with their targets, in splits.
+
+    Args:
+        name: Name of the data.
+        columns: The pattern and the columns.
+        train: Rows to learn from.
+        validation: Rows that choose the best checkpoint.
+        test: Rows to report on.
+        unlabelled: Rows to predict. A `ValueError` stands in the place of a line that cannot be read.
+        lines: The line of every unlabelled row in its file, from 1. By default they are counted.
+        metrics: Names of the metrics to report.
+    """
+
+    name: str
+    columns: Columns
+    train: Rows = field(default_factory=list)
+    validation: Rows = field(default_factory=list)
+    test: Rows = field(default_factory=list)
+    unlabelled: Sequence[dict[str, Any] | ValueError] = ()
+    lines: Sequence[int] = ()
+    metrics: tuple[str, ...] = ("rouge",)
+
+    def take(self, limit: int) -> "Seq2SeqData":
+        """Return the data with at most the first `limit` rows of every split."""
+        splits = {name: getattr(self, name)[:limit] for name in ("train", "validation", "test", "unlabelled", "lines")}
+        return replace(self, **splits)
+
+    @property
+    def to_report(self) -> tuple[str, Rows]:
+        """The split to report on, by its name: the test rows, or else those for validation."""
+        return ("test", self.test) if self.test else ("validation", self.validation)
+
+
+def load_files(
+    columns: Columns,
+    *,
+    train: str | os.PathLike | None = None,
+    validation: str | os.PathLike | None = None,
+    test: str | os.PathLike | None = None,
+    unlabelled: str | os.PathLike | None = None,
+) -> Seq2SeqData:
+    """
+    Load rows from your own CSV, TSV, JSON lines or Parquet files.
+
+    Args:
+        columns: The pattern and the columns; the files must have them.
+        train: Rows to learn from. Give at least one file.
+        validation: Rows that choose the best checkpoint; by default a tenth of `train`.
+        test: Rows to report on.
+        unlabelled: Rows to predict, which need no target. A bad line is kept as an error, and costs no good one.
+
+    Raises:
+        ValueError: If no file is given; or if a file with targets cannot be read, lacks a column, or has an empty source or
+            target. The message names the line.
+        FileNotFoundError: If a file is missing.
+    """
+    given = next((path for path in (train, test, validation, unlabelled) if path is not None), None)
+    if given is None:
+        raise ValueError("There is no file: expected one to train on, to report on or to predict.")
+    for path in filter(None, (train, validation, test, unlabelled)):
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"There is no file {path}. Name a dataset of the hub with --dataset.")
+
+    def read(path: str | os.PathLike | None) -> Rows:
+        return [] if path is None else read_examples(path, convert=columns.check)
+
+    rows, held_out = read(train), read(validation)
+    if validation is None:
+        rows, held_out = hold_out(rows)
+    to_predict = list(read_lines(Path(unlabelled))) if unlabelled else []
+    return Seq2SeqData(
+        name=Path(given).stem,
+        columns=columns,
+        train=rows,
+        validation=held_out,
+        test=read(test),
+        unlabelled=[row for _, row in to_predict],
+        lines=[line for line, _ in to_predict],
+    )
+
+
+def load_hub_dataset(columns: Columns, name: str, config: str | None = None) -> Seq2SeqData:
+    """
+    Load a dataset with the package `datasets`: of the hub, or a folder of files or of `save_to_disk`.
+
+    Splits are found by their usual names. Without one for validation, a tenth of "train" is held out.
+
+    Args:
+        columns: The pattern and the columns.
+        name: Name on the hub, or a folder.
+        config: Name of the configuration, such as "3.0.0".
+
+    Raises:
+        ValueError: If there is no split that is known, or a row lacks a column or has an empty source or target.
+        ImportError: If `datasets` is not installed.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise ImportError("--dataset needs the package datasets: pip install datasets.") from error
+    saved = any((Path(name) / file).is_file() for file in ("dataset_dict.json", "state.json"))
+    loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, config)
+    splits = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
+
+    def read(names: Sequence[str]) -> Rows:
+        found = next((split for split in names if split in splits), None)
+        if found is None:
+            return []
+        return check_rows(splits[found], _in_split(columns.check), kind=f"Split {found!r}, row").good
+
+    train, validation, test = read(["train"]), read(VALIDATION_NAMES), read(["test"])
+    if not train and not validation and not test:
+        raise ValueError(f"{name} has the splits {sorted(splits)}: expected train, validation or test among them.")
+    if not validation:
+        train, validation = hold_out(train)
+    return Seq2SeqData(name=Path(name).name, columns=columns, train=train, validation=validation, test=test)
+
+
+def _in_split(check: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Let a check speak of a row, not of a line."""
+
+    def check_row(row: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return check(row)
+        except ValueError as error:
+            raise ValueError(str(error).replace("The line", "It", 1)) from error
+
+    return check_row
+
+
+__all__ = ["Columns", "Seq2SeqData", "load_files", "load_hub_dataset"]
