@@ -1,7 +1,7 @@
 """Write the results of a classifier: metrics, predictions, a confusion matrix, a table. Needs scikit-learn."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from transformers import TrainingArguments
 
 from ..tokenization.patterns.punctuation import with_original_texts
-from ..utils.files import whole_file, write_whole
+from ..utils.files import write_json_lines, write_whole
 from ..utils.plots import save_figure
 from ..utils.rows import RowError
 from .sources import ClozeData
@@ -41,13 +41,13 @@ def write_results(folder: Path, data: ClozeData, outcome: ClozeOutcome):
             data.test, outcome.probabilities, outcome.probabilities.argmax(1).tolist(), strict=True
         )
     ]
-    _write_lines(folder / "predictions.jsonl", lines)
+    write_json_lines(folder / "predictions.jsonl", lines)
     if data.unlabelled:
         if data.name in SUBMISSION_FILES:
             examples, rows = _require_all(data, outcome)
             write_submission(data.name, examples, [int(row.argmax()) for row in rows], labels, folder)
         else:
-            _write_lines(folder / "unlabelled.jsonl", _describe_predictions(data, outcome))
+            write_json_lines(folder / "unlabelled.jsonl", _describe_predictions(data, outcome))
     gold = [data.task.label_index(example) for example in data.test]
     known = [label for label in gold if label is not None]
     if labels and known and len(known) == len(gold):
@@ -139,11 +139,6 @@ def warn_of_majority(results: Mapping[str, Mapping[str, float]], arguments: Trai
 def _names(data: ClozeData, example: Mapping[str, Any]) -> list[str]:
     """Return the names of the classes, or the texts of the example's own choices."""
     return data.task.labels or [words[0].strip() for words in data.task.choices(with_original_texts(example))]
-
-
-def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]):
-    with whole_file(path) as file:
-        file.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
 
 
 __all__ = ["format_table", "plot_confusion", "warn_of_majority", "write_results"]

@@ -100,6 +100,9 @@ class Seq2SeqModelArguments:
         default=None,
         metadata={"help": "Folder or hub id of a GLM, or the output folder of a run. By default the embedded one."},
     )
+    predict_only: bool = field(
+        default=False, metadata={"help": "Do not train: measure the model, and predict, as it is."}
+    )
     lora: bool = field(default=False, metadata={"help": "Train only LoRA matrices."})
     lora_rank: int = field(default=8, metadata={"help": "Rank of the LoRA matrices, by default %(default)s."})
     merge: bool = field(

@@ -48,7 +48,7 @@ def measure_baselines(data: Seq2SeqData) -> dict[str, dict[str, float]]:
     sources = [columns.source_text(row) for row in rows]
     targets = [[of_blank[0] for of_blank in columns.references(row)] for row in data.train]
     found: dict[str, Sequence[Sequence[str]]] = {}
-    if columns.has_one_blank:
+    if columns.source_pattern.has_one_blank:
         found["lead words"] = lead_words(sources, round(median(len(target.split()) for (target,) in targets)))
     nearest = nearest_rows(sources, [columns.source_text(row) for row in data.train])
     found["nearest neighbour"] = [targets[index] for index in nearest]

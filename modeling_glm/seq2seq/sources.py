@@ -4,12 +4,14 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..tokenization.patterns.syntax import BlankElement, FieldElement, parse
+from ..tokenization.patterns.syntax import FieldElement, parse
 from ..tokenization.patterns.values import text_of, texts_of
 from ..tokenization.row_files import read_examples, read_lines
+from ..tokenization.seq2seq.encoding import SourcePattern
 from ..utils.rows import check_rows
 from ..utils.splits import VALIDATION_NAMES, hold_out
 
@@ -53,26 +55,22 @@ class Columns:
             return f"{{{self.source}|shorten}} {'[gMASK]' if gmask_token else '[MASK]'}"
         return _SOURCE_FIELD.sub(lambda match: match[0].replace(SOURCE, self.source), self.pattern)
 
-    @property
-    def fields(self) -> list[FieldElement]:
-        """The fields of the pattern."""
-        return [element for element in parse(self.pattern_for(None)) if isinstance(element, FieldElement)]
-
-    @property
-    def has_one_blank(self) -> bool:
-        """Whether the pattern has one blank. Its targets may be lists then, of several targets for one source."""
-        written = sum(isinstance(element, BlankElement) for element in parse(self.pattern_for(None)))
-        return written == 1 and not any(getattr(element, "blanks", False) for element in self.fields)
+    @cached_property
+    def source_pattern(self) -> SourcePattern:
+        """The pattern in its elements."""
+        text = self.pattern_for(None)
+        return SourcePattern(text, parse(text))
 
     def references(self, row: Mapping[str, Any]) -> list[list[str]]:
-        """Return the targets of every blank of a row that `check` has passed."""
+        """Return the targets of every blank of a row. A list of targets for a single blank has several."""
         found = row[self.target]
         texts = [found] if isinstance(found, str) else list(found)
-        return [texts] if self.has_one_blank else [[text] for text in texts]
+        return [texts] if self.source_pattern.has_one_blank else [[text] for text in texts]
 
     def source_text(self, row: Mapping[str, Any]) -> str:
         """Return the text of all fields of a row."""
-        return " ".join(element.read(row) for element in self.fields)
+        fields = (element for element in self.source_pattern.elements if isinstance(element, FieldElement))
+        return " ".join(field.read(row) for field in fields)
 
     def check(self, row: Mapping[str, Any], labelled: bool = True) -> dict[str, Any]:
         """
@@ -81,14 +79,14 @@ class Columns:
         Raises:
             ValueError: If a column is missing, if all texts of the source are empty, or if a target is missing or empty.
         """
-        if missing := [element.name for element in self.fields if element.name not in row]:
+        pattern = self.source_pattern
+        if missing := sorted(pattern.fields - set(row)):
             raise ValueError(
                 f"The line has no column {missing[0]!r}: there are {sorted(map(str, row))}. Name the columns with --source "
                 "and --target, or give a --pattern that reads these."
             )
-        texts = [element.read(row) for element in self.fields]
-        if texts and not any(text.strip() for text in texts):
-            raise ValueError(f"The line has an empty source: {', '.join(element.name for element in self.fields)}.")
+        if pattern.fields and pattern.is_empty(row):
+            raise ValueError(f"The line has an empty source: {', '.join(sorted(pattern.fields))}.")
         return {**row, self.target: self._read_target(row)} if labelled else dict(row)
 
     def _read_target(self, row: Mapping[str, Any]) -> str | list[str]:
@@ -169,11 +167,11 @@ def load_files(
             target. The message names the line.
         FileNotFoundError: If a file is missing.
     """
-    given = next((path for path in (train, test, validation, unlabelled) if path is not None), None)
-    if given is None:
+    paths = [Path(path) for path in (train, test, validation, unlabelled) if path is not None]
+    if not paths:
         raise ValueError("There is no file: expected one to train on, to report on or to predict.")
-    for path in filter(None, (train, validation, test, unlabelled)):
-        if not Path(path).is_file():
+    for path in paths:
+        if not path.is_file():
             raise FileNotFoundError(f"There is no file {path}. Name a dataset of the hub with --dataset.")
 
     def read(path: str | os.PathLike | None) -> Rows:
@@ -184,7 +182,7 @@ def load_files(
         rows, held_out = hold_out(rows)
     to_predict = list(read_lines(Path(unlabelled))) if unlabelled else []
     return Seq2SeqData(
-        name=Path(given).stem,
+        name=paths[0].stem,
         columns=columns,
         train=rows,
         validation=held_out,

@@ -2,9 +2,10 @@
 
 import ctypes
 import errno
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,12 @@ def whole_folder(target: str | os.PathLike, overwrite: bool = True) -> Iterator[
         else:
             _place(target, building)
         sync(target.parent)
+
+
+def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as JSON objects, one per line, whole or not at all. What JSON does not know is written as a text."""
+    with whole_file(path) as file:
+        file.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
 
 
 def restore(target: Path) -> None:
@@ -172,5 +179,6 @@ __all__ = [
     "staging_folder",
     "whole_file",
     "whole_folder",
+    "write_json_lines",
     "write_whole",
 ]
