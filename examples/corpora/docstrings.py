@@ -42,7 +42,8 @@ def build_names_task() -> Seq2SeqData:
     names: dict[str, tuple[str, set[str]]] = {}
     for name, doc in _functions():
         words = words_of(name)
-        if not words or len(doc.split()) not in SOURCE_WORDS or (len(words) > 1 and name in re.findall(r"\w+", doc)):
+        mentioned = len(words) > 1 and {name.strip("_"), "_".join(words)} & set(re.findall(r"\w+", doc))
+        if not words or mentioned or len(doc.split()) not in SOURCE_WORDS:
             continue
         names.setdefault(normalized(doc), (doc, set()))[1].add(" ".join(words))
     rows = [{"docstring": doc, "name": found.pop()} for doc, found in names.values() if len(found) == 1]

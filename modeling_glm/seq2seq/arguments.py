@@ -273,7 +273,10 @@ def parse_arguments(
     known, _ = early.parse_known_args(command_line)
     if known.recipe:
         parser.set_defaults(**read_recipe(known.recipe, recipes))
-    return parser.parse_args_into_dataclasses(command_line)  # type: ignore[return-value]
+    *groups, unknown = parser.parse_args_into_dataclasses(command_line, return_remaining_strings=True)
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}; write names in full, see --help")
+    return tuple(groups)  # type: ignore[return-value]
 
 
 def read_recipe(name: str, recipes: Path | None = None) -> dict[str, Any]:

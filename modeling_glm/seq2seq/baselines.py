@@ -68,9 +68,14 @@ def nearest_rows(sources: Sequence[str], train: Sequence[str], batch_size: int =
         sources: Texts to find neighbours for.
         train: Texts to search. The first of equally near ones counts.
         batch_size: Number of sources to compare at a time. Needs memory for this many times the number of `train`.
-    """
-    from sklearn.feature_extraction.text import TfidfVectorizer
 
+    Raises:
+        ImportError: If scikit-learn is not installed.
+    """
+    try:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+    except ImportError as error:
+        raise ImportError("The nearest neighbour needs scikit-learn: pip install scikit-learn.") from error
     # Not only words of two letters or more, which scripts without spaces do not have.
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
     known = vectorizer.fit_transform(train)

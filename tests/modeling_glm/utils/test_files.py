@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from modeling_glm.utils import files
-from modeling_glm.utils.files import is_free, require_no_file, whole_folder
+from modeling_glm.utils.files import is_free, require_no_file, whole_folder, write_json_lines
 from tests.support.kills import Kill, start, watch
 
 NAMES = ("a", "b/c")
@@ -287,3 +287,17 @@ def test_content_is_on_the_disk_before_the_folder_moves(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_place", lambda *paths: (done.append("move"), place(*paths)))
     write_names(tmp_path / "model", "new")
     assert done == ["sync"] * 4 + ["move", "sync"]  # two files, two folders; the folder above
+
+
+def test_json_lines_are_whole_or_absent(tmp_path):
+    path = tmp_path / "x.jsonl"
+    write_json_lines(path, [{"a": "é\n", "b": tmp_path}, {}])
+    assert path.read_text(encoding="utf-8") == f'{{"a": "é\\n", "b": "{tmp_path}"}}\n{{}}\n'
+
+    def rows():
+        yield {"a": 1}
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_json_lines(path, rows())
+    assert "é" in path.read_text(encoding="utf-8")
