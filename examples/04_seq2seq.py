@@ -42,6 +42,7 @@ from transformers.utils.logging import disable_progress_bar
 from modeling_glm.runs.checkpoints import disconnect
 from modeling_glm.seq2seq.arguments import parse_arguments
 from modeling_glm.seq2seq.run import Embedded, fine_tune
+from modeling_glm.tokenization.seq2seq.published import available_seq2seq_tasks
 
 HERE = Path(__file__).parent
 RECIPES = HERE / "recipes" / "seq2seq"
@@ -49,7 +50,7 @@ RECIPES = HERE / "recipes" / "seq2seq"
 
 def main() -> int:
     """Run what the arguments say. Returns the number of rows that could not be predicted."""
-    arguments = parse_arguments(__doc__, recipes=RECIPES, embedded=EMBEDDED_TASKS)
+    arguments = parse_arguments(__doc__, recipes=RECIPES, embedded=EMBEDDED_TASKS, published=available_seq2seq_tasks())
     disable_progress_bar()  # loading these weights takes no time worth showing
     if not PartialState().is_main_process:
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  the first process says it for all

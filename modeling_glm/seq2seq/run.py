@@ -16,6 +16,7 @@ from ..runs.fine_tuning import merge_adapter
 from ..runs.lock import hold_run, require_folder
 from ..tokenization import GLMTokenizer
 from ..tokenization.seq2seq.collator import DataCollatorForInfillingSeq2Seq
+from ..tokenization.seq2seq.published import available_seq2seq_tasks, read_seq2seq_task
 from ..utils.files import whole_folder, write_whole
 from ..utils.inference import unwrap
 from ..utils.plots import plot_losses
@@ -24,7 +25,7 @@ from .arguments import Seq2SeqAnswerArguments, Seq2SeqDataArguments, Seq2SeqMode
 from .baselines import measure_baselines
 from .metrics import find_metric
 from .report import format_examples, format_results, warn_of_baselines, write_results
-from .sources import AND, SOURCE, TARGET, Columns, Seq2SeqData, load_files, load_hub_dataset
+from .sources import AND, SOURCE, TARGET, Columns, Seq2SeqData, load_files, load_hub_dataset, load_task
 from .training import (
     SearchSettings,
     Seq2SeqOutcome,
@@ -90,7 +91,7 @@ def fine_tune(
         layout=data_args.layout,
     )
     tokenizer = load_tokenizer(settings.model)
-    data, collator = load_data(data_args, settings, tokenizer, embedded)
+    data, collator = load_data(data_args, settings, tokenizer, embedded, training.seed)
     if answer_args.metrics:
         data = replace(data, metrics=tuple(answer_args.metrics))
     for metric in data.metrics:
@@ -113,7 +114,7 @@ def fine_tune(
 
 
 def load_data(
-    args: Seq2SeqDataArguments, settings: Seq2SeqSettings, tokenizer: GLMTokenizer, embedded: Embedded
+    args: Seq2SeqDataArguments, settings: Seq2SeqSettings, tokenizer: GLMTokenizer, embedded: Embedded, seed: int = 0
 ) -> tuple[Seq2SeqData, DataCollatorForInfillingSeq2Seq]:
     """
     Load the rows that the arguments name, with the collator for them.
@@ -135,8 +136,7 @@ def load_data(
     if sum(map(bool, (args.task, args.dataset, given))) > 1:
         raise ValueError("Give only one of --task, --dataset and files (--train_file, --test_file, ...).")
     if not args.dataset and not given:
-        data = load_named_task(args, settings, tokenizer, embedded)
-        return data, build_collator(tokenizer, data, settings)
+        return load_named_task(args, settings, tokenizer, embedded, seed)
     carried = None if args.pattern or args.source else load_collator(settings.model, tokenizer, settings)
     pattern = args.pattern if carried is None else carried.pattern
     targets = args.target or (carried.target.split(AND) if carried is not None else [TARGET])
@@ -151,13 +151,39 @@ def load_data(
 
 
 def load_named_task(
-    args: Seq2SeqDataArguments, settings: Seq2SeqSettings, tokenizer: GLMTokenizer, embedded: Embedded
-) -> Seq2SeqData:
-    """Load an embedded task, or one of the originals with its files. Raises a `ValueError` for other names."""
+    args: Seq2SeqDataArguments, settings: Seq2SeqSettings, tokenizer: GLMTokenizer, embedded: Embedded, seed: int
+) -> tuple[Seq2SeqData, DataCollatorForInfillingSeq2Seq]:
+    """Load an embedded task, or one of the originals with its files, with its collator. Raises errors as `load_data`."""
     name = args.task or next(iter(embedded.tasks))
+    if args.pattern or args.source or args.target:
+        raise ValueError(f"Task {name!r} has its own pattern and columns: leave --pattern, --source and --target out.")
     if name in embedded.tasks:
-        return embedded.tasks[name]()
-    raise ValueError(f"Unknown task {name!r}: expected one of {', '.join(embedded.tasks)}.")
+        data = embedded.tasks[name]()
+        return data, build_collator(tokenizer, data, settings)
+    if name not in available_seq2seq_tasks():
+        known = [*embedded.tasks, *available_seq2seq_tasks()]
+        raise ValueError(f"Unknown task {name!r}: expected one of {', '.join(known)}. Other data have --train_file.")
+    if args.data_dir is None:
+        raise ValueError(f"Task {name!r} needs --data_dir: the folder with the files that the authors' code reads.")
+    task, original = read_seq2seq_task(name), settings.layout == "original"
+    laid_out = task.collator_settings(
+        tokenizer,
+        original=original,
+        max_source_length=settings.max_source_length,
+        max_target_length=settings.max_target_length,
+        mask_ratio=args.mask_ratio,
+    )
+    collator = DataCollatorForInfillingSeq2Seq(tokenizer, **laid_out, packing=settings.packing)
+    data = load_task(
+        task,
+        args.data_dir,
+        tokenizer,
+        max_source_length=collator.max_source_length,
+        mask_ratio=args.mask_ratio,
+        seed=seed,
+        original=original,
+    )
+    return data, collator
 
 
 def run_training(
@@ -174,7 +200,8 @@ def run_training(
     set_defaults(training, model, len(data.train), EMBEDDED_EPOCHS if data.name in embedded.tasks else None)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     print(f"  {trained:,} of {model.num_parameters():,} parameters are trained")
-    print(f"  learning rate {training.learning_rate:g}, {training.num_train_epochs:g} epochs")
+    length = f"{training.max_steps} steps" if training.max_steps > 0 else f"{training.num_train_epochs:g} epochs"
+    print(f"  learning rate {training.learning_rate:g}, {length}")
     log = train(model, collator, data, settings, search, training)
     if settings.merge:
         model = merge_adapter(model)

@@ -8,10 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..tokenization import GLMTokenizer
 from ..tokenization.patterns.syntax import FieldElement, parse
 from ..tokenization.patterns.values import text_of, texts_of
 from ..tokenization.row_files import read_examples, read_lines
 from ..tokenization.seq2seq.encoding import SourcePattern
+from ..tokenization.seq2seq.published import Seq2SeqTask
 from ..utils.rows import check_rows
 from ..utils.splits import VALIDATION_NAMES, hold_out
 
@@ -33,11 +35,14 @@ class Columns:
         source: The column with the sources.
         targets: The column with the targets. Give one column per blank, or one whose values are lists with a text per
             blank. A list of texts for one blank is several targets of one source.
+        compared: Column with the list of texts that metrics compare an answer with, where they are not the targets. Only
+            for one blank.
     """
 
     pattern: str | None = None
     source: str = SOURCE
     targets: tuple[str, ...] = (TARGET,)
+    compared: str | None = None
 
     @property
     def target(self) -> str:
@@ -62,10 +67,11 @@ class Columns:
         return SourcePattern(text, parse(text))
 
     def references(self, row: Mapping[str, Any]) -> list[list[str]]:
-        """Return the targets of every blank of a row. A list of targets for a single blank has several."""
-        found = row[self.target]
+        """Return what the answer of every blank of a row should be: a text, or one of several."""
+        one_blank = self.source_pattern.has_one_blank
+        found = row[self.compared] if one_blank and self.compared else row[self.target]
         texts = [found] if isinstance(found, str) else list(found)
-        return [texts] if self.source_pattern.has_one_blank else [[text] for text in texts]
+        return [texts] if one_blank else [[text] for text in texts]
 
     def source_text(self, row: Mapping[str, Any]) -> str:
         """Return the text of all fields of a row."""
@@ -229,6 +235,56 @@ def load_hub_dataset(columns: Columns, name: str, config: str | None = None) -> 
     return Seq2SeqData(name=Path(name).name, columns=columns, train=train, validation=validation, test=test)
 
 
+def load_task(
+    task: Seq2SeqTask,
+    data_dir: str | os.PathLike,
+    tokenizer: GLMTokenizer,
+    *,
+    max_source_length: int | None = None,
+    mask_ratio: float = 0.3,
+    seed: int = 0,
+    original: bool = False,
+) -> Seq2SeqData:
+    """
+    Load a task of the originals from its files. Test files may be missing, and rows without a target are to predict.
+
+    Args:
+        task: The task.
+        data_dir: Folder with its files.
+        tokenizer: The tokenizer of the model.
+        max_source_length, mask_ratio, seed, original: As in `Seq2SeqTask.read`.
+
+    Raises:
+        FileNotFoundError: If the files for training, or those for validation, are missing.
+        ValueError: For files of another form.
+    """
+    splits: dict[str, Rows] = {}
+    for split in task.splits:
+        try:
+            splits[split] = task.read(
+                data_dir,
+                split,
+                tokenizer=tokenizer,
+                max_source_length=max_source_length,
+                mask_ratio=mask_ratio,
+                seed=seed,
+                original=original,
+            )
+        except FileNotFoundError:
+            if split != "test":
+                raise
+    test = splits.get("test", [])
+    return Seq2SeqData(
+        name=task.name,
+        columns=Columns(pattern=task.pattern_for(tokenizer, original), compared="references"),
+        train=splits["train"],
+        validation=splits.get("validation", []),
+        test=[row for row in test if TARGET in row],
+        unlabelled=[row for row in test if TARGET not in row],
+        metrics=tuple(task.metrics),
+    )
+
+
 def _in_split(check: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """Let a check speak of a row, not of a line."""
 
@@ -241,4 +297,4 @@ def _in_split(check: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[
     return check_row
 
 
-__all__ = ["Columns", "Seq2SeqData", "load_files", "load_hub_dataset"]
+__all__ = ["Columns", "Seq2SeqData", "load_files", "load_hub_dataset", "load_task"]

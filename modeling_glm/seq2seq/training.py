@@ -18,6 +18,7 @@ from ..runs.lock import hold_run
 from ..tokenization import GLMTokenizer
 from ..tokenization.seq2seq.collator import DataCollatorForInfillingSeq2Seq
 from ..tokenization.seq2seq.layouts import OriginalLayout
+from ..tokenization.seq2seq.squad import join_windows
 from ..utils.inference import unwrap
 from ..utils.rows import RowError, as_row_error, check_rows
 from .arguments import Seq2SeqRunArguments
@@ -210,7 +211,7 @@ def set_defaults(arguments: Seq2SeqRunArguments, model: PreTrainedModel, example
         arguments.lr_scheduler_type = "polynomial"
         arguments.lr_scheduler_kwargs = {"lr_end": arguments.learning_rate * arguments.min_lr_ratio, "power": 1.0}
     if not torch.cuda.is_available():
-        arguments.use_cpu = True
+        arguments.use_cpu, arguments.dataloader_pin_memory = True, False
 
 
 def encode_rows(
@@ -338,10 +339,17 @@ def evaluate(
         if isinstance(found, RowError):
             raise as_row_error(found, number, f"The {split} row")
         predictions.append(found)
-    metrics = measure([found.answers for found in predictions], rows, data.columns, data.metrics) if rows else {}
+    metrics = _measure(predictions, rows, data) if rows else {}
     checked = check_rows(data.unlabelled, _read_line(data), kind="Line", on_error="record")
     unlabelled = checked.restore(predict(model, collator, checked.good, search, batch_size))
     return Seq2SeqOutcome(metrics, rows, predictions, unlabelled)
+
+
+def _measure(predictions: Sequence[TargetPrediction], rows: Rows, data: Seq2SeqData) -> dict[str, float]:
+    if any("window" in row for row in rows) and data.columns.compared:
+        joined = join_windows(rows, [found.text for found in predictions])
+        return measure([[found["prediction"]] for found in joined], joined, data.columns, data.metrics)
+    return measure([found.answers for found in predictions], rows, data.columns, data.metrics)
 
 
 def _read_line(data: Seq2SeqData):
