@@ -18,7 +18,7 @@ from ..runs.lock import hold_run
 from ..tokenization import GLMTokenizer
 from ..tokenization.seq2seq.collator import DataCollatorForInfillingSeq2Seq
 from ..tokenization.seq2seq.layouts import OriginalLayout
-from ..tokenization.seq2seq.squad import join_windows
+from ..tokenization.seq2seq.readers.squad import join_windows
 from ..utils.inference import unwrap
 from ..utils.rows import RowError, as_row_error, check_rows
 from .arguments import Seq2SeqRunArguments
