@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn import functional as F
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
@@ -52,15 +51,10 @@ class TargetPrediction:
 
 
 class _Prompt(NamedTuple):
-    """A row to predict: (1, seq) int64 ids and mask."""
+    """The ids of a row to predict, and its place among the rows of the caller."""
 
     place: int
-    input_ids: torch.Tensor
-    attention_mask: torch.Tensor
-
-    def real_ids(self) -> list[int]:
-        """Return the ids without padding."""
-        return self.input_ids[self.attention_mask > 0].tolist()
+    ids: list[int]
 
 
 def predict_targets(
@@ -138,7 +132,11 @@ def predict_targets(
         },
     )
     given = read_rows(rows)
-    checked = check_rows(enumerate(given), lambda row: _encode(collator, *row), on_error=on_error)
+
+    def encode(row: tuple[int, Any]) -> _Prompt:
+        return _Prompt(row[0], collator.encode_prompt(read_example(row[1], collator.fields)))
+
+    checked = check_rows(enumerate(given), encode, on_error=on_error)
     found: dict[int, list[TargetPrediction]] = {}
     with evaluation_mode(model), tqdm(total=len(checked.good), disable=not progress, desc="predicting") as bar:
         for batch in _make_batches(checked.good, settings.batch_size):
@@ -200,14 +198,9 @@ class _Settings:
         )
 
 
-def _encode(collator: DataCollatorForInfillingSeq2Seq, place: int, row: Any) -> _Prompt:
-    prompt = collator.prompts([read_example(row, collator.fields)])
-    return _Prompt(place, prompt["input_ids"], prompt["attention_mask"])
-
-
 def _make_batches(prompts: Sequence[_Prompt], size: int) -> Iterator[list[_Prompt]]:
     """Put prompts of similar length together, the longest first: a batch that does not fit into memory shows at once."""
-    ordered = sorted(prompts, key=lambda prompt: -prompt.input_ids.shape[1])
+    ordered = sorted(prompts, key=lambda prompt: -len(prompt.ids))
     return (ordered[start : start + size] for start in range(0, len(ordered), size))
 
 
@@ -215,14 +208,12 @@ def _predict(
     model: Any, collator: DataCollatorForInfillingSeq2Seq, batch: Sequence[_Prompt], settings: _Settings
 ) -> list[list[TargetPrediction]]:
     """Predict the targets of a batch of prompts."""
-    width = max(prompt.input_ids.shape[1] for prompt in batch)
+    width = max(len(prompt.ids) for prompt in batch)
     padding_id = int(model.padding_id)  # a PEFT wrapper passes it on
-
-    def stack(rows: list[torch.Tensor], value: int) -> torch.Tensor:
-        return torch.cat([F.pad(row, (width - row.shape[1], 0), value=value) for row in rows]).to(model.device)
-
-    input_ids = stack([prompt.input_ids for prompt in batch], padding_id)
-    attention_mask = stack([prompt.attention_mask for prompt in batch], 0)
+    lengths = [(width - len(prompt.ids), len(prompt.ids)) for prompt in batch]
+    padded = [[padding_id] * pad + prompt.ids for prompt, (pad, _) in zip(batch, lengths, strict=True)]
+    input_ids = torch.tensor(padded, device=model.device)
+    attention_mask = torch.tensor([[0] * pad + [1] * real for pad, real in lengths], device=model.device)
     arguments = settings.generate_kwargs
     ends = find_ends(model, arguments)
     recorded = scores = None
@@ -235,7 +226,7 @@ def _predict(
         generated = generate_pieces(model, input_ids, attention_mask, score_observers=[recorder], **arguments)
         pieces, recorded = generated.pieces, recorder.read(generated.sequences)
     written = [[token_id for token_id in row if token_id != IGNORED] for row in pieces.tolist()]
-    prompts = [prompt.real_ids() for prompt in batch for _ in range(settings.num_return_sequences)]
+    prompts = [prompt.ids for prompt in batch for _ in range(settings.num_return_sequences)]
     if recorded is None:
         log_probs = _score(model, prompts, written, ends)
     else:  # the first token is a start of piece, which nothing predicts

@@ -73,6 +73,35 @@ def make_arguments(folder: Path, **settings: Any) -> Seq2SeqTrainingArguments:
     return Seq2SeqTrainingArguments(str(folder), **{**defaults, **settings})
 
 
+def train_short_run(tokenizer_folder: str, folder: str):
+    """Train four steps with two checkpoints, or resume, and save the model to FOLDER/model."""
+    tokenizer = GLMTokenizer.from_pretrained(tokenizer_folder)
+    set_seed(1)
+    model = GLMForConditionalGeneration(make_config(tokenizer, hidden_dropout=0.1))
+    arguments = make_arguments(
+        Path(folder) / "run",
+        max_steps=4,
+        save_strategy="steps",
+        save_steps=2,
+        eval_strategy="steps",
+        eval_steps=1,
+        generation_max_length=6,
+        label_smoothing_factor=0.1,
+    )
+    rows = make_rows(10)
+    collator = DataCollatorForInfillingSeq2Seq(tokenizer)
+    trainer = GLMSeq2SeqTrainer(
+        model,
+        arguments,
+        collator,
+        train_dataset=rows,
+        eval_dataset=rows[:3],
+        compute_metrics=lambda prediction: {"rows": len(prediction.predictions)},
+    )
+    trainer.train(resume_from_checkpoint=True)
+    trainer.save_model(str(Path(folder) / "model"))
+
+
 def evaluate_together(tokenizer_folder: str, folder: str, counts: Sequence[int]):
     """Evaluate and predict in a process of a group, and write what the first one finds to FOLDER/found.json."""
     tokenizer = GLMTokenizer.from_pretrained(tokenizer_folder)
