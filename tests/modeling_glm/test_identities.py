@@ -8,6 +8,7 @@ import torch
 import transformers
 from packaging.version import Version
 from transformers import DynamicCache, StaticCache
+from transformers.trainer_pt_utils import LabelSmoother
 
 from modeling_glm import (
     GLMForConditionalGeneration,
@@ -213,6 +214,34 @@ def test_labelled_positions_alone_give_the_same_loss_and_gradients():
     asked = model(ids, attention_mask=mask, labels=labels, logits_to_keep=0)
     torch.testing.assert_close(asked.logits, logits, **CLOSE)
     torch.testing.assert_close(asked.loss, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("keep", [1, 4, torch.tensor([0, 2])], ids=["last", "last four", "two"])
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_kept_logits_change_no_loss(keep, training):
+    model = make_model(GLMForConditionalGeneration).train(training)
+    ids, mask, labels = labelled(model)
+    logits = model(ids, attention_mask=mask).logits
+    found = model(ids, attention_mask=mask, labels=labels, logits_to_keep=keep)
+    torch.testing.assert_close(found.loss, torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels), **CLOSE)
+    kept = logits[:, -keep:] if isinstance(keep, int) else logits[:, keep]
+    torch.testing.assert_close(found.logits, kept, **CLOSE)
+
+
+@pytest.mark.parametrize("count", [None, 7, torch.tensor(7)], ids=["mean", "over 7", "over a tensor"])
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_label_smoothing_is_that_of_the_library(count, training):
+    model = make_model(GLMForConditionalGeneration).train(training)
+    naive = copy.deepcopy(model)
+    ids, mask, labels = labelled(model)
+    found = model(ids, attention_mask=mask, labels=labels, label_smoothing=0.3, num_items_in_batch=count).loss
+    expected = LabelSmoother(0.3)(naive(ids, attention_mask=mask), labels)
+    if count is not None:
+        expected = expected * (labels != -100).sum() / 7
+    torch.testing.assert_close(found, expected, **CLOSE)
+    found.backward()
+    expected.backward()
+    assert_same_gradients(model, naive)
 
 
 @pytest.fixture(params=["installed", "uploaded"])
