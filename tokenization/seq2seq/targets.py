@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..patterns.values import is_missing, text_of, texts_of
+from ..patterns.values import is_missing, text_of
 
 
 def read_references(value: Any, name: str, blanks: int, *, one_blank: bool, exact: bool = True) -> list[list[str]]:
@@ -27,7 +27,9 @@ def read_references(value: Any, name: str, blanks: int, *, one_blank: bool, exac
     if not _is_list(value):
         texts = [[text_of(value, name)]]
     elif not (listed := list(value)):
-        raise ValueError(f"{name} is an empty list: expected at least one text.")
+        if exact or one_blank:
+            raise ValueError(f"{name} is an empty list: expected at least one text.")
+        texts = [[]]
     elif any(map(_is_list, listed)):
         texts = [_read_list(entry, f"{name}: reference {number}") for number, entry in enumerate(listed)]
     elif one_blank:
@@ -36,9 +38,9 @@ def read_references(value: Any, name: str, blanks: int, *, one_blank: bool, exac
         texts = [_read_list(listed, name)]
     for row in texts:
         if exact and len(row) != blanks:
-            found = "one text" if len(row) == 1 else f"{len(row)} texts"
             raise ValueError(
-                f"{name} has {found}, but the source has {blanks} blanks: give a list with one text for each blank."
+                f"{name} has {_count(len(row), 'text')}, but the source has {_count(blanks, 'blank')}: give a list with one "
+                "text for each blank."
             )
     return [row[:blanks] for row in texts]
 
@@ -55,7 +57,11 @@ def check_filled(references: list[list[str]], name: str):
 def _read_list(values: Any, name: str) -> list[str]:
     if not _is_list(values):
         return [text_of(values, name)]
-    return texts_of(values, name[:1].lower() + name[1:])
+    return [text_of(value, f"{name}: text {number}") for number, value in enumerate(values)]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"one {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _is_list(value: Any) -> bool:

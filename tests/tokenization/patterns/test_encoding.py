@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modeling_glm import GLMTokenizer, PatternVerbalizer
-from modeling_glm.tokenization.patterns.encoding import cut_end, shorten
+from modeling_glm.tokenization.patterns.encoding import (
+    cut_around_answer,
+    cut_around_blanks,
+    cut_end,
+    cut_of,
+    cut_start,
+    encode_segments,
+    shorten,
+)
+from modeling_glm.tokenization.patterns.syntax import Segment
 
 NLI = PatternVerbalizer(
     "{premise|shorten}? [MASK], {hypothesis|bare|shorten}", {"yes": "true", "no": ["false", "not true"]}
@@ -121,3 +130,74 @@ def test_a_blank_that_the_vocabulary_lacks(tokenizer):
     poorer.smask_token = None
     with pytest.raises(ValueError, match=r"\[sMASK\], but the vocabulary has no such token"):
         task.encode({"a": "x"}, poorer)
+
+
+def test_cuts_by_hand():
+    ids = list(range(10, 18))
+    assert cut_end(ids, 3) == [10, 11, 12]
+    assert cut_start(ids, 3) == [15, 16, 17]
+    assert cut_start(ids, 0) == []
+    assert cut_around_blanks(ids, 4, mask_token_ids=[14], side="end") == [12, 13, 14, 15]
+    with pytest.raises(ValueError, match="A field has 2 blanks, but cutting it leaves room for 1 tokens"):
+        cut_around_blanks(ids, 1, mask_token_ids=[11, 14], side="end")
+
+
+@pytest.mark.parametrize(
+    ("answer", "room", "kept", "as_originals"),
+    [
+        ([14, 15], 4, [12, 13, 14, 15], [12, 13, 14, 15]),
+        ([14], 5, [12, 13, 14, 15, 16], [12, 13, 14, 15, 16]),
+        ([17], 4, [14, 15, 16, 17], [15, 16, 17]),
+        ([10], 4, [10, 11, 12, 13], [10, 11, 12, 13]),
+        ([99], 4, [10, 11, 12, 13], [10, 11, 12, 13]),
+        ([], 4, [10, 11, 12, 13], [10, 11, 12, 13]),
+    ],
+)
+def test_cut_around_an_answer_by_hand(answer, room, kept, as_originals):
+    ids = list(range(10, 18))
+    assert cut_around_answer(ids, room, answer) == kept
+    assert cut_around_answer(ids, room, answer, full=False) == as_originals
+
+
+@given(st.text("abc", min_size=1, max_size=20), st.text("abc", min_size=1, max_size=3), st.integers(1, 20))
+def test_a_window_is_full_and_has_the_start_of_the_answer(text, answer, room):
+    room = min(room, len(text))
+    window = "".join(cut_around_answer(list(text), room, answer))
+    assert len(window) == room
+    assert window in text
+    first = text.find(answer)
+    assert first < 0 or any(
+        text[start : start + room] == window and start <= first < start + room for start in range(20)
+    )
+
+
+def test_every_field_is_cut_at_its_own_side(tokenizer):
+    segments = [
+        Segment("text", "the dog and the cat", shortenable=True, written=False, side="start"),
+        Segment("mask", "[MASK]"),
+        Segment("text", " the dog and the cat", shortenable=True, written=False),
+        Segment("text", " is", written=True),
+    ]
+    whole = encode_segments(segments, tokenizer)
+    encoded, cuts = [list(ids) for ids in whole], [cut_of(segment, tokenizer) for segment in segments]
+    shorten(encoded, cuts, 4, "longest", "p")
+    assert encoded == [whole[0][2:], whole[1], whole[2][:-2], whole[3]]
+
+
+def test_special_tokens_of_fields(tokenizer):
+    text = "dog [SEP] and [MASK] fox"
+    plain, blanks, original = (
+        encode_segments([Segment("text", text, written=False, blanks=has_blanks)], tokenizer, literal=literal)[0]
+        for has_blanks, literal in ((False, True), (True, True), (False, False))
+    )
+    assert {tokenizer.sep_token_id, tokenizer.mask_token_id}.isdisjoint(plain)
+    assert blanks.count(tokenizer.mask_token_id) == 1
+    assert tokenizer.sep_token_id not in blanks
+    assert original == ids_of(tokenizer, text)
+    assert {tokenizer.sep_token_id, tokenizer.mask_token_id} <= set(original)
+
+
+def test_texts_of_white_space_have_tokens_only_in_the_originals(tokenizer):
+    blank = [Segment("text", " ", written=False)]
+    assert encode_segments(blank, tokenizer) == [[]]
+    assert encode_segments(blank, tokenizer, literal=False) == [ids_of(tokenizer, " ")]

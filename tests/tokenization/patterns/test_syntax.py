@@ -10,6 +10,7 @@ from modeling_glm.tokenization.patterns.syntax import (
     field_names,
     fill_segments,
     fill_template,
+    has_blanks_in_fields,
     parse,
     parse_pattern,
 )
@@ -53,6 +54,21 @@ def test_segments():
     assert fill_segments(parse("{a}[MASK]"), {"a": ""}) == [Segment("mask", "[MASK]")]
 
 
+def test_segments_know_how_they_are_cut():
+    segments = fill_segments(
+        parse("{a|shorten_start}\n [MASK] {b|shorten_around:a} {c|blanks|shorten}"), {**EXAMPLE, "c": "c"}
+    )
+    assert segments == [
+        Segment("text", "One.", shortenable=True, written=False, side="start"),
+        Segment("mask", "[MASK]", space="\n "),
+        Segment("text", " two words. ", shortenable=True, written=False, around=" One."),
+        Segment("text", " c", shortenable=True, written=False, blanks=True),
+    ]
+    assert field_names(parse("{b|shorten_around:a} [MASK]")) == {"a", "b"}
+    assert has_blanks_in_fields(parse("{a} {c|blanks}"))
+    assert not has_blanks_in_fields(parse("{a} [MASK]"))
+
+
 def test_names_of_fields():
     assert field_names(parse("{a|bare} [MASK] {b}{a} {{c}}")) == {"a", "b"}
 
@@ -86,6 +102,12 @@ def test_missing_values(missing):
         ("{soft:0} [MASK]", "neither a field"),
         ("{a|upper} [MASK]", "Unknown filter 'upper'.*shorten"),
         ("{a|inline|shorten} [MASK]", "cannot be inline and shortened"),
+        ("{a|inline|shorten_start} [MASK]", "cannot be inline and shortened"),
+        ("{a|inline|blanks} [MASK]", "cannot be inline and have blanks"),
+        ("{a|shorten|shorten_start} [MASK]", "shortened in 2 ways"),
+        ("{a|shorten_around:b|shorten} [MASK]", "shortened in 2 ways"),
+        ("{a|shorten_around:} [MASK]", "is not a field: write"),
+        ("{a|blanks} [MASK]", r"a field with \|blanks: a cloze question"),
     ],
 )
 def test_errors(pattern, message):
