@@ -9,10 +9,13 @@ from modeling_glm.seq2seq.metrics import METRICS
 from modeling_glm.tokenization.patterns.syntax import field_names, parse
 from modeling_glm.tokenization.seq2seq.layouts import OriginalLayout
 from modeling_glm.tokenization.seq2seq.published import available_seq2seq_tasks, read_seq2seq_task
+from modeling_glm.utils.yaml_text import read_yaml
 from tests.support.original_files import read_golden
+from tests.support.paths import ROOT
 from tests.support.seq2seq_features import CASES, build_tokenizer, flag_of, name_of, write_files
 
 TASKS = available_seq2seq_tasks()
+RECIPES = sorted((ROOT / "examples" / "recipes" / "seq2seq").glob("*.yaml"))
 # What can be read by default, with every vocabulary.
 DEFAULT = [
     case
@@ -43,6 +46,23 @@ def test_tasks_are_whole(name):
     assert set(task.metrics) <= set(METRICS)
     assert any(blank in task.pattern for blank in ("[MASK]", "[sMASK]", "|blanks"))
     assert all(sentence.endswith(".") for sentence in task.differences)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipes_have_the_settings_of_their_task(path):
+    recipe = read_yaml(path.read_text(encoding="utf-8"))
+    task = read_seq2seq_task(recipe["task"])
+    assert path.stem in (task.name, f"{task.name}-10b")
+    assert {name: recipe[name] for name in task.settings} == task.settings
+    assert recipe.get("metric_for_best_model", "loss") == task.best_metric
+    # 16 texts a step, or more, of the authors' GPUs.
+    assert recipe["per_device_train_batch_size"] * recipe["gradient_accumulation_steps"] % 16 == 0
+
+
+def test_every_task_with_settings_has_a_recipe():
+    assert {path.stem.removesuffix("-10b") for path in RECIPES} == {
+        name for name in TASKS if read_seq2seq_task(name).settings
+    }
 
 
 @pytest.mark.parametrize("case", DEFAULT, ids=name_of)
