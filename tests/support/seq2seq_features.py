@@ -51,6 +51,7 @@ def read_case(case: dict[str, Any], folder: Path, tokenizer: GLMTokenizer) -> li
         mask_ratio=float(flag_of(case, "--blank-maskratio", "0.3")),
         seed=int(flag_of(case, "--seed")),
         original=True,
+        faults=True,
     )
 
 

@@ -39,7 +39,8 @@ class Seq2SeqTask:
         metrics: Names of the metrics that measure it; see `modeling_glm.seq2seq.metrics`.
         best_metric: The result that chooses the best checkpoint.
         settings: The shipped lengths and settings of decoding; `extraction` has none.
-        differences: What differs from the originals unless `original=True`, one sentence each.
+        differences: What differs from the originals' texts unless `original=True`, one sentence each.
+        faults: What the originals do wrong, and we do only if `faults=True`, one sentence each.
         clean: How texts are cleaned; see `clean_text`.
         answered_only: The splits in which windows without an answer are left out.
         original: The `pattern` and the switches of the `layout` that the originals have, where they differ.
@@ -53,6 +54,7 @@ class Seq2SeqTask:
     best_metric: str
     settings: Mapping[str, Any]
     differences: Sequence[str]
+    faults: Sequence[str]
     clean: str = "none"
     answered_only: Sequence[str] = ()
     original: Mapping[str, Any] = field(default_factory=dict)
@@ -111,6 +113,7 @@ class Seq2SeqTask:
         mask_ratio: float = 0.3,
         seed: int = 0,
         original: bool = False,
+        faults: bool = False,
     ) -> list[Row]:
         """
         Read one split.
@@ -123,13 +126,14 @@ class Seq2SeqTask:
                 512.
             mask_ratio: Share of the words that "blank" replaces. Its test files have it in their name.
             seed: Seed of their choice.
-            original: Whether to read as the originals do, their faults included; `differences` names them. For their
-                layout, or to compare with their numbers.
+            original: Whether texts are those that the originals' layout needs, and references those of their metrics.
+            faults: Whether to read as the originals do in all else too; `task.faults` names what that is. This needs
+                `original`.
 
         Returns:
             Dicts with the fields of the pattern, `target` (a text, or a list with one for each blank), `references` (the
-            texts that metrics compare with) and `id`. Questions whose file hides the answer have no `target`. As the
-            originals read it, a row has `original`: the `uid`, `text_a`, `text_b` and `meta` of their example.
+            texts that metrics compare with) and `id`. Questions whose file hides the answer have no `target`. With
+            `faults` a row has `original`: the `uid`, `text_a`, `text_b` and `meta` of the originals' example.
 
         Raises:
             FileNotFoundError: If the folder or a file does not exist.
@@ -142,12 +146,15 @@ class Seq2SeqTask:
             raise FileNotFoundError(f"There is no folder {folder}: give the one with the files of {self.name!r}.")
         if original and tokenizer is None:
             raise ValueError("original=True reads references through the vocabulary: give tokenizer.")
+        if faults and not original:
+            raise ValueError("faults=True reads as the originals do: say original=True too.")
         names = self.files[SPLITS[split]]
         reading = Reading(
             task=self.name,
             split=SPLITS[split],
             paths=[folder / name.format(mask_ratio=f"{mask_ratio:g}") for name in names],
             original=original,
+            faults=faults,
             tokenizer=tokenizer,
             max_source_length=max_source_length or self.settings.get("max_source_length"),
             mask_ratio=mask_ratio,
@@ -157,7 +164,7 @@ class Seq2SeqTask:
 
     def _reader(self, reading: Reading) -> list[Row]:
         # The originals leave them out in every split.
-        answered_only = list(self.files) if reading.original and self.answered_only else self.answered_only
+        answered_only = list(self.files) if reading.faults and self.answered_only else self.answered_only
         readers: dict[str, Callable[[Reading], list[Row]]] = {
             "summaries": partial(read_summaries, clean=self.clean),
             "extraction": read_extraction,

@@ -93,6 +93,32 @@ def test_rows_suit_the_collator(case, tokenizers, tmp_path):
         assert all(isinstance(reference, str) for reference in row["references"])
 
 
+@pytest.mark.parametrize("case", [case for case in DEFAULT if case["split"] != "train"], ids=name_of)
+def test_the_originals_layout_does_not_need_their_faults(case, tokenizers, tmp_path):
+    """A checkpoint that they fine-tuned is measured with the real answers."""
+    tokenizer, task = tokenizers[case["tokenizer"]], read_seq2seq_task(case["task"])
+    length, ratio = case["src_seq_length"], float(flag_of(case, "--blank-maskratio", "0.3"))
+    rows = task.read(
+        write_files(case["task"], tmp_path),
+        case["split"],
+        tokenizer=tokenizer,
+        max_source_length=length,
+        mask_ratio=ratio,
+        original=True,
+    )
+    settings = task.collator_settings(
+        tokenizer,
+        original=True,
+        max_source_length=length,
+        max_target_length=case["tgt_seq_length"],
+        mask_ratio=ratio,
+    )
+    batch = DataCollatorForInfillingSeq2Seq(tokenizer, **settings).evaluation_batch(rows)
+    assert batch["input_ids"].shape[1] == length + case["tgt_seq_length"]
+    assert (batch["labels"] != -100).any(dim=1).all()
+    assert not [row for row in rows if "original" in row or "FAKE_ANSWER" in str(row)]
+
+
 def test_masks_follow_the_vocabulary(tokenizers):
     task = read_seq2seq_task("cnn_dm")
     assert task.pattern_for(tokenizers["gpt2"]) == "[sMASK] Content: {source|shorten}"
@@ -132,7 +158,9 @@ def test_squad_v1_looks_at_every_window_in_validation(tokenizers, tmp_path):
     settings = {"tokenizer": tokenizers["roberta"], "max_source_length": 32}
     assert all(row["target"] != "N/A" for row in task.read(folder, "train", **settings))
     assert any(row["target"] == "N/A" for row in task.read(folder, "validation", **settings))
-    assert all(row["target"] != "N/A" for row in task.read(folder, "validation", original=True, **settings))
+    assert all(
+        row["target"] != "N/A" for row in task.read(folder, "validation", original=True, faults=True, **settings)
+    )
 
 
 def test_names_of_splits(tmp_path):
@@ -163,6 +191,11 @@ def test_a_missing_folder_and_a_missing_file(tmp_path):
 def test_the_originals_need_a_vocabulary(tmp_path):
     with pytest.raises(ValueError, match="original=True reads references through the vocabulary: give tokenizer"):
         read_seq2seq_task("xsum").read(tmp_path, "train", original=True)
+
+
+def test_faults_are_those_of_the_originals(tmp_path):
+    with pytest.raises(ValueError, match="faults=True reads as the originals do: say original=True too"):
+        read_seq2seq_task("xsum").read(tmp_path, "train", faults=True)
 
 
 def test_an_unknown_task():

@@ -22,7 +22,7 @@ def read_summaries(reading: Reading, clean: str) -> list[Row]:
         clean: How texts are cleaned; see `clean_text`.
 
     Raises:
-        ValueError: For files of unequal length, and, unless read as the originals do, for an empty line.
+        ValueError: For files of unequal length, and, unless faults are read, for an empty line.
     """
     rows = []
     for number, (source, target) in enumerate(_pairs(reading)):
@@ -47,14 +47,14 @@ def read_extraction(reading: Reading) -> list[Row]:
     Read sources with blanks of their own, and targets with one answer for each, separated by `|`.
 
     Raises:
-        ValueError: For files of unequal length; and, unless read as the originals do, for an empty line and for another
-            number of answers than blanks. The originals ignore answers without a blank.
+        ValueError: For files of unequal length; and, unless faults are read, for an empty line and for another number of
+            answers than blanks. The originals ignore answers without a blank.
     """
     rows = []
     for number, (source, target) in enumerate(_pairs(reading)):
         answers = target.split(_ANSWER_SEPARATOR)
         blanks = source.count(BLANK)
-        if not reading.original and blanks != len(answers):
+        if not reading.faults and blanks != len(answers):
             raise ValueError(
                 f"{reading.paths[0]}, line {number + 1} has {blanks} blanks ({BLANK}), but {reading.paths[1]} has "
                 f"{len(answers)} answers there ({target!r}): give one for each blank, separated by {_ANSWER_SEPARATOR}."
@@ -75,17 +75,15 @@ def read_blanks(reading: Reading) -> list[Row]:
     """
     Read texts and blank some of their words. With a second file, its lines are the same texts with blanks.
 
-    A row has `text`, the text without blanks. Texts too short for a blank are left out, unless read as the originals do;
-    the choice of words in other texts is the same.
+    A row has `text`, the text without blanks. Texts too short for a blank are left out, unless faults are read; the choice
+    of words in other texts is the same.
 
     Raises:
-        ValueError: For files of unequal length, blanks that do not fit the text, and, unless read as the originals do, for
-            an empty line.
+        ValueError: For files of unequal length, blanks that do not fit the text, and, unless faults are read, for an empty
+            line. If they are, for another vocabulary than BERT's.
     """
-    if reading.original and not _has_word_pieces(reading.tokenizer):
-        raise ValueError(
-            f"The originals read {reading.task!r} with BERT's vocabulary alone: leave original=True away for another."
-        )
+    if reading.faults and not _has_word_pieces(reading.tokenizer):
+        raise ValueError(f"The originals read {reading.task!r} with BERT's vocabulary alone: leave faults=True away.")
     texts, *given = _aligned(reading)
     rng = Random(reading.seed)
     rows = []
@@ -94,7 +92,7 @@ def read_blanks(reading: Reading) -> list[Row]:
         if given:
             source = clean_text(given[0][number], "blank_lm", original=reading.original)
             answers = answers_between(source, text)
-            if answers is None and not reading.original:
+            if answers is None and not reading.faults:
                 raise ValueError(
                     f"{reading.paths[1]}, line {number + 1} is not line {number + 1} of {reading.paths[0]} with blanks: "
                     f"{source!r} against {text!r}."
@@ -103,7 +101,7 @@ def read_blanks(reading: Reading) -> list[Row]:
         else:
             source, answers = blank_words(text, reading.mask_ratio, rng)
             text_a = text
-        if not answers and not reading.original:
+        if not answers and not reading.faults:
             continue
         target: list[Any] = answers or [[]]  # no text for no blank
         rows.append(
@@ -188,7 +186,7 @@ def _aligned(reading: Reading) -> list[list[str]]:
                 f"{reading.paths[0]} has {len(first)} lines, but {path} has {len(lines)}: line "
                 f"{min(len(first), len(lines)) + 1} of {longer} has no partner in {shorter}."
             )
-    if not reading.original:
+    if not reading.faults:
         for path, lines in zip(reading.paths, files, strict=True):
             if "" in lines:
                 raise ValueError(

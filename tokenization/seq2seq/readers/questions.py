@@ -61,21 +61,21 @@ def read_question_generation(reading: Reading) -> list[Row]:
     """
     Read passages and answers, whose question is the target.
 
-    Every different answer is an example. As the originals read it, a row has `passage` too: the context with "Question:",
+    Every different answer is an example. For the originals' layout a row has `passage` too: the context with "Question:",
     which they cut around the answer together.
 
     Raises:
-        ValueError: For a question without an answer, unless read as the originals do.
+        ValueError: For a question without an answer, unless faults are read.
     """
     rows: list[Row] = []
     for question in _checked(reading):
         answers = [FAKE_ANSWER] if _is_hidden(reading) else question.answer_texts
-        if not answers and not reading.original:
+        if not answers and not reading.faults:
             raise ValueError(f"{question.place} has no answer: expected one to ask for. Remove the question.")
         for answer in answers:
             number = len(rows)
             # The originals compare questions with the answer.
-            reference = reading.round_trip(answer) if reading.original else question.question
+            reference = reading.round_trip(answer if reading.faults else question.question)
             row = {
                 "context": question.context,
                 "answer": answer,
@@ -98,14 +98,14 @@ def read_cmrc(reading: Reading) -> list[Row]:
     Read questions of CMRC 2018 with their passage; the answer is the target.
 
     In training every different answer is an example. Elsewhere there is one row for each question, whose references are
-    all answers; as the originals read it, one for each answer.
+    all answers; if faults are read, one for each answer.
     """
     rows: list[Row] = []
     for question in _checked(reading):
         texts = [FAKE_ANSWER] if _is_hidden(reading) else question.answer_texts
-        if not texts and reading.split == "train" and not reading.original:
+        if not texts and reading.split == "train" and not reading.faults:
             raise ValueError(f"{question.place} has no answer to learn. Remove the question.")
-        split_answers = reading.original or reading.split == "train"
+        split_answers = reading.faults or reading.split == "train"
         for answers in [[text] for text in texts] if split_answers else [texts]:
             number = len(rows)
             references = [reading.round_trip(answer) for answer in answers]
@@ -123,18 +123,18 @@ def read_cmrc(reading: Reading) -> list[Row]:
 
 
 def _checked(reading: Reading) -> list[PassageQuestion]:
-    """Read the questions of the only file. An empty question or passage is refused, unless read as the originals do."""
+    """Read the questions of the only file. An empty question or passage is refused, unless faults are read."""
     (path,) = reading.paths
     questions = read_questions(path)
     for question in questions:
         for name in ("question", "context"):
-            if not reading.original and not getattr(question, name).strip():
+            if not reading.faults and not getattr(question, name).strip():
                 raise ValueError(f"{question.place} has an empty {name}: expected a text.")
     return questions
 
 
 def _is_hidden(reading: Reading) -> bool:
-    return reading.original and reading.split == "test"
+    return reading.faults and reading.split == "test"
 
 
 def _id(reading: Reading, question: PassageQuestion, number: int) -> str:

@@ -22,8 +22,9 @@ class Reading:
         task: Name of the task.
         split: "train", "dev" or "test", as the originals number their examples.
         paths: The files of the split.
-        original: Whether to read as the originals do, their faults included. Each row then has `original`, the record of
-            their example.
+        original: Whether texts are those that the originals' layout needs, and references those of their metrics.
+        faults: Whether to read as the originals do in all else too, mistakes included. Each row then has `original`, the
+            record of their example.
         tokenizer: A `GLMTokenizer`, for windows, and for the references of the originals.
         max_source_length: Most tokens of a context, for windows.
         mask_ratio: Share of the words that become blanks.
@@ -34,6 +35,7 @@ class Reading:
     split: str
     paths: Sequence[Path]
     original: bool = False
+    faults: bool = False
     tokenizer: PreTrainedTokenizerBase | None = None
     max_source_length: int | None = None
     mask_ratio: float = 0.3
@@ -45,11 +47,11 @@ class Reading:
 
     def record(self, number: int, meta: Row, text_a: str, text_b: str | None = None) -> Row:
         """
-        Return what the originals record of an example; nothing if the split is not read as they do.
+        Return what the originals record of an example; nothing if their faults are not read.
 
         `ref` in `meta` is the reference of their metrics.
         """
-        if not self.original:
+        if not self.faults:
             return {}
         return {"original": {"uid": self.name(number), "text_a": text_a, "text_b": text_b, "meta": meta}}
 

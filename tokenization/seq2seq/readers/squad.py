@@ -20,9 +20,9 @@ def read_squad(reading: Reading, answered_only: Sequence[str] = ()) -> list[Row]
     Windows begin every `max_source_length // 2` tokens. Rows have `id` (the question's), `window` (from 0) and `references`
     (all answers, or "N/A"). `join_windows` makes one answer of a question from the predictions of its windows.
 
-    A window is a slice of the passage, and an answer is in it if its characters are. The originals decode the tokens of a
-    window (in lower case with BERT's vocabulary) and look for the decoded answer; they add windows behind the one that
-    reaches the end.
+    A window is a slice of the passage, and an answer is in it if its characters are. For the originals' layout it is what
+    they have: the decoded tokens of the window, in lower case with BERT's vocabulary, in which they look for the decoded
+    answer. They add windows behind the one that reaches the end.
 
     Args:
         reading: The file.
@@ -30,21 +30,21 @@ def read_squad(reading: Reading, answered_only: Sequence[str] = ()) -> list[Row]
 
     Raises:
         ValueError: Without a tokenizer and a length, for a question that leaves no room for a window, and for a vocabulary
-            that the originals cannot read SQuAD with, if read as they do.
+            that the originals cannot read SQuAD with, if faults are read.
     """
     tokenizer, length = reading.tokenizer, reading.max_source_length
     if tokenizer is None or length is None:
         raise ValueError(f"Task {reading.task!r} cuts passages into windows: give tokenizer and max_source_length.")
-    if reading.original and getattr(tokenizer, "smask_token", None) is not None:
+    if reading.faults and getattr(tokenizer, "smask_token", None) is not None:
         raise ValueError(
             f"The originals read {reading.task!r} with BERT's and RoBERTa's vocabularies alone, which have no [sMASK]: "
-            "leave original=True away."
+            "leave faults=True away."
         )
     rows: list[Row] = []
     (path,) = reading.paths
     for question in read_questions(path):
         answers = question.answer_texts or [NO_ANSWER]
-        if not reading.original and not question.question.strip():
+        if not reading.faults and not question.question.strip():
             raise ValueError(f"{question.place} has an empty question: expected a text.")
         windows = _windows_of_originals if reading.original else _windows
         for number, (context, target) in enumerate(windows(question, tokenizer, length)):

@@ -61,8 +61,8 @@ def test_members(value, message):
     assert member({"qas": [1]}, "qas", list, "f") == [1]
 
 
-def test_records_are_of_the_originals_alone():
+def test_records_and_references_of_the_originals():
     assert Reading("xsum", "dev", []).record(3, {"ref": "r"}, "a", "b") == {}
-    record = Reading("xsum", "dev", [], original=True).record(3, {"ref": "r"}, "a", "b")
+    record = Reading("xsum", "dev", [], original=True, faults=True).record(3, {"ref": "r"}, "a", "b")
     assert record == {"original": {"uid": "dev-3", "text_a": "a", "text_b": "b", "meta": {"ref": "r"}}}
     assert Reading("xsum", "dev", []).round_trip("A , b") == "A , b"
