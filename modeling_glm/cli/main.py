@@ -10,6 +10,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from .conversion import convert
 from .demo import demo
+from .evaluation import evaluate
 from .filling import choose_command, fill
 from .folders import card, info
 from .generation import generate
@@ -42,6 +43,7 @@ for name, command in (
     ("demo", demo),
 ):
     app.command(name)(command)
+app.add_typer(evaluate, name="evaluate")
 
 
 def main():

@@ -47,6 +47,7 @@ class ChoiceAccuracy:
     Hold how often a model chooses the right one.
 
     Attributes:
+        rows: The numbers of the examples in what the caller gave, from 0.
         scores: For every example the log-probability of every choice, without the end of the piece, divided by its length
             to the power of the length penalty.
         labels: The numbers of the right choices.
@@ -54,6 +55,7 @@ class ChoiceAccuracy:
         errors: The rows that are no examples, with `on_error="record"`.
     """
 
+    rows: tuple[int, ...]
     scores: tuple[tuple[float, ...], ...]
     labels: tuple[int, ...]
     num_cut: int = 0
@@ -85,8 +87,9 @@ class ChoiceAccuracy:
 
     def details(self) -> list[dict[str, Any]]:
         """Return a dict for every example."""
-        rows = zip(self.scores, self.predictions, self.labels, strict=True)
-        return [{"scores": list(row), "prediction": found, "label": label} for row, found, label in rows]
+        names = ("row", "scores", "prediction", "label")
+        columns = zip(self.rows, self.scores, self.predictions, self.labels, strict=True)
+        return [dict(zip(names, values, strict=True)) for values in columns]
 
 
 def evaluate_choices(
@@ -188,6 +191,7 @@ def evaluate_choices(
         for of_row, row in zip(results, rows, strict=True)
     ]
     return ChoiceAccuracy(
+        rows=tuple(checked.numbers),
         scores=tuple(scores),
         labels=tuple(example.label for example in read),
         num_cut=sum(cut),
@@ -221,9 +225,11 @@ def _read_label(label: Any, choices: Sequence[str]) -> int:
         stripped = [choice.strip() for choice in choices]
         if stripped.count(label.strip()) == 1:
             return stripped.index(label.strip())
-        raise ValueError(
-            f"The example has the label {shorten(label)}: expected one of its choices {shorten(stripped)}."
-        )
+        if not label.strip().isdecimal():  # tables hold numbers as text
+            raise ValueError(
+                f"The example has the label {shorten(label)}: expected one of its choices {shorten(stripped)}."
+            )
+        label = int(label)
     because = f", the number of one of the {len(choices)} choices"
     return check_whole_number("label", label, most=len(choices) - 1, because=because)
 

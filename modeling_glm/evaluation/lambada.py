@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -35,6 +35,7 @@ class LambadaAccuracy:
     Hold how often a model predicts the last word.
 
     Attributes:
+        rows: The numbers of the examples in what the caller gave, from 0.
         answers: The right answers.
         log_probs: The log-probability of each answer, without the end of the piece.
         correct: For each answer, whether every token of it is the likeliest one there.
@@ -42,11 +43,12 @@ class LambadaAccuracy:
         errors: The rows that are no examples, with `on_error="record"`.
     """
 
+    rows: tuple[int, ...]
     answers: tuple[str, ...]
     log_probs: tuple[float, ...]
     correct: tuple[bool, ...]
     num_cut: int = 0
-    errors: tuple[RowError, ...] = field(default=())
+    errors: tuple[RowError, ...] = ()
 
     @property
     def accuracy(self) -> float:
@@ -68,8 +70,9 @@ class LambadaAccuracy:
 
     def details(self) -> list[dict[str, Any]]:
         """Return a dict for every example."""
-        rows = zip(self.answers, self.log_probs, self.correct, strict=True)
-        return [{"answer": answer, "log_prob": score, "correct": right} for answer, score, right in rows]
+        names = ("row", "answer", "log_prob", "correct")
+        columns = zip(self.rows, self.answers, self.log_probs, self.correct, strict=True)
+        return [dict(zip(names, values, strict=True)) for values in columns]
 
 
 def split_last_word(text: str) -> LastWord:
@@ -206,6 +209,7 @@ def evaluate_lambada(
         partial=kept,
     )
     return LambadaAccuracy(
+        rows=tuple(checked.numbers),
         answers=tuple(example.answer.strip() for example in examples),
         log_probs=tuple(log_prob for log_prob, _ in results),
         correct=tuple(bool(right) for _, right in results),

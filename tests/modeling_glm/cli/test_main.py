@@ -36,7 +36,7 @@ def test_wrong_usage(run, arguments):
     assert "Usage: modeling-glm" in err
 
 
-@pytest.mark.parametrize("command", ["fill", "choose", "generate", "convert", "card", "info", "demo"])
+@pytest.mark.parametrize("command", ["fill", "choose", "generate", "evaluate", "convert", "card", "info", "demo"])
 def test_help_shows_examples(run, command):
     result = run(command, "--help")
     assert result.returncode == 0
@@ -51,7 +51,7 @@ def test_help_lists_commands_and_options(run, monkeypatch):
         assert text in out
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("convert", "fill", "choose", "generate", "card", "info", "demo"):
+    for command in ("convert", "fill", "choose", "generate", "evaluate", "card", "info", "demo"):
         assert command in out
 
 

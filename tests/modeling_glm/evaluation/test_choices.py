@@ -172,6 +172,12 @@ def test_bad_rows_are_errors_by_number(model, tokenizer, change, message):
     assert caught.value.row == 1
 
 
+@pytest.mark.parametrize(("label", "expected"), [(" west ", 1), ("0", 0), ("7", 2)])
+def test_labels_as_text(label, expected):
+    row = {"text": "a", "choices": [" east", " west", "7"], "label": label}
+    assert read_choice_example(row).label == expected
+
+
 def test_missing_fields_and_blanks_inside_a_text(model, tokenizer):
     for row, missing in (
         ({"text": "a", "label": 0}, "choices"),
@@ -189,4 +195,4 @@ def test_missing_fields_and_blanks_inside_a_text(model, tokenizer):
 def test_bad_rows_are_recorded_and_the_others_answered(model, tokenizer):
     result = evaluate_choices(model, tokenizer, [{"text": "a"}, *EXAMPLES_GIVEN], on_error="record")
     assert [error.row for error in result.errors] == [0]
-    assert len(result.scores) == 2
+    assert [one["row"] for one in result.details()] == [1, 2]

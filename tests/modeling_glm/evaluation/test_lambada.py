@@ -173,3 +173,4 @@ def test_bad_rows_are_recorded_and_the_others_answered(model, tokenizer):
     result = evaluate_lambada(model, tokenizer, [TEXTS[0], "", TEXTS[1]], on_error="record")
     assert [type(error) for error in result.errors] == [RowError]
     assert result.answers == ("door", "bell.")
+    assert [one["row"] for one in result.details()] == [0, 2]
