@@ -80,8 +80,8 @@ def compute_rouge(
         ImportError: Without rouge-score.
         ValueError: For no texts, different numbers of them, rows that are not texts, and other values of `words`.
     """
-    scorer_module = _require_package("rouge")
-    texts, targets = _read_pairs(predictions, references)
+    scorer_module = import_metric_package("rouge")
+    texts, targets = read_pairs(predictions, references)
     check_truth_value("stemmer", stemmer)
     if words is None:
         foreign = _share_of_letters(lambda letter: letter not in ENGLISH_LETTERS, targets)
@@ -123,8 +123,8 @@ def compute_bleu(predictions: Any, references: Any, *, tokenize: str | None = No
         ImportError: Without sacrebleu.
         ValueError: For no texts, different numbers of them, rows that are not texts, and unknown tokenizers.
     """
-    sacrebleu = _require_package("bleu")
-    texts, targets = _read_pairs(predictions, references)
+    sacrebleu = import_metric_package("bleu")
+    texts, targets = read_pairs(predictions, references)
     if tokenize is None:
         tokenize = "zh" if _share_of_letters(HAN.match, targets) > 0.5 else "13a"
     known = sacrebleu.metrics.BLEU.TOKENIZERS
@@ -151,8 +151,8 @@ def compute_chrf(predictions: Any, references: Any, *, word_order: int = 0) -> d
         ImportError: Without sacrebleu.
         ValueError: For no texts, different numbers of them, and rows that are not texts.
     """
-    sacrebleu = _require_package("chrf")
-    texts, targets = _read_pairs(predictions, references)
+    sacrebleu = import_metric_package("chrf")
+    texts, targets = read_pairs(predictions, references)
     return {"chrf": _score_corpus(sacrebleu.metrics.CHRF(word_order=word_order), texts, targets)}
 
 
@@ -170,7 +170,7 @@ def compute_exact_match(predictions: Any, references: Any) -> dict[str, float]:
     Raises:
         ValueError: For no texts, different numbers of them, and rows that are not texts.
     """
-    texts, targets = _read_pairs(predictions, references)
+    texts, targets = read_pairs(predictions, references)
     hits = [
         text.split() in [target.split() for target in of_text] for text, of_text in zip(texts, targets, strict=True)
     ]
@@ -192,7 +192,7 @@ def compute_squad(predictions: Any, references: Any) -> dict[str, float]:
     Raises:
         ValueError: For no texts, different numbers of them, and rows that are not texts.
     """
-    texts, targets = _read_pairs(predictions, references, may_be_empty=True)
+    texts, targets = read_pairs(predictions, references, may_be_empty=True)
     exact = f1 = 0.0
     for text, of_text in zip(texts, targets, strict=True):
         words = squad_words(text)
@@ -268,7 +268,7 @@ def find_metric(name: str) -> Callable[..., dict[str, float]]:
     if name not in METRICS:
         raise ValueError(f"Unknown metric {name!r}: expected one of {', '.join(map(repr, METRICS))}.")
     if name in PACKAGES:
-        _require_package(name)
+        import_metric_package(name)
     return METRICS[name]
 
 
@@ -302,7 +302,8 @@ def read_answers(tokenizer: Any, ids: Any, name: str) -> list[list[str]]:
     return [[str(answer) for answer in answers] for answers in tokenizer.decode_blanks(array)]
 
 
-def _require_package(metric: str) -> Any:
+def import_metric_package(metric: str) -> Any:
+    """Import the package that a metric needs. Raises an `ImportError` that says how to install it."""
     module, package = PACKAGES[metric]
     return _import_package(metric, module, package)
 
@@ -315,7 +316,7 @@ def _import_package(metric: str, module: str, package: str) -> Any:
         raise ImportError(f"The metric {metric!r} needs the package {package}: pip install {package}.") from error
 
 
-def _read_pairs(predictions: Any, references: Any, *, may_be_empty: bool = False) -> tuple[list[str], list[list[str]]]:
+def read_pairs(predictions: Any, references: Any, *, may_be_empty: bool = False) -> tuple[list[str], list[list[str]]]:
     """Read texts and the list of references of each. With `may_be_empty` such a list may be empty."""
     read = []
     for name, given in (("predictions", predictions), ("references", references)):
@@ -372,5 +373,7 @@ __all__ = [
     "compute_rouge",
     "compute_squad",
     "find_metric",
+    "import_metric_package",
     "read_answers",
+    "read_pairs",
 ]

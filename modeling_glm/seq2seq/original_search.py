@@ -34,8 +34,8 @@ from ..processors_glm import (
     StopStringLogitsProcessor,
 )
 from ..utils.inference import evaluation_mode, find_soft_prompt_config, unwrap
-from .branch_decoding import prefill
-from .original_decoding import OriginalSettings, fill_blanks_greedily, search_beams
+from .originals.branches import prefill
+from .originals.decoding import OriginalSettings, fill_blanks_greedily, search_beams
 
 # The settings of `generate` that mean the same to the originals come as processors of these classes.
 KNOWN_PROCESSORS = (MinLengthLogitsProcessor, MinNewTokensLengthLogitsProcessor, NoRepeatNGramLogitsProcessor)

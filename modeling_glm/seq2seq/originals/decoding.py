@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..configuration_glm import GLMConfig
-from ..utils.numbers import check_real_number, check_whole_number
-from .branch_decoding import BranchDecoder, Prefill
+from ...configuration_glm import GLMConfig
+from ...utils.numbers import check_real_number, check_whole_number
+from .branches import BranchDecoder, Prefill
 
 
 @dataclass(frozen=True, kw_only=True)

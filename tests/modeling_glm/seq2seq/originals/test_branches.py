@@ -5,7 +5,7 @@ import torch
 
 from modeling_glm import GLMForConditionalGeneration
 from modeling_glm.layout_glm import compute_position_ids
-from modeling_glm.seq2seq.branch_decoding import BranchDecoder, Prefill, prefill
+from modeling_glm.seq2seq.originals.branches import BranchDecoder, Prefill, prefill
 from tests.support.models import TOKEN_IDS, make_model, pad_rows, words
 
 SOP = TOKEN_IDS["sop_token_id"]

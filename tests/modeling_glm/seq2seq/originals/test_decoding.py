@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling_glm.seq2seq.original_decoding import BestAnswers, OriginalSettings, ban_tokens
+from modeling_glm.seq2seq.originals.decoding import BestAnswers, OriginalSettings, ban_tokens
 from tests.support.models import TOKEN_IDS, tiny_config
 from tests.support.naive_search import forbid
 

@@ -6,7 +6,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import Cache
 
-from ..cache_glm import let_grow
+from ...cache_glm import let_grow
 
 
 class Prefill(NamedTuple):
