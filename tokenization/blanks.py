@@ -332,10 +332,11 @@ def shown_form(tokenizer: PreTrainedTokenizerFast, before: str, answer: str) -> 
         before: The text in front of the blank.
         answer: The answer. With white space in front it is literal.
     """
+    is_spaced = before != _without_taken(tokenizer, before, tokenizer.mask_token)
+    if is_spaced and answer and not (isinstance(answer, BlankText) or answer[0].isspace()):
+        return _encode(tokenizer, f" {answer}")  # one of its forms, without computing the other
     forms = answer_forms(tokenizer, answer)
-    if len(forms) == 1:
-        return forms[0]
-    if before != _without_taken(tokenizer, before, tokenizer.mask_token):
+    if len(forms) == 1 or is_spaced:
         return forms[0]
     # WordPiece glues words, but not a word and a sign: "(hot" is "(", "hot".
     if not before or _is_split(tokenizer, before[-1], answer):

@@ -193,12 +193,12 @@ class DataCollatorForInfillingSeq2Seq:
             (rows, length) from `prompts`; and `target_ids` (rows, length) from `targets`.
         """
         samples = self._each(rows, lambda row: self._rows.encode_references(row)[0])
-        prompts = self.prompts(rows)
+        prompts = self.prompts(samples)  # what stands in front of Part B
         return {
             **unpacked_batch(samples, self._pad_id, self.pad_to_multiple_of),
             "prompt_ids": prompts["input_ids"],
             "prompt_attention_mask": prompts["attention_mask"],
-            "target_ids": self.targets(rows),
+            "target_ids": self.targets(samples),
         }
 
     def save_pretrained(self, save_directory: str | os.PathLike) -> Path:
