@@ -32,6 +32,7 @@ from .modeling_glm import (
     GLMPreTrainedModel,
 )
 from .registration import register
+from .seq2seq.predictions import TargetPrediction, predict_targets
 from .tokenization import (
     BlankText,
     DataCollatorForBlankInfilling,
@@ -101,6 +102,7 @@ __all__ = [
     "PatternVerbalizer",
     "RowError",
     "StreamedAnswer",
+    "TargetPrediction",
     "add_soft_tokens",
     "choose",
     "compute_attention_layout",
@@ -108,5 +110,6 @@ __all__ = [
     "expected_calibration_error",
     "fill_blanks",
     "plot_attention_layout",
+    "predict_targets",
     "score_fillings",
 ]
