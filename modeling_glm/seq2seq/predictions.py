@@ -14,7 +14,8 @@ from ..tokenization import DataCollatorForInfillingSeq2Seq
 from ..utils.inference import evaluation_mode
 from ..utils.numbers import check_batch_size, check_real_number, check_truth_value, check_whole_number
 from ..utils.rows import OnError, check_rows, read_example, read_rows
-from .generation import IGNORED, choose_limits, find_ends, generate_pieces
+from .generation import IGNORED, choose_limits, cut_behind_ends, find_ends, generate_pieces
+from .original_search import search_as_originals
 
 # Arguments of `generate` that follow from others, or that a prediction cannot hold.
 REFUSED = {
@@ -24,6 +25,14 @@ REFUSED = {
     "return_dict_in_generate": "a prediction has log_prob and score",
     "score_observers": "call model.generate to use your own",
     "streamer": "call model.generate to stream",
+}
+ORIGINAL_ARGUMENTS = {
+    "length_penalty",
+    "max_new_tokens",
+    "min_new_tokens",
+    "no_repeat_ngram_size",
+    "num_beams",
+    "num_return_sequences",
 }
 
 
@@ -102,7 +111,9 @@ def predict_targets(
         max_new_tokens: The most tokens of all answers of a row together, with their ends. The default is the
             `max_target_length` of the collator, and without it 64 tokens for each blank.
         num_return_sequences: The number of predictions of every row, best first. Needs as many beams, or `do_sample=True`.
-        original_search: Whether to search as the authors' code does; see `modeling_glm.seq2seq.original_search`.
+        original_search: Whether to search as the authors' code does; see `modeling_glm.seq2seq.original_search`. Each of
+            `num_beams`, `length_penalty`, `no_repeat_ngram_size`, `min_new_tokens` and `max_new_tokens` then has the
+            meaning that it has there, and there are no others. With one beam `length_penalty` is not used.
         on_error: "raise" raises the first row that cannot be used, as a `RowError`. "record" puts its `RowError` in the
             place of its prediction.
         progress: Whether to show a progress bar.
@@ -189,13 +200,27 @@ class _Settings:
         arguments.setdefault("do_sample", False)
         if beams > 1:
             arguments["length_penalty"] = penalty
+        if check_truth_value("original_search", original_search):
+            arguments = _as_originals(arguments)
         return cls(
             batch_size=check_batch_size("batch_size", batch_size),
             length_penalty=penalty,
             num_return_sequences=returned,
-            original_search=check_truth_value("original_search", original_search),
+            original_search=bool(original_search),
             generate_kwargs=arguments,
         )
+
+
+def _as_originals(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `search_as_originals`. Raises a `ValueError` for others, and without a limit."""
+    arguments = {name: value for name, value in arguments.items() if (name, value) != ("do_sample", False)}
+    if unknown := sorted(set(arguments) - ORIGINAL_ARGUMENTS):
+        raise ValueError(
+            f"original_search=True and {unknown[0]}: the authors' search knows only {', '.join(sorted(ORIGINAL_ARGUMENTS))}."
+        )
+    if "max_new_tokens" not in arguments:
+        raise ValueError("original_search=True needs max_new_tokens, the --tgt-seq-length of the authors' code.")
+    return arguments
 
 
 def _make_batches(prompts: Sequence[_Prompt], size: int) -> Iterator[list[_Prompt]]:
@@ -218,7 +243,9 @@ def _predict(
     ends = find_ends(model, arguments)
     recorded = scores = None
     if settings.original_search:
-        raise NotImplementedError("original_search is on its way.")
+        found = search_as_originals(model, input_ids, attention_mask, **arguments)
+        ends = [model.config.eop_token_id]  # nothing else ends an answer there
+        pieces, scores = cut_behind_ends(found.sequences, ends), found.scores.tolist()
     elif arguments["num_beams"] > 1:
         pieces = generate_pieces(model, input_ids, attention_mask, **arguments).pieces
     else:
@@ -226,6 +253,8 @@ def _predict(
         generated = generate_pieces(model, input_ids, attention_mask, score_observers=[recorder], **arguments)
         pieces, recorded = generated.pieces, recorder.read(generated.sequences)
     written = [[token_id for token_id in row if token_id != IGNORED] for row in pieces.tolist()]
+    if settings.original_search:  # behind an open answer stands padding
+        written = [_without_padding(ids, padding_id) for ids in written]
     prompts = [prompt.ids for prompt in batch for _ in range(settings.num_return_sequences)]
     if recorded is None:
         log_probs = _score(model, prompts, written, ends)
@@ -243,6 +272,12 @@ def _predict(
     ]
     size = settings.num_return_sequences
     return [predictions[start : start + size] for start in range(0, len(predictions), size)]
+
+
+def _without_padding(ids: list[int], padding_id: int) -> list[int]:
+    """Remove the padding at the end of a row, which begins with a start of piece."""
+    stop = next(place for place in range(len(ids), 0, -1) if ids[place - 1] != padding_id)
+    return ids[:stop]
 
 
 def _score(model: Any, prompts: Sequence[list[int]], written: Sequence[list[int]], ends: Sequence[int]) -> list[float]:

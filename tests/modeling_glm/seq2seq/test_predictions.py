@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from modeling_glm import DataCollatorForInfillingSeq2Seq, GLMForConditionalGeneration, RowError, fill_blanks
+from modeling_glm.seq2seq.original_search import search_as_originals
 from modeling_glm.seq2seq.predictions import TargetPrediction, predict_targets
 from tests.support.seq2seq_runs import generate_alone, make_ending_model, make_rows
 
@@ -80,6 +81,33 @@ def test_scores_of_several_are_those_of_the_search(model, collator, length_penal
         assert len({prediction.token_ids for prediction in predictions}) == 3
 
 
+@pytest.mark.parametrize(
+    ("pattern", "settings"),
+    [
+        (None, {"num_beams": 3, "length_penalty": 0.7, "no_repeat_ngram_size": 2, "min_new_tokens": 2}),
+        (None, {"num_beams": 3, "num_return_sequences": 2}),
+        (None, {"length_penalty": 0.7}),
+        (TWO_BLANKS, {"no_repeat_ngram_size": 2}),
+    ],
+    ids=["beams", "several", "greedy", "two blanks"],
+)
+def test_the_search_of_the_authors(tokenizer, model, pattern, settings):
+    collator = DataCollatorForInfillingSeq2Seq(tokenizer, pattern, max_target_length=7)
+    found = predict_targets(model, collator, ROWS, batch_size=3, original_search=True, **settings)
+    beams = settings.get("num_beams", 1)
+    of_search = {**settings, "length_penalty": settings.get("length_penalty", 1.0) if beams > 1 else 0.0}
+    for row, predictions in zip(ROWS, found, strict=True):
+        prompt = collator.prompts([row])
+        expected = search_as_originals(model, **prompt, max_new_tokens=7, **of_search)
+        listed = predictions if isinstance(predictions, list) else [predictions]
+        assert [one.score for one in listed] == pytest.approx(expected.scores.tolist(), abs=1e-4)
+        for one, ids in zip(listed, expected.sequences.tolist(), strict=True):
+            assert list(one.token_ids) == ids[: len(one.token_ids)]
+            assert set(ids[len(one.token_ids) :]) <= {model.padding_id}
+            naive = score_naively(model, prompt["input_ids"][0].tolist(), one.token_ids)
+            assert one.log_prob == pytest.approx(naive, abs=1e-4)
+
+
 def test_draws_follow_the_seed(model, collator):
     settings = {"do_sample": True, "num_return_sequences": 3, "max_new_tokens": 4, "temperature": 2.0}
     found = []
@@ -148,6 +176,11 @@ def test_a_bad_row_is_named_and_the_others_are_answered(model, collator):
         ({"max_new_tokens": 0}, "max_new_tokens=0: expected at least 1"),
         ({"length_penalty": math.nan}, "length_penalty=nan: expected a finite number"),
         ({"streamer": None}, "streamer is no argument of predict_targets: call model.generate to stream"),
+        ({"original_search": True}, "original_search=True needs max_new_tokens, the --tgt-seq-length of"),
+        (
+            {"original_search": True, "max_new_tokens": 4, "top_k": 3},
+            "original_search=True and top_k: the authors' search knows only length_penalty, max_new_tokens",
+        ),
         ({"on_error": "skip"}, "on_error='skip': expected one of 'raise', 'record'"),
     ],
     ids=str,
