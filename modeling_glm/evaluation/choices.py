@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ..tokenization import GLMTokenizer
-from ..tokenization.blanks import encode_text, shown_form
+from ..tokenization.blanks import encode_text
 from ..utils.numbers import check_real_number, check_truth_value, check_whole_number, shorten
 from ..utils.rows import OnError, RowError, check_rows, read_example, read_list, read_rows, read_text
 from .continuations import ContinuationRow, check_scoring_model, score_continuations
 from .partial_results import PartialResults, digest_model, digest_texts, evaluate_items
+from .prompts import ContextEncoder, EncodedContext
 from .texts import check_max_length, continuing_mask_id, encode_plain
 
 # The names of text, choices and label: the package's own, and those of the originals' files.
@@ -32,13 +33,6 @@ class ChoiceExample(NamedTuple):
     text: str
     choices: list[str]
     label: int
-
-
-class _EncodedChoices(NamedTuple):
-    inputs: list[int]
-    blank: int  # where the blank stands in the inputs; read from left to right, they have none
-    end: list[int]  # what stands behind the inputs
-    choices: list[list[int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +103,10 @@ def evaluate_choices(
     """
     Evaluate a model on questions with choices, without training.
 
-        bidirectional   [CLS] text with [MASK] <eos> <sop> choice      a text without a blank gets one at its end
+        bidirectional   [CLS] text with [MASK] <eos> <sop> choice      a text without a blank gets [gMASK] at its end
         unidirectional  [CLS] [gMASK] <sop> text choice                scores the choice alone
+
+    In a vocabulary without `[gMASK]` the mask is `[MASK]`. The originals always put `[MASK]` behind a text.
 
     Example:
 
@@ -131,8 +127,9 @@ def evaluate_choices(
         length_penalty: The power of a choice's number of tokens by which its score is divided. 1 compares the mean of its
             tokens; the originals have 0.
         as_written: Whether choices are encoded exactly as they stand, as the originals do. By default a choice without
-            white space in front is spaced as the text is: behind a space if white space stands before the blank.
-            Unidirectional, a blank inside a text then stays there as a token.
+            white space in front is spaced as the text is: behind a space if white space stands before the blank. As
+            written, `[MASK]` is put behind a text without a blank, and a blank inside a text that is read from left to
+            right stays there as a token.
         batch_size: The number of examples in a forward pass.
         on_error: "raise" to raise the error of the first bad row, "record" to leave bad rows out and keep their errors.
         progress: Whether to show a progress bar.
@@ -251,67 +248,51 @@ def lay_out_choices(
     Raises:
         ValueError: For more than one blank, a blank before the end with `unidirectional`, or choices that are too long.
     """
-    encode = _encode_from_left if unidirectional else _encode_around_blank
-    inputs, blank, end, choices = encode(tokenizer, example, as_written)
+    blanks = len(tokenizer.split_at_blanks(example.text)) - 1
+    if blanks > 1 and not (unidirectional and as_written):
+        raise ValueError(f"The example has {blanks} blanks: expected one, or none to fill its end.")
+    encoder = ContextEncoder(tokenizer, tokenizer.mask_token_id if as_written else continuing_mask_id(tokenizer))
+    # White space in front of a choice replaces that at the end of the text.
+    requests = [
+        encoder.split(example.text if blanks or not choice[0].isspace() else example.text.rstrip(), choice)
+        for choice in example.choices
+    ]
+    choices = encode_plain(tokenizer, example.choices) if as_written else encoder.encode_continuations(requests)
     longest = max(map(len, choices))
-    room = (
-        max_length - 2 - longest
-    )  # beside [CLS], the start of the piece, <eos> or the mask, and all tokens but the last
-    if room < 1:
+    if max_length - 2 - longest < 1:
         raise ValueError(f"The example has a choice of {longest} tokens, but max_length={max_length} holds less.")
-    cut = max(0, len(inputs) - room)
     if unidirectional:
-        inputs = inputs[cut:]
-        context = [tokenizer.cls_token_id, continuing_mask_id(tokenizer)]
-        return ContinuationRow(context, [[*inputs, *choice] for choice in choices], len(inputs)), cut > 0
-    start = min(cut, blank)  # the blank stays
-    return ContinuationRow([tokenizer.cls_token_id, *inputs[start : start + room], *end], choices), cut > 0
-
-
-def _encode_around_blank(tokenizer: GLMTokenizer, example: ChoiceExample, as_written: bool) -> _EncodedChoices:
-    """Encode an example whose choices fill the blank of the text."""
-    text, choices, _ = example
-    parts = tokenizer.split_at_blanks(text)
-    if len(parts) > 2:
-        raise ValueError(f"The example has {len(parts) - 1} blanks: expected one, or none to fill its end.")
-    if len(parts) == 1:
-        (inputs,) = encode_plain(tokenizer, [text if as_written else text.rstrip()])
-        inputs, blank, end = [*inputs, tokenizer.mask_token_id], len(inputs), [tokenizer.eos_token_id]
+        inputs = _encode_from_left(tokenizer, example.text, as_written)
+        kept = inputs[max(0, len(inputs) - (max_length - 2 - longest)) :]
+        start = [tokenizer.cls_token_id, continuing_mask_id(tokenizer)]
+        return ContinuationRow(start, [[*kept, *choice] for choice in choices], len(kept)), len(kept) < len(inputs)
+    if as_written and not blanks:
+        (inputs,) = encode_plain(tokenizer, [example.text])
+        context = EncodedContext([*inputs, tokenizer.mask_token_id], len(inputs), [tokenizer.eos_token_id])
     else:
-        inputs, end = _encode_with_blanks(tokenizer, text)
-        masks = set(tokenizer.mask_token_ids)
-        blank = next(place for place, token_id in enumerate(inputs) if token_id in masks)
-    return _EncodedChoices(inputs, blank, end, _encode_choices(tokenizer, parts[0], choices, as_written))
+        (context,) = encoder.encode_contexts([requests[0].context])
+    row, num_cut = encoder.lay_out(context, choices, max_length=max_length)
+    return row, num_cut > 0
 
 
-def _encode_from_left(tokenizer: GLMTokenizer, example: ChoiceExample, as_written: bool) -> _EncodedChoices:
-    """Encode an example whose choices follow the text."""
-    text, choices, _ = example
+def _encode_from_left(tokenizer: GLMTokenizer, text: str, as_written: bool) -> list[int]:
+    """Encode a text that choices follow. Raises a `ValueError` for a blank that is not its end."""
     before, *after = tokenizer.split_at_blanks(text)
-    if as_written:
-        inputs = _encode_with_blanks(tokenizer, text)[0] if after else encode_plain(tokenizer, [text])[0]
-    elif len(after) > 1 or (after and after[0].strip()):
+    if as_written and after:
+        return _encode_with_masks(tokenizer, text)
+    if after and after[0].strip():
         raise ValueError(
             f"The example has a blank before its end: {shorten(text)}. Read from left to right, the choices follow the "
             "text. Leave unidirectional out, or put the blank at the end."
         )
-    else:
-        (inputs,) = encode_plain(tokenizer, [before.rstrip()])
-    return _EncodedChoices(inputs, 0, [], _encode_choices(tokenizer, before, choices, as_written))
+    return encode_plain(tokenizer, [text if as_written else before.rstrip()])[0]
 
 
-def _encode_with_blanks(tokenizer: GLMTokenizer, text: str) -> tuple[list[int], list[int]]:
-    """Encode a text in which masks are blanks. Returns its ids without the special tokens around, and those behind it."""
+def _encode_with_masks(tokenizer: GLMTokenizer, text: str) -> list[int]:
+    """Encode a text in which masks are tokens, without the special tokens around it."""
     (encoded,) = encode_text(tokenizer, [text])
     continues = encoded[-1] in tokenizer.mask_token_ids  # [gMASK] at the end of a text has no end behind it
-    stop = len(encoded) - (not continues)
-    return encoded[1:stop], encoded[stop:]
-
-
-def _encode_choices(tokenizer: GLMTokenizer, before: str, choices: Sequence[str], as_written: bool) -> list[list[int]]:
-    if as_written:
-        return encode_plain(tokenizer, choices)
-    return [list(shown_form(tokenizer, before, choice)) for choice in choices]
+    return encoded[1 : len(encoded) - (not continues)]
 
 
 def _score_choices(model: Any, rows: Sequence[ContinuationRow]) -> list[list[float]]:

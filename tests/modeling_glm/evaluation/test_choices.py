@@ -142,8 +142,23 @@ def test_a_long_text_loses_its_start_and_never_its_blank(tokenizer):
     assert row.context[1] == tokenizer.mask_token_id
     row, is_cut = lay_out_choices(tokenizer, ChoiceExample("far before " * 30, [" a"], 0), max_length=20)
     assert is_cut
-    assert row.context[-2:] == [tokenizer.mask_token_id, tokenizer.eos_token_id]
+    assert row.context[-2:] == [tokenizer.gmask_token_id, tokenizer.eos_token_id]
     assert len(row.context) == 19
+
+
+def test_a_text_without_a_blank_continues_at_its_end(tokenizer):
+    mask, gmask, eos = tokenizer.mask_token_id, tokenizer.gmask_token_id, tokenizer.eos_token_id
+    spaced = tokenizer(" east", add_special_tokens=False)["input_ids"]
+    for text, choice, as_written, expected in (
+        ("The sun rises in the", " east", False, gmask),
+        ("The sun rises in the ", "east", False, gmask),
+        ("The sun rises in the ", " east", False, gmask),
+        ("The sun rises in the", " east", True, mask),
+    ):
+        row, _ = lay_out_choices(tokenizer, ChoiceExample(text, [choice], 0), max_length=64, as_written=as_written)
+        words = tokenizer("The sun rises in the", add_special_tokens=False)["input_ids"]
+        assert row.context == [tokenizer.cls_token_id, *words, expected, eos]
+        assert row.continuations == [spaced]
 
 
 def test_rows_of_a_table(model, tokenizer):
