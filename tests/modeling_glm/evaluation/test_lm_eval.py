@@ -4,6 +4,7 @@ import configparser
 import importlib.util
 import json
 import math
+import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -204,6 +205,21 @@ def test_the_entry_point_names_the_class():
     module, _, attribute = target.partition(":")
     assert name == "glm"
     assert getattr(importlib.import_module(module), attribute) is GLMHarnessModel
+
+
+def test_the_guide_names_tasks_of_the_harness():
+    """A task is a file that names itself, a group or a tag."""
+    guide = (ROOT / "docs" / "guides" / "evaluate.md").read_text(encoding="utf-8")
+    rows = [line for line in guide.splitlines() if line.startswith("| ") and "--tasks" in line]
+    named = {name.removeprefix("--tasks ") for row in rows for name in re.findall("`([^`]+)`", row)}
+    tasks = Path(importlib.util.find_spec("lm_eval.tasks").origin).parent
+    folders = ("blimp", "hellaswag", "lambada", "piqa", "race", "super_glue", "wikitext")
+    files = [path.read_text(encoding="utf-8") for folder in folders for path in (tasks / folder).rglob("*.yaml")]
+    known = {
+        name for text in files for name in re.findall(r"""^(?:task:|group:|  -) *"?([\w-]+)"?$""", text, re.MULTILINE)
+    }
+    assert len(named) == 15
+    assert named <= known
 
 
 def test_a_missing_harness_is_named(monkeypatch):
