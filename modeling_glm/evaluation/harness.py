@@ -466,6 +466,10 @@ def _join_processes() -> Any:
 def _choose_device(device: str | None, accelerator: Any) -> torch.device:
     if accelerator is not None:
         return accelerator.device
+    if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
+        # The command says "cuda:0" where the caller says nothing.
+        logger.warning(f"device={device}, but there is no CUDA device: the default is used.")
+        device = None
     if device is None:
         found = torch.accelerator.current_accelerator(check_available=True)
         return torch.device("cpu") if found is None else found

@@ -345,6 +345,17 @@ def test_wrong_models_and_devices(tokenizer, tmp_path):
         GLMHarnessModel(str(tmp_path), device="gpu")
 
 
+def test_the_commands_default_device_works_without_it(model, tokenizer, tmp_path, monkeypatch, caplog):
+    """The harness asks for "cuda:0" where its user asks for nothing."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: None)
+    model.save_pretrained(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        lm = GLMHarnessModel(str(tmp_path), tokenizer, device="cuda:0")
+    assert lm.device == torch.device("cpu")
+    assert "device=cuda:0, but there is no CUDA device" in caplog.text
+
+
 def test_a_vocabulary_without_gmask_takes_its_mask(of_family):
     bert = of_family("bert")
     lm = GLMHarnessModel(make_text_model(bert), bert)
