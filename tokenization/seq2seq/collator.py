@@ -59,8 +59,8 @@ class DataCollatorForInfillingSeq2Seq:
         target: The column with the targets.
         max_source_length: Most tokens of Part A, with `[CLS]` and the end. A longer source loses tokens of the fields
             marked `|shorten` (at their ends) or `|shorten_start`. None means the tokenizer's `model_max_length`.
-        max_target_length: Most tokens of Part B, every `<sop>` with its answer. A longer target is cut and loses its end.
-            None cuts nothing, and refuses an answer that the position table has no room for.
+        max_target_length: Most tokens of Part B, every `<sop>` with its answer. A longer target is cut and loses its end; of
+            several answers the last go first. None cuts nothing, and refuses an answer that the position table has no room for.
         truncation: Which of the marked fields loses tokens: "longest", one by one from the longest, or "last".
         pad_to_multiple_of: Round up the length of the rows to a multiple.
         packing: Whether several samples share a row of a training batch, without seeing each other. True packs rows of
@@ -74,8 +74,8 @@ class DataCollatorForInfillingSeq2Seq:
         (samples, 2, length) too.
 
     Raises:
-        ValueError: For a pattern without a blank or a field, blanks that the vocabulary lacks, and lengths beyond the
-            position table. For a row without one of the columns, with an empty source or target, with another number of
+        ValueError: For a pattern without a blank or a field, or that reads the targets; for blanks that the vocabulary lacks,
+            and lengths beyond the position table. For a row without one of the columns, with an empty source or target, with another number of
             targets than blanks, or that does not fit. The message names the row by its number in the batch.
     """
 
@@ -92,11 +92,18 @@ class DataCollatorForInfillingSeq2Seq:
 
     def __post_init__(self):
         tokenizer = self.tokenizer
+        if not hasattr(tokenizer, "decode_blanks"):  # the hub's code has a class of its own
+            raise ValueError(f"tokenizer is a {type(tokenizer).__name__}: expected a GLMTokenizer.")
         if self.pattern is None:
             self.pattern = f"{{source|shorten}} {'[MASK]' if tokenizer.gmask_token is None else '[gMASK]'}"
         source = read_pattern(self.pattern, tokenizer)
         if not isinstance(self.target, str) or not self.target:
             raise ValueError(f"target={self.target!r}: expected the name of the column with the targets.")
+        if self.target in source.fields:
+            raise ValueError(
+                f"Pattern {self.pattern!r} reads the column {self.target!r}, which has the targets: the source would show the "
+                "answer. Name the other column in the pattern, or in target=."
+            )
         self.layout = _read_layout(self.layout)
         for name in ("max_source_length", "max_target_length", "pad_to_multiple_of"):
             if getattr(self, name) is not None:
@@ -234,6 +241,10 @@ class DataCollatorForInfillingSeq2Seq:
         """
         path = cached_file(str(pretrained_model_name_or_path), SEQ2SEQ_FILE, **(hub_options or {}))
         stored = read_json(str(path))
+        if not isinstance(stored, dict):
+            raise ValueError(
+                f"{path} holds a {type(stored).__name__}: expected the settings that save_pretrained writes."
+            )
         if unknown := sorted(set(stored) - {*SAVED, "layout"}):
             raise ValueError(f"{path} has the unknown settings {unknown}: expected {[*SAVED, 'layout']}.")
         return cls(tokenizer, **{**stored, **settings})

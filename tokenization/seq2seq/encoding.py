@@ -87,6 +87,8 @@ def read_pattern(pattern: str, tokenizer: GLMTokenizer) -> SourcePattern:
     Raises:
         ValueError: For a malformed pattern, one without a blank or without a field, and a blank that the vocabulary lacks.
     """
+    if not isinstance(pattern, str):
+        raise ValueError(f"pattern={pattern!r}: expected a text such as '{{source}} [MASK]'.")
     source = SourcePattern(pattern, parse(pattern))
     if not source.fields:
         raise ValueError(f"Pattern {pattern!r} reads no field: write the column in braces, such as {{source}}.")

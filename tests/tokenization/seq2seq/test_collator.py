@@ -168,6 +168,9 @@ def test_settings_that_cannot_be_read(tokenizer, tmp_path):
     (tmp_path / "seq2seq.json").write_text('{"pattern": "{source} [MASK]", "other": 1}')
     with pytest.raises(ValueError, match=r"unknown settings \['other'\]: expected \['pattern'"):
         DataCollatorForInfillingSeq2Seq.from_pretrained(tmp_path, tokenizer)
+    (tmp_path / "seq2seq.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"seq2seq\.json"):
+        DataCollatorForInfillingSeq2Seq.from_pretrained(tmp_path, tokenizer)
 
 
 def test_copies_and_pickles(collator):
@@ -204,6 +207,10 @@ def test_trainer_removes_columns_and_the_message_says_so(tokenizer, collator, tm
     [
         ({"pattern": "{source}"}, r"'\{source\}' has no blank: write one of \[MASK\]"),
         ({"target": ""}, "expected the name of the column"),
+        ({"target": "source"}, "reads the column 'source', which has the targets: the source would show the answer"),
+        ({"pattern": "{text|shorten_around:target} [MASK]"}, "reads the column 'target', which has the targets"),
+        ({"pattern": 5}, "pattern=5: expected a text"),
+        ({"tokenizer": None}, "tokenizer is a NoneType: expected a GLMTokenizer"),
         ({"max_source_length": 0}, "max_source_length=0: expected a whole number of at least 1"),
         ({"max_target_length": True}, "max_target_length=True"),
         ({"truncation": "first"}, "truncation='first': expected 'longest' or 'last'"),
@@ -218,7 +225,7 @@ def test_trainer_removes_columns_and_the_message_says_so(tokenizer, collator, tm
 )
 def test_errors_of_settings(tokenizer, settings, message):
     with pytest.raises(ValueError, match=message):
-        DataCollatorForInfillingSeq2Seq(tokenizer, **settings)
+        DataCollatorForInfillingSeq2Seq(**{"tokenizer": tokenizer, **settings})
 
 
 @pytest.mark.parametrize(
