@@ -97,15 +97,19 @@ class MixtureOrder:
 
     def __call__(self, number: int) -> TextPlace:
         """Return the place of a sample. Raises an IndexError for a negative number."""
+        corpus, position = self.locate(number)
+        epoch, index = divmod(position, self.sizes[corpus])
+        return TextPlace(corpus, permute(index, self.sizes[corpus], (self.seed, 1, corpus, epoch)))
+
+    def locate(self, number: int) -> tuple[int, int]:
+        """Return the corpus of a sample, and how many of its samples come before. Raises an IndexError as a call does."""
         if number < 0:
             raise IndexError(f"There is no sample {number}: they are numbered from 0.")
         phase = self._find_phase(number)
         start = number - (number - self.phases[phase].from_sample) % BLOCK
         if self._block[0] != start:
             self._block = start, self._build_block(phase, start)
-        corpus, position = self._block[1][number - start]
-        epoch, index = divmod(position, self.sizes[corpus])
-        return TextPlace(corpus, permute(index, self.sizes[corpus], (self.seed, 1, corpus, epoch)))
+        return self._block[1][number - start]
 
     def seen(self, number: int) -> tuple[int, ...]:
         """Count the texts of each corpus among the first `number` samples: exact at the ends of blocks, else about."""

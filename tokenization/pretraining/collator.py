@@ -10,6 +10,7 @@ import torch
 
 from ..tokenization_glm import GLMTokenizer
 from .draws import DrawFamily, Draws, TextDraw, TokenStream
+from .encoded import join_encoded, join_samples
 from .numbering import BatchNumbers, SampleNumber, SampleNumbers
 from .objectives import DocumentObjective, Objective, SentenceObjective, TokenObjective
 from .packing import to_batch
@@ -59,6 +60,9 @@ class DataCollatorForBlankInfilling:
     Ids that begin with `[CLS]` are used as they are, so only a text that really ends has an `<eos>`. They may hold several
     documents, `[CLS] a <eos> [CLS] b <eos>`; no blank crosses from one to the next. Other ids get `[CLS]` and `<eos>`.
 
+    A row with `labels` is a sample that is encoded already, such as an example of a task in multi-task training (see
+    `multitask`): Part A and Part B with aligned labels. It gets its positions, and no further blanks.
+
     Args:
         tokenizer: Source of the special tokens and of the ends of sentences.
         objectives: Probability of each objective.
@@ -91,7 +95,8 @@ class DataCollatorForBlankInfilling:
 
     Raises:
         ValueError: For an unknown objective, and probabilities out of range or with another sum than 1. For a vocabulary
-            without a needed mask, and more spans than sentinels. For an empty batch, and a text without tokens.
+            without a needed mask, and more spans than sentinels. For an empty batch, a text without tokens, and an encoded
+        sample with more pieces than blanks.
     """
 
     tokenizer: GLMTokenizer
@@ -132,6 +137,7 @@ class DataCollatorForBlankInfilling:
         # By objective; where a vocabulary has no mask, -1 is never used.
         masks = [getattr(self.tokenizer, f"{self._mask_name(name)}_id") for name in (*OBJECTIVES, "token")]
         self._mask_ids = np.array([-1 if mask is None else mask for mask in masks])
+        self._blank_ids = list(self.tokenizer.mask_token_ids)
         self._upper = np.cumsum([self.objectives.get(name, 0.0) for name in OBJECTIVES])[:-1]
         self._numbers = SampleNumbers()
 
@@ -143,7 +149,27 @@ class DataCollatorForBlankInfilling:
     def corrupt(self, features: Sequence[Mapping[str, Any]]) -> InfillingSamples:
         """Return the samples of a batch before they are put into rows."""
         numbers = self._numbers.open_batch(self.evaluation)
-        opened = (self._open(feature, row, numbers) for row, feature in enumerate(features))
+        texts = [(row, feature) for row, feature in enumerate(features) if feature.get("labels") is None]
+        encoded = [feature for feature in features if feature.get("labels") is not None]
+        if not encoded:
+            return self._corrupt_texts(texts, numbers)
+        samples = self._lay_out_encoded(encoded)
+        return join_samples(self._corrupt_texts(texts, numbers), samples) if texts else samples
+
+    def _lay_out_encoded(self, features: Sequence[Mapping[str, Any]]) -> InfillingSamples:
+        if self.masked_lm or self.sentinels is not None:
+            raise ValueError(
+                "A row has labels, so it is encoded already, which goes with neither masked_lm nor sentinels: leave them out."
+            )
+        samples = join_encoded(features, self._blank_ids, self._sop_id)
+        if not self.block_positions:
+            samples.position_ids[1, samples.position_ids[1] > 0] = 1
+        return samples
+
+    def _corrupt_texts(
+        self, features: Sequence[tuple[int, Mapping[str, Any]]], numbers: BatchNumbers
+    ) -> InfillingSamples:
+        opened = (self._open(feature, row, numbers) for row, feature in features)
         sources = [part for source in opened for part in self._shorten(source)]
         texts = Texts.join([source.ids for source in sources], self._boundary_ids)
         self._refuse_empty(texts)

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 
+from ..pretraining.encoded import join_encoded
 from ..pretraining.packing import to_batch
-from ..pretraining.samples import InfillingSamples
-from .layouts import IGNORED, count_context, number_positions
+from .layouts import IGNORED
 
 Sample = Mapping[str, Sequence]
 
@@ -83,27 +82,8 @@ def packed_batch(
         int64 tensors `input_ids`, `attention_mask`, `labels` (rows, length) and `position_ids` (rows, 2, length), which
         start again with each sample.
     """
-    lengths, numbers = [count_context(sample["labels"]) for sample in samples], []
-    for sample, length in zip(samples, lengths, strict=True):
-        ids = sample["input_ids"]
-        blanks = [place for place in range(length) if ids[place] in mask_token_ids]
-        # Starts at 5 and 8 of 10 ids: pieces of 3 and 2.
-        starts = [place for place in range(length, len(ids)) if ids[place] == sop_token_id]
-        sizes = np.diff([*starts, len(ids)]).tolist()
-        numbers.append(number_positions(blanks, length, sizes))
-    joined = InfillingSamples(
-        input_ids=_join([sample["input_ids"] for sample in samples]),
-        position_ids=np.stack([_join([row[axis] for row in numbers]) for axis in (0, 1)]),
-        labels=_join([sample["labels"] for sample in samples]),
-        offsets=np.cumsum([0, *(len(sample["input_ids"]) for sample in samples)]),
-        context_lengths=np.array(lengths),
-        find_origins=lambda: np.array([]),
-    )
+    joined = join_encoded(samples, mask_token_ids, sop_token_id)
     return to_batch(joined, pad_token_id, packed_length, multiple)
-
-
-def _join(rows: Sequence[Sequence[int]]) -> np.ndarray:
-    return np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
 
 
 __all__ = ["packed_batch", "pad", "unpacked_batch"]
