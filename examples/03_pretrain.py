@@ -9,13 +9,16 @@ it to `examples/glm-tiny`. Run the same command again to resume an interrupted r
     python examples/03_pretrain.py
     python examples/03_pretrain.py --corpus my_texts/ --output_dir runs/mine --vocab_size 16000 --max_steps 20000
     python examples/03_pretrain.py --model THUDM/glm-2b --corpus wiki.jsonl=0.7 'books/*.parquet=0.3' --output_dir runs/more
+    python examples/03_pretrain.py --corpus my_texts/ --multi_task rte=SuperGLUE/RTE cnn_dm=cnn_dm tasks.yaml \\
+        --multi_task_ratio 0.1 --output_dir runs/tasks
     accelerate launch --config_file examples/accelerate/fsdp2.yaml examples/03_pretrain.py \\
         --recipe glm-10b --corpus /data/pile --output_dir /shared/glm-10b --per_device_train_batch_size 8
 
 The output folder holds the checkpoints, the trained vocabulary and `final`: the model with its card, loss curve and
-settings. --corpus python names the text that ships with Python. docs/guides/pretrain.md is the guide to all of this.
+settings. --corpus python names the text that ships with Python, and --multi_task prose facts two tasks made of it. docs/guides/pretrain.md is the guide to all of this.
 """
 
+from functools import partial
 from pathlib import Path
 
 from corpora.embedded import PYTHON
@@ -25,11 +28,19 @@ from modeling_glm.pretraining.settings import parse_arguments
 from modeling_glm.runs.checkpoints import disconnect
 
 RECIPES = Path(__file__).parent / "recipes"
+TASKS = ("prose", "facts")
+
+
+def build_task(name: str):
+    """Build an embedded task for --multi_task."""
+    from corpora.cloze_tasks import EMBEDDED_TASKS  # needs scikit-learn, which a run without tasks does not
+
+    return EMBEDDED_TASKS[name]()
 
 
 def main():
     args, training = parse_arguments(__doc__, recipes=RECIPES, embedded_corpus=PYTHON.name)
-    pretrain(args, training, PYTHON)
+    pretrain(args, training, PYTHON, {name: partial(build_task, name) for name in TASKS})
 
 
 if __name__ == "__main__":

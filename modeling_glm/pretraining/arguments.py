@@ -9,6 +9,7 @@ from transformers import TrainingArguments
 
 from ..configuration_glm import PRESETS
 from .documents import DOCUMENT_KINDS, DocumentKind
+from .multitask import MixingUnit
 
 
 @dataclass
@@ -128,6 +129,32 @@ class ObjectiveArguments:
 
 
 @dataclass
+class MultiTaskArguments:
+    """Examples of tasks beside the texts."""
+
+    _argument_group_name = "multi-task training"
+
+    multi_task: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Tasks to learn beside blank infilling: NAME=FOLDER for a published cloze or seq2seq task with its "
+            "files, the name of an embedded task, or a YAML file with tasks of your own. A task is drawn by "
+            "min(examples, 200000)^0.8."
+        },
+    )
+    multi_task_ratio: float = field(
+        default=0.0, metadata={"help": "Share of the tasks, of the steps or samples, between 0 and 1."}
+    )
+    multi_task_unit: MixingUnit = field(
+        default="step",
+        metadata={
+            "help": "What the ratio is a share of. step: all samples of a step are of tasks or none, as in the originals. "
+            "sample: every step has about this share of examples."
+        },
+    )
+
+
+@dataclass
 class ScheduleArguments:
     """The recipe, the batch and the learning rate."""
 
@@ -173,7 +200,9 @@ class ResultArguments:
 
 
 @dataclass
-class RunArguments(DataArguments, ModelArguments, ObjectiveArguments, ScheduleArguments, ResultArguments):
+class RunArguments(
+    DataArguments, ModelArguments, ObjectiveArguments, MultiTaskArguments, ScheduleArguments, ResultArguments
+):
     """
     All arguments of a run beside those of Trainer.
 
@@ -233,7 +262,14 @@ class PretrainingArguments(TrainingArguments):
         return Path(self.output_dir)
 
 
-GROUPS = (DataArguments, ModelArguments, ObjectiveArguments, ScheduleArguments, ResultArguments)
+GROUPS = (
+    DataArguments,
+    ModelArguments,
+    ObjectiveArguments,
+    MultiTaskArguments,
+    ScheduleArguments,
+    ResultArguments,
+)
 COLLATOR_OPTIONS = tuple(option.name for option in fields(ObjectiveArguments) if option.name != "objectives")
 
 

@@ -15,7 +15,9 @@ from .arguments import PretrainingArguments, RunArguments
 from .corpora import count_tokens, hold_out, tokenize_corpus
 from .documents import Corpus, read_documents
 from .mixture import InfillingStream, MixtureOrder
-from .settings import read_corpora, read_phases
+from .multitask import MultiTaskStream
+from .settings import TASKS_LOSS, read_corpora, read_phases, task_order
+from .tasks import EmbeddedTasks, TaskSet, load_tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,20 +75,30 @@ class PretrainingData:
         train: The ids of every corpus.
         validation: Texts to validate on, in the form of the collator, without an objective.
         order: The order of the training texts.
+        tasks: The tasks of multi-task training, if any.
     """
 
     train: list[datasets.Dataset]
     validation: list[dict]
     order: MixtureOrder
+    tasks: TaskSet | None = None
 
-    def stream(self, args: RunArguments, training: PretrainingArguments, samples_seen: int) -> InfillingStream:
+    def stream(
+        self, args: RunArguments, training: PretrainingArguments, samples_seen: int
+    ) -> InfillingStream | MultiTaskStream:
         """Return the samples that are left of the run."""
         total = training.max_steps * args.global_batch_size
-        return InfillingStream(self.train, self.order, max(0, total - samples_seen), start=samples_seen)
+        left, order = max(0, total - samples_seen), task_order(args, training)
+        if self.tasks is None or order is None:
+            return InfillingStream(self.train, self.order, left, start=samples_seen)
+        texts = InfillingStream(self.train, self.order, total)
+        return MultiTaskStream(texts, self.tasks.mixture(training.seed), order, left, start=samples_seen)
 
-    def validation_sets(self, objectives: Iterable[str]) -> dict[str, list[dict]]:
-        """Return the validation texts once per objective."""
-        return {name: [{**text, "objective": name} for text in self.validation] for name in objectives}
+    def validation_sets(self, args: RunArguments) -> dict[str, list[dict]]:
+        """Return the validation texts once per objective, and the samples of the tasks."""
+        sets = {name: [{**text, "objective": name} for text in self.validation] for name in args.shares}
+        examples: list[dict] = [] if self.tasks is None else [*self.tasks.validation(args.validation_texts)]
+        return {**sets, TASKS_LOSS: examples} if examples else sets
 
     def describe(self) -> dict[str, int]:
         """Return the numbers of texts and tokens, for the log and the card."""
@@ -125,13 +137,16 @@ def prepare_data(
     training: PretrainingArguments,
     tokenizer: GLMTokenizer,
     embedded: EmbeddedCorpus | None = None,
+    embedded_tasks: EmbeddedTasks | None = None,
 ) -> PretrainingData:
     """
-    Tokenize the corpora that are not in the cache, in the first process, and split them.
+    Tokenize the corpora that are not in the cache, in the first process, and split them. Load the tasks.
 
     Raises:
-        ValueError, FileNotFoundError: As `tokenize_corpus`, `hold_out` and `MixtureOrder` do.
+        ValueError, FileNotFoundError: As `tokenize_corpus`, `hold_out`, `MixtureOrder` and `load_tasks` do.
     """
+    # First, because tokenizing takes long and a task may be refused.
+    tasks = load_tasks(args.multi_task, tokenizer, args.max_length, embedded_tasks) if args.multi_task else None
     output_dir = training.folder
     corpora, weights = read_corpora(args, args.corpus)
     given = None if args.validation is None else read_corpora(args, args.validation)[0]
@@ -160,7 +175,8 @@ def prepare_data(
     return PretrainingData(
         train=train,
         validation=_choose_validation_texts(held_out, args.validation_texts),
-        order=MixtureOrder(sizes, read_phases(args, weights, sizes), training.seed),
+        order=MixtureOrder(sizes, read_phases(args, weights, sizes, task_order(args, training)), training.seed),
+        tasks=tasks,
     )
 
 

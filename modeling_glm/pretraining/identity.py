@@ -17,6 +17,7 @@ from ..tokenization import GLMTokenizer
 from ..utils.files import write_whole
 from .arguments import PretrainingArguments, RunArguments, collator_options
 from .settings import RUN_FILE, read_corpora, read_run
+from .tasks import TaskSet
 
 SHAPE = (
     "vocab_size",
@@ -34,6 +35,7 @@ def describe_run(
     tokenizer: GLMTokenizer,
     config: GLMConfig,
     train: Sequence[datasets.Dataset],
+    tasks: TaskSet | None = None,
 ) -> dict[str, Any]:
     """Return everything that the weights depend on, except the length of the run and the number of processes."""
     return {
@@ -45,6 +47,9 @@ def describe_run(
         "from": args.model,
         "objectives": args.shares,
         "collator": collator_options(args),
+        "multi_task": None
+        if tasks is None
+        else {"ratio": args.multi_task_ratio, "unit": args.multi_task_unit, "tasks": tasks.describe()},
         "global_batch_size": args.global_batch_size,
         "seed": training.seed,
         "bf16": training.bf16,

@@ -45,7 +45,9 @@ class MultiTaskOrder:
         if not 0 < ratio < 1:
             raise ValueError(f"The ratio of multi-task training is {ratio}: expected a number between 0 and 1.")
         if unit not in MIXING_UNITS:
-            raise ValueError(f"The unit of multi-task training is {unit!r}: expected one of {', '.join(MIXING_UNITS)}.")
+            raise ValueError(
+                f"The unit of multi-task training is {unit!r}: expected one of {', '.join(MIXING_UNITS)}."
+            )
         self.unit_size = step_size if unit == "step" else 1
         self._units = MixtureOrder([1, 1], [Phase(0, (1 - ratio, ratio))], seed ^ _OWN_SEED)
 

@@ -21,7 +21,8 @@ from ..utils.files import whole_folder, write_whole
 from ..utils.plots import plot_losses
 from .arguments import PretrainingArguments, RunArguments
 from .data import EmbeddedCorpus
-from .settings import SUMMARY
+from .settings import SUMMARY, measured_losses
+from .tasks import TaskSet
 from .trainer import PretrainingTrainer
 
 # Settings of Trainer that go into the summary of a run.
@@ -114,7 +115,7 @@ def export(
         model.to(getattr(torch, args.export_dtype)).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         curves = {"loss": "training, all objectives"}
-        curves.update({f"eval_{name}_loss": f"validation, {name}" for name in args.shares})
+        curves.update({f"eval_{name}_loss": f"validation, {name}" for name in measured_losses(args)})
         plot_losses(history, folder / "loss.png", "Blank infilling", curves=curves)
         (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
         only_embedded = embedded if embedded is not None and args.corpus == [embedded.name] else None
@@ -151,7 +152,7 @@ def summarize(
         "device": _describe_device(training),
         "precision": "bf16 autocast" if training.bf16 else "fp16 autocast" if training.fp16 else "fp32",
         "speed": _mean_speed(history),
-        "validation_loss": {name: _curve(history, f"eval_{name}_loss") for name in args.shares},
+        "validation_loss": {name: _curve(history, f"eval_{name}_loss") for name in measured_losses(args)},
     }
 
 
@@ -164,6 +165,15 @@ def training_section(
     """Return the section of the model card about the data, the command, the settings and the losses."""
     start = f"It was trained further from `{args.model}`.\n\n" if args.model else ""
     shares = ", ".join(f"{share:.0%} {name}" for name, share in args.shares.items())
+    tasks = [
+        entry["name" if "name" in entry else "task"] if isinstance(entry, dict) else entry.partition("=")[0]
+        for entry in args.multi_task or []
+    ]
+    mixed = (
+        f"{args.multi_task_ratio:.0%} of the {args.multi_task_unit}s were of tasks: {', '.join(tasks)}.\n"
+        if tasks
+        else ""
+    )
     speed = summary["speed"]
     command = shlex.join(["python", "examples/03_pretrain.py", *sys.argv[1:]])
     return f"""## Training
@@ -175,9 +185,15 @@ def training_section(
 {speed["mfu"]:.0%} of the peak of its matmuls): {training.max_steps} steps of {args.global_batch_size} texts with the objectives {shares}
 ({args.mask_ratio:.0%} of a text in short spans), AdamW with a peak learning rate of {training.learning_rate:g} and {args.decay} decay to
 {args.min_lr_ratio:.0%} of it, {summary["precision"]}. `training.json` has all settings.
-
+{mixed}
 {_loss_table(summary["validation_loss"])}
 ![loss curve](loss.png)"""
+
+
+def describe_tasks(args: RunArguments, tasks: TaskSet) -> str:
+    """Return a line about the tasks of a run, for the log."""
+    drawn = ", ".join(f"{name} {task['weight']:.1%} of {task['samples']:,}" for name, task in tasks.describe().items())
+    return f"{args.multi_task_ratio:.1%} of the {args.multi_task_unit}s are of tasks: {drawn} samples"
 
 
 def _describe_corpora(args: RunArguments) -> str:

@@ -14,13 +14,19 @@ from ..tokenization import DataCollatorForBlankInfilling, GLMTokenizer
 from .arguments import PretrainingArguments, RunArguments, collator_options
 from .data import EmbeddedCorpus, prepare_data, prepare_tokenizer
 from .identity import check_run, describe_run
-from .report import Stopwatch, export
+from .report import Stopwatch, describe_tasks, export
+from .tasks import EmbeddedTasks
 from .trainer import PretrainingTrainer
 
 VOCABULARY_MULTIPLE = 128  # the embeddings have a multiple of this many rows, as in the originals
 
 
-def pretrain(args: RunArguments, training: PretrainingArguments, embedded: EmbeddedCorpus | None = None):
+def pretrain(
+    args: RunArguments,
+    training: PretrainingArguments,
+    embedded: EmbeddedCorpus | None = None,
+    embedded_tasks: EmbeddedTasks | None = None,
+):
     """
     Train a GLM and write it to `args.export`. A run that was interrupted resumes from its last whole checkpoint.
 
@@ -29,9 +35,11 @@ def pretrain(args: RunArguments, training: PretrainingArguments, embedded: Embed
     Args:
         args, training: The result of `settings.parse_arguments`.
         embedded: A corpus that the program brings along.
+        embedded_tasks: Cloze tasks that it brings along for multi-task training, by name: functions that return a
+            `ClozeData`.
 
     Raises:
-        SystemExit: For corpora, models and settings that cannot be used, and a folder with another run, or one that
+        SystemExit: For corpora, tasks, models and settings that cannot be used, and a folder with another run, or one that
             another process uses.
         RuntimeError: If a checkpoint cannot be written. The earlier ones stay.
     """
@@ -44,14 +52,14 @@ def pretrain(args: RunArguments, training: PretrainingArguments, embedded: Embed
             collator = DataCollatorForBlankInfilling(
                 tokenizer, objectives=args.shares, seed=training.seed, **collator_options(args)
             )
-            data = prepare_data(args, training, tokenizer, embedded)
+            data = prepare_data(args, training, tokenizer, embedded, embedded_tasks)
         except (ValueError, FileNotFoundError) as error:
             raise SystemExit(str(error)) from error
         described = data.describe()
         model = build_model(args, tokenizer)
         with training.main_process_first(local=False, desc="comparison"):
             if training.process_index == 0:
-                run = describe_run(args, training, tokenizer, model.config, data.train)
+                run = describe_run(args, training, tokenizer, model.config, data.train, data.tasks)
                 check_run(training.folder, run, start.checkpoint is not None)
         stream = data.stream(args, training, start.samples_seen)
         watch = Stopwatch(training.folder / "seconds.txt")
@@ -61,7 +69,7 @@ def pretrain(args: RunArguments, training: PretrainingArguments, embedded: Embed
             peak=None if args.peak_tflops is None else args.peak_tflops * 1e12,
             data_collator=collator,
             train_dataset=stream,
-            eval_dataset=data.validation_sets(args.shares),
+            eval_dataset=data.validation_sets(args),
             processing_class=tokenizer,
             callbacks=[watch],
         )
@@ -71,6 +79,8 @@ def pretrain(args: RunArguments, training: PretrainingArguments, embedded: Embed
                 f"{described['train_tokens']:,} tokens to train on; `mfu` in the log is a share of "
                 f"{trainer.peak / 1e12:.3g} TFLOP/s per device"
             )
+            if data.tasks is not None:
+                print(describe_tasks(args, data.tasks))
             if start.checkpoint:
                 print(f"resuming from {start.checkpoint}, sample {start.samples_seen:,}")
         if len(stream):

@@ -20,9 +20,11 @@ from ..utils.recipes import read_recipe_file
 from .arguments import GROUPS, PretrainingArguments, RunArguments
 from .documents import Corpus
 from .mixture import Phase
+from .multitask import MultiTaskOrder
 
 SUMMARY = "training.json"
 RUN_FILE = "run.json"
+TASKS_LOSS = "tasks"  # the validation loss of multi-task training: eval_tasks_loss
 
 # RunArguments of Trainer that are decided here, and what to give instead.
 FIXED = {
@@ -163,7 +165,7 @@ def read_recipe(name: str, phase: int = 1, recipes: Path | None = None) -> dict[
     if not 1 <= phase <= len(phases):
         raise SystemExit(f"{path} has {len(phases)} phases: there is no --phase {phase}.")
     recipe.update(phases[phase - 1])
-    for key in ("corpus", "validation", "curriculum"):
+    for key in ("corpus", "validation", "curriculum", "multi_task"):
         if isinstance(recipe.get(key), str):
             recipe[key] = [recipe[key]]
     allowed = {option.name for kind in (RunArguments, PretrainingArguments) for option in fields(kind) if option.init}
@@ -186,6 +188,7 @@ def complete(args: RunArguments, training: PretrainingArguments):
         raise SystemExit(f"--export_dtype {args.export_dtype}: expected one of {', '.join(DTYPES)}.")
     if not args.corpus:
         raise SystemExit("--corpus is missing: name files, folders or datasets to train on.")
+    _check_tasks(args)
     _share_batch(args, training)
     _set_schedule(args, training)
     training.remove_unused_columns = False
@@ -212,6 +215,27 @@ def _read_objectives(shares: Mapping[str, float] | Sequence[str]) -> dict[str, f
         except ValueError:
             raise SystemExit(f"--objectives {' '.join(shares)}: expected NAME=SHARE, such as token=0.7.") from None
     return {name: share for name, share in shares.items() if share}
+
+
+def _check_tasks(args: RunArguments):
+    """Raise SystemExit if tasks have no share, or a share no tasks."""
+    ratio = args.multi_task_ratio
+    if args.multi_task and not 0 < ratio < 1:
+        raise SystemExit(f"--multi_task_ratio {ratio:g}: give the share of the tasks, between 0 and 1, such as 0.1.")
+    if ratio and not args.multi_task:
+        raise SystemExit(f"--multi_task_ratio {ratio:g} has no tasks: name some with --multi_task.")
+
+
+def measured_losses(args: RunArguments) -> list[str]:
+    """List the names of the validation losses: the objectives and, in multi-task training, the tasks."""
+    return [*args.shares, *([TASKS_LOSS] if args.multi_task else [])]
+
+
+def task_order(args: RunArguments, training: PretrainingArguments) -> MultiTaskOrder | None:
+    """Return which samples of a run are of tasks; None without tasks."""
+    if not args.multi_task:
+        return None
+    return MultiTaskOrder(args.multi_task_ratio, args.multi_task_unit, args.global_batch_size, training.seed)
 
 
 def _share_batch(args: RunArguments, training: PretrainingArguments):
@@ -285,7 +309,9 @@ def read_corpora(args: RunArguments, sources: Sequence[str]) -> tuple[list[Corpu
     return corpora, weights or None
 
 
-def read_phases(args: RunArguments, weights: Sequence[float] | None, sizes: Sequence[int]) -> list[Phase]:
+def read_phases(
+    args: RunArguments, weights: Sequence[float] | None, sizes: Sequence[int], tasks: MultiTaskOrder | None = None
+) -> list[Phase]:
     """
     Read the shares of the corpora over the run.
 
@@ -293,6 +319,7 @@ def read_phases(args: RunArguments, weights: Sequence[float] | None, sizes: Sequ
         args: Their curriculum sets the shares from a step on.
         weights: Shares at the beginning; None takes them in proportion to the sizes.
         sizes: Number of texts of every corpus.
+        tasks: Which samples of the run are of tasks. The samples of phases count texts only.
 
     Raises:
         SystemExit: For a curriculum of another form.
@@ -303,7 +330,8 @@ def read_phases(args: RunArguments, weights: Sequence[float] | None, sizes: Sequ
     for item in args.curriculum or []:
         step, _, shares = item.partition(":")
         try:
-            phases[int(step) * args.global_batch_size] = tuple(map(float, shares.split(",")))
+            sample = int(step) * args.global_batch_size
+            phases[sample if tasks is None else tasks.count_texts(sample)] = tuple(map(float, shares.split(",")))
         except ValueError:
             raise SystemExit(f"--curriculum {item}: expected STEP:WEIGHT,WEIGHT,...") from None
     return [Phase(from_sample=sample, weights=shares) for sample, shares in phases.items()]

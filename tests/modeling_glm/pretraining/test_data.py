@@ -1,13 +1,14 @@
 """The data of a run: embedded corpora, the vocabulary, the texts to validate on."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from modeling_glm import GLMTokenizer
+from modeling_glm import GLMTokenizer, PatternVerbalizer
 from modeling_glm.pretraining.data import EmbeddedCorpus, TextSplits, prepare_data, prepare_tokenizer
 from modeling_glm.pretraining.documents import Corpus, read_documents
-from modeling_glm.pretraining.settings import parse_arguments
+from modeling_glm.pretraining.settings import parse_arguments, read_phases, task_order
 
 SPLITS = TextSplits(
     train=[f"Text {n} is here." for n in range(30)], held_out=["One is held out.", "Another.\nOf two lines."]
@@ -51,9 +52,41 @@ def test_the_split_of_an_embedded_corpus_is_its_own(embedded, tmp_path):
     texts = [tokenizer.decode(text["input_ids"], skip_special_tokens=True).strip() for text in data.validation]
     assert texts == list(SPLITS.held_out)
     assert [text["sample_id"] for text in data.validation] == [0, 1]
-    sets = data.validation_sets(["token", "document"])
+    args.shares = {"token": 0.5, "document": 0.5}
+    sets = data.validation_sets(args)
+    assert list(sets) == ["token", "document"]
     assert [text["objective"] for text in sets["document"]] == ["document"] * 2
     assert sets["token"][0]["input_ids"] == sets["document"][0]["input_ids"]
+
+
+def test_tasks_do_not_change_what_is_validated(embedded, tmp_path):
+    """The texts and their blanks stay, and the examples of the tasks are a set of their own."""
+    args, training = parse(tmp_path, "--max_steps", 10, "--global_batch_size", 4)
+    tokenizer = prepare_tokenizer(args, training, embedded)
+    plain = prepare_data(args, training, tokenizer, embedded)
+    rows = [{"text": f"Text {n}", "label": "ab"[n % 2]} for n in range(20)]
+    task = PatternVerbalizer("{text|shorten} [MASK]", {"a": "One", "b": "Two"})
+    tasks = {"toy": lambda: SimpleNamespace(task=task, train=rows, validation=rows[:3])}
+    args.multi_task, args.multi_task_ratio = ["toy"], 0.5
+    data = prepare_data(args, training, tokenizer, embedded, tasks)
+    sets = data.validation_sets(args)
+    assert len(sets.pop("tasks")) == 3
+    assert sets == plain.validation_sets(args)
+    total = training.max_steps * args.global_batch_size
+    stream = data.stream(args, training, 0)
+    assert len(stream) == total
+    examples = sum("labels" in row for row in stream.__getitems__(range(total)))
+    assert examples == total - task_order(args, training).count_texts(total)
+
+
+def test_a_curriculum_counts_steps_of_texts_and_tasks(embedded, tmp_path):
+    args, training = parse(tmp_path, "--curriculum", "100:1.0", "--global_batch_size", 4)
+    args.multi_task, args.multi_task_ratio = ["toy"], 0.5
+    order = task_order(args, training)
+    _, phase = read_phases(args, [1.0], [30], order)
+    assert phase.from_sample == order.count_texts(400)
+    assert 120 < phase.from_sample < 280
+    assert read_phases(args, [1.0], [30])[1].from_sample == 400
 
 
 def test_a_trained_vocabulary_is_kept(embedded, tmp_path):

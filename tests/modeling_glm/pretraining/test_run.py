@@ -13,10 +13,11 @@ from safetensors.torch import load_file
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.hub.trainer import HubCallback
 from modeling_glm.pretraining import run as run_module
+from modeling_glm.pretraining.multitask import MultiTaskOrder
 from modeling_glm.runs.lock import hold_folder
 from tests.support.original_files import write_vocabulary
 from tests.support.paths import EXAMPLES
-from tests.support.pretraining_runs import OBJECTIVES, pretrain
+from tests.support.pretraining_runs import OBJECTIVES, one_thread, pretrain, read_losses
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -211,3 +212,73 @@ def test_a_vocabulary_larger_than_the_model_is_refused(folder):
         pretrain(
             folder, **new, model=folder / "run/final", tokenizer=EXAMPLES / "glm-tiny", output_dir=folder / "other"
         )
+
+
+def write_tasks(folder: Path) -> Path:
+    """Write a cloze task and one from source to target, of numbers."""
+    reviews = [{"text": f"{n} is odd" if n % 2 else f"{n} is even", "label": n % 2} for n in range(30)]
+    sums = [{"text": f"{n} plus one", "sum": f"is {n + 1}"} for n in range(30)]
+    for name, rows in (("odd", reviews), ("sums", sums)):
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    cloze = {"pattern": "{text|shorten} [MASK].", "verbalizer": {"0": "even", "1": "odd"}}
+    entries = [
+        {"name": "odd", "train_file": str(folder / "odd.jsonl"), **cloze},
+        {
+            "name": "sums",
+            "train_file": str(folder / "sums.jsonl"),
+            "pattern": "{text|shorten} [sMASK]",
+            "target": "sum",
+        },
+    ]
+    path = folder / "tasks.yaml"
+    path.write_text(json.dumps(entries), encoding="utf-8")  # JSON is YAML
+    return path
+
+
+def test_a_run_with_tasks_resumes_bit_for_bit(folder, capsys):
+    """
+    Examples of tasks among the texts: a run that was stopped has the losses and weights of one that was not. With other
+    tasks it is another run.
+    """
+    settings = {"multi_task": write_tasks(folder), "max_length": 32, "warmup_steps": 1, "decay_steps": 6}
+    mixed = {**settings, "multi_task_ratio": 0.5}
+    with one_thread():
+        pretrain(folder, output_dir=folder / "whole", export=folder / "first", max_steps=6, **mixed)
+        pretrain(folder, export=folder / "ignored", max_steps=4, **mixed)
+        pretrain(folder, export=folder / "second", max_steps=6, **mixed)
+    printed = capsys.readouterr().out
+    assert "50.0% of the steps are of tasks: odd 50.0% of 27, sums 50.0% of 27 samples" in printed
+    assert f"resuming from {folder / 'run' / 'checkpoint-4'}, sample 32" in printed
+    first, second = (read_weights(folder / name) for name in ("first", "second"))
+    assert all((first[name] == second[name]).all() for name in first)
+    losses = read_losses(folder / "run")
+    assert losses == read_losses(folder / "whole")
+    steps = {step for step, loss, *_ in losses if loss is not None}
+    order = MultiTaskOrder(0.5, "step", 8, 0)
+    assert {order(8 * (step - 1)).is_task for step in steps} == {True, False}
+    summary = json.loads((folder / "second" / "training.json").read_text())
+    assert list(summary["validation_loss"]) == [*OBJECTIVES, "tasks"]
+    assert list(summary["validation_loss"]["tasks"]) == ["2", "4", "6"]
+    assert "50% of the steps were of tasks: " in (folder / "second" / "README.md").read_text()
+    with pytest.raises(SystemExit, match=r"holds another run: multi_task was .*'ratio': 0.5.* and is .*'ratio': 0.25"):
+        pretrain(folder, max_steps=8, multi_task_ratio=0.25, **settings)
+    with pytest.raises(SystemExit, match=r"holds another run: multi_task was .* and is None"):
+        pretrain(folder, max_steps=8, max_length=32)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"multi_task": "rte=x"}, r"--multi_task_ratio 0: give the share of the tasks, between 0 and 1"),
+        ({"multi_task": "rte=x", "multi_task_ratio": 1.5}, r"--multi_task_ratio 1.5: give the share"),
+        ({"multi_task_ratio": 0.1}, r"--multi_task_ratio 0.1 has no tasks: name some with --multi_task"),
+        (
+            {"multi_task": "rte=x", "multi_task_ratio": 0.1},
+            r"There is no folder x: give the one with RTE's train.jsonl",
+        ),
+        ({"multi_task": "odd", "multi_task_ratio": 0.1}, r"Unknown task 'odd': there are the cloze tasks"),
+    ],
+)
+def test_tasks_that_are_refused(folder, settings, message):
+    with pytest.raises(SystemExit, match=message):
+        pretrain(folder, max_steps=2, **settings)

@@ -337,3 +337,54 @@ def test_what_cannot_be_made_is_refused(tokenizer):
     cls, eos = tokenizer.cls_token_id, tokenizer.eos_token_id
     with pytest.raises(ValueError, match=r"without tokens .*cut at max_length=3"):
         make(tokenizer, max_length=3)([{"input_ids": [cls, eos, cls, 20, eos]}])
+
+
+def encoded_sample(tokenizer) -> dict:
+    """`[CLS] 30 [MASK] 31 <sop> 40 41` -> 40 41 <eop>: an example of a task."""
+    cls, mask, sop, eop = (
+        tokenizer.cls_token_id,
+        tokenizer.mask_token_id,
+        tokenizer.sop_token_id,
+        tokenizer.eop_token_id,
+    )
+    return {"input_ids": [cls, 30, mask, 31, sop, 40, 41], "labels": [-100] * 4 + [40, 41, eop]}
+
+
+@pytest.mark.parametrize("packed_length", [None, 200])
+def test_encoded_samples_stand_beside_texts(tokenizer, features, packed_length):
+    """They are kept as they are, with their positions, and do not change the blanks of the texts."""
+    collator = make(tokenizer, mask_ratio=0.3)
+    sample = encoded_sample(tokenizer)
+    mixed = collator.corrupt([sample, *features, sample])
+    alone = collator.corrupt(features)
+    assert [lists(mixed[number]) for number in range(len(features))] == [
+        lists(alone[number]) for number in range(len(features))
+    ]
+    expected = {**sample, "position_ids": [[0, 1, 2, 3, 2, 2, 2], [0, 0, 0, 0, 1, 2, 3]]}
+    assert [lists(mixed[number]) for number in (len(features), len(features) + 1)] == [expected] * 2
+    batch = make(tokenizer, mask_ratio=0.3, packed_length=packed_length)([sample, *features, sample])
+    assert (batch["labels"] != -100).sum() == 6 + (alone.labels != -100).sum()
+    only = make(tokenizer, packed_length=packed_length)([sample])
+    assert only["input_ids"][0, :7].tolist() == sample["input_ids"]
+    assert only["position_ids"][0, :, :7].tolist() == expected["position_ids"]
+
+
+def test_encoded_samples_count_no_texts(tokenizer, features):
+    """Blanks of texts without a number depend on their place in the batch, not on the samples between them."""
+    texts = [{"input_ids": feature["input_ids"]} for feature in features]
+    sample = encoded_sample(tokenizer)
+    mixed, plain = (make(tokenizer, evaluation=True) for _ in range(2))
+    found = mixed.corrupt([texts[0], sample, *texts[1:]])
+    expected = plain.corrupt(texts)
+    assert lists(found[0]) == lists(expected[0])
+
+
+def test_encoded_samples_without_block_positions(tokenizer):
+    samples = make(tokenizer, block_positions=False).corrupt([encoded_sample(tokenizer)])
+    assert samples.position_ids.tolist() == [[0, 1, 2, 3, 2, 2, 2], [0, 0, 0, 0, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("settings", [{"masked_lm": True}, {"sentinels": [(5, 6)]}])
+def test_baselines_take_no_encoded_samples(tokenizer, settings):
+    with pytest.raises(ValueError, match="goes with neither masked_lm nor sentinels"):
+        make(tokenizer, **settings)([encoded_sample(tokenizer)])
