@@ -42,13 +42,21 @@ KNOWN_PROCESSORS = (MinLengthLogitsProcessor, MinNewTokensLengthLogitsProcessor,
 # `generate` of GLM adds these itself. The search heeds what they stand for.
 OWN_PROCESSORS = (MaxPieceLengthLogitsProcessor, LastPositionLogitsProcessor, StopStringLogitsProcessor)
 KNOWN_CRITERIA = (EosTokenCriteria, MaxLengthCriteria)
+# What chooses another search, or asks for more than answers.
 REFUSED_SETTINGS = (
+    "constraints",
+    "diversity_penalty",
     "do_sample",
+    "dola_layers",
     "early_stopping",
-    "token_healing",
+    "force_words_ids",
+    "low_memory",
     "output_attentions",
     "output_hidden_states",
     "output_logits",
+    "penalty_alpha",
+    "prompt_lookup_num_tokens",
+    "token_healing",
 )
 REFUSED_ARGUMENTS = ("score_observers", "streamer", "synced_gpus", "assistant_model")
 # What `prepare_inputs_for_generation` needs of what `generate` prepared.
@@ -170,8 +178,8 @@ def original_infilling(model: Any, input_ids: torch.Tensor, **kwargs: Any) -> An
     """
     Fill all blanks as the originals, as `model.generate(..., custom_generate=original_infilling)`.
 
-    It reads `no_repeat_ngram_size`, `min_new_tokens` and `max_new_tokens`. Other settings of the search raise a
-    `ValueError`. See `fill_as_originals`.
+    It reads `no_repeat_ngram_size`, `min_new_tokens` and `max_new_tokens`, the most tokens of all answers of a row together.
+    Other settings of the search raise a `ValueError`. See `fill_as_originals`.
     """
     return _decode(model, input_ids, infills=True, **kwargs)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from modeling_glm import GLMForConditionalGeneration
+from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
 from tests.support.original_files import read_golden
 from tests.support.paths import GOLDEN_MODELS
 
@@ -36,6 +36,11 @@ def load_model(name: str, model: str, eop_row: int) -> GLMForConditionalGenerati
         with torch.no_grad():
             loaded.get_input_embeddings().weight[changed["id"]] = torch.tensor(row)
     return loaded
+
+
+@cache
+def load_tokenizer(model: str) -> GLMTokenizer:
+    return GLMTokenizer.from_pretrained(GOLDEN_MODELS / model)
 
 
 def read_settings(case: dict[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from modeling_glm.seq2seq.original_search import (
     original_infilling,
     search_as_originals,
 )
+from modeling_glm.seq2seq.originals.texts import restore_infilling
 from tests.support.models import TOKEN_IDS, make_model, pad_rows, prompts, words
 from tests.support.naive_search import naive_beams, naive_infilling
-from tests.support.original_search import load_model, name_case, read_cases, read_inputs, read_settings
+from tests.support.original_search import load_model, load_tokenizer, name_case, read_cases, read_inputs, read_settings
 
 BEAMS, INFILLING = read_cases("beams"), read_cases("infilling")
 SOP, EOP, PAD, EOS = (TOKEN_IDS[f"{name}_token_id"] for name in ("sop", "eop", "pad", "eos"))
@@ -72,19 +73,32 @@ def test_golden_infilling(case):
         assert [token for token in filled if token != config.pad_token_id] == expected
 
 
-def test_the_end_of_blanks_is_found_where_the_originals_fail():
+@pytest.mark.parametrize("case", [case for case in INFILLING["cases"] if "error" in case], ids=name_case)
+def test_blanks_are_found_where_the_originals_fail(case):
     """With task masks the originals look for another mask in the texts of this task, and fail with an IndexError."""
-    (case,) = [case for case in INFILLING["cases"] if "error" in case]
-    model = load_model("infilling", case["model"], case["eop_row"])
+    model, asked = load_model("infilling", case["model"], case["eop_row"]), read_settings(case)
+    rules = {"size": asked.get("no_repeat_ngram_size", 0), "least": asked.get("min_new_tokens", 0)}
     inputs = read_inputs(case, case["inputs"])
-    found = fill_as_originals(model, **inputs, **read_settings(case))
+    found = fill_as_originals(model, **inputs, **asked)
     for ids, row0, row1, row in zip(
         inputs["input_ids"].tolist(), *inputs["position_ids"].unbind(1), found.sequences.tolist(), strict=True
     ):
         places = list(zip(row0.tolist(), row1.tolist(), strict=True))
         blanks = [place for place, token in enumerate(ids) if token in model.config.mask_token_ids]
-        expected, _ = naive_infilling(model, ids, places, blanks, most=read_settings(case)["max_new_tokens"])
-        assert row[1 : len(expected) + 1] == [token for token in expected if token != model.config.pad_token_id]
+        expected, _ = naive_infilling(model, ids, places, blanks, most=min(asked["max_new_tokens"], 8), **rules)
+        shown = [token for token in expected if token != model.config.pad_token_id]
+        assert row[1 : len(shown) + 1] == shown
+
+
+def test_golden_texts():
+    """The decoded answers, and the filled texts behind their fixes."""
+    texts, expected = [], []
+    for cases, name, restore in ((BEAMS, "kept_ids", str), (INFILLING, "filled_ids", restore_infilling)):
+        for case in with_answers(cases):
+            tokenizer = load_tokenizer(case["model"])
+            texts += [restore(str(tokenizer.decode(ids))) for ids in case[name]]
+            expected += case["predictions"]
+    assert texts == expected
 
 
 # Rows of different lengths, with one blank each.
@@ -354,6 +368,8 @@ def test_limits(model, settings, match):
     ("settings", "match"),
     [
         ({"do_sample": True}, "do_sample"),
+        ({"diversity_penalty": 0.5, "num_beams": 2}, "diversity_penalty"),
+        ({"score_observers": [lambda ids, scores: scores]}, "score_observers"),
         ({"early_stopping": True, "num_beams": 2}, "early_stopping"),
         ({"repetition_penalty": 1.5}, "RepetitionPenaltyLogitsProcessor"),
         ({"eos_token_id": 12}, r"eos_token_id=\[7, 12\]"),
@@ -366,7 +382,19 @@ def test_limits(model, settings, match):
         ),
         ({"cache_implementation": "static"}, "past_key_values, a StaticCache"),
     ],
-    ids=["sample", "early", "repetition", "end", "no cache", "attentions", "criteria", "processor", "static"],
+    ids=[
+        "sample",
+        "groups",
+        "observers",
+        "early",
+        "repetition",
+        "end",
+        "no cache",
+        "attentions",
+        "criteria",
+        "processor",
+        "static",
+    ],
 )
 def test_nothing_is_ignored(model, settings, match):
     with pytest.raises(ValueError, match=f"The originals' search does not know .*{match}.*: leave it out"):
