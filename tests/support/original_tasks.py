@@ -13,7 +13,7 @@ TASKS: dict[str, tuple[str, dict[str, bool]]] = {
     "cnn_dm_original": (SUMMARISE, {}),
     "gigaword": (SUMMARISE, {}),
     "xsum": (SUMMARISE, {}),
-    "squad_generation": ("{passage|shorten_around:answer} [sMASK] Answer: {answer}", {}),
+    "squad_generation": ("{passage|shorten_around:answer} [sMASK] Answer: {answer|inline}", {}),
     "squad": (ANSWER, {}),
     "squad_v1": (ANSWER, {}),
     "cmrc": ("问题：{question|inline}答案： [MASK]{source|shorten}", {}),
