@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -18,13 +17,12 @@ except ImportError as error:
     raise ImportError("modeling_glm.evaluation.lm_eval needs lm-evaluation-harness: pip install 'lm-eval'") from error
 from tqdm.auto import tqdm
 
-from ..modeling_glm import GLMForConditionalGeneration
-from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import decode_row
 from ..utils.inference import evaluation_mode, fill_rows, unwrap
 from ..utils.numbers import check_batch_size, check_truth_value, check_whole_number
 from ..utils.rows import in_batches
-from .continuations import ContinuationRow, check_scoring_model, score_continuations
+from .continuations import ContinuationRow, score_continuations
+from .loading import join_processes, load_scoring_model
 from .prompts import ContextEncoder, EncodedContext, Request
 from .texts import check_max_length, continuing_mask_id, encode_plain
 from .windows import check_window, default_stride, default_window, lay_out_window, plan_windows
@@ -113,38 +111,22 @@ class GLMHarnessModel(TemplateLM):
         **kwargs: Any,
     ):
         super().__init__()
-        self.accelerator = _join_processes()
+        self.accelerator = join_processes()
         if self.accelerator is not None:
             self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
         self.revision = revision
-        if isinstance(pretrained, str | os.PathLike):
-            self._device = _choose_device(device, self.accelerator)
-            location = {"revision": revision or "main", "subfolder": subfolder}
-            if dtype is None:
-                dtype = "float32" if self._device.type == "cpu" else "auto"
-            self.model = GLMForConditionalGeneration.from_pretrained(pretrained, dtype=dtype, **location, **kwargs)
-            if tokenizer is None:
-                tokenizer = GLMTokenizer.from_pretrained(pretrained, **location)
-            if peft is not None:
-                self.model = _add_adapter(self.model, peft)
-            if "device_map" not in kwargs:
-                self.model.to(self._device)
-        else:
-            given = {"peft": peft, "dtype": dtype, "device": device, **kwargs}
-            if unused := [name for name, value in given.items() if value is not None]:
-                raise ValueError(
-                    f"{unused[0]} is for a model to be loaded, but pretrained is a model: prepare the model."
-                )
-            self.model = pretrained
-            check_scoring_model(self.model)
-            if tokenizer is None:
-                tokenizer = GLMTokenizer.from_pretrained(unwrap(self.model).name_or_path)
-        check_scoring_model(self.model)
-        self.model.eval()
+        self.model, self.tokenizer = load_scoring_model(
+            pretrained,
+            tokenizer,
+            revision=revision,
+            subfolder=subfolder,
+            peft=peft,
+            dtype=dtype,
+            device=device,
+            accelerator=self.accelerator,
+            **kwargs,
+        )
         self._device = self.model.device
-        if isinstance(tokenizer, str | os.PathLike):
-            tokenizer = GLMTokenizer.from_pretrained(tokenizer)
-        self.tokenizer: Any = tokenizer
         config: Any = unwrap(self.model).config
         self.config = config
 
@@ -452,38 +434,6 @@ class GLMHarnessModel(TemplateLM):
             "glm_read_blanks": self._scored.read_blanks,
             "glm_closed": {"loglikelihood": self._scored.closes, "generate_until": self._generated.closes},
         }
-
-
-def _join_processes() -> Any:
-    """Return an Accelerator if `accelerate launch` or `torchrun` started several processes, else None."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        return None
-    from accelerate import Accelerator
-
-    return Accelerator()
-
-
-def _choose_device(device: str | None, accelerator: Any) -> torch.device:
-    if accelerator is not None:
-        return accelerator.device
-    if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
-        # The command says "cuda:0" where the caller says nothing.
-        logger.warning(f"device={device}, but there is no CUDA device: the default is used.")
-        device = None
-    if device is None:
-        found = torch.accelerator.current_accelerator(check_available=True)
-        return torch.device("cpu") if found is None else found
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device={device!r}: {str(error).splitlines()[0]}") from None
-    return torch.device(device)
-
-
-def _add_adapter(model: GLMForConditionalGeneration, peft: str) -> Any:
-    from peft import PeftModel
-
-    return PeftModel.from_pretrained(model, peft)
 
 
 def _read_batch_size(batch_size: int | str, max_batch_size: int | None) -> tuple[Any, int]:

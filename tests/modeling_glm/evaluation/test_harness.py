@@ -11,10 +11,10 @@ from lm_eval.api.model import CachingLM
 from lm_eval.models.huggingface import HFLM
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
 
-from modeling_glm import GLMForConditionalGeneration, GLMForSequenceClassification, GLMModel
+from modeling_glm import GLMForConditionalGeneration, GLMModel
 from modeling_glm.evaluation import harness
 from modeling_glm.evaluation.harness import GLMHarnessModel
-from tests.support.models import TEXTS, ending_model, make_model, make_text_model
+from tests.support.models import TEXTS, ending_model, make_text_model
 from tests.support.naive_scoring import naive_log_probs
 
 PAIRS = [
@@ -327,8 +327,6 @@ WRONG = {
     "mask": ({"mask_token": "[mask]"}, r"mask_token='\[mask\]': expected a mask of the vocabulary, \[MASK\]"),
     "truth": ({"read_blanks": "maybe"}, "read_blanks"),
     "closed": ({"close_context": "maybe"}, "close_context"),
-    "for loading": ({"dtype": "float16"}, "dtype is for a model to be loaded, but pretrained is a model"),
-    "for loading, of the library": ({"device_map": "auto"}, "device_map is for a model to be loaded"),
 }
 
 
@@ -336,24 +334,6 @@ WRONG = {
 def test_wrong_arguments(model, tokenizer, options, message):
     with pytest.raises(ValueError, match=message):
         GLMHarnessModel(model, tokenizer, **options)
-
-
-def test_wrong_models_and_devices(tokenizer, tmp_path):
-    with pytest.raises(ValueError, match="GLMForSequenceClassification: expected a GLMForConditionalGeneration"):
-        GLMHarnessModel(make_model(GLMForSequenceClassification), tokenizer)
-    with pytest.raises(ValueError, match="device='gpu'"):
-        GLMHarnessModel(str(tmp_path), device="gpu")
-
-
-def test_the_commands_default_device_works_without_it(model, tokenizer, tmp_path, monkeypatch, caplog):
-    """The harness asks for "cuda:0" where its user asks for nothing."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: None)
-    model.save_pretrained(tmp_path)
-    with caplog.at_level(logging.WARNING):
-        lm = GLMHarnessModel(str(tmp_path), tokenizer, device="cuda:0")
-    assert lm.device == torch.device("cpu")
-    assert "device=cuda:0, but there is no CUDA device" in caplog.text
 
 
 def test_a_vocabulary_without_gmask_takes_its_mask(of_family):
@@ -374,7 +354,7 @@ def test_a_process_of_several(model, tokenizer, monkeypatch):
         gather=lambda tensor: torch.stack([tensor, tensor + 1]),
         wait_for_everyone=lambda: 7,
     )
-    monkeypatch.setattr(harness, "_join_processes", lambda: accelerator)
+    monkeypatch.setattr(harness, "join_processes", lambda: accelerator)
     gathered = []
     monkeypatch.setattr(torch.distributed, "gather_object", lambda obj, into, dst: gathered.append((obj, into, dst)))
     lm = GLMHarnessModel(model, tokenizer)

@@ -30,6 +30,8 @@ CHOICES = [
     {"text": "Paris is the [MASK] of France.", "choices": ["capital", "lazy dog", "fox"], "label": 0},
     {"text": "In the [MASK], the number was not found.", "choices": ["year", "dog"], "label": 0},
     {"text": "The quick brown [MASK] jumps.", "choices": ["over", "fox"], "label": 1},
+    {"text": "Rome is the capital of ", "choices": ["Italy", "the lazy dog"], "label": 0},
+    {"text": "Paris is", "choices": [" the capital", " a city"], "label": 0},
 ]
 LAST_WORD = "{{text.rsplit(' ', 1)[0]}}", "{{' ' + text.rsplit(' ', 1)[1]}}"
 TASKS = {
@@ -188,7 +190,7 @@ def test_the_command_registers_the_model(folder, offline, tmp_path, monkeypatch,
     (written,) = (tmp_path / "out").rglob("results_*.json")
     found = json.loads(written.read_text(encoding="utf-8"))
     assert found["config"]["model"] == "glm"
-    assert found["results"]["local_choices"]["acc,none"] in (0, 1 / 3, 2 / 3, 1)
+    assert found["results"]["local_choices"]["acc,none"] in (0, 0.2, 0.4, 0.6, 0.8, 1)
 
 
 def test_the_name_is_registered_once():
