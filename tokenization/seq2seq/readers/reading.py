@@ -1,4 +1,4 @@
-"""What every reader of the originals' files gets, and how it tells of what is wrong in them."""
+"""Hold what the readers of the originals' files share: their arguments, files of lines and JSON, and errors."""
 
 import json
 from collections.abc import Mapping, Sequence
