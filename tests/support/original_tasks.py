@@ -1,4 +1,4 @@
-"""The originals' seq2seq tasks as their golden data show them: patterns, layouts and rows from `text_a`, `text_b` and `meta`."""
+"""The seq2seq tasks of the originals as the golden data show them: patterns, layouts, and the rows of their samples."""
 
 from typing import Any
 

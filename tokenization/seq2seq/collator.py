@@ -75,8 +75,9 @@ class DataCollatorForInfillingSeq2Seq:
 
     Raises:
         ValueError: For a pattern without a blank or a field, or that reads the targets; for blanks that the vocabulary lacks,
-            and lengths beyond the position table. For a row without one of the columns, with an empty source or target, with another number of
-            targets than blanks, or that does not fit. The message names the row by its number in the batch.
+            and lengths beyond the position table. For a row without one of the columns, with an empty source or target,
+            with another number of targets than blanks, or that does not fit. The message names the row by its number in
+            the batch.
     """
 
     tokenizer: GLMTokenizer
