@@ -110,7 +110,8 @@ def predict_targets(
         min_new_tokens: The fewest tokens of every answer.
         max_new_tokens: The most tokens of all answers of a row together, with their ends. The default is the
             `max_target_length` of the collator, and without it 64 tokens for each blank.
-        num_return_sequences: The number of predictions of every row, best first. Needs as many beams, or `do_sample=True`.
+        num_return_sequences: The number of predictions of every row. Needs as many beams, whose best comes first, or
+            `do_sample=True`.
         original_search: Whether to search as the authors' code does; see `modeling_glm.seq2seq.original_search`. Each of
             `num_beams`, `length_penalty`, `no_repeat_ngram_size`, `min_new_tokens` and `max_new_tokens` then has the
             meaning that it has there, and there are no others. With one beam `length_penalty` is not used.

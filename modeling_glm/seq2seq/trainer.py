@@ -1,6 +1,8 @@
 """The Trainer of seq2seq: predictions are the answers alone, and the gold targets never reach `generate`."""
 
 import contextlib
+import os
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,16 @@ from typing import Any
 import torch
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.utils.data import SequentialSampler
-from transformers import PreTrainedTokenizerBase, Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer
+from transformers import (
+    PreTrainedTokenizerBase,
+    Seq2SeqTrainer,
+    Seq2SeqTrainingArguments,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.trainer_utils import PredictionOutput
 
 from ..hub.trainer import HubTrainerMixin
@@ -96,6 +107,7 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
             raise ValueError(
                 f"The model is a {type(self.model).__name__}: expected a GLMForConditionalGeneration, which fills blanks."
             )
+        self.add_callback(CollatorCallback(self))
         # The library's smoother needs the logits of all tokens. Our model smooths those of the labelled ones.
         self._smoothing, self.label_smoother = args.label_smoothing_factor, None
 
@@ -194,11 +206,15 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save the model with its tokenizer and the settings of the collator."""
-        if self.args.should_save and isinstance(self.data_collator, DataCollatorForInfillingSeq2Seq):
-            folder = Path(output_dir or str(self.args.output_dir))
-            make_folder(folder)
-            self.data_collator.save_pretrained(folder)  # first, because saving the model may push the folder
+        if self.args.should_save:
+            self.save_collator(output_dir or str(self.args.output_dir))  # first, because saving the model may push it
         super().save_model(output_dir, _internal_call)
+
+    def save_collator(self, folder: str | os.PathLike) -> None:
+        """Write the settings of the collator to a folder. Another collator than ours has none."""
+        if isinstance(self.data_collator, DataCollatorForInfillingSeq2Seq):
+            make_folder(Path(folder))
+            self.data_collator.save_pretrained(folder)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         with self._collate_for_evaluation():
@@ -248,6 +264,27 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
             )
 
 
+class CollatorCallback(TrainerCallback):
+    """
+    Add the settings of the collator to everything that a trainer pushes.
+
+    Pushes during training take only the library's own files from a checkpoint.
+
+    Args:
+        trainer: The trainer.
+    """
+
+    def __init__(self, trainer: GLMSeq2SeqTrainer):
+        self._trainer = weakref.ref(trainer)
+
+    def on_push_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Write them into the output folder, which is uploaded next."""
+        if state.is_world_process_zero and (trainer := self._trainer()) is not None:
+            trainer.save_collator(str(args.output_dir))
+
+
 class EvaluationBatches:
     """
     Collate rows for evaluation, unpacked.
@@ -291,4 +328,4 @@ def _describe(collator: Any) -> str:
     return f"the function {collator.__name__}" if hasattr(collator, "__name__") else f"a {type(collator).__name__}"
 
 
-__all__ = ["EvaluationBatches", "GLMSeq2SeqTrainer"]
+__all__ = ["CollatorCallback", "EvaluationBatches", "GLMSeq2SeqTrainer"]
