@@ -14,6 +14,7 @@ from .evaluation import evaluate
 from .filling import choose_command, fill
 from .folders import card, info
 from .generation import generate
+from .seq2seq import seq2seq
 
 DESCRIPTION = "GLM (autoregressive blank infilling, ACL 2022) for Hugging Face Transformers."
 app = typer.Typer(
@@ -37,6 +38,7 @@ for name, command in (
     ("fill", fill),
     ("choose", choose_command),
     ("generate", generate),
+    ("seq2seq", seq2seq),
     ("convert", convert),
     ("info", info),
     ("card", card),

@@ -1,5 +1,6 @@
 """Predict the targets of many rows: the answers, their tokens and how likely the model finds them."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -57,6 +58,16 @@ class TargetPrediction:
     token_ids: tuple[int, ...]
     log_prob: float
     score: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return `text`, `answers`, `probability`, `log_prob` and `score` as plain values, as files have them."""
+        return {
+            "text": self.text,
+            "answers": list(self.answers),
+            "probability": math.exp(self.log_prob),
+            "log_prob": self.log_prob,
+            "score": self.score,
+        }
 
 
 class _Prompt(NamedTuple):

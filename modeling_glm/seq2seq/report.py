@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,34 +25,15 @@ def write_results(folder: Path, data: Seq2SeqData, outcome: Seq2SeqOutcome):
     Write the results of a model into a folder, each file whole or not at all.
 
     - `metrics.json`: the scores on the rows to report on, in percent.
-    - `answers.jsonl`: every row to report on with its answer, see `describe_prediction`.
+    - `answers.jsonl`: every row to report on with its answer, see `TargetPrediction.as_dict`.
     - `predicted.jsonl`: every unlabelled row with its answer, or the line of the file and what is wrong with it.
     """
     if outcome.rows:
         write_whole(folder / "metrics.json", json.dumps(outcome.metrics, indent=2) + "\n")
         answers = zip(outcome.rows, outcome.predictions, strict=True)
-        write_json_lines(
-            folder / "answers.jsonl", ({**row, "prediction": describe_prediction(found)} for row, found in answers)
-        )
+        write_json_lines(folder / "answers.jsonl", ({**row, "prediction": found.as_dict()} for row, found in answers))
     if data.unlabelled:
         write_json_lines(folder / "predicted.jsonl", _describe_unlabelled(data, outcome))
-
-
-def describe_prediction(prediction: TargetPrediction) -> dict[str, Any]:
-    """
-    Describe an answer in plain values.
-
-    Returns:
-        "text" (the answers of several blanks on lines of their own), "answers" (one per blank), "log_prob" (the sum over the
-        tokens and ends), "probability" (its exponential) and "score" (what the search ranks by).
-    """
-    return {
-        "text": prediction.text,
-        "answers": list(prediction.answers),
-        "log_prob": prediction.log_prob,
-        "probability": math.exp(prediction.log_prob),
-        "score": prediction.score,
-    }
 
 
 def _describe_unlabelled(data: Seq2SeqData, outcome: Seq2SeqOutcome) -> Iterator[dict[str, Any]]:
@@ -62,7 +42,7 @@ def _describe_unlabelled(data: Seq2SeqData, outcome: Seq2SeqOutcome) -> Iterator
         if isinstance(found, RowError) or isinstance(row, ValueError):
             yield {"line": line, "error": found.reason if isinstance(found, RowError) else str(row)}
         else:
-            yield {**row, "prediction": describe_prediction(found)}
+            yield {**row, "prediction": found.as_dict()}
 
 
 def format_results(results: Mapping[str, Mapping[str, float]]) -> str:
@@ -138,4 +118,4 @@ def warn_of_baselines(results: Mapping[str, Mapping[str, float]], arguments: Tra
     )
 
 
-__all__ = ["describe_prediction", "format_examples", "format_results", "warn_of_baselines", "write_results"]
+__all__ = ["format_examples", "format_results", "warn_of_baselines", "write_results"]

@@ -23,17 +23,16 @@ from ..utils.plots import plot_losses
 from ..utils.rows import RowError
 from .arguments import Seq2SeqAnswerArguments, Seq2SeqDataArguments, Seq2SeqModelArguments, Seq2SeqRunArguments
 from .baselines import measure_baselines
+from .decoding import SearchSettings, find_model
 from .metrics import find_metric
 from .report import format_examples, format_results, warn_of_baselines, write_results
 from .sources import AND, SOURCE, TARGET, Columns, Seq2SeqData, load_files, load_hub_dataset, load_task
 from .training import (
-    SearchSettings,
     Seq2SeqOutcome,
     Seq2SeqSettings,
     build_collator,
     build_model,
     evaluate,
-    find_model,
     load_collator,
     load_tokenizer,
     set_defaults,

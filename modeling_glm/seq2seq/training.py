@@ -19,10 +19,10 @@ from ..tokenization import GLMTokenizer
 from ..tokenization.seq2seq.collator import DataCollatorForInfillingSeq2Seq
 from ..tokenization.seq2seq.layouts import OriginalLayout
 from ..tokenization.seq2seq.readers.squad import join_windows
-from ..utils.inference import unwrap
 from ..utils.rows import RowError, as_row_error, check_rows
 from .arguments import Seq2SeqRunArguments
 from .baselines import measure
+from .decoding import SearchSettings
 from .metrics import compute_metrics_for
 from .predictions import TargetPrediction, predict_targets
 from .sources import Rows, Seq2SeqData
@@ -65,51 +65,6 @@ class Seq2SeqSettings:
     layout: str | OriginalLayout = "glm"
 
 
-@dataclass(frozen=True, kw_only=True)
-class SearchSettings:
-    """
-    How answers are searched.
-
-    Args:
-        num_beams: Beams; 1 is greedy.
-        length_penalty: With beams, sums of log-probabilities are divided by this power of the length.
-        no_repeat_ngram_size: No n-gram of this size occurs twice in the answers of a row; 0 allows all.
-        min_new_tokens, max_new_tokens: Length of the answers of a row in tokens. None means no least length, and
-            `max_target_length` of the collator.
-        original_search: Search as the authors' code does; see `search_as_originals`.
-    """
-
-    num_beams: int = 1
-    length_penalty: float = 1.0
-    no_repeat_ngram_size: int = 0
-    min_new_tokens: int | None = None
-    max_new_tokens: int | None = None
-    original_search: bool = False
-
-    @classmethod
-    def for_model(cls, model: PreTrainedModel, **given: Any) -> "SearchSettings":
-        """
-        Complete settings by those that the model was saved with, in its `generation_config.json`.
-
-        Args:
-            model: The model.
-            given: Settings; those that are None are taken from the model.
-        """
-        saved = unwrap(model).generation_config
-        found = {name: getattr(saved, name, None) for name in cls.__dataclass_fields__}
-        found.update({name: value for name, value in given.items() if value is not None})
-        return cls(**{name: value for name, value in found.items() if value is not None})
-
-    def write_to(self, model: PreTrainedModel):
-        """Store the settings in the model, so that validations use them, and whoever loads the model."""
-        config = unwrap(model).generation_config
-        config.num_beams = self.num_beams
-        config.length_penalty = self.length_penalty
-        config.no_repeat_ngram_size = self.no_repeat_ngram_size
-        config.min_new_tokens = self.min_new_tokens
-        config.max_new_tokens = self.max_new_tokens
-
-
 @dataclass(frozen=True)
 class Seq2SeqOutcome:
     """
@@ -126,13 +81,6 @@ class Seq2SeqOutcome:
     rows: Rows
     predictions: Sequence[TargetPrediction]
     unlabelled: Sequence[TargetPrediction | RowError]
-
-
-def find_model(model: str) -> str:
-    """Return the folder of the finished model, if `model` is the output folder of a run. Another name stays as it is."""
-    path = Path(model)
-    has_weights = any((path / name).is_file() for name in ("config.json", "adapter_config.json"))
-    return str(path / "model") if path.is_dir() and not has_weights and (path / "model").is_dir() else model
 
 
 def build_model(settings: Seq2SeqSettings, seed: int, trainable: bool = True) -> PreTrainedModel:
@@ -376,7 +324,7 @@ def predict(
         rows[state.process_index :: state.num_processes],
         batch_size=batch_size,
         on_error="record",
-        **asdict(search),
+        **search.as_arguments(),
     )
     if state.num_processes == 1:
         return found
@@ -388,14 +336,12 @@ def predict(
 
 
 __all__ = [
-    "SearchSettings",
     "Seq2SeqOutcome",
     "Seq2SeqSettings",
     "build_collator",
     "build_model",
     "encode_rows",
     "evaluate",
-    "find_model",
     "load_collator",
     "load_tokenizer",
     "predict",
