@@ -178,6 +178,13 @@ class Seq2SeqRunArguments(Seq2SeqTrainingArguments):
     per_device_eval_batch_size: int = field(
         default=32, metadata={"help": "Rows per evaluation step, by default %(default)s."}
     )
+    train_sampling_strategy: str = field(
+        default="group_by_length",
+        metadata={
+            "help": "group_by_length (the default: rows of similar length share a batch), random or sequential. Beyond 50,000 "
+            "rows the lengths are not known, and the order is random."
+        },
+    )
     label_smoothing_factor: float = field(
         default=0.1, metadata={"help": "Label smoothing, by default %(default)s as in the paper."}
     )

@@ -19,7 +19,7 @@ from ..tokenization import GLMTokenizer
 from ..tokenization.seq2seq.collator import DataCollatorForInfillingSeq2Seq
 from ..tokenization.seq2seq.layouts import OriginalLayout
 from ..tokenization.seq2seq.readers.squad import join_windows
-from ..utils.rows import RowError, as_row_error, check_rows
+from ..utils.rows import RowError, check_rows
 from .arguments import Seq2SeqRunArguments
 from .baselines import measure
 from .decoding import SearchSettings
@@ -171,9 +171,8 @@ def encode_rows(
     Raises:
         RowError: For a row that cannot be encoded, with its number in the split, from 0.
     """
-    return [
-        sample for row in check_rows(rows, collator.encode_references, kind=f"The {split} row").good for sample in row
-    ]
+    kind = f"{split.capitalize()} row"
+    return [sample for row in check_rows(rows, collator.encode_references, kind=kind).good for sample in row]
 
 
 def train(
@@ -209,6 +208,8 @@ def train(
     """
     encoded = encode_rows(collator, data.train[:MOST_ENCODED_ROWS], "training")
     encode_rows(collator, data.validation[:MOST_ENCODED_ROWS], "validation")
+    if len(data.train) > MOST_ENCODED_ROWS and arguments.train_sampling_strategy == "group_by_length":
+        arguments.train_sampling_strategy = "random"
     if not data.validation:
         arguments.eval_strategy, arguments.load_best_model_at_end = "no", False
     search.write_to(model)
@@ -285,7 +286,7 @@ def evaluate(
     predictions: list[TargetPrediction] = []
     for number, found in enumerate(predict(model, collator, rows, search, batch_size)):
         if isinstance(found, RowError):
-            raise as_row_error(found, number, f"The {split} row")
+            raise RowError(number, found.reason, f"{split.capitalize()} row")
         predictions.append(found)
     metrics = _measure(predictions, rows, data) if rows else {}
     checked = check_rows(data.unlabelled, _read_line(data), kind="Line", on_error="record")
@@ -317,6 +318,8 @@ def predict(
     batch_size: int = 32,
 ) -> list[TargetPrediction | RowError]:
     """Answer rows in their order, with errors in the places of those that do not fit. Several processes share them."""
+    if not rows:
+        return []
     state = PartialState()
     found = predict_targets(
         model,
