@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, get_args
 
 from torch.utils.data import Dataset
 
-from ..tokenization.pretraining.multitask import TaskMixture
+from ..tokenization.multitask.draws import TaskMixture
 from .mixture import InfillingStream, MixtureOrder, Phase
 
 MixingUnit = Literal["step", "sample"]

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from ..tokenization import DataCollatorForInfillingSeq2Seq, GLMTokenizer, PatternVerbalizer
 from ..tokenization.cloze.originals import original_tasks, read_original
 from ..tokenization.cloze.superglue import SUPERGLUE_TASKS, read_superglue
-from ..tokenization.pretraining.multitask import ClozeExamples, Encoded, Seq2SeqExamples, TaskExamples, TaskMixture
+from ..tokenization.multitask.draws import TaskMixture
+from ..tokenization.multitask.examples import ClozeExamples, Encoded, Seq2SeqExamples, TaskExamples
 from ..tokenization.row_files import read_examples
 from ..tokenization.seq2seq.published import available_seq2seq_tasks, read_seq2seq_task
 from ..utils.splits import hold_out

@@ -9,20 +9,8 @@ from torch.utils.data import DataLoader
 
 from modeling_glm.pretraining.mixture import BLOCK, InfillingStream, MixtureOrder, Phase
 from modeling_glm.pretraining.multitask import MultiTaskOrder, MultiTaskStream
-from modeling_glm.tokenization.pretraining.multitask import TaskMixture
-
-
-class Numbers:
-    """A task whose samples are their numbers."""
-
-    def __init__(self, name: str, size: int):
-        self.name, self.size = name, size
-
-    def __len__(self) -> int:
-        return self.size
-
-    def encode(self, number: int) -> dict[str, list[int]]:
-        return {"input_ids": [1000 * len(self.name) + number], "labels": [1]}
+from modeling_glm.tokenization.multitask.draws import TaskMixture
+from tests.support.numbered_tasks import NumberedTask
 
 
 def keep(rows: list[dict]) -> list[dict]:
@@ -36,7 +24,7 @@ def stream():
     order = MixtureOrder([40], [Phase(0, (1.0,))], 7)
 
     def make(ratio=0.25, unit="step", total=80, start=0, seed=7):
-        tasks = TaskMixture([Numbers("a", 5), Numbers("bb", 9)], seed)
+        tasks = TaskMixture([NumberedTask("a", 5), NumberedTask("bb", 9)], seed)
         places = MultiTaskOrder(ratio, unit, 4, seed)
         return MultiTaskStream(InfillingStream(texts, order, total), tasks, places, total - start, start)
 
@@ -100,7 +88,7 @@ def test_a_stream_has_texts_and_examples_in_their_order(stream, unit):
     assert [row["sample_id"] for row in texts] == list(range(len(texts)))
     # Within an epoch of 40 texts each comes once, whatever stands between.
     assert len({row["input_ids"][0] for row in texts[:40]}) == len(texts[:40])
-    mixture = TaskMixture([Numbers("a", 5), Numbers("bb", 9)], 7)
+    mixture = TaskMixture([NumberedTask("a", 5), NumberedTask("bb", 9)], 7)
     assert examples == [mixture.encode(number) for number in range(len(examples))]
 
 

@@ -10,7 +10,14 @@ from modeling_glm.configuration_glm import PRESETS
 from modeling_glm.hub.card import count_parameters
 from modeling_glm.pretraining import settings
 from modeling_glm.pretraining.arguments import collator_options
-from modeling_glm.pretraining.settings import check_export, parse_arguments, read_corpora, read_phases
+from modeling_glm.pretraining.settings import (
+    check_export,
+    measured_losses,
+    parse_arguments,
+    read_corpora,
+    read_phases,
+    task_order,
+)
 from tests.support.paths import EXAMPLES
 from tests.support.pretraining_runs import RECIPES
 
@@ -41,6 +48,23 @@ def test_recipes(name, tmp_path, tokenizer):
 def test_all_published_models_have_a_recipe():
     """GLM-Doc is GLM-Large, trained further on other data."""
     assert {path.stem for path in RECIPES.glob("*.yaml")} == set(PRESETS) - {"glm-doc"}
+
+
+def test_a_recipe_with_tasks(tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    own = {"name": "titles", "train_file": "news.jsonl", "pattern": "{text} [sMASK]", "target": "title"}
+    recipe.write_text(yaml.safe_dump({"multi_task": ["rte=SuperGLUE", own], "multi_task_ratio": 0.2}))
+    args, training = parse(tmp_path, "--recipe", recipe)
+    assert args.multi_task == ["rte=SuperGLUE", own]
+    assert (args.multi_task_ratio, args.multi_task_unit) == (0.2, "step")
+    assert measured_losses(args) == ["token", "sentence", "document", "tasks"]
+    assert task_order(args, training).unit_size == args.global_batch_size
+    recipe.write_text("multi_task: rte=SuperGLUE\nmulti_task_ratio: 0.1")
+    args, training = parse(tmp_path, "--recipe", recipe, "--multi_task_unit", "sample")
+    assert args.multi_task == ["rte=SuperGLUE"]
+    assert task_order(args, training).unit_size == 1
+    args, training = parse(tmp_path)
+    assert (task_order(args, training), measured_losses(args)) == (None, ["token", "sentence", "document"])
 
 
 def test_a_recipe_of_ones_own(tmp_path):

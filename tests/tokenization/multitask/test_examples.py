@@ -1,27 +1,17 @@
-"""Multi-task draws and samples against the originals' (golden cloze/multitask.json), and what is refused."""
+"""Examples of tasks as samples, against those of the originals (golden cloze/multitask.json), and what is refused."""
 
 import json
-import pickle
-from collections import Counter
 
-import numpy as np
 import pytest
 
 from modeling_glm import DataCollatorForInfillingSeq2Seq, GLMTokenizer, PatternVerbalizer
 from modeling_glm.tokenization.cloze.originals import read_original
+from modeling_glm.tokenization.multitask.examples import ClozeExamples, Seq2SeqExamples
 from modeling_glm.tokenization.pretraining.encoded import join_encoded
-from modeling_glm.tokenization.pretraining.multitask import (
-    ClozeExamples,
-    Seq2SeqExamples,
-    TaskMixture,
-    draw_place,
-    task_weights,
-)
 from tests.support.original_files import read_golden, write_vocabulary
 
 GOLDEN = json.loads(read_golden("cloze/multitask.json"))
 FILES = json.loads(read_golden("cloze/tasks.json"))
-SIZES = list(GOLDEN["sizes"].values())
 TASK = PatternVerbalizer(
     ["{a|shorten} [MASK].", "[MASK]: {a|shorten}"], {"x": "Yes", "y": ["No", "Never"]}, name="toy"
 )
@@ -47,17 +37,6 @@ def original_tasks(tokenizer, tmp_path_factory) -> dict[str, ClozeExamples]:
     return found
 
 
-def test_weights_of_the_originals():
-    np.testing.assert_allclose(task_weights(SIZES), GOLDEN["weights"], rtol=1e-12)
-    assert GOLDEN["length"] == 1000 * sum(SIZES)
-
-
-def test_draws_of_the_originals():
-    names, weights = list(GOLDEN["sizes"]), task_weights(SIZES)
-    drawn = [names[draw_place(SIZES, weights, number).task] for number in range(len(GOLDEN["first_200_tasks"]))]
-    assert drawn == GOLDEN["first_200_tasks"]
-
-
 @pytest.mark.parametrize("number", range(len(GOLDEN["wrapped"])))
 def test_samples_of_the_originals(number, original_tasks, tokenizer):
     """The context, the right answer as target, and the positions; a word of one token has no end there."""
@@ -73,25 +52,6 @@ def test_samples_of_the_originals(number, original_tasks, tokenizer):
     assert sample["attention_mask"] == joined.context_lengths[0]
     labels = [label if on else -100 for label, on in zip(sample["target"], sample["loss_mask"], strict=True)]
     assert labels == encoded["labels"] + [-100] * (len(labels) - size)
-
-
-def test_small_tasks_and_large_ones():
-    assert task_weights([1, 1]).tolist() == [0.5, 0.5]
-    assert task_weights([10**9, 200_000]).tolist() == [0.5, 0.5]
-    np.testing.assert_allclose(task_weights([32, 1]), [16 / 17, 1 / 17])
-
-
-def test_draws_are_spread_over_tasks_and_samples():
-    """4,000 draws of two tasks: within five standard deviations of their shares."""
-    sizes = [320, 10]
-    weights = task_weights(sizes)
-    drawn = [draw_place(sizes, weights, number) for number in range(4000)]
-    share = sum(place.task == 0 for place in drawn) / len(drawn)
-    assert abs(share - weights[0]) < 5 * (weights[0] * weights[1] / len(drawn)) ** 0.5
-    counts = Counter(place.sample for place in drawn if place.task == 1)
-    assert set(counts) == set(range(10))
-    expected = counts.total() / 10
-    assert max(abs(count - expected) for count in counts.values()) < 5 * expected**0.5
 
 
 class TestClozeExamples:
@@ -150,36 +110,3 @@ class TestSeq2SeqExamples:
         examples = Seq2SeqExamples(name="t", rows=[{"text": "a"}], encode_row=collator.encode_references)
         with pytest.raises(ValueError, match=r"Task 't', row 0: .*'target'"):
             examples.encode(0)
-
-
-@pytest.fixture(scope="module")
-def tasks(tokenizer) -> list:
-    collator = DataCollatorForInfillingSeq2Seq(tokenizer, "{text|shorten} [sMASK]")
-    rows = [{"text": f"Text {number}", "target": str(number)} for number in range(40)]
-    return [
-        ClozeExamples(task=TASK, examples=EXAMPLES, tokenizer=tokenizer),
-        Seq2SeqExamples(name="titles", rows=rows, encode_row=collator.encode_references),
-    ]
-
-
-class TestTaskMixture:
-    def test_a_draw_is_a_function_of_its_number_and_the_seed(self, tasks):
-        mixture = TaskMixture(tasks, seed=3)
-        drawn = [mixture.draw(number) for number in range(60)]
-        again = pickle.loads(pickle.dumps(mixture))
-        assert [again.draw(number) for number in reversed(range(60))] == drawn[::-1]
-        assert [TaskMixture(tasks, seed=4).draw(number) for number in range(60)] != drawn
-        for number, place in enumerate(drawn[:10]):
-            assert mixture.encode(number) == tasks[place.task].encode(place.sample)
-        assert {place.task for place in drawn} == {0, 1}
-
-    def test_seed_0_draws_as_the_originals(self, tasks):
-        sizes = [len(task) for task in tasks]
-        expected = [draw_place(sizes, task_weights(sizes), number) for number in range(20)]
-        assert [TaskMixture(tasks).draw(number) for number in range(20)] == expected
-
-    def test_what_is_refused(self, tasks):
-        with pytest.raises(ValueError, match="no tasks to draw from"):
-            TaskMixture([])
-        with pytest.raises(ValueError, match=r"Several tasks are called \['toy'\]"):
-            TaskMixture([tasks[0], tasks[1], tasks[0]])

@@ -1,0 +1,1 @@
+"""Multi-task training: examples of cloze and seq2seq tasks as samples of blank infilling, and their draws."""
