@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..tokenization import GLMTokenizer
-from ..tokenization.blanks import encode_text, forms_of_answers, shown_form
+from ..tokenization.blanks import encode_text, shown_form
 from ..utils.numbers import shorten
 from .continuations import ContinuationRow
 from .texts import encode_plain
@@ -111,25 +111,26 @@ class ContextEncoder:
         Raises:
             ValueError: For a continuation without a token.
         """
-        # White space in front makes an answer literal, so those need no look at their contexts.
-        literal = [request.continuation for request in requests if request.continuation[:1].isspace()]
-        encoded = (forms[0] for forms in forms_of_answers(self.tokenizer, literal))
+        # White space in front makes an answer literal, and nothing stands before the first text. Neither needs a look at
+        # its context, so they are encoded together.
+        alone = [not request.context or request.continuation[:1].isspace() for request in requests]
+        texts = [request.continuation for request, is_alone in zip(requests, alone, strict=True) if is_alone]
+        encoded = iter(encode_plain(self.tokenizer, texts))
         listed = []
-        for request in requests:
-            if request.continuation[:1].isspace():
-                ids = next(encoded)
-            else:
-                before = request.context
-                if self.has_blank(before):
-                    before = self.tokenizer.split_at_blanks(before)[0]
-                ids = shown_form(self.tokenizer, before, request.continuation)
+        for request, is_alone in zip(requests, alone, strict=True):
+            ids = next(encoded) if is_alone else list(self._encode_behind(*request))
             if not ids:
                 raise ValueError(
                     f"The continuation {request.continuation!r} of the context {shorten(request.context)} has no tokens: "
                     "expected a text to score."
                 )
-            listed.append(list(ids))
+            listed.append(ids)
         return listed
+
+    def _encode_behind(self, context: str, continuation: str) -> tuple[int, ...]:
+        """Encode a continuation as the text shows it: behind a space, or glued to what stands before."""
+        before = self.tokenizer.split_at_blanks(context)[0] if self.has_blank(context) else context
+        return shown_form(self.tokenizer, before, continuation)
 
     def lay_out(
         self,
