@@ -3,7 +3,18 @@
 import importlib
 from types import ModuleType
 
-SUITES = ("training", "scoring", "decoding", "quantization", "filling", "seq2seq", "starting", "data", "growth")
+SUITES = (
+    "training",
+    "scoring",
+    "decoding",
+    "quantization",
+    "filling",
+    "seq2seq",
+    "evaluation",
+    "starting",
+    "data",
+    "growth",
+)
 GPU_SUITES = ("training", "scoring", "decoding")
 
 
