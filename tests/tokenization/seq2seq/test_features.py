@@ -6,7 +6,6 @@ from modeling_glm.tokenization.seq2seq.collator import DataCollatorForInfillingS
 from tests.support.seq2seq_features import (
     CASES,
     FEATURES,
-    build_tokenizer,
     collator_settings,
     name_of,
     read_case,
@@ -26,15 +25,9 @@ def folders(tmp_path_factory):
     return {task: write_files(task, tmp_path_factory.mktemp(task)) for task in FEATURES["files"]}
 
 
-@pytest.fixture(scope="module")
-def tokenizers(tmp_path_factory):
-    names = {case["tokenizer"] for case in CASES}
-    return {name: build_tokenizer(name, tmp_path_factory.mktemp(name)) for name in names}
-
-
 @pytest.fixture
-def tokenizer(case, tokenizers):
-    return tokenizers[case["tokenizer"]]
+def tokenizer(case, original_tokenizer):
+    return original_tokenizer(case["tokenizer"])
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from modeling_glm.tokenization.seq2seq.published import available_seq2seq_tasks,
 from modeling_glm.utils.yaml_text import read_yaml
 from tests.support.original_files import read_golden
 from tests.support.paths import ROOT
-from tests.support.seq2seq_features import CASES, build_tokenizer, flag_of, name_of, write_files
+from tests.support.seq2seq_features import CASES, flag_of, name_of, write_files
 
 TASKS = available_seq2seq_tasks()
 RECIPES = sorted((ROOT / "examples" / "recipes" / "seq2seq").glob("*.yaml"))
@@ -25,12 +25,6 @@ DEFAULT = [
     and case["task"] != "customization"  # its files have empty lines
     and case["task"] != "extraction"  # its files have an answer too many
 ]
-
-
-@pytest.fixture(scope="module")
-def tokenizers(tmp_path_factory):
-    names = ("bert", "gpt2", "roberta", "chinese", "gpt2_notask")
-    return {name: build_tokenizer(name, tmp_path_factory.mktemp(name)) for name in names}
 
 
 def test_all_tasks_of_the_originals_are_there():
@@ -66,9 +60,9 @@ def test_every_task_with_settings_has_a_recipe():
 
 
 @pytest.mark.parametrize("case", DEFAULT, ids=name_of)
-def test_rows_suit_the_collator(case, tokenizers, tmp_path):
+def test_rows_suit_the_collator(case, original_tokenizer, tmp_path):
     """By default, as the layout of GLM has them, with every vocabulary."""
-    tokenizer = tokenizers[case["tokenizer"]]
+    tokenizer = original_tokenizer(case["tokenizer"])
     task = read_seq2seq_task(case["task"])
     rows = task.read(
         write_files(case["task"], tmp_path),
@@ -94,9 +88,9 @@ def test_rows_suit_the_collator(case, tokenizers, tmp_path):
 
 
 @pytest.mark.parametrize("case", [case for case in DEFAULT if case["split"] != "train"], ids=name_of)
-def test_the_originals_layout_does_not_need_their_faults(case, tokenizers, tmp_path):
+def test_the_originals_layout_does_not_need_their_faults(case, original_tokenizer, tmp_path):
     """A checkpoint that they fine-tuned is measured with the real answers."""
-    tokenizer, task = tokenizers[case["tokenizer"]], read_seq2seq_task(case["task"])
+    tokenizer, task = original_tokenizer(case["tokenizer"]), read_seq2seq_task(case["task"])
     length, ratio = case["src_seq_length"], float(flag_of(case, "--blank-maskratio", "0.3"))
     rows = task.read(
         write_files(case["task"], tmp_path),
@@ -119,13 +113,13 @@ def test_the_originals_layout_does_not_need_their_faults(case, tokenizers, tmp_p
     assert not [row for row in rows if "original" in row or "FAKE_ANSWER" in str(row)]
 
 
-def test_masks_follow_the_vocabulary(tokenizers):
+def test_masks_follow_the_vocabulary(original_tokenizer):
     task = read_seq2seq_task("cnn_dm")
-    assert task.pattern_for(tokenizers["gpt2"]) == "[sMASK] Content: {source|shorten}"
-    assert task.pattern_for(tokenizers["gpt2_notask"]) == "[MASK] Content: {source|shorten}"
-    assert task.pattern_for(tokenizers["bert"]) == "[MASK] Content: {source|shorten}"
+    assert task.pattern_for(original_tokenizer("gpt2")) == "[sMASK] Content: {source|shorten}"
+    assert task.pattern_for(original_tokenizer("gpt2_notask")) == "[MASK] Content: {source|shorten}"
+    assert task.pattern_for(original_tokenizer("bert")) == "[MASK] Content: {source|shorten}"
     cmrc = read_seq2seq_task("cmrc")
-    assert cmrc.pattern_for(tokenizers["chinese"]) == cmrc.pattern
+    assert cmrc.pattern_for(original_tokenizer("chinese")) == cmrc.pattern
 
 
 def test_layouts():
@@ -135,14 +129,14 @@ def test_layouts():
     assert read_seq2seq_task("extraction").layout_for(original=True) == OriginalLayout(begins=False)
 
 
-def test_lengths(tokenizers):
-    settings = read_seq2seq_task("gigaword").collator_settings(tokenizers["bert"])
+def test_lengths(original_tokenizer):
+    settings = read_seq2seq_task("gigaword").collator_settings(original_tokenizer("bert"))
     assert (settings["max_source_length"], settings["max_target_length"]) == (192, 32)
     blank = read_seq2seq_task("blank")
-    assert blank.collator_settings(tokenizers["bert"], mask_ratio=0.1)["max_target_length"] == 200
-    original = blank.collator_settings(tokenizers["bert"], original=True, mask_ratio=0.1)
+    assert blank.collator_settings(original_tokenizer("bert"), mask_ratio=0.1)["max_target_length"] == 200
+    original = blank.collator_settings(original_tokenizer("bert"), original=True, mask_ratio=0.1)
     assert original["max_target_length"] == 25
-    assert read_seq2seq_task("extraction").collator_settings(tokenizers["bert"])["max_source_length"] is None
+    assert read_seq2seq_task("extraction").collator_settings(original_tokenizer("bert"))["max_source_length"] is None
 
 
 def test_the_files_of_a_ratio(tmp_path):
@@ -153,9 +147,9 @@ def test_the_files_of_a_ratio(tmp_path):
         task.read(folder, "test", mask_ratio=0.5)
 
 
-def test_squad_v1_looks_at_every_window_in_validation(tokenizers, tmp_path):
+def test_squad_v1_looks_at_every_window_in_validation(original_tokenizer, tmp_path):
     folder, task = write_files("squad_v1", tmp_path), read_seq2seq_task("squad_v1")
-    settings = {"tokenizer": tokenizers["roberta"], "max_source_length": 32}
+    settings = {"tokenizer": original_tokenizer("roberta"), "max_source_length": 32}
     assert all(row["target"] != "N/A" for row in task.read(folder, "train", **settings))
     assert any(row["target"] == "N/A" for row in task.read(folder, "validation", **settings))
     assert all(

@@ -1,32 +1,25 @@
 """Random words become blanks: their number, their answers, and the draws of the authors' code."""
 
 import itertools
-import json
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling_glm import GLMTokenizer
 from modeling_glm.tokenization.seq2seq.readers.cleaning import detokenize_blank_lm
 from modeling_glm.tokenization.seq2seq.word_blanks import BLANK, answers_between, blank_words
-from tests.support.original_files import read_golden, write_hub_folder
+from tests.support.seq2seq_features import CASES, FEATURES, flag_of
 
-FEATURES = json.loads(read_golden("seq2seq/features.json"))
 SPLITS = {"train": "train", "dev": "valid"}
-CASES = [
+DRAWN = [
     case
-    for case in FEATURES["cases"]
+    for case in CASES
     if case["task"] == "blank"
     and case["split"] in SPLITS
     and case.get("samples")
     and "--task-mask" not in case["flags"]
 ]
-
-
-def flag(case, name):
-    return case["flags"][case["flags"].index(name) + 1]
 
 
 @given(
@@ -45,17 +38,17 @@ def test_answers_fill_the_blanks(words, ratio, seed):
     assert next(remaining, None) is None
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    return GLMTokenizer.from_pretrained(write_hub_folder("bert", tmp_path_factory.mktemp("bert")))
+@pytest.fixture
+def tokenizer(original_tokenizer):
+    return original_tokenizer("bert")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['split']}-{flag(case, '--blank-maskratio')}")
+@pytest.mark.parametrize("case", DRAWN, ids=lambda case: f"{case['split']}-{flag_of(case, '--blank-maskratio')}")
 def test_draws_are_those_of_the_originals(case, tokenizer):
-    rng = Random(int(flag(case, "--seed")))
+    rng = Random(int(flag_of(case, "--seed")))
     contexts = []
     for line in FEATURES["files"]["blank"][f"{SPLITS[case['split']]}.txt"].splitlines():
-        blanked, _ = blank_words(detokenize_blank_lm(line), float(flag(case, "--blank-maskratio")), rng)
+        blanked, _ = blank_words(detokenize_blank_lm(line), float(flag_of(case, "--blank-maskratio")), rng)
         ids = tokenizer(blanked, add_special_tokens=False)["input_ids"][: case["src_seq_length"]]
         contexts.append(ids + [tokenizer.pad_token_id] * (case["src_seq_length"] - len(ids)))
     assert contexts == [sample["text"][: case["src_seq_length"]] for sample in case["samples"]]

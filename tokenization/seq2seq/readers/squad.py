@@ -50,7 +50,8 @@ def read_squad(reading: Reading, answered_only: Sequence[str] = ()) -> list[Row]
         for number, (context, target) in enumerate(windows(question, tokenizer, length)):
             if target == NO_ANSWER and reading.split in answered_only:
                 continue
-            meta = {"answer": target, "answers": answers, "question": question.question, "ref": target}
+            listed = [answer.text for answer in question.answers] or [NO_ANSWER]
+            meta = {"answer": target, "answers": listed, "question": question.question, "ref": target}
             identity = question.place if question.id is None else question.id
             record = reading.record(len(rows), meta, context)
             if record:

@@ -4,10 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling_glm import GLMTokenizer
 from modeling_glm.tokenization.seq2seq.readers.reading import Reading
 from modeling_glm.tokenization.seq2seq.readers.squad import join_windows, read_squad
-from tests.support.original_files import write_hub_folder
 from tests.tokenization.seq2seq.readers.test_questions import write_questions
 
 PASSAGE = (
@@ -15,9 +13,9 @@ PASSAGE = (
 )
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    return GLMTokenizer.from_pretrained(write_hub_folder("gpt2", tmp_path_factory.mktemp("gpt2")))
+@pytest.fixture
+def tokenizer(original_tokenizer):
+    return original_tokenizer("gpt2")
 
 
 @pytest.fixture
