@@ -215,21 +215,37 @@ def test_beams_of_transformers_agree_without_a_penalty(model, search):
         assert read_answer(model.config, row) == drop_padding(read_answer(model.config, other))
 
 
-def test_beams_of_transformers_differ_with_a_penalty():
-    """The arithmetic of why: of the golden rows at least one has other ids, and the others agree."""
+def agree_with_transformers(has_penalty):
+    """Whether `generate` gives the originals' ids, for every row of the golden cases with or without a penalty."""
     same = []
     for case in with_answers(BEAMS):
         settings = read_settings(case)
-        if settings["num_beams"] == 1 or not settings.get("length_penalty") or "--no-block-position" in case["flags"]:
+        is_penalised = settings["num_beams"] > 1 and bool(settings.get("length_penalty"))
+        if is_penalised != has_penalty or case["flags"][-1] == "--no-block-position":
             continue
         model = load_model("beams", case["model"], case["eop_row"])
         inputs = read_inputs(case, BEAMS["inputs"][case["inputs"]])
-        eop = model.config.eop_token_id
-        ids = model.generate(**inputs, **settings, eos_token_id=eop, do_sample=False)[
+        settings = (
+            {"length_penalty": 0.0, **settings} if settings["num_beams"] > 1 else {**settings, "length_penalty": None}
+        )
+        end = model.config.eop_token_id
+        ids = model.generate(**inputs, **settings, eos_token_id=end, do_sample=False)[
             :, inputs["input_ids"].shape[1] - 1 :
         ]
         answers = [read_answer(model.config, row) for row in ids.tolist()]
         same += [answer == expected for answer, expected in zip(answers, case["kept_ids"], strict=True)]
+    return same
+
+
+def test_beams_of_transformers_find_the_golden_answers_without_a_penalty():
+    same = agree_with_transformers(has_penalty=False)
+    assert len(same) > 30
+    assert all(same)
+
+
+def test_beams_of_transformers_lose_golden_answers_with_a_penalty():
+    """They divide by (n + 1)^penalty: most answers stay the best, some do not."""
+    same = agree_with_transformers(has_penalty=True)
     assert 0.5 < sum(same) / len(same) < 1
 
 
