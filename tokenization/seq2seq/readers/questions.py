@@ -68,25 +68,25 @@ def read_question_generation(reading: Reading) -> list[Row]:
         ValueError: For a question without an answer, unless faults are read.
     """
     rows: list[Row] = []
-    for question in _checked(reading):
+    for question in checked_questions(reading):
         answers = [FAKE_ANSWER] if _is_hidden(reading) else question.answer_texts
         if not answers and not reading.faults:
             raise ValueError(f"{question.place} has no answer: expected one to ask for. Remove the question.")
         for answer in answers:
             number = len(rows)
             # The originals compare questions with the answer.
-            reference = reading.round_trip(answer if reading.faults else question.question)
+            reference = reading.round_trip(answer if reading.faults else question.question.strip())
             row = {
-                "context": question.context,
+                "context": question.context.strip(),
                 "answer": answer,
-                "target": question.question,
+                "target": question.question if reading.faults else question.question.strip(),
                 "references": [reference],
                 "id": _id(reading, question, number),
             }
             if reading.original:
                 meta = {"answer": answer, "question": question.question, "ref": reference}
                 row |= {
-                    "passage": f"{question.context} Question:",
+                    "passage": f"{question.context.rstrip()} Question:",
                     **reading.record(number, meta, question.context),
                 }
             rows.append(row)
@@ -101,7 +101,7 @@ def read_cmrc(reading: Reading) -> list[Row]:
     all answers; if faults are read, one for each answer.
     """
     rows: list[Row] = []
-    for question in _checked(reading):
+    for question in checked_questions(reading):
         texts = [FAKE_ANSWER] if _is_hidden(reading) else question.answer_texts
         if not texts and reading.split == "train" and not reading.faults:
             raise ValueError(f"{question.place} has no answer to learn. Remove the question.")
@@ -110,26 +110,27 @@ def read_cmrc(reading: Reading) -> list[Row]:
             number = len(rows)
             references = [reading.round_trip(answer) for answer in answers]
             row: Row = {
-                "context": question.context,
-                "question": question.question,
+                "context": question.context.rstrip(),
+                "question": question.question.strip(),
                 "references": references,
                 "id": _id(reading, question, number),
             }
             if answers:
                 meta = {"answer": answers[0], "question": question.question, "ref": references[0]}
-                row |= {"target": answers[0], **reading.record(number, meta, question.context)}
+                row |= {"target": answers[0].strip(), **reading.record(number, meta, question.context)}
             rows.append(row)
     return rows
 
 
-def _checked(reading: Reading) -> list[PassageQuestion]:
-    """Read the questions of the only file. An empty question or passage is refused, unless faults are read."""
+def checked_questions(reading: Reading) -> list[PassageQuestion]:
+    """Read the questions of the only file. Empty texts are refused, unless faults are read. Raises errors as `read_questions`."""
     (path,) = reading.paths
     questions = read_questions(path)
-    for question in questions:
-        for name in ("question", "context"):
-            if not reading.faults and not getattr(question, name).strip():
-                raise ValueError(f"{question.place} has an empty {name}: expected a text.")
+    for question in questions if not reading.faults else []:
+        texts = {"question": question.question, "context": question.context}
+        texts |= {f"answer {number}": answer.text for number, answer in enumerate(question.answers)}
+        if empty := [name for name, text in texts.items() if not text.strip()]:
+            raise ValueError(f"{question.place}: the {empty[0]} is empty: expected a text.")
     return questions
 
 
@@ -162,4 +163,4 @@ def _question(entry: dict, place: str, context: str) -> PassageQuestion:
     return PassageQuestion(place, None if identity is None else str(identity), question, context, tuple(answers))
 
 
-__all__ = ["Answer", "PassageQuestion", "read_cmrc", "read_question_generation", "read_questions"]
+__all__ = ["Answer", "PassageQuestion", "checked_questions", "read_cmrc", "read_question_generation", "read_questions"]

@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from .questions import Answer, PassageQuestion, read_questions
+from .questions import Answer, PassageQuestion, checked_questions
 from .reading import Reading, Row
 
 NO_ANSWER = "N/A"
@@ -41,26 +41,23 @@ def read_squad(reading: Reading, answered_only: Sequence[str] = ()) -> list[Row]
             "leave faults=True away."
         )
     rows: list[Row] = []
-    (path,) = reading.paths
-    for question in read_questions(path):
+    for place, question in enumerate(checked_questions(reading)):
         answers = question.answer_texts or [NO_ANSWER]
-        if not reading.faults and not question.question.strip():
-            raise ValueError(f"{question.place} has an empty question: expected a text.")
+        identity = reading.name(place) if question.id is None else question.id
         windows = _windows_of_originals if reading.original else _windows
         for number, (context, target) in enumerate(windows(question, tokenizer, length)):
             if target == NO_ANSWER and reading.split in answered_only:
                 continue
             listed = [answer.text for answer in question.answers] or [NO_ANSWER]
             meta = {"answer": target, "answers": listed, "question": question.question, "ref": target}
-            identity = question.place if question.id is None else question.id
             record = reading.record(len(rows), meta, context)
             if record:
                 record["original"]["idx"] = identity
             rows.append(
                 {
-                    "context": context,
+                    "context": context.rstrip(),
                     "question": question.question.strip(),
-                    "target": target,
+                    "target": target.strip(),
                     "references": answers,
                     "id": identity,
                     "window": number,

@@ -66,12 +66,22 @@ def test_hidden_answers(tmp_path):
         read_question_generation(Reading("squad_generation", "test", [path]))
 
 
+def test_white_space_around_texts(tmp_path):
+    path = write_questions(tmp_path / "x.json", (" Who rang? ", ["Anton "]), context="Anton rang.\n")
+    (row,) = read_question_generation(Reading("squad_generation", "train", [path]))
+    assert (row["context"], row["target"], row["references"]) == ("Anton rang.", "Who rang?", ["Who rang?"])
+    (row,) = read_cmrc(Reading("cmrc", "train", [path]))
+    assert (row["context"], row["question"], row["target"]) == ("Anton rang.", "Who rang?", "Anton")
+
+
 def test_empty_texts(tmp_path):
-    with pytest.raises(ValueError, match=r"qas\[1\] has an empty question: expected a text"):
+    with pytest.raises(ValueError, match=r"qas\[0\]: the answer 1 is empty: expected a text"):
+        read_cmrc(Reading("cmrc", "dev", [write_questions(tmp_path / "x.json", ("a?", ["Anton", " "]))]))
+    with pytest.raises(ValueError, match=r"qas\[1\]: the question is empty: expected a text"):
         read_cmrc(
             Reading("cmrc", "train", [write_questions(tmp_path / "x.json", ("a?", ["Anton"]), (" ", ["Anton"]))])
         )
-    with pytest.raises(ValueError, match=r"qas\[0\] has an empty context: expected a text"):
+    with pytest.raises(ValueError, match=r"qas\[0\]: the context is empty: expected a text"):
         read_cmrc(Reading("cmrc", "dev", [write_questions(tmp_path / "x.json", ("a?", ["b"]), context="")]))
 
 

@@ -43,6 +43,14 @@ def test_windows_are_slices_that_cover_the_passage(path, tokenizer):
     assert covered == len(PASSAGE)
 
 
+def test_questions_without_an_id_are_numbered(path, tokenizer):
+    assert {row["id"]: row["question"] for row in read(path, tokenizer)} == {
+        "train-0": "Who rang?",
+        "train-1": "Where did it rain?",
+        "train-2": "Why?",
+    }
+
+
 def test_targets(path, tokenizer):
     for row in read(path, tokenizer):
         expected = {"Who rang?": "Anton", "Where did it rain?": "Lindenau", "Why?": "?"}[row["question"]]
@@ -96,7 +104,7 @@ def test_a_question_without_room(tmp_path, tokenizer):
 
 def test_an_empty_question(tmp_path, tokenizer):
     path = write_questions(tmp_path / "x.json", (" ", ["Anton"]), context=PASSAGE)
-    with pytest.raises(ValueError, match=r"qas\[0\] has an empty question"):
+    with pytest.raises(ValueError, match=r"qas\[0\]: the question is empty"):
         read(path, tokenizer)
 
 
