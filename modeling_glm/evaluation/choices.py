@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+from ..seq2seq.metrics import WITHOUT_SPACES
 from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import encode_text
 from ..utils.numbers import check_real_number, check_truth_value, check_whole_number, shorten
@@ -127,8 +128,8 @@ def evaluate_choices(
         length_penalty: The power of a choice's number of tokens by which its score is divided. 1 compares the mean of its
             tokens; the originals have 0.
         as_written: Whether choices are encoded exactly as they stand, as the originals do. By default a choice without
-            white space in front is spaced as the text is: behind a space if white space stands before the blank. As
-            written, `[MASK]` is put behind a text without a blank, and a blank inside a text that is read from left to
+            white space in front is spaced as the text is: behind a space if white space stands before the blank, or if
+            there is no blank, as lm-evaluation-harness does. As written, `[MASK]` is put behind a text without a blank, and a blank inside a text that is read from left to
             right stays there as a token.
         batch_size: The number of examples in a forward pass.
         on_error: "raise" to raise the error of the first bad row, "record" to leave bad rows out and keep their errors.
@@ -255,7 +256,7 @@ def lay_out_choices(
     # White space in front of a choice replaces that at the end of the text.
     requests = [
         encoder.split(example.text if blanks or not choice[0].isspace() else example.text.rstrip(), choice)
-        for choice in example.choices
+        for choice in (example.choices if blanks else _space_behind(example.text, example.choices))
     ]
     choices = encode_plain(tokenizer, example.choices) if as_written else encoder.encode_continuations(requests)
     longest = max(map(len, choices))
@@ -273,6 +274,13 @@ def lay_out_choices(
         (context,) = encoder.encode_contexts([requests[0].context])
     row, num_cut = encoder.lay_out(context, choices, max_length=max_length)
     return row, num_cut > 0
+
+
+def _space_behind(text: str, choices: Sequence[str]) -> list[str]:
+    """Put choices behind a space if neither they nor the text have one. Scripts without spaces between words need none."""
+    if not text or text[-1].isspace() or WITHOUT_SPACES.match(text[-1]):
+        return list(choices)
+    return [choice if choice[0].isspace() or WITHOUT_SPACES.match(choice) else f" {choice}" for choice in choices]
 
 
 def _encode_from_left(tokenizer: GLMTokenizer, text: str, as_written: bool) -> list[int]:

@@ -153,12 +153,24 @@ def test_a_text_without_a_blank_continues_at_its_end(tokenizer):
         ("The sun rises in the", " east", False, gmask),
         ("The sun rises in the ", "east", False, gmask),
         ("The sun rises in the ", " east", False, gmask),
+        ("The sun rises in the", "east", False, gmask),
         ("The sun rises in the", " east", True, mask),
     ):
         row, _ = lay_out_choices(tokenizer, ChoiceExample(text, [choice], 0), max_length=64, as_written=as_written)
         words = tokenizer("The sun rises in the", add_special_tokens=False)["input_ids"]
         assert row.context == [tokenizer.cls_token_id, *words, expected, eos]
         assert row.continuations == [spaced]
+
+
+def test_scripts_without_spaces_get_none(tokenizer):
+    for text, choice, expected in (
+        ("法国的首都是", "巴黎", "巴黎"),
+        ("法国的首都是", "Paris", "Paris"),
+        ("It is", "巴黎", "巴黎"),
+        ("", "It", "It"),
+    ):
+        row, _ = lay_out_choices(tokenizer, ChoiceExample(text, [choice], 0), max_length=64)
+        assert row.continuations == [tokenizer(expected, add_special_tokens=False)["input_ids"]]
 
 
 def test_rows_of_a_table(model, tokenizer):

@@ -30,8 +30,8 @@ CHOICES = [
     {"text": "Paris is the [MASK] of France.", "choices": ["capital", "lazy dog", "fox"], "label": 0},
     {"text": "In the [MASK], the number was not found.", "choices": ["year", "dog"], "label": 0},
     {"text": "The quick brown [MASK] jumps.", "choices": ["over", "fox"], "label": 1},
-    {"text": "Rome is the capital of ", "choices": ["Italy", "the lazy dog"], "label": 0},
-    {"text": "Paris is", "choices": [" the capital", " a city"], "label": 0},
+    {"text": "Rome is the capital of", "choices": ["Italy", "the lazy dog"], "label": 0},
+    {"text": "Paris is", "choices": ["the capital", "a city"], "label": 0},
 ]
 LAST_WORD = "{{text.rsplit(' ', 1)[0]}}", "{{' ' + text.rsplit(' ', 1)[1]}}"
 TASKS = {
@@ -40,7 +40,6 @@ TASKS = {
         "doc_to_text": "{{text}}",
         "doc_to_choice": "choices",
         "doc_to_target": "label",
-        "target_delimiter": "",
         "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
     },
     "last_word": {
