@@ -165,15 +165,13 @@ def training_section(
     """Return the section of the model card about the data, the command, the settings and the losses."""
     start = f"It was trained further from `{args.model}`.\n\n" if args.model else ""
     shares = ", ".join(f"{share:.0%} {name}" for name, share in args.shares.items())
-    tasks = [
-        entry["name" if "name" in entry else "task"] if isinstance(entry, dict) else entry.partition("=")[0]
-        for entry in args.multi_task or []
-    ]
-    mixed = (
-        f"{args.multi_task_ratio:.0%} of the {args.multi_task_unit}s were of tasks: {', '.join(tasks)}.\n"
-        if tasks
-        else ""
-    )
+    mixed = ""
+    if args.multi_task:
+        names = (
+            entry.partition("=")[0] if isinstance(entry, str) else entry.get("name") or entry["task"]
+            for entry in args.multi_task
+        )
+        mixed = f"{args.multi_task_ratio:.0%} of the {args.multi_task_unit}s were of tasks: {', '.join(names)}.\n"
     speed = summary["speed"]
     command = shlex.join(["python", "examples/03_pretrain.py", *sys.argv[1:]])
     return f"""## Training
@@ -192,8 +190,10 @@ def training_section(
 
 def describe_tasks(args: RunArguments, tasks: TaskSet) -> str:
     """Return a line about the tasks of a run, for the log."""
-    drawn = ", ".join(f"{name} {task['weight']:.1%} of {task['samples']:,}" for name, task in tasks.describe().items())
-    return f"{args.multi_task_ratio:.1%} of the {args.multi_task_unit}s are of tasks: {drawn} samples"
+    drawn = ", ".join(
+        f"{name} {task['weight']:.1%} ({task['samples']:,} samples)" for name, task in tasks.describe().items()
+    )
+    return f"{args.multi_task_ratio:.1%} of the {args.multi_task_unit}s are of tasks: {drawn}"
 
 
 def _describe_corpora(args: RunArguments) -> str:

@@ -247,7 +247,7 @@ def test_a_run_with_tasks_resumes_bit_for_bit(folder, capsys):
         pretrain(folder, export=folder / "ignored", max_steps=4, **mixed)
         pretrain(folder, export=folder / "second", max_steps=6, **mixed)
     printed = capsys.readouterr().out
-    assert "50.0% of the steps are of tasks: odd 50.0% of 27, sums 50.0% of 27 samples" in printed
+    assert "50.0% of the steps are of tasks: odd 50.0% (27 samples), sums 50.0% (27 samples)" in printed
     assert f"resuming from {folder / 'run' / 'checkpoint-4'}, sample 32" in printed
     first, second = (read_weights(folder / name) for name in ("first", "second"))
     assert all((first[name] == second[name]).all() for name in first)
