@@ -1,12 +1,13 @@
 """The originals' searches: their own ids and scores, naive loops, `generate` of Transformers where it agrees, and refusals."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
 from transformers import LogitsProcessorList, MaxTimeCriteria, RepetitionPenaltyLogitsProcessor, StoppingCriteriaList
 
-from modeling_glm import GLMForConditionalGeneration
+from modeling_glm import DataCollatorForInfillingSeq2Seq, GLMForConditionalGeneration
 from modeling_glm.layout_glm import compute_position_ids, find_parts
 from modeling_glm.seq2seq.original_search import (
     fill_as_originals,
@@ -15,6 +16,7 @@ from modeling_glm.seq2seq.original_search import (
     search_as_originals,
 )
 from modeling_glm.seq2seq.originals.texts import restore_infilling
+from modeling_glm.tokenization.seq2seq.published import read_seq2seq_task
 from tests.support.models import TOKEN_IDS, make_model, pad_rows, prompts, words
 from tests.support.naive_search import naive_beams, naive_infilling
 from tests.support.original_search import load_model, load_tokenizer, name_case, read_cases, read_inputs, read_settings
@@ -38,6 +40,36 @@ def test_golden_beams(case):
     model = load_model("beams", case["model"], case["eop_row"])
     inputs = read_inputs(case, BEAMS["inputs"][case["inputs"]])
     found = search_as_originals(model, **inputs, **read_settings(case))
+    assert [read_answer(model.config, row) for row in found.sequences.tolist()] == case["kept_ids"]
+    assert found.scores.tolist() == pytest.approx(case["scores"], abs=1e-4)
+
+
+# One case of every model, task and layout, whose inputs are made from the files.
+MASK_PADDING = "--mask-pad-token"
+FROM_FILES = {
+    (case["model"], case["task"], MASK_PADDING in case["flags"]): case
+    for case in sorted(with_answers(BEAMS), key=lambda case: case["eop_row"] == 1)  # answers of various lengths win
+    if "--no-block-position" not in case["flags"]
+}
+
+
+@pytest.mark.parametrize("case", FROM_FILES.values(), ids=name_case)
+def test_golden_beams_from_the_files_of_a_task(case, tmp_path):
+    """Read the files, write prompts in the originals' layout, search: no ids or positions are given."""
+    for name, text in BEAMS["files"].items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    model, tokenizer = load_model("beams", case["model"], case["eop_row"]), load_tokenizer(case["model"])
+    asked = read_settings(case)
+    lengths = {
+        "max_source_length": int(case["flags"][case["flags"].index("--src-seq-length") + 1]),
+        "max_target_length": asked["max_new_tokens"],
+    }
+    task = read_seq2seq_task(case["task"])
+    settings = task.collator_settings(tokenizer, original=True, **lengths)
+    settings["layout"] = dataclasses.replace(settings["layout"], mask_padding=MASK_PADDING in case["flags"])
+    collator = DataCollatorForInfillingSeq2Seq(tokenizer, **settings)
+    rows = task.read(tmp_path, "test", tokenizer=tokenizer, original=True)
+    found = search_as_originals(model, **collator.prompts(rows), **asked)
     assert [read_answer(model.config, row) for row in found.sequences.tolist()] == case["kept_ids"]
     assert found.scores.tolist() == pytest.approx(case["scores"], abs=1e-4)
 
