@@ -17,7 +17,8 @@ from ..harness.shapes import BASE, TINY, Shape, build_glm, draw_ids
 from ..harness.steps import Batch, Step, optimizing, to_device
 
 PEERS = (T5, T5_HALF, BART, BART_HALF)
-ROWS = 64  # predicted together
+ROWS = 64  # to predict
+BATCH = 16  # rows of similar length in a batch
 
 
 def run(settings: RunSettings) -> list[Result]:
@@ -28,7 +29,7 @@ def run(settings: RunSettings) -> list[Result]:
             *compare_generation(settings, TINY, rows=2, source=48, target=8),
         ]
     return [
-        compare_prediction(settings, BASE, rows=ROWS, new_tokens=16),
+        compare_prediction(settings, BASE, rows=ROWS, new_tokens=32),
         *compare_training(settings, BASE, rows=4, source=448, target=64),
         *compare_generation(settings, BASE, rows=4, source=448, target=64),
         *compare_generation(settings, BASE, rows=4, source=448, target=32, beams=4),
@@ -50,7 +51,8 @@ def compare_prediction(settings: RunSettings, shape: Shape, rows: int, new_token
     limits = {"max_new_tokens": new_tokens, "eos_token_id": -1}  # no prediction ends early
 
     def predict_together() -> list[tuple[int, ...]]:
-        return [found.token_ids for found in predict_targets(model, collator, sources, batch_size=rows, **limits)]
+        found = predict_targets(model, collator, sources, batch_size=BATCH, **limits)
+        return [prediction.token_ids for prediction in found]
 
     def predict_alone() -> list[tuple[int, ...]]:
         return [predict_targets(model, collator, source, **limits).token_ids for source in sources]
@@ -62,7 +64,10 @@ def compare_prediction(settings: RunSettings, shape: Shape, rows: int, new_token
     # So slow that a few rounds do.
     seconds = take_turns(runs, min(3, settings.rounds), settings.device, warm_up=False)
     tokens = collator.prompts(sources)["attention_mask"].sum(1).tolist()
-    work = f"{shape.name}, predict {rows} targets, {min(tokens)} to {max(tokens)} tokens each, {new_tokens} new tokens"
+    work = (
+        f"{shape.name}, predict {new_tokens} tokens for {rows} sources of {min(tokens)} to {max(tokens)} tokens in batches"
+        f" of {min(rows, BATCH)}"
+    )
     return Speed.from_seconds(work, "one row at a time", seconds["together"], seconds["alone"])
 
 

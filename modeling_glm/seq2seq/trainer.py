@@ -194,7 +194,7 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
             loss, _, _ = Trainer.prediction_step(self, model, learned, True, ignore_keys)
         if prediction_loss_only:
             return loss, None, None
-        arguments = self._choose_arguments(gen_kwargs or self._gen_kwargs)
+        arguments = self._choose_arguments(gen_kwargs or getattr(self, "_gen_kwargs", {}))
         prompts = self._prepare_inputs(
             {name: inputs[name] for name in (PROMPTS, PROMPT_MASK, TARGETS) if name in inputs}
         )
