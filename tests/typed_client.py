@@ -4,7 +4,7 @@ from typing import assert_type
 
 import torch
 from huggingface_hub import CommitInfo
-from transformers import BatchEncoding, TrainingArguments
+from transformers import BatchEncoding, Seq2SeqTrainingArguments, TrainingArguments
 
 import modeling_glm
 from modeling_glm import (
@@ -17,17 +17,21 @@ from modeling_glm import (
     GLMForConditionalGeneration,
     GLMForMultipleChoice,
     GLMModel,
+    GLMSeq2SeqTrainer,
     GLMTrainer,
     HubCallback,
     RowError,
+    TargetPrediction,
     choose,
     fill_blanks,
+    predict_targets,
     score_fillings,
 )
 from tokenization import (
     BlankText,
     DataCollatorForBlankInfilling,
     DataCollatorForCloze,
+    DataCollatorForInfillingSeq2Seq,
     GLMTokenizer,
     PatternVerbalizer,
 )  # what is installed as modeling_glm.tokenization
@@ -84,6 +88,17 @@ def train_and_push(model: GLMForMultipleChoice, tokenizer: GLMTokenizer) -> Comm
     model.save_pretrained("run", push_to_hub=True, repo_id="me/mine", tokenizer=tokenizer)
     assert_type(tokenizer.push_to_hub("me/mine"), CommitInfo)
     return model.push_to_hub("me/mine", tokenizer=tokenizer, license="mit")
+
+
+def predict(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, rows: list[dict[str, str]]) -> str:
+    collator = DataCollatorForInfillingSeq2Seq(tokenizer, max_target_length=8)
+    arguments = Seq2SeqTrainingArguments("run", predict_with_generate=True)
+    GLMSeq2SeqTrainer(model, arguments, collator, train_dataset=rows).train()
+    assert_type(predict_targets(model, collator, rows, num_beams=2), list[TargetPrediction])
+    prediction = predict_targets(model, collator, "a source")
+    assert_type(prediction, TargetPrediction)
+    assert_type((prediction.answers, prediction.log_prob), tuple[tuple[str, ...], float])
+    return prediction.text
 
 
 def score(model: GLMForMultipleChoice, tokenizer: GLMTokenizer, inputs: BatchEncoding) -> torch.Tensor | None:

@@ -1,9 +1,9 @@
 """Predict the targets of many rows: the answers, their tokens and how likely the model finds them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import torch
 from tqdm.auto import tqdm
@@ -75,6 +75,36 @@ class _Prompt(NamedTuple):
 
     place: int
     ids: list[int]
+
+
+@overload
+def predict_targets(
+    model: PreTrainedModel,
+    collator: DataCollatorForInfillingSeq2Seq,
+    rows: str,
+    *,
+    num_return_sequences: Literal[1] = 1,
+    on_error: Literal["raise"] = "raise",
+    **settings: Any,
+) -> TargetPrediction: ...
+
+
+@overload
+def predict_targets(
+    model: PreTrainedModel,
+    collator: DataCollatorForInfillingSeq2Seq,
+    rows: Sequence[Mapping[str, Any]] | Sequence[str],
+    *,
+    num_return_sequences: Literal[1] = 1,
+    on_error: Literal["raise"] = "raise",
+    **settings: Any,
+) -> list[TargetPrediction]: ...
+
+
+@overload
+def predict_targets(
+    model: PreTrainedModel, collator: DataCollatorForInfillingSeq2Seq, rows: Any, **settings: Any
+) -> Any: ...
 
 
 def predict_targets(
