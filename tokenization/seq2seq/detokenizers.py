@@ -45,8 +45,8 @@ def detokenize_wikitext(text: str) -> str:
     """
     Undo the tokenization of WikiText: `@-@`, punctuation, brackets, quotes, headings, numbers written as `N`.
 
-    The reported perplexities rest on this text, so it keeps the oddities of the originals: "/' 3/" becomes "/'[0-9]/", and
-    a plural's apostrophe may lose the space behind it.
+    The reported perplexities rest on this text, so it keeps the oddities of the originals: "/' 3/" becomes "/'[0-9]/",
+    and a plural's apostrophe may lose the space behind it.
     """
     return _apply(text, _WIKITEXT)
 
@@ -55,7 +55,8 @@ def detokenize_ptb(text: str) -> str:
     """
     Undo the tokenization of the Penn Treebank: apostrophes, line ends, numbers written as `N`.
 
-    As in the originals, a number loses the space before it unless it follows `$` or `#`: "or N more" becomes "or1 more".
+    As in the originals, a number loses the space before it unless it follows `$` or `#`: "or N more" becomes "or1
+    more".
     """
     return _apply(text, _PTB)
 

@@ -1,8 +1,9 @@
 """
-Read the tasks that the originals' seq2seq code has: their files, the pattern of their sources, and the shipped settings.
+Read the tasks that the originals' seq2seq code has: their files, the pattern of their sources, and the shipped
+settings.
 
-`available_seq2seq_tasks` lists them, and `read_seq2seq_task` returns one. The folder `tasks` has a file for each, with what
-differs from the originals.
+`available_seq2seq_tasks` lists them, and `read_seq2seq_task` returns one. The folder `tasks` has a file for each, with
+what differs from the originals.
 """
 
 import json
@@ -88,8 +89,8 @@ class Seq2SeqTask:
         Args:
             tokenizer: A `GLMTokenizer`.
             original: Whether sources and targets are laid out as for checkpoints that the originals fine-tuned.
-            max_source_length, max_target_length: Lengths in place of the shipped ones. In the originals' layout of "blank",
-                the second is by default `int(max_source_length * mask_ratio)`.
+            max_source_length, max_target_length: Lengths in place of the shipped ones. In the originals' layout of
+                "blank", the second is by default `int(max_source_length * mask_ratio)`.
             mask_ratio: Share of the words that "blank" replaces.
         """
         source = max_source_length or self.settings.get("max_source_length")
@@ -122,8 +123,8 @@ class Seq2SeqTask:
             data_dir: The folder with the files.
             split: "train", "validation" ("val", "valid", "dev") or "test".
             tokenizer: A `GLMTokenizer`. Only "squad" and "squad_v1" and `original` need it.
-            max_source_length: Most tokens of a source, for the windows of "squad" and "squad_v1"; by default the shipped
-                512.
+            max_source_length: Most tokens of a source, for the windows of "squad" and "squad_v1"; by default the
+                shipped 512.
             mask_ratio: Share of the words that "blank" replaces. Its test files have it in their name.
             seed: Seed of their choice.
             original: Whether texts are those that the originals' layout needs, and references those of their metrics.
@@ -131,13 +132,14 @@ class Seq2SeqTask:
                 `original`.
 
         Returns:
-            Dicts with the fields of the pattern, `target` (a text, or a list with one for each blank), `references` (the
-            texts that metrics compare with) and `id`. Questions whose file hides the answer have no `target`. With
-            `faults` a row has `original`: the `uid`, `text_a`, `text_b` and `meta` of the originals' example.
+            Dicts with the fields of the pattern, `target` (a text, or a list with one for each blank), `references`
+            (the texts that metrics compare with) and `id`. Questions whose file hides the answer have no `target`.
+            With `faults` a row has `original`: the `uid`, `text_a`, `text_b` and `meta` of the originals' example.
 
         Raises:
             FileNotFoundError: If the folder or a file does not exist.
-            ValueError: For a split that the task lacks, and for files of another form. The message names file and line.
+            ValueError: For a split that the task lacks, and for files of another form. The message names file and
+                line.
         """
         folder = Path(data_dir)
         if SPLITS.get(split) not in self.files:

@@ -9,8 +9,8 @@ def blank_words(text: str, ratio: float, rng: Random, blank: str = BLANK) -> tup
     """
     Replace a share of the words of a text by blanks; neighbours share one.
 
-    Draws are those of the originals: `int(words * ratio)` words without replacement, one call of `rng` for each text. So the
-    same generator over the same texts in the same order gives their blanks.
+    Draws are those of the originals: `int(words * ratio)` words without replacement, one call of `rng` for each text.
+    So the same generator over the same texts in the same order gives their blanks.
 
     Args:
         text: The text; its words stand between white space.

@@ -1,8 +1,9 @@
 """
 Clean the texts of seq2seq data as the authors' code does, so that results compare with theirs.
 
-Its texts name special tokens: `[SEP]` between the sentences of a summary, `[UNK]` for an unknown word. Those count only in the
-layout of the originals. Elsewhere a special token in a text is letters, so `clean_text` writes a line break and "UNK".
+Its texts name special tokens: `[SEP]` between the sentences of a summary, `[UNK]` for an unknown word. Those count
+only in the layout of the originals. Elsewhere a special token in a text is letters, so `clean_text` writes a line
+break and "UNK".
 """
 
 import re
@@ -32,7 +33,8 @@ def detokenize_cnn_dm(text: str, target: bool = False) -> str:
 
     Args:
         text: A line of a `.source` or `.target` file.
-        target: Whether it is a summary. `<S_SEP>` becomes `[SEP]` there; in articles it is removed, which leaves two spaces.
+        target: Whether it is a summary. `<S_SEP>` becomes `[SEP]` there; in articles it is removed, which leaves two
+            spaces.
 
     Example:
 
@@ -66,8 +68,8 @@ def clean_text(text: str, kind: str, *, target: bool = False, original: bool = F
         text: The text.
         kind: "cnn_dm", "gigaword", "blank_lm", "punctuation" for no more than ASCII quotes, or "none".
         target: Whether it is a target.
-        original: Whether the text is the originals', special tokens and double spaces included. Otherwise sentences of a
-            summary stand in lines of their own, and an unknown word is "UNK".
+        original: Whether the text is the originals', special tokens and double spaces included. Otherwise sentences of
+            a summary stand in lines of their own, and an unknown word is "UNK".
 
     Raises:
         ValueError: For another kind.

@@ -15,7 +15,7 @@ _ANSWER_SEPARATOR = "|"
 
 def read_summaries(reading: Reading, clean: str) -> list[Row]:
     """
-    Read a `.source` and a `.target` file, whose lines belong together. The originals take the text of the pair as it is.
+    Read a `.source` and a `.target` file, whose lines belong together.
 
     Args:
         reading: The two files.
@@ -47,8 +47,8 @@ def read_extraction(reading: Reading) -> list[Row]:
     Read sources with blanks of their own, and targets with one answer for each, separated by `|`.
 
     Raises:
-        ValueError: For files of unequal length; and, unless faults are read, for an empty line and for another number of
-            answers than blanks. The originals ignore answers without a blank.
+        ValueError: For files of unequal length; and, unless faults are read, for an empty line and for another number
+            of answers than blanks. The originals ignore answers without a blank.
     """
     rows = []
     for number, (source, target) in enumerate(_pairs(reading)):
@@ -57,7 +57,7 @@ def read_extraction(reading: Reading) -> list[Row]:
         if not reading.faults and blanks != len(answers):
             raise ValueError(
                 f"{reading.paths[0]}, line {number + 1} has {blanks} blanks ({BLANK}), but {reading.paths[1]} has "
-                f"{len(answers)} answers there ({target!r}): give one for each blank, separated by {_ANSWER_SEPARATOR}."
+                f"{len(answers)} answers there ({target!r}): give one a blank, separated by {_ANSWER_SEPARATOR}."
             )
         rows.append(
             {
@@ -75,12 +75,12 @@ def read_blanks(reading: Reading) -> list[Row]:
     """
     Read texts and blank some of their words. With a second file, its lines are the same texts with blanks.
 
-    A row has `text`, the text without blanks. Texts too short for a blank are left out, unless faults are read; the choice
-    of words in other texts is the same.
+    A row has `text`, the text without blanks. Texts too short for a blank are left out, unless faults are read; the
+    choice of words in other texts is the same.
 
     Raises:
-        ValueError: For files of unequal length, blanks that do not fit the text, and, unless faults are read, for an empty
-            line. If they are, for another vocabulary than BERT's.
+        ValueError: For files of unequal length, blanks that do not fit the text, and, unless faults are read, for an
+            empty line. If they are, for another vocabulary than BERT's.
     """
     if reading.faults and not _has_word_pieces(reading.tokenizer):
         raise ValueError(f"The originals read {reading.task!r} with BERT's vocabulary alone: leave faults=True away.")
@@ -94,8 +94,8 @@ def read_blanks(reading: Reading) -> list[Row]:
             answers = answers_between(source, text)
             if answers is None and not reading.faults:
                 raise ValueError(
-                    f"{reading.paths[1]}, line {number + 1} is not line {number + 1} of {reading.paths[0]} with blanks: "
-                    f"{source!r} against {text!r}."
+                    f"{reading.paths[1]}, line {number + 1} is not line {number + 1} of {reading.paths[0]} with "
+                    f"blanks: {source!r} against {text!r}."
                 )
             text_a = source
         else:

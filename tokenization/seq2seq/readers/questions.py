@@ -61,8 +61,8 @@ def read_question_generation(reading: Reading) -> list[Row]:
     """
     Read passages and answers, whose question is the target.
 
-    Every different answer is an example. For the originals' layout a row has `passage` too: the context with "Question:",
-    which they cut around the answer together.
+    Every different answer is an example. For the originals' layout a row has `passage` too: the context with
+    "Question:", which they cut around the answer together.
 
     Raises:
         ValueError: For a question without an answer, unless faults are read.
@@ -97,8 +97,8 @@ def read_cmrc(reading: Reading) -> list[Row]:
     """
     Read questions of CMRC 2018 with their passage; the answer is the target.
 
-    In training every different answer is an example. Elsewhere there is one row for each question, whose references are
-    all answers; if faults are read, one for each answer.
+    In training every different answer is an example. Elsewhere there is one row for each question, whose references
+    are all answers; if faults are read, one for each answer.
     """
     rows: list[Row] = []
     for question in checked_questions(reading):
@@ -123,7 +123,13 @@ def read_cmrc(reading: Reading) -> list[Row]:
 
 
 def checked_questions(reading: Reading) -> list[PassageQuestion]:
-    """Read the questions of the only file. Empty texts are refused, unless faults are read. Raises errors as `read_questions`."""
+    """
+    Read the questions of the only file.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: As `read_questions`, and, unless faults are read, for an empty text.
+    """
     (path,) = reading.paths
     questions = read_questions(path)
     for question in questions if not reading.faults else []:

@@ -23,8 +23,8 @@ class Reading:
         split: "train", "dev" or "test", as the originals number their examples.
         paths: The files of the split.
         original: Whether texts are those that the originals' layout needs, and references those of their metrics.
-        faults: Whether to read as the originals do in all else too, mistakes included. Each row then has `original`, the
-            record of their example.
+        faults: Whether to read as the originals do in all else too, mistakes included. Each row then has `original`,
+            the record of their example.
         tokenizer: A `GLMTokenizer`, for windows, and for the references of the originals.
         max_source_length: Most tokens of a context, for windows.
         mask_ratio: Share of the words that become blanks.
@@ -56,7 +56,7 @@ class Reading:
         return {"original": {"uid": self.name(number), "text_a": text_a, "text_b": text_b, "meta": meta}}
 
     def round_trip(self, text: str) -> str:
-        """Encode and decode a text. So the originals make their references, which gives lower case with BERT's vocabulary."""
+        """Encode and decode a text, as the originals do with references. It is lower case with BERT's vocabulary."""
         if not self.original:
             return text
         assert self.tokenizer is not None

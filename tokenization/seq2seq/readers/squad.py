@@ -17,28 +17,29 @@ def read_squad(reading: Reading, answered_only: Sequence[str] = ()) -> list[Row]
     """
     Read questions with their passage in windows; the target is the first listed answer that a window holds, or "N/A".
 
-    Windows begin every `max_source_length // 2` tokens. Rows have `id` (the question's), `window` (from 0) and `references`
-    (all answers, or "N/A"). `join_windows` makes one answer of a question from the predictions of its windows.
+    Windows begin every `max_source_length // 2` tokens. Rows have `id` (the question's), `window` (from 0) and
+    `references` (all answers, or "N/A"). `join_windows` makes one answer of a question from the predictions of its
+    windows.
 
-    A window is a slice of the passage, and an answer is in it if its characters are. For the originals' layout it is what
-    they have: the decoded tokens of the window, in lower case with BERT's vocabulary, in which they look for the decoded
-    answer. They add windows behind the one that reaches the end.
+    A window is a slice of the passage, and an answer is in it if its characters are. For the originals' layout it is
+    what they have: the decoded tokens of the window, in lower case with BERT's vocabulary, in which they look for the
+    decoded answer. They add windows behind the one that reaches the end.
 
     Args:
         reading: The file.
         answered_only: Splits in which windows without an answer are left out.
 
     Raises:
-        ValueError: Without a tokenizer and a length, for a question that leaves no room for a window, and for a vocabulary
-            that the originals cannot read SQuAD with, if faults are read.
+        ValueError: Without a tokenizer and a length, for a question that leaves no room for a window, and for a
+            vocabulary that the originals cannot read SQuAD with, if faults are read.
     """
     tokenizer, length = reading.tokenizer, reading.max_source_length
     if tokenizer is None or length is None:
         raise ValueError(f"Task {reading.task!r} cuts passages into windows: give tokenizer and max_source_length.")
     if reading.faults and getattr(tokenizer, "smask_token", None) is not None:
         raise ValueError(
-            f"The originals read {reading.task!r} with BERT's and RoBERTa's vocabularies alone, which have no [sMASK]: "
-            "leave faults=True away."
+            f"The originals read {reading.task!r} with BERT's and RoBERTa's vocabularies alone, which have no "
+            "[sMASK]: leave faults=True away."
         )
     rows: list[Row] = []
     for place, question in enumerate(checked_questions(reading)):
@@ -76,8 +77,8 @@ def join_windows(rows: Sequence[Mapping[str, Any]], predictions: Sequence[str]) 
         predictions: The prediction of every row.
 
     Returns:
-        Dicts with `id`, `prediction` and `references`, in the order in which the questions come first. The prediction is
-        "N/A" if all windows say so.
+        Dicts with `id`, `prediction` and `references`, in the order in which the questions come first. The prediction
+        is "N/A" if all windows say so.
 
     Raises:
         ValueError: If there are not as many predictions as rows.
