@@ -38,9 +38,9 @@ def read_original(task: str, data_dir: str | os.PathLike, split: str) -> list[Ex
         split: "train", "val" or "test"; MNLI also has "val_mismatched" and "test_mismatched".
 
     Returns:
-        The examples in the order of the files, with `idx` and `label`. The label is the name of a class, or the number of
-        the right choice (RACE); None if the file has none. Lines with another number of columns, of which QQP has some,
-        are left out with a warning.
+        The examples in the order of the files, with `label`: the name of a class, or the number of the right choice
+        (RACE); None if the file has none. Lines with another number of columns, of which QQP has some, are left out with a
+        warning.
 
     Raises:
         ValueError: For an unknown task or split, and a line that cannot be read; the message names it.
@@ -98,10 +98,10 @@ def read_original_rows(task: str, data_dir: str | os.PathLike, split: str) -> It
     rows = _READERS[files["form"]](path, files, split)
     names = list(read_task(task).get("verbalizer", {}))
     found = False
-    for number, (place, row) in enumerate(rows):
+    for place, row in rows:
         found = True
         try:
-            yield place, {"idx": number, **_with_label(row, task, names, files)}
+            yield place, _with_label(row, task, names, files)
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from error
     if not found:

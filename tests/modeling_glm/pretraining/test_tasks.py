@@ -83,15 +83,15 @@ def test_published_tasks(folder, tokenizer):
     tasks = load_tasks(entries, tokenizer, 48)
     assert {name: task["samples"] for name, task in tasks.describe().items()} == {
         "rte": 5,
-        "yelp_full": 10,
+        "yelp_full": 11,
         "gigaword": 1,
     }
     texts = [tokenizer.decode(task.train.encode(0)["input_ids"]) for task in tasks.tasks]
     assert '"It was wet" ?[MASK], "It rained."' in texts[0]
     assert "It was[MASK].Cold soup." in texts[1]
     assert "ferry stops" in texts[2]
-    # Yelp has no test file here, so a tenth is held out.
-    assert [len(task.validation) for task in tasks.tasks] == [5, 1, 1]
+    # Yelp has no test file here, and copies of an example go to one side: none can be held out.
+    assert [task.validation is None for task in tasks.tasks] == [False, True, False]
 
 
 def test_wsc_asks_in_the_patterns_of_the_originals(folder, tokenizer):

@@ -65,7 +65,7 @@ def test_the_folder_or_its_parent(write, folder):
     if folder != ".":
         (root / folder).mkdir()
         (root / folder / "train.tsv").write_text("sentence\tlabel\nfine\t1\n")
-    assert read_original("sst2", root, "train") == [{"idx": 0, "sentence": "fine", "label": "1"}]
+    assert read_original("sst2", root, "train") == [{"sentence": "fine", "label": "1"}]
     assert find_original("sst2", root, "train") == root / folder / "train.tsv"
 
 
