@@ -16,6 +16,7 @@ try:
 except ImportError as error:
     raise ImportError("modeling_glm.evaluation.lm_eval needs lm-evaluation-harness: pip install 'lm-eval'") from error
 from tqdm.auto import tqdm
+from transformers import StopStringCriteria
 
 from ..tokenization.blanks import decode_row
 from ..utils.inference import evaluation_mode, fill_rows, unwrap
@@ -214,7 +215,7 @@ class GLMHarnessModel(TemplateLM):
         laid_out.sort(key=lambda group: -_count_tokens(group[0]))
         results: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
         with self._progress("loglikelihood", len(requests), disable_tqdm) as bar:
-            for batch in self._take(laid_out):
+            for batch in self._take(laid_out, BATCHES_AT_ONCE):
                 scored = self._in_batches(self._score_rows, [row for row, _ in batch])
                 for (_, numbers), of_context in zip(batch, scored, strict=True):
                     for number, found in zip(numbers, of_context, strict=True):
@@ -242,7 +243,7 @@ class GLMHarnessModel(TemplateLM):
         items = [(number, window) for number, plan in enumerate(plans) for window in plan]
         totals, missing = [0.0] * len(texts), list(map(len, plans))
         with self._progress("loglikelihood_rolling", len(items), disable_tqdm) as bar:
-            for batch in self._take(items):
+            for batch in self._take(items, BATCHES_AT_ONCE):
                 rows = [
                     lay_out_window(
                         documents[number],
@@ -293,7 +294,7 @@ class GLMHarnessModel(TemplateLM):
             for numbers in groups.values():
                 settings, stops = self._read_settings(pairs[numbers[0]][1])
                 numbers.sort(key=lambda number: -len(prompts[number]))
-                for batch in self._take(numbers):
+                for batch in self._take(numbers, 1):
                     written = self._in_batches(self._generate, [prompts[number] for number in batch], settings)
                     for number, text in zip(batch, written, strict=True):
                         results[number] = _cut_at_stops(text.removeprefix(split[number].continuation), stops)
@@ -310,8 +311,8 @@ class GLMHarnessModel(TemplateLM):
         settings["max_new_tokens"] = check_whole_number("max_gen_toks", settings.pop("max_gen_toks"), least=1)
         if not settings["do_sample"]:
             settings = {name: value for name, value in settings.items() if name not in SAMPLING}
-        if stops:
-            settings |= {"stop_strings": stops, "tokenizer": self.tokenizer}
+        if written := _find_writable(self.tokenizer, stops):
+            settings |= {"stop_strings": written, "tokenizer": self.tokenizer}
         return settings, stops
 
     def _generate(self, prompts: Sequence[list[int]], batch_size: int, settings: dict[str, Any]) -> list[str]:
@@ -327,10 +328,10 @@ class GLMHarnessModel(TemplateLM):
     def _score_rows(self, rows: Sequence[ContinuationRow], batch_size: int) -> list[Any]:
         return score_continuations(self.model, rows, batch_size=batch_size)
 
-    def _take(self, items: Sequence[Any]) -> Iterator[list[Any]]:
+    def _take(self, items: Sequence[Any], batches: int) -> Iterator[list[Any]]:
         """Take as many items as are computed between two entries into the cache of answers."""
         size = self._largest_batch if self.batch_size == "auto" else self.batch_size
-        for _, batch in in_batches(items, size * BATCHES_AT_ONCE):
+        for _, batch in in_batches(items, size * batches):
             yield batch
 
     def _in_batches(self, compute: Callable[..., list[Result]], rows: Sequence[Any], *arguments: Any) -> list[Result]:
@@ -459,6 +460,17 @@ def _find_mask(tokenizer: Any, mask_token: str | None) -> int:
 
 def _count_tokens(row: ContinuationRow) -> int:
     return len(row.context) + sum(map(len, row.continuations))
+
+
+def _find_writable(tokenizer: Any, stops: list[str]) -> list[str]:
+    """Find the stop strings that tokens can write. `generate` refuses others: a new line in a vocabulary without it."""
+    if not stops:
+        return []
+    try:
+        StopStringCriteria(tokenizer, stops)  # the library keeps what it finds, for `generate`
+    except ValueError:
+        return [] if len(stops) == 1 else [stop for stop in stops if _find_writable(tokenizer, [stop])]
+    return stops
 
 
 def _cut_at_stops(text: str, stops: Sequence[str]) -> str:

@@ -187,6 +187,17 @@ def test_stop_strings_end_a_text(model, tokenizer):
     assert generate(model, tokenizer, [("The quick", one) for one in settings]) == [whole.partition(stop)[0]] * 2
 
 
+def test_stop_strings_that_the_vocabulary_cannot_write(of_family):
+    """BERT has no new line. The harness' tasks stop there all the same."""
+    bert = of_family("bert")
+    model = make_text_model(bert)
+    (whole,) = generate(model, bert, [("The quick", {"until": ["\n\n"], "max_gen_toks": 6})])
+    stop = whole.split()[2]
+    assert generate(model, bert, [("The quick", {"until": ["\n\n", stop], "max_gen_toks": 6})]) == [
+        whole.partition(stop)[0]
+    ]
+
+
 def test_every_request_has_its_own_settings(model, tokenizer):
     lengths = [1, 5, 2, 1]
     found = generate(model, tokenizer, [("The quick", {"max_gen_toks": length}) for length in lengths], max_gen_toks=5)
