@@ -137,7 +137,7 @@ def evaluate_choices(
         partial_file: A file that keeps the results meanwhile. The same call with the same file resumes an interrupted one.
 
     Raises:
-        RowError: For the first row with a missing field, no choices, an empty choice, a label that is no choice, more
+        RowError: For the first row with a missing field, no choices, an empty choice, a label that is not a choice, more
             than one blank, or choices longer than `max_length`.
         ValueError: If `max_length` is longer than the position table, and if there are no examples.
     """
@@ -202,7 +202,7 @@ def read_choice_example(row: Any) -> ChoiceExample:
     Read a row as an example.
 
     Raises:
-        ValueError: For a missing field, a text that is no string, no choices, an empty choice, or a label that is no choice.
+        ValueError: For a missing field, a text that is not a string, no choices, an empty choice, or a label that is not a choice.
     """
     if isinstance(row, ValueError):
         raise row

@@ -153,14 +153,14 @@ def compute_perplexity(
         detokenize: Makes the text that the model reads from the one given, such as `detokenize_wikitext`. Words are
             counted in the text given.
         batch_size: The number of windows in a forward pass.
-        on_error: "raise" to raise the error of the first row that is no text, "record" to leave such rows out and keep
+        on_error: "raise" to raise the error of the first row that is not a text, "record" to leave such rows out and keep
             their errors.
         progress: Whether to show a progress bar.
         partial_file: A file that keeps the results meanwhile. The same call with the same file resumes an interrupted one.
             Delete the file when you have the result.
 
     Raises:
-        RowError: For the first row that is no text.
+        RowError: For the first row that is not a text.
         ValueError: For a window longer than the position table, a stride above the window, and if there is no token to
             score.
     """

@@ -14,7 +14,7 @@ PACKAGES = ("modeling-glm", "torch", "transformers", "tokenizers", "sacrebleu")
 
 
 class Measurement(Protocol):
-    """What the functions of this room return: `Perplexity`, `LambadaAccuracy`, `InfillingQuality`, `ChoiceAccuracy`."""
+    """Describe a result of this room: `Perplexity`, `LambadaAccuracy`, `InfillingQuality` or `ChoiceAccuracy`."""
 
     @property
     def errors(self) -> tuple[Any, ...]:
