@@ -5,6 +5,7 @@ import json
 import pytest
 
 from modeling_glm import DataCollatorForInfillingSeq2Seq
+from modeling_glm.seq2seq.arguments import parse_arguments
 from modeling_glm.seq2seq.metrics import METRICS
 from modeling_glm.tokenization.patterns.syntax import field_names, parse
 from modeling_glm.tokenization.seq2seq.layouts import OriginalLayout
@@ -51,6 +52,15 @@ def test_recipes_have_the_settings_of_their_task(path):
     assert recipe.get("metric_for_best_model", "loss") == task.best_metric
     # 16 texts a step, or more, of the authors' GPUs.
     assert recipe["per_device_train_batch_size"] * recipe["gradient_accumulation_steps"] % 16 == 0
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_script_takes_every_recipe(path, tmp_path):
+    line = ["--recipe", path.stem, "--output_dir", str(tmp_path)]
+    data, _, answers, training = parse_arguments("", line, recipes=path.parent)
+    recipe = read_yaml(path.read_text(encoding="utf-8"))
+    assert (data.task, data.max_source_length) == (recipe["task"], recipe["max_source_length"])
+    assert (answers.num_beams, training.learning_rate) == (recipe["num_beams"], recipe["learning_rate"])
 
 
 def test_every_task_with_settings_has_a_recipe():
