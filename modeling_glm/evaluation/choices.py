@@ -129,8 +129,8 @@ def evaluate_choices(
             tokens; the originals have 0.
         as_written: Whether choices are encoded exactly as they stand, as the originals do. By default a choice without
             white space in front is spaced as the text is: behind a space if white space stands before the blank, or if
-            there is no blank, as lm-evaluation-harness does. As written, `[MASK]` is put behind a text without a blank, and a blank inside a text that is read from left to
-            right stays there as a token.
+            there is no blank, as lm-evaluation-harness does. As written, `[MASK]` is put behind a text without a blank,
+            and a blank inside a text that is read from left to right stays there as a token.
         batch_size: The number of examples in a forward pass.
         on_error: "raise" to raise the error of the first bad row, "record" to leave bad rows out and keep their errors.
         progress: Whether to show a progress bar.
