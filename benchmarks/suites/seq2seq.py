@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 
 from modeling_glm import DataCollatorForInfillingSeq2Seq, GLMConfig, GLMForConditionalGeneration
+from modeling_glm.seq2seq.generation import generate_pieces
 from modeling_glm.seq2seq.predictions import predict_targets
 
 from ..harness.decoder import GreedyDecoder
@@ -121,7 +122,11 @@ def compare_generation(
     """Compare generating targets of a fixed length with T5 and BART."""
     model = build_glm(GLMForConditionalGeneration, shape).to(settings.device)
     prompts = make_prompts(model.config, rows, source).to(settings.device)
-    runs: dict[str, Callable[[], torch.Tensor]] = {"GLM": GreedyDecoder(model, prompts, target, num_beams=beams)}
+    mask = torch.ones_like(prompts)
+    limits = {"max_new_tokens": target, "max_new_tokens_per_blank": target, "eos_token_id": -1, "do_sample": False}
+    runs: dict[str, Callable[[], object]] = {
+        "GLM": torch.inference_mode()(lambda: generate_pieces(model, prompts, mask, num_beams=beams, **limits))
+    }
     for name in PEERS:
         ids = draw_ids(shape.vocabulary, rows, source).to(settings.device)
         runs[name] = GreedyDecoder(build_peer(name, shape).to(settings.device), ids, target, num_beams=beams)

@@ -6,10 +6,26 @@ from typing import Any, NamedTuple
 import torch
 
 from ..generation_glm import GenerationSettings, end_token_ids
-from ..utils.inference import fill_rows
+from ..utils.inference import fill_rows, find_soft_prompt_config
 from ..utils.numbers import check_whole_number
 
 IGNORED = -100
+# Arguments of `generate` with which it makes no cache of its own.
+PLAIN = frozenset(
+    [
+        "do_sample",
+        "early_stopping",
+        "eos_token_id",
+        "length_penalty",
+        "max_new_tokens",
+        "max_new_tokens_per_blank",
+        "min_new_tokens",
+        "no_repeat_ngram_size",
+        "num_beams",
+        "num_return_sequences",
+        "repetition_penalty",
+    ]
+)
 
 
 def choose_limits(model: Any, arguments: Mapping[str, Any], longest_target: int | None) -> dict[str, Any]:
@@ -77,9 +93,29 @@ def generate_pieces(model: Any, input_ids: torch.Tensor, attention_mask: torch.T
         input_ids, attention_mask: (batch, seq) int64 prompts without a start of piece, padded on any side.
         arguments: Further arguments of `generate`.
     """
-    output = fill_rows(model, input_ids, attention_mask=attention_mask, **arguments)
+    cache = _read_once(model, input_ids, attention_mask, arguments)
+    output = fill_rows(model, input_ids, attention_mask=attention_mask, **arguments, **cache)
     sequences = output if isinstance(output, torch.Tensor) else output.sequences
     return Generated(sequences, cut_behind_ends(sequences[:, input_ids.shape[1] :], find_ends(model, arguments)))
+
+
+@torch.no_grad()
+def _read_once(
+    model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """
+    Read prompts once for all their beams, and return the cache that holds them, as an argument of `generate`.
+
+    `generate` itself reads a prompt once for each beam. With settings beside `PLAIN` nothing is read here.
+    """
+    beams, own = arguments.get("num_beams", 1), model.generation_config
+    is_plain = set(arguments) <= PLAIN and not arguments.get("do_sample")
+    has_own_cache = own.cache_implementation is not None or own.use_cache is False or own.guidance_scale is not None
+    if beams == 1 or not is_plain or has_own_cache or find_soft_prompt_config(model) is not None:
+        return {}
+    cache = model(input_ids=input_ids, attention_mask=attention_mask, use_cache=True, logits_to_keep=1).past_key_values
+    cache.batch_repeat_interleave(beams)
+    return {"past_key_values": cache}
 
 
 def cut_behind_ends(pieces: torch.Tensor, ends: list[int]) -> torch.Tensor:

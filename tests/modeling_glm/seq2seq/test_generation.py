@@ -49,6 +49,27 @@ def test_pieces_are_those_of_each_prompt_alone(num_beams):
 
 
 @pytest.mark.parametrize(
+    ("settings", "rows_read"),
+    [({}, 4), ({"num_return_sequences": 2, "length_penalty": 0.3}, 4), ({"top_k": 5}, 12), ({"use_cache": False}, 12)],
+    ids=str,
+)
+def test_beams_share_the_reading_of_their_prompt(settings, rows_read):
+    """Settings that may change the cache are left to the library."""
+    model, rows = ending_model(), prompts()
+    ids, mask = pad_rows(rows, "left"), pad_rows([[1] * len(row) for row in rows], "left")
+    read = []
+    model.glm.register_forward_pre_hook(
+        lambda module, args, kwargs: read.append(tuple((kwargs.get("input_ids") if not args else args[0]).shape)),
+        with_kwargs=True,
+    )
+    settings = {"num_beams": 3, "max_new_tokens_per_blank": 6, **settings}
+    found = generate_pieces(model, ids, mask, **settings)
+    assert max(batch for batch, length in read if length >= ids.shape[1]) == rows_read
+    expected = model.generate(ids, attention_mask=mask, **settings)
+    assert torch.equal(found.sequences, expected)
+
+
+@pytest.mark.parametrize(
     ("given", "longest", "expected"),
     [
         ({}, None, {}),
