@@ -40,7 +40,7 @@ from .training import (
 )
 
 # Passes over the rows of an embedded task.
-EMBEDDED_EPOCHS = 8
+EMBEDDED_EPOCHS = 4
 # With more training rows the baselines take too long.
 MOST_ROWS_OF_BASELINES = 20_000
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -158,6 +159,12 @@ def set_defaults(arguments: Seq2SeqRunArguments, model: PreTrainedModel, example
     if arguments.min_lr_ratio:
         arguments.lr_scheduler_type = "polynomial"
         arguments.lr_scheduler_kwargs = {"lr_end": arguments.learning_rate * arguments.min_lr_ratio, "power": 1.0}
+        batch_size = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
+        steps = arguments.max_steps
+        if steps <= 0:
+            steps = math.ceil(math.ceil(examples / batch_size) * arguments.num_train_epochs)
+        if arguments.get_warmup_steps(steps) >= steps:  # the library would divide by the steps behind it
+            arguments.warmup_steps = 0
     if not torch.cuda.is_available():
         arguments.use_cpu, arguments.dataloader_pin_memory = True, False
 

@@ -202,6 +202,16 @@ def test_the_learning_rate_ends_at_its_share(loaded, settings, tmp_path):
     assert rates == pytest.approx([0, 5e-4, *(1e-3 - 9e-4 * step / 8 for step in range(8))], abs=1e-6)
 
 
+@pytest.mark.parametrize("steps", [{"max_steps": 1}, {"max_steps": -1, "num_train_epochs": 1}])
+def test_a_run_that_is_all_warm_up(loaded, settings, tmp_path, steps):
+    arguments = make_run_arguments(tmp_path, min_lr_ratio=0.1, gradient_accumulation_steps=2, **steps)
+    model, collator = build_model(settings, seed=0), build_collator(loaded, DATA, settings)
+    set_defaults(arguments, model, 8)
+    assert arguments.warmup_steps == 0
+    log = train(model, collator, replace(DATA, validation=[]), settings, SEARCH, arguments)
+    assert log[-1]["step"] == 1
+
+
 def test_json_of_the_description(loaded, settings, tmp_path):
     model, collator = build_model(settings, seed=0), build_collator(loaded, DATA, settings)
     train(model, collator, DATA, settings, SEARCH, make_run_arguments(tmp_path, max_steps=1))
