@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -168,8 +168,7 @@ class Seq2SeqRunArguments(Seq2SeqTrainingArguments):
     num_train_epochs: float = field(
         default=0.0,
         metadata={
-            "help": f"Passes over the rows. By default 10, or as many as make {LEAST_STEPS} steps, but at most 60; embedded "
-            "tasks have their own number."
+            "help": f"Passes over the rows. By default 10, or as many as make {LEAST_STEPS} steps, but at most 60."
         },
     )
     per_device_train_batch_size: int = field(
@@ -241,8 +240,8 @@ def parse_arguments(
     command_line: Sequence[str] | None = None,
     *,
     recipes: Path | None = None,
-    embedded: Iterable[str] = (),
-    published: Iterable[str] = (),
+    embedded: Collection[str] = (),
+    published: Collection[str] = (),
 ) -> ParsedArguments:
     """
     Read the command line, over the recipe that it names.
@@ -251,7 +250,8 @@ def parse_arguments(
         description: Text at the top of `--help`.
         command_line: Words after the name of the program; by default those of this process.
         recipes: Folder of the recipes that `--recipe` finds by name.
-        embedded: Names of the tasks that the program brings along, for the help.
+        embedded: Names of the tasks that the program brings along. One of them, by default the first, is read with the
+            recipe of its name.
         published: Names of the tasks of the originals, for the help.
 
     Raises:
@@ -277,9 +277,23 @@ def parse_arguments(
             action.help = action.help.format(**{key: ", ".join(value) for key, value in lists.items()})
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--recipe")
+    early.add_argument("--task")
+    for option in (
+        "--dataset",
+        "--dataset_name",
+        "--train_file",
+        "--validation_file",
+        "--test_file",
+        "--predict_file",
+    ):
+        early.add_argument(option, option.replace("_", "-"), dest="data")
     known, _ = early.parse_known_args(command_line)
-    if known.recipe:
-        parser.set_defaults(**read_recipe(known.recipe, recipes))
+    # An embedded task has a recipe of its name.
+    default = next(iter(embedded), None) if known.data is None else None
+    task = known.task or default
+    recipe = known.recipe or (task if task in embedded and task in names else None)
+    if recipe:
+        parser.set_defaults(**read_recipe(recipe, recipes))
     *groups, unknown = parser.parse_args_into_dataclasses(command_line, return_remaining_strings=True)
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}; write names in full, see --help")

@@ -39,8 +39,6 @@ from .training import (
     train,
 )
 
-# Passes over the rows of an embedded task.
-EMBEDDED_EPOCHS = 4
 # With more training rows the baselines take too long.
 MOST_ROWS_OF_BASELINES = 20_000
 
@@ -102,7 +100,7 @@ def fine_tune(
     print(f"  {len(data.train)} to train on, {len(data.validation)} for validation, {len(data.test)} to report on")
     with hold_run(folder):
         run = run_training if trains else run_prediction
-        outcome = run(collator, data, settings, answer_args, training, embedded)
+        outcome = run(collator, data, settings, answer_args, training)
     results = {"GLM": outcome.metrics} if outcome.metrics else {}
     if results and trains and len(data.train) <= MOST_ROWS_OF_BASELINES:
         results |= measure_baselines(data)
@@ -191,12 +189,11 @@ def run_training(
     settings: Seq2SeqSettings,
     answer_args: Seq2SeqAnswerArguments,
     training: Seq2SeqRunArguments,
-    embedded: Embedded,
 ) -> Seq2SeqOutcome:
     """Train and measure a model, and write it with its results to the folder `model`."""
     model = build_model(settings, training.seed)
     search = read_search(answer_args, model)
-    set_defaults(training, model, len(data.train), EMBEDDED_EPOCHS if data.name in embedded.tasks else None)
+    set_defaults(training, model, len(data.train))
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     print(f"  {trained:,} of {model.num_parameters():,} parameters are trained")
     length = f"{training.max_steps} steps" if training.max_steps > 0 else f"{training.num_train_epochs:g} epochs"
@@ -231,7 +228,6 @@ def run_prediction(
     settings: Seq2SeqSettings,
     answer_args: Seq2SeqAnswerArguments,
     training: Seq2SeqRunArguments,
-    embedded: Embedded,
 ) -> Seq2SeqOutcome:
     """Answer rows with a model as it is, and write the results to the folder `predicted`."""
     model = build_model(settings, training.seed, trainable=False)

@@ -142,7 +142,7 @@ def load_tokenizer(model: str) -> GLMTokenizer:
     return AutoTokenizer.from_pretrained(model)
 
 
-def set_defaults(arguments: Seq2SeqRunArguments, model: PreTrainedModel, examples: int, epochs: float | None = None):
+def set_defaults(arguments: Seq2SeqRunArguments, model: PreTrainedModel, examples: int):
     """
     Set the learning rate and the epochs where they are 0, and the end of the learning rate's decay.
 
@@ -150,12 +150,11 @@ def set_defaults(arguments: Seq2SeqRunArguments, model: PreTrainedModel, example
         arguments: The arguments, changed in place.
         model: The model to train. The learning rate follows its size, and whether only a part of it is trained.
         examples: The number of training rows. Few rows are read more often.
-        epochs: The number of epochs, if it does not follow from the number of rows.
     """
     if not arguments.learning_rate:
         arguments.learning_rate = suggest_learning_rate(model)
     if not arguments.num_train_epochs:
-        arguments.num_train_epochs = epochs or suggest_epochs(examples, arguments.train_batch_size)
+        arguments.num_train_epochs = suggest_epochs(examples, arguments.train_batch_size)
     if arguments.min_lr_ratio:
         arguments.lr_scheduler_type = "polynomial"
         arguments.lr_scheduler_kwargs = {"lr_end": arguments.learning_rate * arguments.min_lr_ratio, "power": 1.0}

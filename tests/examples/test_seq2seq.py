@@ -88,7 +88,7 @@ def test_the_default(tmp_path, capsys, monkeypatch):
     rows = [{"docstring": f"Return the number {number}.", "name": f"number {number}"} for number in range(8)]
     columns = Columns(pattern="{docstring|shorten} This function is called [MASK].", targets=("name",))
     data = Seq2SeqData(
-        name="names", columns=columns, train=rows, validation=rows[:2], test=rows[:3], metrics=("exact_match",)
+        name="names", columns=columns, train=rows, validation=rows[:2], test=rows[:3], metrics=("rouge", "exact_match")
     )
     from examples.corpora import docstrings
 

@@ -29,6 +29,25 @@ def test_the_command_line_overrides_the_recipe(tmp_path):
     assert (answers.metrics, training.learning_rate, training.fp16, model.lora) == (["rouge"], 1e-5, False, True)
 
 
+@pytest.mark.parametrize(
+    ("words", "task", "beams"),
+    [
+        ([], "names", 4),
+        (["--num_beams", "2"], "names", 2),
+        (["--task", "names"], "names", 4),
+        (["--task", "other"], "other", None),
+        (["--train_file", "x.csv"], None, None),
+        (["--dataset", "a/b"], None, None),
+        (["--recipe", "plain"], None, 3),
+    ],
+)
+def test_an_embedded_task_has_its_recipe(tmp_path, words, task, beams):
+    (tmp_path / "names.yaml").write_text("task: names\nnum_beams: 4\n")
+    (tmp_path / "plain.yaml").write_text("num_beams: 3\n")
+    data, _, answers, _ = parse(*words, recipes=tmp_path, embedded=["names", "other"])
+    assert (data.task, answers.num_beams) == (task, beams)
+
+
 def test_the_names_of_transformers_scripts_work():
     data, *_ = parse("--dataset_name", "owner/news", "--dataset_config_name", "en")
     assert (data.dataset, data.dataset_config) == ("owner/news", "en")

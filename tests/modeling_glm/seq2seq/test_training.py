@@ -187,9 +187,6 @@ def test_defaults(saved, tmp_path):
     chosen = make_run_arguments(tmp_path, learning_rate=0.0, num_train_epochs=0.0)
     set_defaults(chosen, model, 8)
     assert (chosen.learning_rate, chosen.num_train_epochs) == (5e-4, 60)
-    chosen = make_run_arguments(tmp_path, learning_rate=0.0, num_train_epochs=0.0)
-    set_defaults(chosen, model, 8, epochs=3)
-    assert chosen.num_train_epochs == 3
 
 
 def test_the_learning_rate_ends_at_its_share(loaded, settings, tmp_path):
