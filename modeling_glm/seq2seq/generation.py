@@ -67,7 +67,7 @@ def count_returned(model: Any, arguments: Mapping[str, Any]) -> int:
 
 class Generated(NamedTuple):
     """
-    What `generate` wrote behind prompts.
+    Hold what `generate` wrote behind prompts.
 
     Attributes:
         sequences: (rows, seq) int64, prompts and all that follows.

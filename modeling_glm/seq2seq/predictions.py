@@ -155,7 +155,7 @@ def predict_targets(
             `do_sample=True`.
         original_search: Whether to search as the authors' code does; see `modeling_glm.seq2seq.original_search`. Each of
             `num_beams`, `length_penalty`, `no_repeat_ngram_size`, `min_new_tokens` and `max_new_tokens` then has the
-            meaning that it has there, and there are no others. With one beam `length_penalty` is not used.
+            meaning that it has there, and others are refused. With one beam `length_penalty` is not used.
         on_error: "raise" raises the first row that cannot be used, as a `RowError`. "record" puts its `RowError` in the
             place of its prediction.
         progress: Whether to show a progress bar.

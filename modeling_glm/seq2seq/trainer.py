@@ -43,8 +43,9 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
 
     - The loss comes from the rows of training, and `generate` sees the prompts alone (`collator.prompts`).
     - `predictions` are (rows, length) int64: `<sop> answer <sop> answer <eop>`, with -100 behind the end. `label_ids` are
-      the gold targets in the same form. `tokenizer.decode_blanks` and `batch_decode(..., skip_special_tokens=True)` read
-      both, once -100 is replaced for the latter. Rows come in the order of the dataset, once each, from any number of processes.
+      the gold targets in the same form. `tokenizer.decode_blanks` reads both. For `batch_decode(...,
+      skip_special_tokens=True)` replace -100 first. Rows come in the order of the dataset, once each, from any number of
+      processes.
     - `include_for_metrics=["inputs"]` gives the prompts, without a target.
     - Every checkpoint and model has the settings of the collator beside it, and checkpoints are whole or absent (see
       `SafeCheckpointTrainer`). What is pushed to the hub has code and card (see `HubTrainerMixin`).
@@ -72,8 +73,8 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
             reads columns that the model does not know.
 
     Raises:
-        ValueError: For another collator with `predict_with_generate`, for a model that is no
-            `GLMForConditionalGeneration`, and for arguments that are no `Seq2SeqTrainingArguments`. From `evaluate` and
+        ValueError: For another collator with `predict_with_generate`, for a model other than a
+            `GLMForConditionalGeneration`, and for arguments other than `Seq2SeqTrainingArguments`. From `evaluate` and
             `predict`, for `num_return_sequences` above 1.
     """
 
@@ -136,7 +137,7 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
         self._check_generation(gen_kwargs)
         datasets = self.eval_dataset if eval_dataset is None else eval_dataset
         if isinstance(datasets, dict):
-            # Trainer evaluates each by itself as well, but without the arguments of `generate`.
+            # Trainer evaluates each alone as well, but without the arguments of `generate`.
             metrics: dict[str, float] = {}
             for name, dataset in datasets.items():
                 prefix = f"{metric_key_prefix}_{name}"
