@@ -1,4 +1,4 @@
-"""What every fine-tuning needs: a learning rate, the number of epochs, adapters of PEFT, and the identity of a run."""
+"""Choose a learning rate and a number of epochs, add adapters of PEFT, and tell runs apart, for every fine-tuning."""
 
 import json
 import math

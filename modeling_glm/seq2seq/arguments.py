@@ -255,7 +255,7 @@ def parse_arguments(
         published: Names of the tasks of the originals, for the help.
 
     Raises:
-        ValueError: For an unknown key in a recipe, or a file that is no recipe.
+        ValueError: For an unknown key in a recipe, or a file of another form.
         FileNotFoundError: If there is no such recipe.
         SystemExit: For what argparse refuses.
     """

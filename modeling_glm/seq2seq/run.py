@@ -46,7 +46,7 @@ MOST_ROWS_OF_BASELINES = 20_000
 @dataclass(frozen=True, kw_only=True)
 class Embedded:
     """
-    What a script brings along.
+    Hold what a script brings along.
 
     Args:
         model: Folder of the default model.
