@@ -49,7 +49,7 @@ RECIPES = HERE / "recipes" / "seq2seq"
 
 
 def main() -> int:
-    """Run what the arguments say. Returns the number of rows that could not be predicted."""
+    """Train, measure and predict as the arguments say. Returns the number of rows that could not be predicted."""
     arguments = parse_arguments(__doc__, recipes=RECIPES, embedded=EMBEDDED_TASKS, published=available_seq2seq_tasks())
     disable_progress_bar()  # loading these weights takes no time worth showing
     if not PartialState().is_main_process:

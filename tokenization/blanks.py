@@ -486,7 +486,7 @@ def _glued_form(
 
 
 def _begins_word(tokenizer: PreTrainedTokenizerFast, token_id: int) -> bool | None:
-    """Whether a space stands in front of all answers that begin with a token, or None if the next tokens decide."""
+    """Return whether a space stands in front of all answers that begin with a token, or None if the next tokens decide."""
     if tokenizer.clean_up_tokenization_spaces or _continuing_prefix(tokenizer):
         return None
     written = decode_piece(tokenizer, [token_id])
@@ -498,7 +498,7 @@ def _continuing_prefix(tokenizer: Any) -> str | None:
 
 
 def _is_split(tokenizer: PreTrainedTokenizerFast, before: str, answer: str) -> bool:
-    """Whether WordPiece begins a new word between a character and an answer. Other vocabularies never do."""
+    """Return whether WordPiece begins a new word between a character and an answer. Other vocabularies never do."""
     if not _continuing_prefix(tokenizer):
         return False
     return _words(tokenizer, before + answer)[:1] == _words(tokenizer, before)

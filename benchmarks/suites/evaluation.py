@@ -35,7 +35,7 @@ def _score(model: GLMForConditionalGeneration, row: ContinuationRow) -> float:
 
 @torch.inference_mode()
 def score_naively(model: NaiveGLM, rows: Sequence[ContinuationRow]) -> float:
-    """Return the same, computed as the original code computes it."""
+    """Return the same, computed as the authors' code does."""
     return sum(_score_naively(model, row) for row in rows)
 
 

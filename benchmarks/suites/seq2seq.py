@@ -42,7 +42,7 @@ def compare_prediction(settings: RunSettings, shape: Shape, rows: int, new_token
     Compare `predict_targets` for many rows with one row at a time.
 
     Raises:
-        RuntimeError: If a quarter of the predictions or more differ. Few do, where two tokens are equally likely.
+        RuntimeError: If a quarter of the predictions or more differ. A few differ because two tokens are equally likely.
     """
     tokenizer = load_tokenizer()
     sized = shape.with_vocabulary(len(tokenizer))

@@ -1,4 +1,4 @@
-"""The commands that measure a model: evaluate perplexity, lambada, infilling and choices."""
+"""Measure a model with the commands evaluate perplexity, lambada, infilling and choices."""
 
 import json
 import sys
@@ -47,7 +47,9 @@ DataFile = Annotated[
 ]
 Unidirectional = Annotated[
     bool,
-    typer.Option("--unidirectional", help="Read from left to right only. Else what stands before is read both ways."),
+    typer.Option(
+        "--unidirectional", help="Read from left to right only. Without it: read earlier text in both directions."
+    ),
 ]
 MaxLength = Annotated[
     int | None,
@@ -56,7 +58,8 @@ MaxLength = Annotated[
     ),
 ]
 SkipErrors = Annotated[
-    bool, typer.Option("--skip-errors", help="Leave bad lines out and report them. Else the first one is an error.")
+    bool,
+    typer.Option("--skip-errors", help="Leave bad lines out and report them. Without it: the first one is an error."),
 ]
 ReportFile = Annotated[
     Path | None,
@@ -64,7 +67,7 @@ ReportFile = Annotated[
         "-o",
         "--output",
         metavar="FILE",
-        help="Write the report to a JSON file, too. Meanwhile FILE.partial keeps what is done: run the same command again "
+        help="Write the report to a JSON file, too. Meanwhile FILE.partial keeps the results so far: run the same command again "
         "to resume an interrupted one.",
     ),
 ]
@@ -102,10 +105,10 @@ def perplexity(
         bool, typer.Option("--score-first", help="Score the first token of every document, too.")
     ] = False,
     one_document: Annotated[
-        bool, typer.Option("--one-document", help="Read a text file as one document. Else every line is one.")
+        bool, typer.Option("--one-document", help="Read a text file as one document. Without it: every line is one.")
     ] = False,
     detokenize: Annotated[
-        Detokenizer, typer.Option(help="Undo the tokenization of a corpus. Words are counted before.")
+        Detokenizer, typer.Option(help="Undo the tokenization of a corpus. Words are counted as the file has them.")
     ] = Detokenizer.none,
     batch_size: BatchSize = 16,
     text_field: TextField = "text",
@@ -191,7 +194,7 @@ def infilling(
             help="Share of the words to hide. Repeat the option for more. Without it: 0.1, 0.2, 0.3, 0.4 and 0.5."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the hidden words.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed for the choice of hidden words.")] = 0,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer of a blank, in tokens.")] = None,
     truncation: Truncation = False,
     batch_size: BatchSize = 32,
@@ -234,10 +237,10 @@ def choices(
     max_length: MaxLength = None,
     length_penalty: Annotated[
         float,
-        typer.Option(help="Power of a choice's number of tokens by which its score is divided. 1: mean per token."),
+        typer.Option(help="Divide the score of a choice by this power of its number of tokens. 1: mean per token."),
     ] = 0.0,
     as_written: Annotated[
-        bool, typer.Option("--as-written", help="Encode choices exactly as they stand, as the original code does.")
+        bool, typer.Option("--as-written", help="Encode choices exactly as they stand, as the authors' code does.")
     ] = False,
     batch_size: BatchSize = 32,
     text_field: TextField = "text",
@@ -253,7 +256,7 @@ def choices(
     """
     Choose among the choices of every line, and compare with the right one.
 
-    A line is a JSON object {"text": ..., "choices": [...], "label": 0}; the names of the original code work, too:
+    A line is a JSON object {"text": ..., "choices": [...], "label": 0}; the names of the authors' files work, too:
     inputs_pretokenized, choices_pretokenized, label. In a table, choices stand between bars: cold|hot.
 
     Example:
@@ -342,7 +345,7 @@ class _Run:
 
 
 def _tell(line: Line, error: RowError) -> str:
-    """Say what is wrong with a line. Errors of reading speak of the line, those of measuring of the text or example."""
+    """Name the line in an error. Errors of reading say "line", those of measuring say "text" or "example"."""
     kind = "Line" if error.reason.startswith("The line ") else error.kind
     return line.tell(RowError(error.row, error.reason, kind))
 

@@ -71,7 +71,7 @@ OutputFile = Annotated[
 
 
 def is_terminal() -> bool:
-    """Whether a person types and reads."""
+    """Return whether a person types and reads."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 

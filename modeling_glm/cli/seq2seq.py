@@ -1,4 +1,4 @@
-"""The command that answers with a model from source to target: seq2seq."""
+"""Predict targets for the rows of a file: the command seq2seq."""
 
 import math
 from collections.abc import Sequence
@@ -46,19 +46,21 @@ def seq2seq(
         typer.Option("-n", "--num-answers", min=1, help="Number of answers per row, best first. Needs as many beams."),
     ] = 1,
     num_beams: Annotated[
-        int | None, typer.Option(min=1, help="Beams of the search. Without it: what the model was saved with, or 1.")
+        int | None, typer.Option(min=1, help="Number of beams. Without it: that of the saved model, or 1.")
     ] = None,
     length_penalty: Annotated[
-        float | None, typer.Option(help="With beams: the power of the length that divides a sum of log-probabilities.")
+        float | None, typer.Option(help="With beams: divide the sum of log-probabilities by this power of the length.")
     ] = None,
     no_repeat_ngram_size: Annotated[
         int | None, typer.Option(min=0, help="No n-gram of this size occurs twice in an answer; 0 allows all.")
     ] = None,
     min_new_tokens: Annotated[int | None, typer.Option(min=0, help="Shortest answer in tokens.")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answers of a row in tokens.")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens of all answers of a row.")] = None,
     original_search: Annotated[
         bool,
-        typer.Option("--original-search", help="Search as the authors' code does, whose beams have other scores."),
+        typer.Option(
+            "--original-search", help="Use the beam search of the authors' code, which scores beams in another way."
+        ),
     ] = False,
     max_source_length: Annotated[
         int | None, typer.Option(min=1, help="Most tokens of a source. Fields marked |shorten are cut to fit.")
@@ -73,10 +75,10 @@ def seq2seq(
     revision: Revision = None,
 ):
     """
-    Answer with a model that was trained from source to target: summaries, questions, answers, translations.
+    Predict targets with a model that was trained from source to target: summaries, questions, translations.
 
-    The model is a folder that examples/04_seq2seq.py wrote, or any GLM with --pattern. A row that cannot be used gets its
-    error in its place, the others their answers, and the exit code is 1.
+    The model is a folder that examples/04_seq2seq.py wrote, or any GLM with --pattern. A bad row gets its
+    error in its place. The others get their answers, and the exit code is 1.
 
     Examples:
 

@@ -21,7 +21,7 @@ class AnswerAutomaton(Protocol):
         """Find the tokens that may follow if `room` more tokens fit, (vocabulary,) bool."""
 
     def may_end(self, prefix: Prefix) -> bool:
-        """Whether the answer may end here."""
+        """Return whether the answer may end here."""
 
 
 class LengthAutomaton:

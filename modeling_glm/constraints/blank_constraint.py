@@ -80,7 +80,7 @@ class BlankConstraint:
         return ForbiddenWords(self.forbidden_words)
 
     def accepts(self, answer: str) -> bool:
-        """Whether an answer meets all conditions but those on its number of tokens."""
+        """Return whether an answer meets all conditions but those on its number of tokens."""
         if self.answer is not None:
             return answer == self.answer
         return (

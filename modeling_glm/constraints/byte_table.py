@@ -69,7 +69,7 @@ class ByteAutomaton:
         return state
 
     def accepts(self, text: str) -> bool:
-        """Whether the expression matches a whole text, or all of it behind a space."""
+        """Return whether the expression matches a whole text, or all of it behind a space."""
         return bool(self.finals[self.follow(self.start, text.encode("utf-8", "surrogatepass"))])
 
 

@@ -43,7 +43,7 @@ class ForbiddenWords:
                     yield start, end
 
     def has(self, folded: str) -> bool:
-        """Whether a folded text is one of the words."""
+        """Return whether a folded text is one of the words."""
         return folded in self._words
 
 
@@ -114,7 +114,7 @@ class ForbiddenWordsAutomaton:
 
 
 def _is_inside(text: str, place: int) -> bool:
-    """Whether the character in front of a place belongs to a word, so that none begins there."""
+    """Return whether the character in front of a place belongs to a word, so that none begins there."""
     return place > 0 and IN_WORD.match(text[place - 1]) is not None
 
 

@@ -174,7 +174,7 @@ class _Reader:
             raise self._error("the group that opens is never closed")
 
     def _excludes(self) -> bool:
-        """Whether classes must leave the marks out. Without Unicode, only ASCII passes the engine."""
+        """Return whether classes must leave the marks out. Without Unicode, only ASCII passes the engine."""
         return self.with_marks and "u" in self.flags
 
     def _error(self, what: str) -> PatternError:

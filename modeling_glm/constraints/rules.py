@@ -87,5 +87,5 @@ class BlankRules:
         return answer if fits and self.constraint.accepts(answer) else None
 
     def may_end(self, prefix: Prefix) -> bool:
-        """Whether the answer may end here."""
+        """Return whether the answer may end here."""
         return all(automaton.may_end(prefix) for automaton in self._automata)

@@ -105,7 +105,7 @@ class RegexAutomaton:
         return bool(self._automaton.finals[self._state(prefix)])
 
     def shortest(self) -> int | None:
-        """The number of tokens of the shortest answer, or None if the vocabulary can form none."""
+        """Return the number of tokens of the shortest answer, or None if the vocabulary can form none."""
         found = int(self._distances[self._automaton.start])
         return None if found == FAR else found
 

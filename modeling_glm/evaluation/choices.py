@@ -39,7 +39,7 @@ class ChoiceExample(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class ChoiceAccuracy:
     """
-    Hold how often a model chooses the right one.
+    Hold the scores of the choices, and how often the right one wins.
 
     Attributes:
         rows: The numbers of the examples in what the caller gave, from 0.
@@ -69,7 +69,7 @@ class ChoiceAccuracy:
 
     @property
     def chance(self) -> float:
-        """The accuracy in percent of who draws a choice."""
+        """The accuracy in percent of a random choice."""
         return 100 * sum(1 / len(row) for row in self.scores) / len(self.scores)
 
     def metrics(self) -> dict[str, float]:

@@ -68,7 +68,7 @@ class _ContinuationPart(NamedTuple):
 
 
 class _TokenQuery(NamedTuple):
-    """A token to score: the column that predicts it, and its id."""
+    """Hold a token to score: the column that predicts it, and its id."""
 
     column: int
     target: int

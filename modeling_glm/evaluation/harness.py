@@ -1,4 +1,4 @@
-"""The model `glm` of lm-evaluation-harness: reads its requests as GLM does, with a blank behind the context."""
+"""Answer requests of lm-evaluation-harness as its model `glm`: fill a blank behind the context."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Infilling: hide random words of texts, let the model fill them, and compare (paper section 3.3, text infilling)."""
+"""Evaluate infilling: hide random words of texts, let the model fill them, and compare (paper section 3.3, text infilling)."""
 
 import math
 import os
@@ -27,7 +27,7 @@ RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5)
 
 
 class _BlankedText(NamedTuple):
-    """A text with blanks, what they hid, and how the model reads both."""
+    """Hold a text with blanks, the words they hide, and the ids of both."""
 
     row: int
     ratio: float
@@ -40,7 +40,7 @@ class _BlankedText(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class FilledText:
     """
-    Hold a text whose words were hidden, and how the model filled it.
+    Hold a text with hidden words, and the words that the model filled in.
 
     Attributes:
         row: The number of the text in what the caller gave, from 0.
@@ -150,7 +150,7 @@ def evaluate_infilling(
     partial_file: str | os.PathLike | None = None,
 ) -> InfillingQuality:
     """
-    Hide random words of texts, fill them greedily from left to right, and compare with what was there.
+    Hide random words of texts, fill them greedily from left to right, and compare with the hidden words.
 
     Neighbouring words share a blank. The model is told neither how many words a blank hides, nor how many tokens.
 
@@ -306,7 +306,7 @@ def _sum_up(candidate: ScoredCandidate) -> tuple[float, int]:
 
 
 def _has_no_capitals(tokenizer: GLMTokenizer) -> bool:
-    """Whether the tokenizer reads capitals as small letters."""
+    """Return whether the tokenizer reads capitals as small letters."""
     upper, lower = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("A", "a"))
     return upper == lower
 

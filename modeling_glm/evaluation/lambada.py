@@ -1,4 +1,4 @@
-"""LAMBADA: predict the last word of a text, bidirectional and unidirectional (paper section 3.3)."""
+"""Evaluate LAMBADA: predict the last word of a text, bidirectional and unidirectional (paper section 3.3)."""
 
 import math
 import os
@@ -104,7 +104,7 @@ def lay_out_last_word(
         bidirectional   [CLS] context [MASK] <eos> <sop> answer
         unidirectional  [CLS] w1 [MASK] <eos> <sop> w2 w3 ... answer     scores the answer alone
 
-    A text that is too long loses its start. The originals raise an AssertionError for it where they read it unidirectional.
+    A text that is too long loses its start. The originals raise an AssertionError if they read such a text unidirectionally.
 
     Args:
         context: The ids of the text before the answer.

@@ -33,7 +33,7 @@ def choose_device(device: str | None, accelerator: Any = None) -> torch.device:
 
     Raises:
         ValueError: For a device that does not exist. CUDA without a CUDA device gives a warning instead, because the
-            command of the harness asks for "cuda:0" where its user asks for nothing.
+            command of the harness sets "cuda:0" if its user sets nothing.
     """
     if accelerator is not None:
         return accelerator.device

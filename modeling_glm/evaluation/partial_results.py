@@ -77,7 +77,7 @@ class PartialResults:
             self._stream.flush()
 
     def delete(self) -> None:
-        """Delete the file, once what it is for is written."""
+        """Delete the file, once the report is written."""
         self.path.unlink(missing_ok=True)
 
     def _lock(self, stream: BinaryIO) -> None:

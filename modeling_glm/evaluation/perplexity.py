@@ -1,4 +1,4 @@
-"""Perplexity of texts per token and per word, over windows with a stride (paper section 3.3)."""
+"""Compute the perplexity of texts per token and per word, over windows with a stride (paper section 3.3)."""
 
 import math
 import os

@@ -2,8 +2,8 @@
 Cut a long text into overlapping windows that score every token once, as in the paper's language modelling (section 3.3).
 
 With N tokens, windows of W tokens and a stride of s, window k shows the tokens from k s on. Its first W - s tokens were
-scored by the windows before, so it scores the others. The first window scores all of its tokens but the first one, which
-nothing stands before.
+scored by the windows before, so it scores the others. The first window scores all of its tokens but the first one, because
+nothing stands before that.
 
     W = 6, s = 2    a b c d e f g h i
     window 0        a|b c d e f            scores b to f
@@ -49,7 +49,7 @@ def plan_windows(num_tokens: int, window: int, stride: int, *, score_first: bool
     """
     Plan the windows of a document.
 
-    The originals count otherwise where the stride exceeds the window: they skip tokens. Here that is an error.
+    If the stride exceeds the window, the originals skip tokens. Here that is an error.
 
     Args:
         num_tokens: The number of tokens of the document.

@@ -213,7 +213,7 @@ class Job:
         return math.prod(math.inf if rule.choices is None else len(rule.choices) for rule in self.rules) <= MAX_EXACT
 
     def is_generated(self, do_sample: bool) -> bool:
-        """Whether answers are searched or drawn, and not only listed and scored."""
+        """Return whether answers are searched or drawn, and not only listed and scored."""
         return bool(self.blanks) and (do_sample or not self.is_closed)
 
 

@@ -150,7 +150,7 @@ def _numbers(scored: Filling | BlankAnswer) -> dict[str, float]:
 
 
 def _is_for_all(constraints: Any) -> bool:
-    """Whether constraints are the same for every text: one, or a list for the blanks of each."""
+    """Return whether constraints are the same for every text: one, or a list for the blanks of each."""
     if constraints is None or isinstance(constraints, BlankConstraint):
         return True
     return all(entry is None or isinstance(entry, BlankConstraint) for entry in constraints)

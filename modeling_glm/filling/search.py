@@ -207,7 +207,7 @@ class SomeFilled(StoppingCriteria):
 
 
 def _may_shrink(model: GLMForConditionalGeneration, settings: FillingSettings) -> bool:
-    """Whether rows may leave the batch. They may not with further arguments of `generate`, such as another cache."""
+    """Return whether rows may leave the batch. They may not with further arguments of `generate`, such as another cache."""
     return not settings.generate_kwargs and model.generation_config.cache_implementation is None
 
 

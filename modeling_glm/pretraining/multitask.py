@@ -1,4 +1,4 @@
-"""The samples of a run with multi-task training: which steps are of tasks, and which text or example a sample is."""
+"""Mix the examples of tasks into the samples of a run: which steps have them, and which example a sample is."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
@@ -16,7 +16,7 @@ _OWN_SEED = 0x7A_5C_5E_ED
 
 
 class SamplePlace(NamedTuple):
-    """Whether a sample is of a task, and how many samples of its kind come before it."""
+    """Say whether a sample is of a task, and how many samples of its kind come before it."""
 
     is_task: bool
     position: int
@@ -24,7 +24,7 @@ class SamplePlace(NamedTuple):
 
 class MultiTaskOrder:
     """
-    The places of the samples of tasks among those of texts. Call it with the number of a sample.
+    Place the samples of tasks among those of texts. Call it with the number of a sample.
 
     The order follows from the arguments alone, so a resumed run and other numbers of processes have the same one. In
     every block of 1,024 units the tasks have their share, rounded, at random places.
@@ -66,7 +66,7 @@ class MultiTaskOrder:
 
 class MultiTaskStream(Dataset):
     """
-    The samples of a run with multi-task training, or of its rest, for a `DataLoader` that does not shuffle.
+    Return the samples of a run with multi-task training, or of its rest, for a `DataLoader` that does not shuffle.
 
     Item j is sample `start + j`: `{"input_ids", "sample_id"}` of a text, or `{"input_ids", "labels"}` of an example.
 

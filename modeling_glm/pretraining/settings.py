@@ -208,7 +208,7 @@ def complete(args: RunArguments, training: PretrainingArguments):
 
 
 def _read_objectives(shares: Mapping[str, float] | Sequence[str]) -> dict[str, float]:
-    """`["token=0.7", "document=0.3"]` -> `{"token": 0.7, "document": 0.3}`; a recipe has the latter."""
+    """Read shares: `["token=0.7", "document=0.3"]` -> `{"token": 0.7, "document": 0.3}`; a recipe has the latter."""
     if not isinstance(shares, Mapping):
         try:
             shares = {name: float(share) for name, _, share in (item.partition("=") for item in shares)}

@@ -22,11 +22,11 @@ Rows = Sequence[Mapping[str, Any]]
 PUBLISHED_KEYS = ("task", "data_dir", "patterns", "original_spaces", "max_target_length")
 CLOZE_KEYS = ("verbalizer", "choices", "label_field")
 OWN_KEYS = ("name", "train_file", "validation_file", "pattern", "target", "max_target_length", *CLOZE_KEYS)
-TARGET_SHARE = 4  # a target gets at most this part of the text, if the entry does not say more
+TARGET_SHARE = 4  # a target gets at most this part of a sample, unless the entry says otherwise
 
 
 class ClozeSplits(Protocol):
-    """A cloze task that a program brings along, such as a `ClozeData`."""
+    """Describe a cloze task that a program brings along, such as a `ClozeData`."""
 
     task: PatternVerbalizer
     train: Rows
@@ -39,7 +39,7 @@ EmbeddedTasks = Mapping[str, Callable[[], ClozeSplits]]
 @dataclass(frozen=True, kw_only=True)
 class TaskSplits:
     """
-    The samples of a task.
+    Hold the samples of a task.
 
     Attributes:
         train: Those to train on.
@@ -54,7 +54,7 @@ class TaskSplits:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSet:
-    """The tasks of a run."""
+    """Hold the tasks of a run."""
 
     tasks: Sequence[TaskSplits]
 

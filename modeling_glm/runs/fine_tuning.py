@@ -1,4 +1,4 @@
-"""Choose a learning rate and a number of epochs, add adapters of PEFT, and tell runs apart, for every fine-tuning."""
+"""Prepare a fine-tuning: suggest a learning rate and epochs, add adapters of PEFT, and recognise a run to resume."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from ..utils.files import write_whole
 from .flow import on_first_process
 
-# Small data is read until about this many steps are made.
+# Small data repeats until there are about this many steps.
 LEAST_STEPS = 300
 # Parameters in the layers of GLM-Large.
 LARGE_PARAMETERS = 302_000_000
@@ -49,7 +49,7 @@ def add_adapter(
 
     Args:
         model: The model.
-        base: Folder or hub id of the model. Who loads the adapter looks for it there.
+        base: Folder or hub id of the model. The adapter loads its base model from there.
         lora_rank: Rank of the LoRA matrices; 0 trains the tokens alone.
         token_ids: Ids of the tokens whose embeddings are trained.
         task_type: PEFT's name of the kind of model, such as "SEQ_2_SEQ_LM".
@@ -70,13 +70,13 @@ def add_adapter(
         )
     else:
         adapter = TrainableTokensConfig(token_indices=list(token_ids), target_modules=["word_embeddings"])
-    # Whoever loads the adapter looks for its base model from another working directory.
+    # The adapter may be loaded from another working directory.
     adapter.base_model_name_or_path = str(Path(base).absolute()) if Path(base).is_dir() else base
     return cast(PreTrainedModel, get_peft_model(model, adapter))
 
 
 def merge_adapter(model: PreTrainedModel) -> PreTrainedModel:
-    """Return the model with what PEFT trained beside it merged into its weights. Another model is returned as it is."""
+    """Merge what PEFT trained into the weights of the model, and return it. A model without PEFT is returned as it is."""
     if getattr(model, "peft_config", None) is None:
         return model
     return cast(PreTrainedModel, cast(Any, model).merge_and_unload())
@@ -88,7 +88,7 @@ def require_same_description(path: Path, run: Mapping[str, Any]):
 
     Args:
         path: The file in the folder of the run.
-        run: What the weights depend on, by names that messages call it. What JSON does not know is written as a text.
+        run: What the weights depend on, by the names that messages use. Values that JSON lacks are written as texts.
 
     Raises:
         ValueError: If the file describes another run, whose checkpoints must not be resumed from, or cannot be read. All

@@ -1,4 +1,4 @@
-"""The arguments of a fine-tuning from source to target: the command line over a recipe."""
+"""Read the arguments of a fine-tuning from source to target: a recipe, overridden by the command line."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ from .metrics import METRICS
 
 @dataclass
 class Seq2SeqDataArguments:
-    """The sources and their targets."""
+    """Say where the sources and targets are."""
 
     _argument_group_name = "Sources and targets"  # HfArgumentParser puts it above these arguments
 
@@ -101,29 +101,29 @@ class Seq2SeqModelArguments:
         metadata={"help": "Folder or hub id of a GLM, or the output folder of a run. By default the embedded one."},
     )
     predict_only: bool = field(
-        default=False, metadata={"help": "Do not train: measure the model, and predict, as it is."}
+        default=False, metadata={"help": "Do not train: measure the model as it is, and predict."}
     )
     lora: bool = field(default=False, metadata={"help": "Train only LoRA matrices."})
     lora_rank: int = field(default=8, metadata={"help": "Rank of the LoRA matrices, by default %(default)s."})
     merge: bool = field(
-        default=False, metadata={"help": "With --lora: write a whole model, which needs no other one."}
+        default=False, metadata={"help": "With --lora: merge the matrices into the weights and write a whole model."}
     )
 
 
 @dataclass
 class Seq2SeqAnswerArguments:
-    """How answers are searched and measured."""
+    """Say how to search for answers, and how to measure them."""
 
     _argument_group_name = "Answers"
 
     num_beams: int | None = field(
         default=None,
-        metadata={"help": "Beams of the search. By default what the model was saved with, or 1 (greedy)."},
+        metadata={"help": "Number of beams. By default that of the saved model, or 1 (greedy)."},
     )
     length_penalty: float | None = field(
         default=None,
         metadata={
-            "help": "With beams: a sum of log-probabilities is divided by this power of the length, by default 1."
+            "help": "With beams: the sum of log-probabilities is divided by this power of the length, by default 1."
         },
     )
     no_repeat_ngram_size: int | None = field(
@@ -132,10 +132,11 @@ class Seq2SeqAnswerArguments:
     )
     min_new_tokens: int | None = field(default=None, metadata={"help": "Shortest answer in tokens, by default 0."})
     max_new_tokens: int | None = field(
-        default=None, metadata={"help": "Longest answers of a row in tokens. By default --max_target_length."}
+        default=None, metadata={"help": "Most tokens of all answers of a row. By default --max_target_length."}
     )
     original_search: bool = field(
-        default=False, metadata={"help": "Search as the authors' code does, whose beams have other scores."}
+        default=False,
+        metadata={"help": "Use the beam search of the authors' code, which scores beams in another way."},
     )
     metrics: list[str] | None = field(
         default=None,
@@ -148,7 +149,7 @@ class Seq2SeqAnswerArguments:
 
 @dataclass
 class Seq2SeqRunArguments(Seq2SeqTrainingArguments):
-    """The arguments of Trainer with defaults for seq2seq; see `set_defaults` for those that are 0."""
+    """Hold the arguments of Trainer with defaults for seq2seq; see `set_defaults` for those that are 0."""
 
     _argument_group_name = "Training"
 
@@ -203,12 +204,12 @@ class Seq2SeqRunArguments(Seq2SeqTrainingArguments):
     metric_for_best_model: str | None = field(
         default="loss",
         metadata={
-            "help": "What the best checkpoint is best in on the validation rows: loss (the default), or with "
+            "help": "Metric of the validation rows that chooses the best checkpoint: loss (the default), or with "
             "--predict_with_generate rouge1, bleu, ..."
         },
     )
     load_best_model_at_end: bool = field(
-        default=True, metadata={"help": "Whether the result is the best checkpoint, as by default, or the last one."}
+        default=True, metadata={"help": "Whether the result is the best checkpoint (the default) or the last one."}
     )
     eval_strategy: str = field(
         default="epoch", metadata={"help": "When to validate: no, steps or epoch (the default)."}
@@ -244,7 +245,7 @@ def parse_arguments(
     published: Collection[str] = (),
 ) -> ParsedArguments:
     """
-    Read the command line, over the recipe that it names.
+    Read the recipe and the command line, which overrides it.
 
     Args:
         description: Text at the top of `--help`.
@@ -255,9 +256,9 @@ def parse_arguments(
         published: Names of the tasks of the originals, for the help.
 
     Raises:
-        ValueError: For an unknown key in a recipe, or a file of another form.
+        ValueError: For an unknown key in a recipe, or a file that is not a recipe.
         FileNotFoundError: If there is no such recipe.
-        SystemExit: For what argparse refuses.
+        SystemExit: For arguments that argparse refuses.
     """
     command_line = sys.argv[1:] if command_line is None else command_line
     own = {option.name for group in GROUPS for option in fields(group)} | set(Seq2SeqRunArguments.__annotations__)

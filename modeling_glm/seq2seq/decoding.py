@@ -1,4 +1,4 @@
-"""How answers are searched, and which folder of a run has the model that searches them."""
+"""Say how to search for answers, and find the model in the output folder of a run."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,7 +12,7 @@ from ..utils.inference import unwrap
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
     """
-    How answers are searched.
+    Say how to search for answers.
 
     Args:
         num_beams: Beams; 1 is greedy.
@@ -33,7 +33,7 @@ class SearchSettings:
     @classmethod
     def for_model(cls, model: PreTrainedModel, **given: Any) -> "SearchSettings":
         """
-        Complete settings by those that the model was saved with, in its `generation_config.json`.
+        Complete settings with those of the saved model, in its `generation_config.json`.
 
         Args:
             model: The model.
@@ -49,7 +49,7 @@ class SearchSettings:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def write_to(self, model: PreTrainedModel):
-        """Store the settings in the model, so that validations use them, and whoever loads the model."""
+        """Store the settings in the model. Validations use them, and so does the saved model."""
         config = unwrap(model).generation_config
         config.num_beams = self.num_beams
         config.length_penalty = self.length_penalty

@@ -86,7 +86,7 @@ def find_ends(model: Any, arguments: Mapping[str, Any]) -> list[int]:
 
 def generate_pieces(model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, **arguments: Any) -> Generated:
     """
-    Fill the blanks of prompts, and tell Part B from them.
+    Fill the blanks of prompts, and separate Part B from the prompts.
 
     Args:
         model: A `GLMForConditionalGeneration`, or a PEFT wrapper around it.

@@ -1,7 +1,7 @@
 """
 Search for answers as the authors' code does, with the ids and scores of their code.
 
-What a fine-tuned checkpoint of the authors scores is reproduced with this search. It works as `custom_generate` of
+This search reproduces the scores of the authors' fine-tuned checkpoints. It works as `custom_generate` of
 `generate`, and as functions that return Part B alone.
 """
 
@@ -39,10 +39,10 @@ from .originals.decoding import OriginalSettings, fill_blanks_greedily, search_b
 
 # The settings of `generate` that mean the same to the originals come as processors of these classes.
 KNOWN_PROCESSORS = (MinLengthLogitsProcessor, MinNewTokensLengthLogitsProcessor, NoRepeatNGramLogitsProcessor)
-# `generate` of GLM adds these itself. The search heeds what they stand for.
+# GLM's `generate` adds these itself. The search follows the same rules without them.
 OWN_PROCESSORS = (MaxPieceLengthLogitsProcessor, LastPositionLogitsProcessor, StopStringLogitsProcessor)
 KNOWN_CRITERIA = (EosTokenCriteria, MaxLengthCriteria)
-# What chooses another search, or asks for more than answers.
+# Settings that choose another search, or return more than answers.
 REFUSED_SETTINGS = (
     "constraints",
     "diversity_penalty",

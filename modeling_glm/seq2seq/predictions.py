@@ -71,7 +71,7 @@ class TargetPrediction:
 
 
 class _Prompt(NamedTuple):
-    """The ids of a row to predict, and its place among the rows of the caller."""
+    """Hold the ids of a row to predict, and its place among the rows of the caller."""
 
     place: int
     ids: list[int]
@@ -202,7 +202,7 @@ def predict_targets(
 
 @dataclass(frozen=True, kw_only=True)
 class _Settings:
-    """The checked settings of `predict_targets`."""
+    """Hold the checked settings of `predict_targets`."""
 
     batch_size: int
     length_penalty: float

@@ -97,7 +97,7 @@ def _shortened(text: str) -> str:
 
 def warn_of_baselines(results: Mapping[str, Mapping[str, float]], arguments: TrainingArguments) -> str | None:
     """
-    Say that a trained model is not better than a baseline, and which settings to try.
+    Warn if a trained model is not better than a baseline, and suggest settings to try.
 
     Args:
         results: The scores of the model first, and of the baselines.

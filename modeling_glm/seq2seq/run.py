@@ -46,7 +46,7 @@ MOST_ROWS_OF_BASELINES = 20_000
 @dataclass(frozen=True, kw_only=True)
 class Embedded:
     """
-    Hold what a script brings along.
+    Hold the default model and the embedded tasks of a script.
 
     Args:
         model: Folder of the default model.
@@ -239,7 +239,7 @@ def run_prediction(
 
 
 def read_search(args: Seq2SeqAnswerArguments, model: PreTrainedModel) -> SearchSettings:
-    """Read how answers are searched: as the arguments say, or else as the model was saved with."""
+    """Read the settings of the search from the arguments, or else from the saved model."""
     return SearchSettings.for_model(
         model,
         num_beams=args.num_beams,

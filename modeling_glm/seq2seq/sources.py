@@ -117,7 +117,7 @@ class Columns:
 @dataclass(frozen=True, kw_only=True)
 class Seq2SeqData:
     """
-    Sources with their targets, in splits.
+    Hold sources with their targets, in splits.
 
     Args:
         name: Name of the data.
@@ -166,7 +166,7 @@ def load_files(
         train: Rows to learn from. Give at least one file.
         validation: Rows that choose the best checkpoint; by default a tenth of `train`.
         test: Rows to report on.
-        unlabelled: Rows to predict, which need no target. A bad line is kept as an error, and costs no good one.
+        unlabelled: Rows to predict, which need no target. A bad line is kept as an error; the others are predicted.
 
     Raises:
         ValueError: If no file is given; or if a file with targets cannot be read, lacks a column, or has an empty source or
@@ -210,7 +210,7 @@ def load_hub_dataset(columns: Columns, name: str, config: str | None = None) -> 
         config: Name of the configuration, such as "3.0.0".
 
     Raises:
-        ValueError: If there is no split that is known, or a row lacks a column or has an empty source or target.
+        ValueError: If no split is known, or if a row lacks a column or has an empty source or target.
         ImportError: If `datasets` is not installed.
     """
     try:
@@ -246,7 +246,7 @@ def load_task(
     original: bool = False,
 ) -> Seq2SeqData:
     """
-    Load a task of the originals from its files. Test files may be missing, and rows without a target are to predict.
+    Load a task of the originals from its files. Test files may be missing. Rows without a target are predicted.
 
     Args:
         task: The task.
@@ -286,7 +286,7 @@ def load_task(
 
 
 def _in_split(check: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Let a check speak of a row, not of a line."""
+    """Say "row" in place of "line" in the errors of a check."""
 
     def check_row(row: Mapping[str, Any]) -> dict[str, Any]:
         try:

@@ -1,4 +1,4 @@
-"""The Trainer of seq2seq: predictions are the answers alone, and the gold targets never reach `generate`."""
+"""Train and evaluate from source to target: predictions are the answers alone, and targets never reach `generate`."""
 
 import contextlib
 import os
@@ -39,11 +39,11 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
     Train a GLM from sources to targets, and evaluate it with what it generates.
 
     The arguments are those of `Seq2SeqTrainer`, and `args` are `Seq2SeqTrainingArguments`. The library's class hands the
-    row with its gold target to `generate` and returns the source with it, because it expects an encoder. Here:
+    row with its target to `generate` and returns the source with it, because it expects an encoder. Here:
 
     - The loss comes from the rows of training, and `generate` sees the prompts alone (`collator.prompts`).
     - `predictions` are (rows, length) int64: `<sop> answer <sop> answer <eop>`, with -100 behind the end. `label_ids` are
-      the gold targets in the same form. `tokenizer.decode_blanks` reads both. For `batch_decode(...,
+      the targets in the same form. `tokenizer.decode_blanks` reads both. For `batch_decode(...,
       skip_special_tokens=True)` replace -100 first. Rows come in the order of the dataset, once each, from any number of
       processes.
     - `include_for_metrics=["inputs"]` gives the prompts, without a target.
@@ -100,7 +100,7 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
         elif args.predict_with_generate:
             raise ValueError(
                 f"predict_with_generate=True needs data_collator={RIGHT_COLLATOR}(tokenizer, ...), whose batches keep the "
-                f"prompt and the gold target apart, and data_collator is {_describe(data_collator)}: with it, generate "
+                f"prompt and the target apart, but data_collator is {_describe(data_collator)}: with it, generate "
                 "would see the target."
             )
         super().__init__(model, args, data_collator, train_dataset, eval_dataset, processing_class, **kwargs)
@@ -183,7 +183,7 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
         Compute the loss of a batch of `evaluation_batch` from its training rows, and generate from its prompts.
 
         Returns:
-            The loss, the predictions and the gold targets; both are (rows, length) int64 with -100 behind the end.
+            The loss, the predictions and the targets; both are (rows, length) int64 with -100 behind the end.
         """
         if PROMPTS not in inputs:
             return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
@@ -233,7 +233,7 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
 
     @contextlib.contextmanager
     def _collate_for_evaluation(self) -> Iterator[None]:
-        """Let a data loader that is made meanwhile have batches for evaluation."""
+        """Make data loaders yield batches for evaluation within this context."""
         collator = self.data_collator
         if is_for_prompts(collator):
             self.data_collator = EvaluationBatches(collator, self.args.predict_with_generate)
@@ -315,7 +315,7 @@ class EvaluationBatches:
 
 
 def is_for_prompts(collator: Any) -> bool:
-    """Return whether a collator keeps prompts and gold targets apart."""
+    """Return whether a collator keeps prompts and targets apart."""
     return all(callable(getattr(collator, name, None)) for name in ("prompts", "targets", "evaluation_batch"))
 
 

@@ -48,7 +48,7 @@ MOST_ENCODED_ROWS = 50_000
 @dataclass(frozen=True, kw_only=True)
 class Seq2SeqSettings:
     """
-    Which model to train, which of its parameters, and how sources and targets are laid out.
+    Say which model and parameters to train, and how to lay out sources and targets.
 
     Args:
         model: Folder or hub id of a GLM.
@@ -69,7 +69,7 @@ class Seq2SeqSettings:
 @dataclass(frozen=True)
 class Seq2SeqOutcome:
     """
-    Results of a model.
+    Hold the results of a model.
 
     Args:
         metrics: The scores on the rows to report on, in percent; empty without such rows.

@@ -333,7 +333,7 @@ def _is_column(value: Any) -> bool:
 
 
 def _is_from(value: Any, package: str) -> bool:
-    """Whether the type of a value, or one that it inherits from, is one of a package. The package is not imported."""
+    """Return whether the type of a value, or one that it inherits from, is one of a package. The package is not imported."""
     return any(base.__module__.partition(".")[0] == package for base in type(value).__mro__)
 
 

@@ -15,7 +15,7 @@ SEED_SHIFT = 64  # the numbers of one seed are apart from those of another
 
 
 class TaskPlace(NamedTuple):
-    """The place of a sample: the number of its task, and its number in the task."""
+    """Hold the place of a sample: the number of its task, and its number in the task."""
 
     task: int
     sample: int

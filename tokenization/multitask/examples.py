@@ -17,7 +17,7 @@ Encoded = dict[str, list[int]]
 
 
 class TaskExamples(Protocol):
-    """The examples of a task, as samples of infilling."""
+    """Hold the examples of a task, as samples of infilling."""
 
     @property
     def name(self) -> str:
@@ -33,7 +33,7 @@ class TaskExamples(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class ClozeExamples:
     """
-    The examples of a cloze task: the context of each under each pattern, with the right answer as target.
+    Encode the examples of a cloze task: the context of each under each pattern, with the right answer as target.
 
     Sample k is example k % n under pattern k // n, for n examples. A label of several words is answered by the first.
     The end of the piece is a target only for tasks with `end_of_piece`, as in the originals.
@@ -89,7 +89,7 @@ class ClozeExamples:
 @dataclass(frozen=True, kw_only=True)
 class Seq2SeqExamples:
     """
-    The rows of a task from source to target.
+    Encode the rows of a task from source to target.
 
     Args:
         name: The name of the task.

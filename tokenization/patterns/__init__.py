@@ -1,1 +1,1 @@
-"""Patterns: texts with fields and blanks, for cloze questions and for sources with targets."""
+"""Read patterns: texts with fields and blanks, for cloze questions and for sources with targets."""

@@ -51,7 +51,7 @@ _NAME = re.compile(r"[^\W\d]\w*")
 @dataclass(frozen=True)
 class FieldElement:
     """
-    A field of the example in a pattern.
+    Hold a field of the example in a pattern.
 
     Args:
         name: Its name.
@@ -94,14 +94,14 @@ class FieldElement:
 
 @dataclass(frozen=True)
 class BlankElement:
-    """A blank of a pattern; `token` is its name there, such as "[MASK]"."""
+    """Hold a blank of a pattern; `token` is its name there, such as "[MASK]"."""
 
     token: str
 
 
 @dataclass(frozen=True)
 class SoftElement:
-    """Prompt tokens that are learned."""
+    """Hold prompt tokens that are learned."""
 
     count: int
 
@@ -112,7 +112,7 @@ Element = str | FieldElement | BlankElement | SoftElement
 @dataclass(frozen=True)
 class Segment:
     """
-    A part of a filled pattern that is tokenized on its own.
+    Hold a part of a filled pattern that is tokenized on its own.
 
     Args:
         kind: "text", "mask" or "soft" (prompt tokens).

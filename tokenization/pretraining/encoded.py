@@ -1,4 +1,4 @@
-"""Samples that are encoded already, such as examples of tasks, beside those that the collator makes of texts."""
+"""Lay out samples that are encoded already, such as examples of tasks, beside those that the collator makes of texts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

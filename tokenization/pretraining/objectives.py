@@ -155,7 +155,7 @@ class DocumentObjective:
         return SpanPlaces(text=text, start=start, stop=start + size, open_end=suffix)
 
     def _has_several_documents(self, texts: Texts) -> np.ndarray:
-        """(texts,) bool, True where a boundary stands inside of a text."""
+        """Return (texts,) bool, True where a boundary stands inside of a text."""
         inner = texts.is_boundary.copy()
         inner[texts.offsets[:-1]] = inner[texts.offsets[1:] - 1] = False
         return np.bincount(texts.numbers[inner], minlength=len(texts.lengths)) > 0

@@ -194,7 +194,7 @@ class DataCollatorForInfillingSeq2Seq:
 
     def evaluation_batch(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """
-        Make a batch for evaluation, which keeps the prompts apart from the gold targets.
+        Make a batch for evaluation, which keeps the prompts apart from the targets.
 
         Returns:
             The training batch of the first reference of every row, never packed; `prompt_ids` and `prompt_attention_mask`

@@ -1,5 +1,5 @@
 """
-The layouts of sources and targets: GLM's own, and that of the checkpoints which the originals' seq2seq code fine-tuned.
+Lay out sources and targets: GLM's own layout, and that of checkpoints that the originals' seq2seq code fine-tuned.
 
 A sample has two parts. Part A is the source with its blanks, Part B the pieces that fill them, each `<sop> answer` with the
 labels `answer <eop>`.

@@ -30,7 +30,7 @@ SPLITS = {"train": "train", "validation": "dev", "val": "dev", "valid": "dev", "
 @dataclass(frozen=True)
 class Seq2SeqTask:
     """
-    A task of the originals' seq2seq code.
+    Hold a task of the originals' seq2seq code.
 
     Args:
         name: Its name, as in their `--task`.
@@ -41,7 +41,7 @@ class Seq2SeqTask:
         best_metric: The result that chooses the best checkpoint.
         settings: The shipped lengths and settings of decoding; `extraction` has none.
         differences: What differs from the originals' texts unless `original=True`, one sentence each.
-        faults: What the originals do wrong, and we do only if `faults=True`, one sentence each.
+        faults: The mistakes of the originals, which we repeat only with `faults=True`, one sentence each.
         clean: How texts are cleaned; see `clean_text`.
         answered_only: The splits in which windows without an answer are left out.
         original: The `pattern` and the switches of the `layout` that the originals have, where they differ.
@@ -128,7 +128,7 @@ class Seq2SeqTask:
             mask_ratio: Share of the words that "blank" replaces. Its test files have it in their name.
             seed: Seed of their choice.
             original: Whether texts are those that the originals' layout needs, and references those of their metrics.
-            faults: Whether to read as the originals do in all else too; `task.faults` names what that is. This needs
+            faults: Whether to repeat the mistakes of the originals too; `task.faults` lists them. This needs
                 `original`.
 
         Returns:
@@ -149,7 +149,7 @@ class Seq2SeqTask:
         if original and tokenizer is None:
             raise ValueError("original=True reads references through the vocabulary: give tokenizer.")
         if faults and not original:
-            raise ValueError("faults=True reads as the originals do: say original=True too.")
+            raise ValueError("faults=True reads as the originals do: set original=True too.")
         names = self.files[SPLITS[split]]
         reading = Reading(
             task=self.name,

@@ -38,7 +38,7 @@ class OriginalSettings:
     num_return_sequences: int = 1
 
     def check(self, config: GLMConfig) -> "OriginalSettings":
-        """Return the settings as plain numbers. Raises a `ValueError` for those that the model or the search cannot heed."""
+        """Return the settings as plain numbers. Raises a `ValueError` for those that the model or the search cannot follow."""
         longest = config.max_piece_length if config.block_position_embeddings else None
         table = f", because the position table has {longest} rows (config.max_position_embeddings)"
         beams = check_whole_number(
@@ -100,7 +100,7 @@ class BestAnswers:
         return min(answer.score for answer in self.found)
 
     def is_done(self, best_total: float, tokens_before: int) -> bool:
-        """Whether no beam can do better, by the originals' estimate."""
+        """Return whether no beam can do better, by the originals' estimate."""
         return len(self.found) == self.most and self.worst >= best_total / tokens_before**self.length_penalty
 
     def ranked(self, count: int) -> list[FoundAnswer]:
@@ -142,7 +142,7 @@ def search_beams(model: Any, start: Prefill, settings: OriginalSettings) -> list
         for place, (row, row_values, row_parents, row_chosen) in enumerate(
             zip(active, values.tolist(), parents.tolist(), chosen.tolist(), strict=True)
         ):
-            open_beams: list[int] = []  # ranks of the candidates that go on
+            open_beams: list[int] = []  # ranks of the candidates that continue
             for rank, token_id in enumerate(row_chosen):
                 if token_id != config.eop_token_id:
                     open_beams.append(rank)

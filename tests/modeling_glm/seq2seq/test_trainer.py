@@ -1,4 +1,4 @@
-"""The Trainer of seq2seq: predictions are those of `generate` on the prompts, and gold targets do not change them."""
+"""The Trainer of seq2seq: predictions are those of `generate` on the prompts, and targets do not change them."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""The collator of sources and targets: batches, prompts, gold targets, settings and errors."""
+"""The collator of sources and targets: batches, prompts, targets, settings and errors."""
 
 import copy
 import dataclasses

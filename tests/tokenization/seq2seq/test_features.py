@@ -79,7 +79,7 @@ def test_prompts_are_those_of_the_originals(case, rows, collator, tokenizer):
 
 @pytest.mark.parametrize("case", REFUSED, ids=name_of)
 def test_what_the_originals_cannot_read_is_refused(case, folders, tokenizer):
-    with pytest.raises(ValueError, match=r"The originals read '\w+' with BERT's .*: leave faults=True away"):
+    with pytest.raises(ValueError, match=r"The originals read '\w+' with BERT's .*: leave faults=True out"):
         read_case(case, folders[case["task"]], tokenizer)
 
 

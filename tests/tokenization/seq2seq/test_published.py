@@ -198,7 +198,7 @@ def test_the_originals_need_a_vocabulary(tmp_path):
 
 
 def test_faults_are_those_of_the_originals(tmp_path):
-    with pytest.raises(ValueError, match="faults=True reads as the originals do: say original=True too"):
+    with pytest.raises(ValueError, match="faults=True reads as the originals do: set original=True too"):
         read_seq2seq_task("xsum").read(tmp_path, "train", faults=True)
 
 

@@ -83,7 +83,7 @@ def read_blanks(reading: Reading) -> list[Row]:
             empty line. If they are, for another vocabulary than BERT's.
     """
     if reading.faults and not _has_word_pieces(reading.tokenizer):
-        raise ValueError(f"The originals read {reading.task!r} with BERT's vocabulary alone: leave faults=True away.")
+        raise ValueError(f"The originals read {reading.task!r} with BERT's vocabulary alone: leave faults=True out.")
     texts, *given = _aligned(reading)
     rng = Random(reading.seed)
     rows = []

@@ -12,7 +12,7 @@ FAKE_ANSWER = "FAKE_ANSWER"
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer, and its first character in the passage (None if the file does not say)."""
+    """Hold an answer, and its first character in the passage (None if the file does not say)."""
 
     text: str
     start: int | None
@@ -21,7 +21,7 @@ class Answer:
 @dataclass(frozen=True)
 class PassageQuestion:
     """
-    A question of a file.
+    Hold a question of a file.
 
     Args:
         place: Where it stands, for error messages.
@@ -71,7 +71,9 @@ def read_question_generation(reading: Reading) -> list[Row]:
     for question in checked_questions(reading):
         answers = [FAKE_ANSWER] if _is_hidden(reading) else question.answer_texts
         if not answers and not reading.faults:
-            raise ValueError(f"{question.place} has no answer: expected one to ask for. Remove the question.")
+            raise ValueError(
+                f"{question.place} has no answer: expected one that the question asks for. Remove the question."
+            )
         for answer in answers:
             number = len(rows)
             # The originals compare questions with the answer.

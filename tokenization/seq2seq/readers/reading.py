@@ -16,14 +16,14 @@ Row = dict[str, Any]
 @dataclass(frozen=True)
 class Reading:
     """
-    One split of a task to be read.
+    Describe the split of a task to read.
 
     Args:
         task: Name of the task.
         split: "train", "dev" or "test", as the originals number their examples.
         paths: The files of the split.
         original: Whether texts are those that the originals' layout needs, and references those of their metrics.
-        faults: Whether to read as the originals do in all else too, mistakes included. Each row then has `original`,
+        faults: Whether to repeat the mistakes of the originals too. Each row then has `original`,
             the record of their example.
         tokenizer: A `GLMTokenizer`, for windows, and for the references of the originals.
         max_source_length: Most tokens of a context, for windows.

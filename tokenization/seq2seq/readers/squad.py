@@ -39,7 +39,7 @@ def read_squad(reading: Reading, answered_only: Sequence[str] = ()) -> list[Row]
     if reading.faults and getattr(tokenizer, "smask_token", None) is not None:
         raise ValueError(
             f"The originals read {reading.task!r} with BERT's and RoBERTa's vocabularies alone, which have no "
-            "[sMASK]: leave faults=True away."
+            "[sMASK]: leave faults=True out."
         )
     rows: list[Row] = []
     for place, question in enumerate(checked_questions(reading)):
@@ -104,7 +104,7 @@ def join_windows(rows: Sequence[Mapping[str, Any]], predictions: Sequence[str]) 
 
 
 def _is_unanswered(prediction: str) -> bool:
-    """Whether a prediction is "N/A" in any case and spacing: BERT's vocabulary gives "n / a"."""
+    """Return whether a prediction is "N/A" in any case and spacing: BERT's vocabulary gives "n / a"."""
     return "".join(prediction.split()).lower() == NO_ANSWER.lower()
 
 
@@ -126,7 +126,7 @@ def _windows(question: PassageQuestion, tokenizer: PreTrainedTokenizerBase, leng
 
 
 def _holds(context: str, first: int, answer: Answer) -> bool:
-    """Whether a slice of a passage that begins at character `first` holds an answer, at its place if that is known."""
+    """Return whether a slice of a passage that begins at character `first` holds an answer, at its place if that is known."""
     if answer.start is None:
         return answer.text in context
     return answer.start >= first and context[answer.start - first :].startswith(answer.text)

@@ -62,7 +62,7 @@ def test_hidden_answers(tmp_path):
     assert "target" not in row
     with pytest.raises(ValueError, match=r"test\.json: data\[0\]\.paragraphs\[0\]\.qas\[0\] has no answer to learn"):
         read_cmrc(Reading("cmrc", "train", [path]))
-    with pytest.raises(ValueError, match=r"qas\[0\] has no answer: expected one to ask for"):
+    with pytest.raises(ValueError, match=r"qas\[0\] has no answer: expected one that the question asks for"):
         read_question_generation(Reading("squad_generation", "test", [path]))
 
 
