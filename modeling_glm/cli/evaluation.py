@@ -67,7 +67,7 @@ ReportFile = Annotated[
         "-o",
         "--output",
         metavar="FILE",
-        help="Write the report to a JSON file, too. Meanwhile FILE.partial keeps the results so far: run the same command again "
+        help="Write the report to a JSON file, too. FILE.partial keeps the results so far: run the same command again "
         "to resume an interrupted one.",
     ),
 ]

@@ -134,7 +134,7 @@ def evaluate_choices(
         batch_size: The number of examples in a forward pass.
         on_error: "raise" to raise the error of the first bad row, "record" to leave bad rows out and keep their errors.
         progress: Whether to show a progress bar.
-        partial_file: A file that keeps the results meanwhile. The same call with the same file resumes an interrupted one.
+        partial_file: A file that keeps the results so far. Make the same call again to resume an interrupted one.
 
     Raises:
         RowError: For the first row with a missing field, no choices, an empty choice, a label that is not a choice, more

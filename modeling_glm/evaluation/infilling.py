@@ -173,7 +173,7 @@ def evaluate_infilling(
         batch_size: The number of texts in a forward pass.
         on_error: "raise" to raise the error of the first bad row, "record" to leave bad rows out and keep their errors.
         progress: Whether to show a progress bar.
-        partial_file: A file that keeps the results meanwhile. The same call with the same file resumes an interrupted one.
+        partial_file: A file that keeps the results so far. Make the same call again to resume an interrupted one.
 
     Raises:
         ImportError: Without sacrebleu, before anything is computed.

@@ -135,14 +135,14 @@ def evaluate_items(
     Compute a result for every item, items of similar length together.
 
     Args:
-        model: The model, which is in evaluation mode meanwhile.
+        model: The model. It is in eval mode during the call.
         items: What is evaluated.
         compute: Returns the results of a batch of items, as plain values.
         length: Returns the number of tokens of an item.
         batch_size: The number of items in a batch.
         title: What the progress bar says.
         progress: Whether to show a progress bar.
-        partial: Where results are kept meanwhile. Items that have a result there are not computed again.
+        partial: Keeps the results so far. Items that have a result there are not computed again.
 
     Returns:
         The results in the order of the items.

@@ -156,7 +156,7 @@ def compute_perplexity(
         on_error: "raise" to raise the error of the first row that is not a text, "record" to leave such rows out and keep
             their errors.
         progress: Whether to show a progress bar.
-        partial_file: A file that keeps the results meanwhile. The same call with the same file resumes an interrupted one.
+        partial_file: A file that keeps the results so far. Make the same call again to resume an interrupted one.
             Delete the file when you have the result.
 
     Raises:
