@@ -138,6 +138,7 @@ def load_data(
     pattern = args.pattern if carried is None else carried.pattern
     targets = args.target or (carried.target.split(AND) if carried is not None else [TARGET])
     columns = Columns(pattern=pattern, source=args.source or SOURCE, targets=tuple(targets))
+    _ = columns.source_pattern  # a damaged pattern is not the fault of a line
     if args.dataset:
         data = load_hub_dataset(columns, args.dataset, args.dataset_config)
     else:

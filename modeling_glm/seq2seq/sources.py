@@ -105,6 +105,12 @@ class Columns:
         if len(values) == 1:
             (value,) = values
             is_list = not isinstance(value, str | bytes | Mapping) and hasattr(value, "__len__")
+            pattern = self.source_pattern
+            if not is_list and not pattern.brings_blanks and len(pattern.blanks) > 1:
+                raise ValueError(
+                    f"The line has one text in {self.target!r}, but the pattern has {len(pattern.blanks)} blanks: name a "
+                    "column for each with --target, or give a list with one text for each."
+                )
             read = texts_of if is_list else text_of
             found = read(value, f"{'field' if is_list else 'Field'} {self.target!r}")
         else:

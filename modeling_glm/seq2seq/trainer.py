@@ -225,6 +225,17 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
         with self._collate_for_evaluation():
             return super().get_test_dataloader(test_dataset)
 
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        try:
+            return super()._get_train_sampler(train_dataset)
+        except ValueError as error:
+            if "infer lengths" not in str(error) or not is_for_prompts(self.data_collator):
+                raise
+            raise ValueError(
+                'train_sampling_strategy="group_by_length" needs encoded rows, and the training rows are texts: give '
+                "dataset.map(data_collator.encode), or a list of collator.encode(row)."
+            ) from error
+
     def _get_eval_sampler(self, eval_dataset: Any) -> Any:
         # With train_sampling_strategy="group_by_length" Trainer would sort the predictions by length.
         if self.args.train_sampling_strategy == "group_by_length" and isinstance(eval_dataset, Sized):

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -178,7 +178,46 @@ def encode_rows(
         RowError: For a row that cannot be encoded, with its number in the split, from 0.
     """
     kind = f"{split.capitalize()} row"
-    return [sample for row in check_rows(rows, collator.encode_references, kind=kind).good for sample in row]
+    return [sample for row in check_rows(rows, _showing(collator.encode_references), kind=kind).good for sample in row]
+
+
+def _showing(encode: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[str, Any]], Any]:
+    """Let errors show the row, because rows that are held out change the numbers of the others."""
+
+    def encode_row(row: Mapping[str, Any]) -> Any:
+        try:
+            return encode(row)
+        except ValueError as error:
+            shown = repr(dict(row))
+            raise ValueError(f"{error} The row is {shown if len(shown) <= 200 else shown[:197] + '...'}") from error
+
+    return encode_row
+
+
+def check_run(
+    model: PreTrainedModel,
+    collator: DataCollatorForInfillingSeq2Seq,
+    data: Seq2SeqData,
+    search: SearchSettings,
+    arguments: Seq2SeqRunArguments,
+):
+    """
+    Check what a run needs when its training is over, so that no training is in vain.
+
+    Raises:
+        RowError: For a row to report on that does not fit.
+        ValueError: For settings of the search, and for a metric of answers that nothing computes.
+    """
+    metric = arguments.metric_for_best_model
+    chooses = arguments.load_best_model_at_end and bool(data.validation)
+    if chooses and not arguments.predict_with_generate and metric not in ("loss", "eval_loss"):
+        raise ValueError(
+            f"metric_for_best_model is {metric!r}, but without predict_with_generate validations compute the loss alone: add "
+            "--predict_with_generate true, or leave --metric_for_best_model out."
+        )
+    predict_targets(model, collator, [], **search.as_arguments())  # checks the settings
+    split, rows = data.to_report
+    check_rows(rows, _showing(collator.encode_prompt), kind=f"{split.capitalize()} row")
 
 
 def train(
@@ -208,7 +247,7 @@ def train(
     Raises:
         FolderInUseError: If another run uses the output folder.
         ResumeError: If all checkpoints that were finished are damaged.
-        RowError: For a row that cannot be encoded, before training starts.
+        RowError: For a row that cannot be encoded, also of those to report on, before training starts.
         RuntimeError: If a checkpoint cannot be written. The earlier ones stay.
         ValueError: If the output folder holds a run with other data, settings or arguments, or is a file.
     """
@@ -216,6 +255,7 @@ def train(
     encode_rows(collator, data.validation[:MOST_ENCODED_ROWS], "validation")
     if len(data.train) > MOST_ENCODED_ROWS and arguments.train_sampling_strategy == "group_by_length":
         arguments.train_sampling_strategy = "random"
+    check_run(model, collator, data, search, arguments)
     if not data.validation:
         arguments.eval_strategy, arguments.load_best_model_at_end = "no", False
     search.write_to(model)

@@ -144,6 +144,10 @@ class DataCollatorForInfillingSeq2Seq:
         Raises:
             ValueError: As the class says, and for a row with several references: `encode_references` returns them all.
         """
+        if row and all(isinstance(row.get(field), list) for field in (*self.fields, self.target)):
+            raise ValueError(
+                "The fields are lists, as of many rows: say datasets.map(collator.encode), without batched=True."
+            )
         samples = self.encode_references(row)
         if len(samples) > 1:
             raise ValueError(
@@ -282,7 +286,7 @@ class DataCollatorForInfillingSeq2Seq:
             if length is not None and table is not None and length > table:
                 raise ValueError(
                     f"{name}={length}, but the position table ends at {table} (tokenizer.model_max_length): give at "
-                    "most that. A model whose table you made longer needs a tokenizer with the same model_max_length."
+                    "most that, or take a model with a longer table. A model whose table you made longer needs a tokenizer with the same model_max_length."
                 )
 
     def _read_packing(self) -> int | None:

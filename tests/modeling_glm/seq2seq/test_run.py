@@ -105,6 +105,7 @@ def test_a_test_file_may_be_missing(load, tmp_path):
         ({"task": "toy", "pattern": "{a} [MASK]"}, "Task 'toy' has its own pattern and columns"),
         ({"task": "nothing"}, "Unknown task 'nothing': expected one of toy, blank, cmrc"),
         ({"task": "xsum"}, "Task 'xsum' needs --data_dir"),
+        ({"train_file": "x.csv", "pattern": "{a [MASK]"}, r"^Pattern '\{a \[MASK\]' has a single '\{'"),
     ],
 )
 def test_errors(load, arguments, message):

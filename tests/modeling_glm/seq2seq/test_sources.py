@@ -65,6 +65,11 @@ class TestColumns:
             COLUMNS.check(row)
 
 
+def test_one_text_for_several_blanks():
+    with pytest.raises(ValueError, match="The line has one text in 'x', but the pattern has 2 blanks: name a column"):
+        Columns(pattern="{a} [MASK] and [MASK]", targets=("x",)).check({"a": "b", "x": "c"})
+
+
 class TestFiles:
     def test_all_files(self, tmp_path):
         train, test = write_lines(tmp_path / "train.jsonl", ROWS), write_lines(tmp_path / "test.jsonl", ROWS[:3])

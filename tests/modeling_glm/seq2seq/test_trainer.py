@@ -284,6 +284,10 @@ class TestRefusals:
         with pytest.raises(ValueError, match="args is a NoneType: expected Seq2SeqTrainingArguments"):
             GLMSeq2SeqTrainer(model, data_collator=collator)
 
+    def test_texts_cannot_be_grouped_by_length(self, make):
+        with pytest.raises(ValueError, match=r"group_by_length.*dataset.map\(data_collator.encode\)"):
+            make(train_sampling_strategy="group_by_length", train_dataset=ROWS).train()
+
     def test_another_model(self, make):
         with pytest.raises(ValueError, match="The model is a GLMForMultipleChoice: expected a GLMForConditionalGen"):
             make(make_model(GLMForMultipleChoice))

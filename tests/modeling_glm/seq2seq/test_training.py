@@ -91,10 +91,29 @@ class TestTrain:
         long = {"source": "red", "target": "word " * 200}
         for data, message in (
             (replace(DATA, train=[*ROWS[:2], long]), "Training row 2: .*1002 tokens .* position table"),
+            (replace(DATA, train=[*ROWS[:2], long]), r"The row is \{'source': 'red', 'target': 'word word "),
             (replace(DATA, validation=[long]), "Validation row 0: .*position table"),
+            (
+                replace(
+                    DATA, columns=Columns(pattern="{source} [MASK]"), test=[{"source": "a b " * 99, "target": "x"}]
+                ),
+                r"Test row 0: .*\|shorten. The row is \{'source': 'a b a b",
+            ),
         ):
             with pytest.raises(RowError, match=message):
                 self.run(loaded, settings, tmp_path / "run", data)
+        assert not (tmp_path / "run").exists()
+
+    def test_what_only_shows_after_training_is_refused_before_it(self, loaded, settings, tmp_path):
+        with pytest.raises(ValueError, match="metric_for_best_model is 'rouge1', but without predict_with_generate"):
+            self.run(loaded, settings, tmp_path / "run", metric_for_best_model="rouge1")
+        collator, arguments = build_collator(loaded, DATA, settings), make_run_arguments(tmp_path / "run")
+        for search, message in (
+            (SearchSettings(num_beams=0), "num_beams=0: expected at least 1"),
+            (SearchSettings(original_search=True), "original_search=True needs max_new_tokens"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                train(build_model(settings, seed=0), collator, DATA, settings, search, arguments)
         assert not (tmp_path / "run").exists()
 
     def test_without_validation_the_last_checkpoint_counts(self, loaded, settings, tmp_path):

@@ -114,6 +114,11 @@ def test_references_train_one_sample_each_and_evaluate_once(tokenizer, collator)
         collator.encode(rows[0])
 
 
+def test_columns_of_many_rows_are_no_row(collator):
+    with pytest.raises(ValueError, match=r"datasets.map\(collator.encode\), without batched=True"):
+        collator.encode({"source": ["a", "b"], "target": ["c", "d"]})
+
+
 def test_lengths_of_rows_are_multiples(tokenizer):
     collator = DataCollatorForInfillingSeq2Seq(tokenizer, pad_to_multiple_of=16)
     batch = collator.evaluation_batch(ROWS)
