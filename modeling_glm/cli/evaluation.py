@@ -301,6 +301,19 @@ class _Run:
         self.skip_errors = skip_errors
         self.output = output
         self.details = details
+        self._check_files()
+
+    def _check_files(self) -> None:
+        """Raise a `ValueError` for a file that cannot be written or that the run reads, before anything is computed."""
+        named = {"FILE": self.file, "--output": self.output, "--details": self.details}
+        for name, path in named.items():
+            if name == "FILE" or path is None:
+                continue
+            if path.is_dir():
+                raise ValueError(f"{name} {path} is a folder: name a file in it.")
+            for other, taken in named.items():
+                if other != name and taken is not None and taken.resolve() == path.resolve():
+                    raise ValueError(f"{name} and {other} are the same file, {path}: choose another for {name}.")
 
     def measure(self, measure: Callable[..., Any], rows: Sequence[Any]) -> dict[str, Any]:
         """Measure the rows of all lines, and return the report. Errors name the line."""
@@ -364,10 +377,21 @@ def _read_choices(line: Line, text_field: str) -> Any:
     fields = dict(line.fields)
     if text_field in fields:
         fields[FIELDS[0]] = fields[text_field]
+    elif text_field != FIELDS[0]:
+        return line.text  # the error of a line without the field that the caller named
     for name in (FIELDS[1], ORIGINAL_FIELDS[1]):
         if isinstance(cell := fields.get(name), str):
-            fields[name] = json.loads(cell) if cell.lstrip().startswith("[") else cell.split("|")
+            fields[name] = _split_choices(cell)
     return fields
+
+
+def _split_choices(cell: str) -> list[Any]:
+    """Read the choices in a cell of a table: a JSON list, or texts between bars, of which the first may be "[MASK]"."""
+    try:
+        listed = json.loads(cell)
+    except ValueError:
+        listed = None
+    return listed if isinstance(listed, list) else cell.split("|")
 
 
 def _show(report: Mapping[str, Any], form: Output) -> None:

@@ -31,6 +31,7 @@ ENDINGS = {
     ".tsv": InputFormat.tsv,
 }
 DELIMITERS = {InputFormat.csv: ",", InputFormat.tsv: "\t"}
+STANDARD_INPUT = "standard input"
 UTF8_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -105,7 +106,7 @@ def read_lines(
     elif not arguments and sys.stdin.isatty():
         raise ValueError("There is no text: give texts as arguments, or - to type lines on standard input.")
     else:
-        yield from _read_stream(sys.stdin.buffer, "standard input", form, text_field)
+        yield from _read_stream(sys.stdin.buffer, STANDARD_INPUT, form, text_field)
 
 
 def _read_stream(stream: Iterable[bytes], name: str, form: InputFormat, text_field: str) -> Iterator[Line]:
@@ -124,7 +125,8 @@ def _read_stream(stream: Iterable[bytes], name: str, form: InputFormat, text_fie
     )
     found = next(lines, None)
     if found is None:
-        raise ValueError(f"{name[:1].upper()}{name[1:]} is empty: expected a text on each line.")
+        shown = "Standard input" if name == STANDARD_INPUT else name  # the name of a file stands as it is
+        raise ValueError(f"{shown} is empty: expected a text on each line.")
     yield found
     yield from lines
 

@@ -86,9 +86,10 @@ class Perplexity:
         A document without a token to score breaks their batches; here it is left out.
         """
         divisor = self.num_tokens - 1
-        loss = -self.log_prob / divisor
         words = self.num_original_words - 1
-        of_word = loss * divisor / words if words > 0 else math.inf
+        # One token or one word leaves nothing to divide by, where only --score-first scores it.
+        loss = -self.log_prob / divisor if divisor > 0 else math.inf
+        of_word = -self.log_prob / words if words > 0 else math.inf
         return {
             "loss": loss,
             "perplexity": math.exp(min(ORIGINAL_LARGEST_LOSS, loss)),

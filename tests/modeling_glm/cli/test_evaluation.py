@@ -88,6 +88,39 @@ def test_choices_of_a_table(run, tmp_path):
     assert report["counts"]["num_examples"] == 2
 
 
+def test_a_cell_that_begins_with_a_bracket_is_no_json(run, tmp_path):
+    table = write(tmp_path / "questions.csv", ["text,choices,label", "The token is,[MASK]|[CLS],1"])
+    (report,) = objects(run("evaluate", "choices", TINY, table))
+    assert report["counts"]["num_examples"] == 1
+
+
+def test_a_text_field_that_a_line_lacks_is_an_error(run, tmp_path):
+    file = write(tmp_path / "questions.jsonl", QUESTIONS)
+    code, _, err = run("evaluate", "choices", TINY, file, "--text-field", "question")
+    assert code == 1
+    assert f'line 1 of {file} has no "question"' in err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--details", "FILE"), "--details and FILE are the same file"),
+        (("--output", "FILE"), "--output and FILE are the same file"),
+        (("--output", "FILE.json", "--details", "FILE.json"), "--output and --details are the same file"),
+        (("--output", "FOLDER"), "is a folder: name a file in it"),
+    ],
+)
+def test_files_to_write_are_checked_first(run, tmp_path, options, message):
+    file = write(tmp_path / "questions.jsonl", QUESTIONS)
+    before = file.read_text()
+    named = [option.replace("FILE", str(file)).replace("FOLDER", str(tmp_path)) for option in options]
+    code, out, err = run("evaluate", "choices", TINY, file, *named)
+    assert (code, out) == (1, "")
+    assert message in err
+    assert file.read_text() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_infilling_for_people_and_programs(run, tmp_path):
     file = write(tmp_path / "texts.txt", TEXTS)
     options = ("--ratio", 0.1, "--ratio", 0.2, "--max-new-tokens", 4)

@@ -149,10 +149,10 @@ def test_another_field(tmp_path):
 @pytest.mark.parametrize(
     ("content", "form", "message"),
     [
-        (b"", InputFormat.auto, "X is empty"),
-        (b"\n \n", InputFormat.auto, "X is empty"),
-        (b"", InputFormat.csv, "X is empty"),
-        (b"text,id\n", InputFormat.csv, "X is empty"),
+        (b"", InputFormat.auto, "x is empty"),
+        (b"\n \n", InputFormat.auto, "x is empty"),
+        (b"", InputFormat.csv, "x is empty"),
+        (b"text,id\n", InputFormat.csv, "x is empty"),
         (b"\xff\xfea\x00", InputFormat.auto, "x is UTF-16"),
         (
             b"a,b\n1,2\n",

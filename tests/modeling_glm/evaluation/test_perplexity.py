@@ -112,6 +112,12 @@ def test_documents_without_a_token_to_score_are_counted(model, tokenizer):
     assert found.loss == pytest.approx(expected.loss, abs=1e-5)
 
 
+def test_one_scored_token_has_no_figures_of_the_originals(model, tokenizer):
+    found = compute_perplexity(model, tokenizer, "The", score_first=True).metrics()
+    assert found["loss"] > 0
+    assert found["original_loss"] == math.inf
+
+
 def test_special_tokens_in_a_text_are_letters(model, tokenizer):
     written = compute_perplexity(model, tokenizer, "The [MASK] runs <|startofpiece|> home.")
     assert written.num_tokens > compute_perplexity(model, tokenizer, "The MASK runs home.").num_tokens
