@@ -16,7 +16,11 @@ from tests.support.paths import ROOT
 from tests.support.seq2seq_features import CASES, flag_of, name_of, write_files
 
 TASKS = available_seq2seq_tasks()
-RECIPES = sorted((ROOT / "examples" / "recipes" / "seq2seq").glob("*.yaml"))
+# Beside those of the tasks that the script embeds.
+EMBEDDED = ("names", "summaries")
+RECIPES = [
+    path for path in sorted((ROOT / "examples" / "recipes" / "seq2seq").glob("*.yaml")) if path.stem not in EMBEDDED
+]
 # What can be read by default, with every vocabulary.
 DEFAULT = [
     case
