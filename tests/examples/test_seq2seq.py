@@ -115,7 +115,7 @@ def test_the_default(tmp_path, capsys, monkeypatch):
         (["--train_file", "rows.csv", "--pattern", "{text}", "--target", "title"], "error: .*blank"),
         (
             ["--train_file", "rows.csv", "--pattern", "{text} [MASK] [MASK]", "--target", "title"],
-            "error: .*row 0: .*2",
+            "error: rows.csv, line 2 has one text in 'title', but the pattern has 2 blanks: .*--target",
         ),
         (
             ["--train_file", "rows.csv", "--source", "text", "--target", "title", "--metrics", "meteor"],
