@@ -15,6 +15,10 @@ the words for the blank, one or several per label:
     python examples/02_cloze_classification.py --train_file train.csv --test_file test.csv \\
         --pattern "{review|shorten} It was [MASK]." --verbalizer '{"pos": ["great", "good"], "neg": "terrible"}'
 
+Train on real data, which `make data` fetches: film reviews, questions, messages, posts or news:
+
+    python examples/02_cloze_classification.py --task rotten_tomatoes
+
 Train on a task of SuperGLUE, or try a model on one without training:
 
     python examples/02_cloze_classification.py --task rte --data_dir SuperGLUE --model THUDM/glm-2b --output_dir runs/rte
@@ -41,6 +45,7 @@ from typing import Any
 
 from accelerate import PartialState
 from corpora.cloze_tasks import EMBEDDED_TASKS
+from corpora.real_tasks import REAL_TASKS
 from huggingface_hub import EvalResult, HfApi
 from transformers import AutoTokenizer, HfArgumentParser, PreTrainedModel, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
@@ -70,6 +75,7 @@ from modeling_glm.utils.help import short_formatter
 from modeling_glm.utils.inference import unwrap
 from modeling_glm.utils.plots import plot_losses
 
+OFFERED_TASKS = EMBEDDED_TASKS | REAL_TASKS
 EMBEDDED_MODEL = Path(__file__).parent / "glm-tiny"
 
 
@@ -82,8 +88,8 @@ class ClozeDataArguments:
     task: str | None = field(
         default=None,
         metadata={
-            "help": f"An embedded task ({', '.join(EMBEDDED_TASKS)}; both by default), or a published one: "
-            f"{', '.join(available_tasks())}."
+            "help": f"An embedded task ({', '.join(EMBEDDED_TASKS)}; both by default), one of real data "
+            f"({', '.join(REAL_TASKS)}), or a published one: {', '.join(available_tasks())}."
         },
     )
     data_dir: str | None = field(
@@ -152,7 +158,11 @@ class ClozeModelArguments:
         default=0.0, metadata={"help": "Divide the score of a choice by this power of its length, by default 0."}
     )
     max_length: int | None = field(
-        default=None, metadata={"help": "Longest text in tokens. Fields marked |shorten are cut to fit."}
+        default=None,
+        metadata={
+            "help": "Longest text in tokens. Fields marked |shorten are cut to fit. By default 128 for tasks of real data, "
+            "otherwise what the model can read."
+        },
     )
     compare: bool | None = field(
         default=None, metadata={"help": "Train from random weights too. By default for embedded tasks only."}
@@ -190,8 +200,8 @@ def load_data(args: ClozeDataArguments, model: str, p_tuning: bool) -> ClozeData
         return load_files(load_carried_task(model), *files)
     if any(files):
         raise SystemExit(f"--task {args.task} reads its own files: give --data_dir, or --pattern and --verbalizer.")
-    if args.task in EMBEDDED_TASKS:
-        return EMBEDDED_TASKS[args.task]()
+    if args.task in OFFERED_TASKS:
+        return OFFERED_TASKS[args.task]()
     if args.task in SUPERGLUE_TASKS and args.data_dir is None:
         raise SystemExit(f"--task {args.task} needs --data_dir: the folder with the official files of SuperGLUE.")
     return load_published(args.task, args.pattern_ids, args.data_dir, p_tuning)
@@ -212,7 +222,7 @@ def run_training(
     if not data.train:
         raise SystemExit(f"{data.name} has no examples to train on: give --zero_shot, and a trained --model.")
     model, tokenizer = build_model(settings, data.task, training.seed, random_weights)
-    epochs = 60 if few_shot else 3 if data.name in EMBEDDED_TASKS else None
+    epochs = 60 if few_shot else 3 if data.name in OFFERED_TASKS else None
     set_defaults(training, model, len(data.train), epochs)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     print(f"\n{training.output_dir}: {trained:,} of {model.num_parameters():,} parameters are trained")
@@ -334,7 +344,7 @@ def run_task(
         choice_loss=args.choice_loss,
         choice_fill_weight=args.choice_fill_weight,
         choice_length_penalty=args.choice_length_penalty,
-        max_length=args.max_length,
+        max_length=args.max_length or data.max_length,
     )
     print(f"{data.name}: {data.task.patterns[0].text}")
     print(f"  {len(data.train)} to train on, {len(data.validation)} for validation, {len(data.test)} to report on")

@@ -10,7 +10,7 @@ Build two small classification tasks for cloze fine-tuning from text that ships 
 import argparse
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -125,10 +125,10 @@ def _hash(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
 
 
-def split_of(key: str) -> str:
-    """Choose the split of a key: the same one for the same key."""
+def split_of(key: str, shares: Mapping[str, float] = SPLITS) -> str:
+    """Choose the split of a key: the same one for the same key. `shares` are those of all splits."""
     position = _hash(f"split:{key}") / 2**64
-    for name, share in SPLITS.items():
+    for name, share in shares.items():
         position -= share
         if position < 0:
             return name

@@ -35,6 +35,7 @@ class ClozeData:
         test: Examples to report on.
         unlabelled: Examples to predict. A `ValueError` stands in the place of a line that cannot be read.
         lines: The line of every unlabelled example in its file, from 1. By default they are counted.
+        max_length: Where the texts of this data are usually cut, in tokens; None if nothing is known.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ClozeData:
     test: Examples
     unlabelled: Sequence[dict[str, Any] | ValueError] = field(default_factory=list)
     lines: Sequence[int] = ()
+    max_length: int | None = None
 
     def take_shots(self, shots: int, seed: int) -> "ClozeData":
         """

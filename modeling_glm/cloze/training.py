@@ -84,7 +84,7 @@ class ClozeTrainingArguments(TrainingArguments):
     num_train_epochs: float = field(
         default=0.0,
         metadata={
-            "help": "Passes over the examples. By default 3 for embedded tasks; otherwise 10, or as many as make "
+            "help": "Passes over the examples. By default 3 for embedded tasks and those of real data; otherwise 10, or as many as make "
             f"{LEAST_STEPS} steps, but at most 60."
         },
     )

@@ -18,6 +18,7 @@ from tests.support.cloze_runs import FineTuning, finish_runs, prepare
 from tests.support.fake_hub import TOKEN, run_hub
 from tests.support.kills import Ended, Kill
 from tests.support.paths import EXAMPLES
+from tests.support.real_tasks import write_real_data
 from tests.support.scripts import command_of, run_script
 
 SCRIPT = "02_cloze_classification.py"
@@ -107,6 +108,26 @@ def test_zero_shot_with_calibrations(rte):
     classifier.calibrate("pmi", domain_premise="Answer: [MASK]")
     expected["zero-shot, mutual information"] = classifier.score(data.test)
     assert {name: metrics["accuracy"] for name, metrics in results.items()} == expected
+
+
+def test_a_task_of_real_data(tmp_path, monkeypatch, capsys):
+    """On made-up files of the same form. Texts are cut at the length of the task, unless another one is given."""
+    monkeypatch.setenv("GLM_DATA", str(write_real_data(tmp_path / "data", count=12)))
+    cut = []
+    monkeypatch.setattr(
+        "modeling_glm.cloze.training.ClozeClassifier",
+        lambda *args, max_length, **kwargs: cut.append(max_length) or 1 / 0,
+    )
+    for arguments in ([], ["--max_length", 64]):
+        with pytest.raises(ZeroDivisionError):
+            run_script(
+                SCRIPT, "--task", "trec", "--zero_shot", *arguments, "--output_dir", tmp_path / "run", *TINY_RUN
+            )
+    assert cut == [128, 64]
+    assert "trec: {text|shorten} The answer is a [MASK]." in capsys.readouterr().out
+    monkeypatch.setenv("GLM_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(SystemExit, match=r"error: .*question_labels\.txt is missing. Run make data"):
+        run_script(SCRIPT, "--task", "trec", "--zero_shot", "--output_dir", tmp_path / "other", *TINY_RUN)
 
 
 def test_files_of_your_own(tmp_path):

@@ -143,5 +143,5 @@ def test_durations_are_spelled(minutes: int, words: str) -> None:
 @pytest.mark.parametrize("name", EMBEDDED_TASKS)
 def test_words_alone_beat_majority_and_do_not_solve_the_task(tasks: dict[str, ClozeData], name: str) -> None:
     pytest.importorskip("sklearn")
-    majority, words = (metrics["accuracy"] for metrics in measure_baselines(tasks[name]).values())
-    assert majority + 0.2 < words < 0.95
+    majority, *words = (metrics["accuracy"] for metrics in measure_baselines(tasks[name]).values())
+    assert majority + 0.2 < min(words) <= max(words) < 0.95

@@ -5,7 +5,14 @@ import random
 import pytest
 
 from modeling_glm import PatternVerbalizer
-from modeling_glm.cloze.baselines import majority_baseline, measure_baselines, tfidf_baseline
+from modeling_glm.cloze.baselines import (
+    LINEAR_CLASSIFIERS,
+    fit_tfidf,
+    join_fields,
+    majority_baseline,
+    measure_baselines,
+    tfidf_baseline,
+)
 from modeling_glm.cloze.sources import ClozeData
 
 WORDS = {"cat": ["purr", "whiskers"], "dog": ["bark", "leash"]}
@@ -24,11 +31,35 @@ def test_majority():
     assert majority_baseline(train, [{"label": "a"}] * 2) == ["b", "b"]
 
 
-def test_tfidf_beats_majority_and_reads_its_fields_only():
+@pytest.mark.parametrize("classifier", LINEAR_CLASSIFIERS)
+def test_tfidf_beats_majority_and_reads_its_fields_only(classifier):
     examples = make_examples()
     truth = [example["label"] for example in examples]
-    assert tfidf_baseline(examples[::2], examples, ["more", "text"]) == truth
-    assert tfidf_baseline(examples[::2], examples, ["more"]) == majority_baseline(examples[::2], examples) != truth
+    assert tfidf_baseline(examples[::2], examples, ["more", "text"], classifier=classifier) == truth
+    assert (
+        tfidf_baseline(examples[::2], examples, ["more"], classifier=classifier)
+        == majority_baseline(examples[::2], examples)
+        != truth
+    )
+
+
+@pytest.mark.parametrize("classifier", LINEAR_CLASSIFIERS)
+def test_strength_shrinks_the_weights_of_words(classifier):
+    examples = make_examples()
+    weights = [
+        abs(fit_tfidf(examples, ["text"], classifier=classifier, strength=strength)[-1].coef_).sum()
+        for strength in (0.01, None, 100.0)
+    ]
+    assert 5 * weights[0] < weights[1] < weights[2]
+
+
+def test_unknown_classifier():
+    with pytest.raises(ValueError, match="classifier='svm': expected one of 'logistic regression', 'linear SVM'"):
+        fit_tfidf(make_examples(), ["text"], classifier="svm")
+
+
+def test_join_fields():
+    assert list(join_fields([{"a": "x", "b": 2}], ["b", "a"])) == ["2 | x"]
 
 
 @pytest.mark.parametrize("keys", [(1, 0), ("1", "0")])
@@ -40,6 +71,7 @@ def test_labels_of_several_types_and_none(keys):
     assert measure_baselines(ClozeData("toy", task, train, [], numbered)) == {
         "majority": {"accuracy": 0.6},
         "TF-IDF + logistic regression": {"accuracy": 1.0},
+        "TF-IDF + linear SVM": {"accuracy": 1.0},
     }
 
 
@@ -55,4 +87,5 @@ def test_metrics():
     assert measure_baselines(data) == {
         "majority": {"accuracy": 0.6},
         "TF-IDF + logistic regression": {"accuracy": 1.0},
+        "TF-IDF + linear SVM": {"accuracy": 1.0},
     }
