@@ -29,39 +29,42 @@ class TextSplits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbeddedCorpus:
+class EmbeddedCorpora:
     """
-    A corpus that a training program brings along.
+    Corpora that a training program brings along.
 
     Attributes:
-        name: Its name for `--corpus`.
-        build_splits: Return its texts.
-        description: A paragraph for the model card.
+        builders: For each name that `--corpus` may give, a function that returns its texts.
+        describe: Return a paragraph for the model card, from the names of the corpora of the run.
         measure: Return further sections of the model card, from the finished model, its tokenizer and the arguments.
         card: Further arguments of `write_model_card`, such as license and language.
     """
 
-    name: str
-    build_splits: Callable[[], TextSplits]
-    description: str
+    builders: Mapping[str, Callable[[], TextSplits]]
+    describe: Callable[[Sequence[str]], str]
     measure: Callable[[GLMForConditionalGeneration, GLMTokenizer, RunArguments], dict[str, str]]
     card: Mapping[str, str] = field(default_factory=dict)
 
+    def holds(self, corpora: Iterable[Corpus]) -> bool:
+        """Return whether all of the corpora are among these."""
+        return all(corpus.source in self.builders for corpus in corpora)
+
     def locate(self, corpora: Sequence[Corpus], folder: Path, held_out: bool = False) -> list[Corpus]:
-        """Return the corpora, where this one is replaced by a file in `folder` with one of its splits."""
+        """Return the corpora, where each of these is replaced by a file in `folder` with one of its splits."""
         return [
-            replace(corpus, source=str(self._write(folder, held_out)), text_column="text")
-            if corpus.source == self.name
+            replace(corpus, source=str(self._write(corpus.source, folder, held_out)), text_column="text")
+            if corpus.source in self.builders
             else corpus
             for corpus in corpora
         ]
 
-    def _write(self, folder: Path, held_out: bool) -> Path:
-        splits = self.build_splits()
-        path = folder / ("held_out.jsonl" if held_out else "train.jsonl")
+    def _write(self, name: str, folder: Path, held_out: bool) -> Path:
+        splits = self.builders[name]()
+        path = folder / name / ("held_out.jsonl" if held_out else "train.jsonl")
         lines = _json_lines(splits.held_out if held_out else splits.train)
         # The time of the file is part of the name of the tokenized corpus, so an equal file stays.
         if not path.exists() or path.read_text(encoding="utf-8") != lines:
+            path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, lines)
         return path
 
@@ -110,7 +113,7 @@ class PretrainingData:
 
 
 def prepare_tokenizer(
-    args: RunArguments, training: PretrainingArguments, embedded: EmbeddedCorpus | None = None
+    args: RunArguments, training: PretrainingArguments, embedded: EmbeddedCorpora | None = None
 ) -> GLMTokenizer:
     """
     Load the vocabulary of the run, or train one on the corpora and save it in `output_dir`.
@@ -136,7 +139,7 @@ def prepare_data(
     args: RunArguments,
     training: PretrainingArguments,
     tokenizer: GLMTokenizer,
-    embedded: EmbeddedCorpus | None = None,
+    embedded: EmbeddedCorpora | None = None,
     embedded_tasks: EmbeddedTasks | None = None,
 ) -> PretrainingData:
     """
@@ -166,7 +169,7 @@ def prepare_data(
         else:
             held_out = []
             for number, corpus in enumerate(corpora):
-                if embedded is not None and corpus.source == embedded.name:  # it has its own split
+                if embedded is not None and embedded.holds([corpus]):  # it has its own split
                     held_out += tokenize(_locate([corpus], output_dir, embedded, held_out=True))
                 else:
                     train[number], rest = hold_out(train[number], args.held_out)
@@ -188,7 +191,7 @@ def _choose_validation_texts(held_out: Sequence[datasets.Dataset], count: int) -
 
 
 def _locate(
-    corpora: Sequence[Corpus], output_dir: Path, embedded: EmbeddedCorpus | None, held_out: bool = False
+    corpora: Sequence[Corpus], output_dir: Path, embedded: EmbeddedCorpora | None, held_out: bool = False
 ) -> list[Corpus]:
     return list(corpora) if embedded is None else embedded.locate(corpora, output_dir / "corpus", held_out)
 

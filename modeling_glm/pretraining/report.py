@@ -20,8 +20,8 @@ from ..tokenization import GLMTokenizer
 from ..utils.files import whole_folder, write_whole
 from ..utils.plots import plot_losses
 from .arguments import PretrainingArguments, RunArguments
-from .data import EmbeddedCorpus
-from .settings import SUMMARY, measured_losses
+from .data import EmbeddedCorpora
+from .settings import SUMMARY, measured_losses, read_corpora
 from .tasks import TaskSet
 from .trainer import PretrainingTrainer
 
@@ -80,7 +80,7 @@ def export(
     tokenizer: GLMTokenizer,
     data: Mapping[str, int],
     seconds: float,
-    embedded: EmbeddedCorpus | None = None,
+    embedded: EmbeddedCorpora | None = None,
 ):
     """
     Write the finished model, its loss curve, summary and card into `args.export`. All processes must call this.
@@ -91,7 +91,7 @@ def export(
         tokenizer: The vocabulary of the run.
         data: The result of `PretrainingData.describe`.
         seconds: Duration of the training over all starts.
-        embedded: The corpus that the program brought along, if any.
+        embedded: The corpora that the program brought along, if any.
 
     Raises:
         RuntimeError: If the weights of the trainer do not fit the model.
@@ -118,7 +118,8 @@ def export(
         curves.update({f"eval_{name}_loss": f"validation, {name}" for name in measured_losses(args)})
         plot_losses(history, folder / "loss.png", "Blank infilling", curves=curves)
         (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-        only_embedded = embedded if embedded is not None and args.corpus == [embedded.name] else None
+        corpora, _ = read_corpora(args, args.corpus)
+        only_embedded = embedded if embedded is not None and embedded.holds(corpora) else None
         sections = {"training": training_section(args, training, summary, only_embedded)}
         if only_embedded is not None:
             sections |= only_embedded.measure(model.float(), tokenizer, args)
@@ -160,7 +161,7 @@ def training_section(
     args: RunArguments,
     training: PretrainingArguments,
     summary: Mapping[str, Any],
-    embedded: EmbeddedCorpus | None = None,
+    embedded: EmbeddedCorpora | None = None,
 ) -> str:
     """Return the section of the model card about the data, the command, the settings and the losses."""
     start = f"It was trained further from `{args.model}`.\n\n" if args.model else ""
@@ -176,7 +177,7 @@ def training_section(
     command = shlex.join(["python", "examples/03_pretrain.py", *sys.argv[1:]])
     return f"""## Training
 
-{_describe_corpora(args) if embedded is None else embedded.description}
+{_describe_corpora(args) if embedded is None else embedded.describe([corpus.source for corpus in read_corpora(args, args.corpus)[0]])}
 
 {start}{summary["train_texts"]:,} texts with {summary["train_tokens"]:,} tokens to train on, {summary["validation_texts"]:,} to validate on.
 `{command}` took {summary["minutes"]:.0f} minutes on {summary["device"]} ({speed["tokens_per_second"]:,.0f} tokens per second,

@@ -12,7 +12,7 @@ from ..runs.checkpoints import ResumePoint, load_weights, resume_point
 from ..runs.lock import hold_run
 from ..tokenization import DataCollatorForBlankInfilling, GLMTokenizer
 from .arguments import PretrainingArguments, RunArguments, collator_options
-from .data import EmbeddedCorpus, prepare_data, prepare_tokenizer
+from .data import EmbeddedCorpora, prepare_data, prepare_tokenizer
 from .identity import check_run, describe_run
 from .report import Stopwatch, describe_tasks, export
 from .tasks import EmbeddedTasks
@@ -24,7 +24,7 @@ VOCABULARY_MULTIPLE = 128  # the embeddings have a multiple of this many rows, a
 def pretrain(
     args: RunArguments,
     training: PretrainingArguments,
-    embedded: EmbeddedCorpus | None = None,
+    embedded: EmbeddedCorpora | None = None,
     embedded_tasks: EmbeddedTasks | None = None,
 ):
     """
@@ -34,7 +34,7 @@ def pretrain(
 
     Args:
         args, training: The result of `settings.parse_arguments`.
-        embedded: A corpus that the program brings along.
+        embedded: Corpora that the program brings along.
         embedded_tasks: Cloze tasks that it brings along for multi-task training, by name: functions that return a
             `ClozeData`.
 

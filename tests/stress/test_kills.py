@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from modeling_glm.pretraining import run
-from modeling_glm.pretraining.data import EmbeddedCorpus, TextSplits
+from modeling_glm.pretraining.data import EmbeddedCorpora, TextSplits
 from modeling_glm.pretraining.settings import parse_arguments
 from tests.support import distributed_run
 from tests.support.kills import Ended, Kill, KillableRun, draw_kill, free_port, start_together, wait_for_all
@@ -39,12 +39,13 @@ RUNS: dict[str, dict[str, Any]] = {
     "no validation": {"eval_strategy": "no", "dropout": 0.1, "logging_steps": 2, "save_steps": 1},
     "more steps": {},  # of a run that has ended after 2
 }
-EMBEDDED = EmbeddedCorpus(
-    name="embedded",
-    build_splits=lambda: TextSplits(
-        train=[f"{n} times ten is {n}0." for n in range(60)], held_out=[f"{n} is a number." for n in range(60, 70)]
-    ),
-    description="Texts of a test.",
+EMBEDDED = EmbeddedCorpora(
+    builders={
+        "embedded": lambda: TextSplits(
+            train=[f"{n} times ten is {n}0." for n in range(60)], held_out=[f"{n} is a number." for n in range(60, 70)]
+        )
+    },
+    describe=lambda names: "Texts of a test.",
     measure=lambda *_: {"results": "All is well."},
 )
 FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from modeling_glm import GLMTokenizer, PatternVerbalizer
-from modeling_glm.pretraining.data import EmbeddedCorpus, TextSplits, prepare_data, prepare_tokenizer
+from modeling_glm.pretraining.data import EmbeddedCorpora, TextSplits, prepare_data, prepare_tokenizer
 from modeling_glm.pretraining.documents import Corpus, read_documents
 from modeling_glm.pretraining.settings import parse_arguments, read_phases, task_order
 
@@ -16,8 +16,8 @@ SPLITS = TextSplits(
 
 
 @pytest.fixture
-def embedded() -> EmbeddedCorpus:
-    return EmbeddedCorpus(name="numbers", build_splits=lambda: SPLITS, description="", measure=lambda *_: {})
+def embedded() -> EmbeddedCorpora:
+    return EmbeddedCorpora(builders={"numbers": lambda: SPLITS}, describe=lambda names: "", measure=lambda *_: {})
 
 
 def parse(folder, *words: object):
@@ -38,7 +38,7 @@ def test_an_embedded_corpus_becomes_a_file(embedded, tmp_path):
 def test_an_unchanged_file_stays(embedded, tmp_path):
     """Its time is part of the name of the tokenized corpus."""
     corpora = [Corpus(source="numbers")]
-    before = (tmp_path / "train.jsonl") if embedded.locate(corpora, tmp_path) else None
+    before = (tmp_path / "numbers" / "train.jsonl") if embedded.locate(corpora, tmp_path) else None
     time = before.stat().st_mtime_ns
     embedded.locate(corpora, tmp_path)
     assert before.stat().st_mtime_ns == time

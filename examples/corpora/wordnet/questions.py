@@ -1,0 +1,78 @@
+"""Questions about WordNet whose answers a reader can check: what something is a kind of, and opposites."""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable
+
+from ..documents import is_held_out
+from ..questions import Question
+from .database import Synset, WordNet
+from .documents import key_of, opposites_key
+from .english import count_descendants, everyday_kind, is_presentable, named, sentence
+
+MASK = "[MASK]"
+
+
+def kinds_in_definitions(wordnet: WordNet, *, count: int, seed: int) -> list[Question]:
+    """
+    Return questions whose definition, in the same text, names what the thing is a kind of.
+
+    The synsets are held out. Every word on the way from what they are a kind of up to the everyday kind is right.
+    """
+    found = []
+    for synset, accepted in _nouns_with_kinds(wordnet, held_out=True):
+        words = f" {' '.join(synset.definition.lower().replace(',', ' ').replace(';', ' ').split())} "
+        if any(f" {answer.lower()} " in words for answer in accepted):
+            name = named(synset, synset.words[0])
+            text = f"{sentence(f'{name} is {synset.definition}')} {sentence(f'{name} is a kind of {MASK}')}"
+            found.append(Question(family="kind of, from its definition", text=text, answers=tuple(accepted)))
+    return _choose(found, count, seed)
+
+
+def kinds_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[Question]:
+    """Return questions about common words that the training texts answer: `A spaniel is a kind of [MASK].`"""
+    found = [
+        Question(
+            family="kind of, from memory",
+            text=sentence(f"{named(synset, synset.words[0])} is a kind of {MASK}"),
+            answers=tuple(accepted),
+        )
+        for synset, accepted in _nouns_with_kinds(wordnet, held_out=False)
+        if synset.count and wordnet.senses(synset)[0] is synset
+    ]
+    return _choose(found, count, seed)
+
+
+def opposites_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[Question]:
+    """Return questions about the opposites of common words that the training texts answer."""
+    opposites: dict[str, set[str]] = defaultdict(set)
+    asked = []
+    for synset in wordnet:
+        for own, other in synset.opposites:
+            opposites[other].add(own)
+            if synset.count and not is_held_out(opposites_key(own, other)):
+                asked.append(other)
+    found = [
+        Question(
+            family="opposites, from memory",
+            text=f"The opposite of {MASK} is {word}.",
+            answers=tuple(sorted(opposites[word])),
+        )
+        for word in dict.fromkeys(asked)
+    ]
+    return _choose(found, count, seed)
+
+
+def _nouns_with_kinds(wordnet: WordNet, *, held_out: bool) -> Iterable[tuple[Synset, list[str]]]:
+    descendants = count_descendants(wordnet)
+    for synset in wordnet:
+        if synset.pos != "n" or not synset.related("@") or not is_presentable(synset):
+            continue
+        kind = everyday_kind(wordnet, synset, descendants)
+        if is_held_out(key_of(synset)) == held_out and kind is not None:
+            chain = wordnet.ancestors(synset, 4)
+            yield synset, [word for parent in chain[: chain.index(kind) + 1] for word in parent.words]
+
+
+def _choose(questions: list[Question], count: int, seed: int) -> list[Question]:
+    return random.Random(seed).sample(questions, min(count, len(questions)))
