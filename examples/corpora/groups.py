@@ -17,15 +17,16 @@ from modeling_glm.utils.files import write_whole
 
 from .archives.folder import require
 from .build import build_corpus
-from .documents import Document, split
+from .documents import Document, is_held_out, split
 from .families import FAMILIES
 from .families.prose import SENTENCE_END
 from .leaks import LeakFinder
 from .literature.austen import austen_chapters
 from .literature.bible import bible_chapters
+from .literature.chapters import Chapter
 from .wordnet import read_wordnet, wordnet_documents
 from .wordnet.database import WordNet, require_version
-from .wordnet.documents import RARE
+from .wordnet.documents import RARE, key_of
 
 PARAGRAPH_WORDS = 70
 
@@ -60,12 +61,12 @@ def _facts() -> list[Document]:
     return build_corpus(families=[name for name in FAMILIES if name != "prose"])
 
 
-def _literature(name: str, chapters: Iterable[tuple[str, Sequence[str]]]) -> list[Document]:
+def _literature(name: str, chapters: Iterable[Chapter]) -> list[Document]:
     """Pack the sentences of each chapter into paragraphs. A chapter is held out as a whole."""
     return [
-        Document(family=name, key=f"{name}:{chapter}", text=text)
-        for chapter, paragraphs in chapters
-        for text in _packed(sentence for paragraph in paragraphs for sentence in SENTENCE_END.split(paragraph))
+        Document(family=name, key=chapter.key, text=text)
+        for chapter in chapters
+        for text in _packed(sentence for paragraph in chapter.paragraphs for sentence in SENTENCE_END.split(paragraph))
     ]
 
 
@@ -90,20 +91,34 @@ GROUPS: dict[str, Callable[[], list[Document]]] = {
 }
 
 
+def held_out_passages() -> Iterator[str]:
+    """Yield the definitions and examples of the held-out synsets."""
+    for synset in load_wordnet():
+        if is_held_out(key_of(synset)):
+            yield synset.definition
+            yield from synset.examples
+
+
 @functools.cache
 def load_groups() -> dict[str, Group]:
     """
     Return all groups.
 
-    No document to train on shares a whole text or a window of 13 words with a held-out document of any group.
+    No document to train on shares a whole text or a window of 13 words with a held-out document of any group, or has the
+    definition or an example of a held-out synset.
     The facts keep their own rule: a sentence says little else than its key.
 
     Raises:
         FileNotFoundError: If the files are missing that `make data` fetches.
     """
-    documents = {name: list({document.text: document for document in build()}.values()) for name, build in GROUPS.items()}
+    documents = {
+        name: list({document.text: document for document in build()}.values()) for name, build in GROUPS.items()
+    }
     held_out = {name: split(group, held_out=True) for name, group in documents.items()}
-    finder = LeakFinder(document.text for name, group in held_out.items() if name != "facts" for document in group)
+    finder = LeakFinder(
+        (document.text for name, group in held_out.items() if name != "facts" for document in group),
+        held_out_passages(),
+    )
     groups = {}
     for name, group in documents.items():
         train = split(group, held_out=False)

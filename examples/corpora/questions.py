@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class FactQuestion:
     """
     A text with one blank.
 
@@ -24,6 +24,6 @@ class Question:
         return answer.strip().lower() in {right.lower() for right in self.answers}
 
 
-def exact_match(questions: Sequence[Question], answers: Sequence[str]) -> float:
+def exact_match(questions: Sequence[FactQuestion], answers: Sequence[str]) -> float:
     """Return the share of right answers."""
-    return sum(map(Question.is_right, questions, answers)) / len(questions)
+    return sum(map(FactQuestion.is_right, questions, answers)) / len(questions)

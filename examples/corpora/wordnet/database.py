@@ -112,7 +112,9 @@ def read_wordnet(folder: str | Path) -> WordNet:
     """
     folder = Path(folder)
     if missing := [name for name in FILES if not (folder / name).is_file()]:
-        raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}: run make data, or give the folder of WordNet 3.1.")
+        raise FileNotFoundError(
+            f"{folder} lacks {', '.join(missing)}: run make data, or give the folder of WordNet 3.1."
+        )
     counts = dict(_read_lines(folder / "index.sense", _parse_sense))
     drafts = {
         draft.synset.id: draft

@@ -99,7 +99,7 @@ def _kinds(wordnet: WordNet, synset: Synset, kind: Synset | None) -> Iterator[Do
     """Yield what a word that is in use is a kind of, in one sentence and as a chain. Only its first sense has them."""
     if kind is None or synset.pos != "n" or not synset.count or wordnet.senses(synset)[0] is not synset:
         return
-    word, name = synset.words[0], named(synset, synset.words[0])
+    name = named(synset, synset.words[0])
     link = "is a kind of" if synset.related("@") else "is"
     own = kind.words[0] if synset.related("@") else named(kind, kind.words[0])
     yield Document(family="kind_of", key=key_of(synset), text=sentence(f"{name} {link} {own}"))

@@ -10,7 +10,8 @@ _COUNTABLE = re.compile(r"(an?|one|any|someone|each|either) ", re.I)
 _SENTENCE = re.compile(r"[A-Z\"'(].*[a-z]{2}.*", re.DOTALL)
 # Ranks of the classification of living beings, whose names nobody has to know.
 _TAXON = re.compile(
-    r"(genus|family|order|class|phylum|division|subfamily|suborder|superfamily|tribe|subclass|subphylum|kingdom) ", re.I
+    r"(genus|family|order|class|phylum|division|subfamily|suborder|superfamily|tribe|subclass|subphylum|kingdom) ",
+    re.I,
 )
 _GENUS = re.compile(r"\b(genus|genera|family [A-Z]\w+|order [A-Z]\w+)\b")
 _LIVING = {5, 20}  # animals and plants

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from ..documents import is_held_out
-from ..questions import Question
+from ..questions import FactQuestion
 from .database import Synset, WordNet
 from .documents import key_of, opposites_key
 from .english import count_descendants, everyday_kind, is_presentable, named, sentence
@@ -13,7 +13,7 @@ from .english import count_descendants, everyday_kind, is_presentable, named, se
 MASK = "[MASK]"
 
 
-def kinds_in_definitions(wordnet: WordNet, *, count: int, seed: int) -> list[Question]:
+def kinds_in_definitions(wordnet: WordNet, *, count: int, seed: int) -> list[FactQuestion]:
     """
     Return questions whose definition, in the same text, names what the thing is a kind of.
 
@@ -25,14 +25,14 @@ def kinds_in_definitions(wordnet: WordNet, *, count: int, seed: int) -> list[Que
         if any(f" {answer.lower()} " in words for answer in accepted):
             name = named(synset, synset.words[0])
             text = f"{sentence(f'{name} is {synset.definition}')} {sentence(f'{name} is a kind of {MASK}')}"
-            found.append(Question(family="kind of, from its definition", text=text, answers=tuple(accepted)))
+            found.append(FactQuestion(family="kind of, from its definition", text=text, answers=tuple(accepted)))
     return _choose(found, count, seed)
 
 
-def kinds_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[Question]:
+def kinds_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[FactQuestion]:
     """Return questions about common words that the training texts answer: `A spaniel is a kind of [MASK].`"""
     found = [
-        Question(
+        FactQuestion(
             family="kind of, from memory",
             text=sentence(f"{named(synset, synset.words[0])} is a kind of {MASK}"),
             answers=tuple(accepted),
@@ -43,7 +43,7 @@ def kinds_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[Questi
     return _choose(found, count, seed)
 
 
-def opposites_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[Question]:
+def opposites_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[FactQuestion]:
     """Return questions about the opposites of common words that the training texts answer."""
     opposites: dict[str, set[str]] = defaultdict(set)
     asked = []
@@ -53,7 +53,7 @@ def opposites_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[Qu
             if synset.count and not is_held_out(opposites_key(own, other)):
                 asked.append(other)
     found = [
-        Question(
+        FactQuestion(
             family="opposites, from memory",
             text=f"The opposite of {MASK} is {word}.",
             answers=tuple(sorted(opposites[word])),
@@ -74,5 +74,5 @@ def _nouns_with_kinds(wordnet: WordNet, *, held_out: bool) -> Iterable[tuple[Syn
             yield synset, [word for parent in chain[: chain.index(kind) + 1] for word in parent.words]
 
 
-def _choose(questions: list[Question], count: int, seed: int) -> list[Question]:
+def _choose(questions: list[FactQuestion], count: int, seed: int) -> list[FactQuestion]:
     return random.Random(seed).sample(questions, min(count, len(questions)))
