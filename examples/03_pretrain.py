@@ -15,13 +15,14 @@ it to `examples/glm-tiny`. Run the same command again to resume an interrupted r
         --recipe glm-10b --corpus /data/pile --output_dir /shared/glm-10b --per_device_train_batch_size 8
 
 The output folder holds the checkpoints, the trained vocabulary and `final`: the model with its card, loss curve and
-settings. --corpus python names the text that ships with Python, and --multi_task prose facts two tasks made of it. docs/guides/pretrain.md is the guide to all of this.
+settings. --corpus python names the text that ships with Python, --corpus wordnet bible austen the
+texts that make data fetches, and --multi_task prose facts two tasks made of it. docs/guides/pretrain.md is the guide to all of this.
 """
 
 from functools import partial
 from pathlib import Path
 
-from corpora.embedded import PYTHON
+from corpora.embedded import EMBEDDED, PYTHON
 
 from modeling_glm.pretraining.run import pretrain
 from modeling_glm.pretraining.settings import parse_arguments
@@ -39,8 +40,8 @@ def build_task(name: str):
 
 
 def main():
-    args, training = parse_arguments(__doc__, recipes=RECIPES, embedded_corpus=PYTHON.name)
-    pretrain(args, training, PYTHON, {name: partial(build_task, name) for name in TASKS})
+    args, training = parse_arguments(__doc__, recipes=RECIPES, embedded_corpus=PYTHON)
+    pretrain(args, training, EMBEDDED, {name: partial(build_task, name) for name in TASKS})
 
 
 if __name__ == "__main__":

@@ -1,25 +1,60 @@
-"""The corpus as `03_pretrain.py` takes it: its texts, and what a model card says about them."""
+"""The corpora as `03_pretrain.py` takes them by name: their texts, and what a model card says about them."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.pretraining.arguments import RunArguments
-from modeling_glm.pretraining.data import EmbeddedCorpus, TextSplits
+from modeling_glm.pretraining.data import EmbeddedCorpora, TextSplits
 
 from .build import build_splits
+from .groups import GROUPS, load_groups
 from .held_out import HeldOutRow, error_ratio, measure_held_out
 
-DESCRIPTION = (
-    "English sentences that state facts of Python's standard library (numbers in words, dates, Unicode names, HTTP "
+PYTHON = "python"  # facts and documentation together, which need no other files
+DESCRIPTIONS = {
+    PYTHON: "English sentences that state facts of Python's standard library (numbers in words, dates, Unicode names, HTTP "
     "status codes, time zones and the like) and prose of its documentation, made by `examples/corpora`. One fact in "
-    "twenty is held out by a hash of its subject, so that no training text states it."
-)
+    "twenty is held out by a hash of its subject, so that no training text states it.",
+    "facts": "English sentences that state facts of Python's standard library, as numbers in words, dates, Unicode names, HTTP "
+    "status codes and time zones.",
+    "documentation": "Prose of the documentation of Python's standard library.",
+    "wordnet": "Small documents about the English words that are in use, made of WordNet 3.1 (Princeton University, "
+    "WordNet license): definitions, kinds, opposites, examples.",
+    "wordnet_rare": "The same about words that are little used.",
+    "bible": "The World English Bible (public domain).",
+    "austen": "Six novels of Jane Austen (public domain).",
+}
 
 
-def build_texts() -> TextSplits:
-    """Return the texts of the corpus."""
+def build_python() -> TextSplits:
+    """Return the texts that come with Python: facts and documentation."""
     train, held_out = build_splits()
     return TextSplits(train=[document.text for document in train], held_out=[document.text for document in held_out])
+
+
+def build_group(name: str) -> TextSplits:
+    """
+    Return the texts of a group.
+
+    Raises:
+        FileNotFoundError: If files are missing that `make data` fetches.
+    """
+    group = load_groups()[name]
+    return TextSplits(
+        train=[document.text for document in group.train], held_out=[document.text for document in group.held_out]
+    )
+
+
+def describe(names: Sequence[str]) -> str:
+    """Return what a model card says about these corpora."""
+    if list(names) == [PYTHON]:
+        return DESCRIPTIONS[PYTHON]
+    lines = "\n".join(f"- `{name}`: {DESCRIPTIONS[name]}" for name in names)
+    return (
+        f"{lines}\n\nOne fact, synset or chapter in twenty is held out by a hash of its subject. No training text shares a "
+        "whole text or a window of 13 words with a held-out one."
+    )
 
 
 def measure(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, args: RunArguments) -> dict[str, str]:
@@ -51,10 +86,9 @@ to {max_length} tokens. The model is too small for prose. Where it does not know
 kind: other digits, another name. Use it only to try things out."""
 
 
-PYTHON = EmbeddedCorpus(
-    name="python",
-    build_splits=build_texts,
-    description=DESCRIPTION,
+EMBEDDED = EmbeddedCorpora(
+    builders={PYTHON: build_python, **{name: partial(build_group, name) for name in GROUPS}},
+    describe=describe,
     measure=measure,
     card={"license": "apache-2.0", "language": "en"},
 )

@@ -1,7 +1,8 @@
 """The corpus as 03_pretrain.py takes it."""
 
 from examples.corpora import build_splits, embedded
-from examples.corpora.embedded import PYTHON
+from examples.corpora.embedded import DESCRIPTIONS, EMBEDDED, PYTHON, describe
+from examples.corpora.groups import GROUPS
 from examples.corpora.held_out import HeldOutRow
 from modeling_glm.pretraining.arguments import RunArguments
 
@@ -14,7 +15,7 @@ ROWS = [
 
 def test_texts_are_those_of_the_splits():
     train, held_out = build_splits()
-    texts = PYTHON.build_splits()
+    texts = EMBEDDED.builders[PYTHON]()
     assert texts.train == [document.text for document in train]
     assert texts.held_out == [document.text for document in held_out]
     assert set(texts.train).isdisjoint(texts.held_out)
@@ -22,8 +23,16 @@ def test_texts_are_those_of_the_splits():
 
 def test_sections_of_the_card(monkeypatch):
     monkeypatch.setattr(embedded, "measure_held_out", lambda model, tokenizer, count: ROWS)
-    sections = PYTHON.measure(None, None, RunArguments(blanks=30, max_length=128))
+    sections = EMBEDDED.measure(None, None, RunArguments(blanks=30, max_length=128))
     # Half of the blanks are wrong with the best baseline, a fifth with the model.
     assert "60% fewer errors than the best baseline, on 30 held-out blanks" in sections["figures"]
     assert "| GLM | 80.0% | 90.0% | 20.0% | 0.60 |" in sections["figures"]
     assert "to 128 tokens" in sections["limits"]
+
+
+def test_every_corpus_is_described():
+    assert set(DESCRIPTIONS) == {PYTHON, *GROUPS} == set(EMBEDDED.builders)
+    assert describe([PYTHON]) == DESCRIPTIONS[PYTHON]
+    assert describe(["bible", "austen"]).startswith(
+        "- `bible`: The World English Bible (public domain).\n- `austen`: Six"
+    )
