@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import TrainingArguments
@@ -10,6 +10,8 @@ from transformers import TrainingArguments
 from ..configuration_glm import PRESETS
 from .documents import DOCUMENT_KINDS, DocumentKind
 from .multitask import MixingUnit
+
+OptimizerName = Literal["adamw", "muon"]
 
 
 @dataclass
@@ -171,6 +173,15 @@ class ScheduleArguments:
     global_batch_size: int = field(
         default=48,
         metadata={"help": "Texts per step over all processes. The number of accumulation steps follows from it."},
+    )
+    optimizer: OptimizerName = field(
+        default="adamw",
+        metadata={
+            "help": "adamw, or muon: Muon for the matrices of the layers and AdamW for embeddings, biases and LayerNorm."
+        },
+    )
+    muon_learning_rate: float | None = field(
+        default=None, metadata={"help": "Peak learning rate of Muon. Without it, --learning_rate, which is AdamW's."}
     )
     decay: str = field(default="cosine", metadata={"help": "Form of the decay: cosine or linear."})
     decay_steps: int | None = field(

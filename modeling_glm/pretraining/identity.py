@@ -16,6 +16,7 @@ from ..configuration_glm import GLMConfig
 from ..tokenization import GLMTokenizer
 from ..utils.files import write_whole
 from .arguments import PretrainingArguments, RunArguments, collator_options
+from .optimizer import ADAMW
 from .settings import RUN_FILE, read_corpora, read_run
 from .tasks import TaskSet
 
@@ -27,6 +28,9 @@ SHAPE = (
     "max_position_embeddings",
     "block_position_embeddings",
 )
+
+# What runs were that do not say it in run.json, because it could not be set then.
+BEFORE = {"optimizer": ADAMW}
 
 
 def describe_run(
@@ -53,6 +57,7 @@ def describe_run(
         "global_batch_size": args.global_batch_size,
         "seed": training.seed,
         "bf16": training.bf16,
+        "optimizer": args.optimizer,
     }
 
 
@@ -77,6 +82,7 @@ def check_run(output_dir: Path, run: dict[str, Any], resumes: bool):
     before = read_run(output_dir)
     if before is None:
         raise SystemExit(f"{output_dir} has checkpoints, but no {RUN_FILE}: give another --output_dir.")
+    before = BEFORE | before
     differences = [
         f"{name} was {before.get(name)} and is {run[name]}" for name in run if before.get(name) != run[name]
     ]

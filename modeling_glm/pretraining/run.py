@@ -67,6 +67,7 @@ def pretrain(
             model,
             training,
             peak=None if args.peak_tflops is None else args.peak_tflops * 1e12,
+            muon_learning_rate=args.muon_learning_rate,
             data_collator=collator,
             train_dataset=stream,
             eval_dataset=data.validation_sets(args),

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from transformers import HfArgumentParser
+from transformers.training_args import OptimizerNames
 
 from ..configuration_glm import read_json
 from ..runs.lock import require_folder
@@ -21,6 +22,7 @@ from .arguments import GROUPS, PretrainingArguments, RunArguments
 from .documents import Corpus
 from .mixture import Phase
 from .multitask import MultiTaskOrder
+from .optimizer import MUON, has_muon, is_sharded_by_launcher
 
 SUMMARY = "training.json"
 RUN_FILE = "run.json"
@@ -189,6 +191,7 @@ def complete(args: RunArguments, training: PretrainingArguments):
     if not args.corpus:
         raise SystemExit("--corpus is missing: name files, folders or datasets to train on.")
     _check_tasks(args)
+    _check_optimizer(args, training)
     _share_batch(args, training)
     _set_schedule(args, training)
     training.remove_unused_columns = False
@@ -224,6 +227,32 @@ def _check_tasks(args: RunArguments):
         raise SystemExit(f"--multi_task_ratio {ratio:g}: give the share of the tasks, between 0 and 1, such as 0.1.")
     if ratio and not args.multi_task:
         raise SystemExit(f"--multi_task_ratio {ratio:g} has no tasks: name some with --multi_task.")
+
+
+def _check_optimizer(args: RunArguments, training: PretrainingArguments):
+    """Set the learning rate of Muon. Raise SystemExit if the run cannot have this optimizer."""
+    if args.optimizer != MUON:
+        if args.muon_learning_rate is not None:
+            raise SystemExit(f"--muon_learning_rate {args.muon_learning_rate:g} needs --optimizer muon.")
+        return
+    if not has_muon():
+        raise SystemExit(f"--optimizer muon needs torch 2.9 or later, and this is {torch.__version__}: update torch.")
+    other = OptimizerNames(training.optim)
+    if other not in (OptimizerNames.ADAMW_TORCH, OptimizerNames.ADAMW_TORCH_FUSED):
+        raise SystemExit(
+            f"--optimizer muon trains embeddings and biases with AdamW, and --optim is {other.value}: leave out --optim."
+        )
+    if training.fsdp or training.deepspeed or is_sharded_by_launcher(os.environ):
+        raise SystemExit(
+            "--optimizer muon needs whole matrices, and FSDP and DeepSpeed shard them: use --optimizer adamw, or start "
+            "with examples/accelerate/ddp.yaml."
+        )
+    if args.muon_learning_rate is None:
+        args.muon_learning_rate = training.learning_rate
+    if args.muon_learning_rate < 0:
+        raise SystemExit(
+            f"--muon_learning_rate {args.muon_learning_rate:g}: give a number of at least 0, such as 0.002."
+        )
 
 
 def measured_losses(args: RunArguments) -> list[str]:

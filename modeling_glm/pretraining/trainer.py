@@ -10,6 +10,7 @@ from ..hub.trainer import HubTrainerMixin
 from ..inspection.sizing import measure_matmul_peak, training_flops
 from ..modeling_glm import GLMForConditionalGeneration
 from ..runs.checkpoints import SafeCheckpointTrainer
+from .optimizer import MuonWithAdamW, group_parameters
 
 
 class PretrainingTrainer(HubTrainerMixin, SafeCheckpointTrainer):
@@ -24,13 +25,16 @@ class PretrainingTrainer(HubTrainerMixin, SafeCheckpointTrainer):
 
     Args:
         peak: Matmul peak of one device in FLOP/s. By default a matmul is timed.
+        muon_learning_rate: Peak learning rate of Muon for the matrices of the layers. By default AdamW trains all
+            parameters.
         args, kwargs: RunArguments of `Trainer`.
     """
 
     model: GLMForConditionalGeneration
 
-    def __init__(self, *args, peak: float | None = None, **kwargs):
+    def __init__(self, *args, peak: float | None = None, muon_learning_rate: float | None = None, **kwargs):
         super().__init__(*args, **kwargs)
+        self.muon_learning_rate = muon_learning_rate
         dtype = torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else torch.float32
         self.peak = peak or measure_matmul_peak(self.args.device, dtype)
         # Tokens and labels are counted on the device, because reading them would wait for it.
@@ -38,6 +42,13 @@ class PretrainingTrainer(HubTrainerMixin, SafeCheckpointTrainer):
         self._places = self._squares = self._tokens_seen = 0
         self._started: float | None = None
         self._paused = 0.0  # seconds of evaluation and saving since then
+
+    def create_optimizer(self, *args, **kwargs):
+        if self.optimizer is None and self.muon_learning_rate is not None:
+            decayed = self.get_decay_parameter_names(self.model)
+            groups = group_parameters(self.model, decayed, self.args.weight_decay, self.muon_learning_rate)
+            self.optimizer = MuonWithAdamW(groups, self.get_optimizer_cls_and_kwargs(self.args)[1])
+        return super().create_optimizer(*args, **kwargs)
 
     def training_step(self, model, inputs, *args, **kwargs):
         if self._started is None:

@@ -22,6 +22,13 @@ def test_another_run_is_refused(tmp_path):
         check_run(tmp_path, {**RUN, "texts": [11], "seed": 5}, resumes=True)
 
 
+def test_a_run_from_before_optimizers_could_be_set_is_one_of_adamw(tmp_path):
+    check_run(tmp_path, RUN, resumes=False)
+    check_run(tmp_path, {**RUN, "optimizer": "adamw"}, resumes=True)
+    with pytest.raises(SystemExit, match="optimizer was adamw and is muon"):
+        check_run(tmp_path, {**RUN, "optimizer": "muon"}, resumes=True)
+
+
 def test_checkpoints_without_a_description_are_refused(tmp_path):
     with pytest.raises(SystemExit, match=r"has checkpoints, but no run\.json"):
         check_run(tmp_path, RUN, resumes=True)
