@@ -4,11 +4,15 @@ Blank infilling one token at a time, in plain Python: the reference for the vect
 It draws the same numbers, so its samples must be equal.
 """
 
+import math
+from functools import cache
+
 import numpy as np
 
-from modeling_glm import DataCollatorForBlankInfilling
+from modeling_glm import DataCollatorForBlankInfilling, GLMTokenizer
 from modeling_glm.tokenization.pretraining.objectives import poisson_probabilities
-from modeling_glm.tokenization.pretraining.sentence_ends import SentenceEnds
+from modeling_glm.tokenization.pretraining.segments.sentence_ends import SentenceEnds
+from modeling_glm.tokenization.pretraining.segments.words import PUNCTUATION, SEPARATORS
 
 
 class Numbers:
@@ -22,6 +26,11 @@ class Numbers:
         numbers = np.random.Generator(bits).random(8 + streams * length).tolist()
         self.head = numbers[:8]
         self.streams = [numbers[8 + k * length : 8 + (k + 1) * length] for k in range(streams)]
+
+
+@cache
+def find_ends(tokenizer: GLMTokenizer) -> SentenceEnds:
+    return SentenceEnds(tokenizer)
 
 
 def share(ratio: float, length: int) -> int:
@@ -52,14 +61,7 @@ def token_spans(
 ) -> list[tuple[int, int]]:
     runs = documents(text, True, collator.tokenizer.cls_token_id, collator.tokenizer.eos_token_id)
     wanted = 1 if single else share(collator.mask_ratio, len(text))
-    cumulative = np.cumsum(poisson_probabilities(collator.mean_span_length)).tolist()
-    lengths = []
-    while sum(lengths) < wanted:
-        number = numbers.streams[0][len(lengths)]
-        length = 1
-        while length < len(cumulative) and number >= cumulative[length - 1]:
-            length += 1
-        lengths.append(length)
+    lengths = draw_lengths(wanted, numbers, collator)
     # Each span belongs to the document below its middle.
     total, room = sum(lengths), sum(map(len, runs))
     per_run = [[] for _ in runs]
@@ -70,28 +72,141 @@ def token_spans(
             run += 1
         per_run[run].append((index, length))
         done += length
+    return [
+        (run[0] + start, run[0] + stop)
+        for run, drawn in zip(runs, per_run, strict=True)
+        for start, stop in place_spans(len(run), max(1, len(run) - 1), drawn, numbers)
+    ]
+
+
+def draw_lengths(wanted: int, numbers: Numbers, collator: DataCollatorForBlankInfilling) -> list[int]:
+    cumulative = np.cumsum(poisson_probabilities(collator.mean_span_length)).tolist()
+    lengths = []
+    while sum(lengths) < wanted:
+        number = numbers.streams[0][len(lengths)]
+        length = 1
+        while length < len(cumulative) and number >= cumulative[length - 1]:
+            length += 1
+        lengths.append(length)
+    return lengths
+
+
+def place_spans(size: int, limit: int, drawn: list[tuple[int, int]], numbers: Numbers) -> list[tuple[int, int]]:
+    """Return where the spans, (number within the text, length), stand in a run of `size`, of which they take `limit`."""
+    fitting, filled = [], 0
+    for index, length in drawn:
+        length = min(length, limit - filled)
+        if length > 0:
+            fitting.append((index, length))
+        filled += length + 1
+    left = size - sum(length for _, length in fitting) - len(fitting) + 2
+    points = sorted(int(numbers.streams[1][index] * left) for index, _ in fitting)
+    spans, before = [], 0
+    for point, (_, length) in zip(points, fitting, strict=True):
+        spans.append((point + before, point + before + length))
+        before += length + 1
+    return spans
+
+
+def words(text: list[int], tokenizer: GLMTokenizer) -> list[list[int]]:
+    """Return the positions of the tokens of each word, see `WordFinder`."""
+    token_texts, ends = find_ends(tokenizer).token_texts, find_ends(tokenizer)(np.array(text))
+    boundaries = (tokenizer.cls_token_id, tokenizer.eos_token_id)
+    kept = [position for position, token in enumerate(text) if token not in boundaries]
+    chunks = []  # what white space and the like separate
+    for position, token in enumerate(text):
+        data, before = token_texts[token], token_texts[text[position - 1]] if position else b"\0"
+        inner = 0x80 <= data[0] < 0xC0
+        if (
+            data[:1].isspace()
+            or (_is_ideographic(data) and not _is_space(before))
+            or _separates(data)
+            or (
+                not inner
+                and (
+                    (before[-1:].isspace() and not _is_space(before)) or _is_ideographic(before) or _separates(before)
+                )
+            )
+        ):
+            chunks.append([])
+        chunks[-1].append(position)
+    found = []
+    firsts = {chunk[0] for chunk in chunks}
+    for chunk in chunks:
+        while chunk and _is_punctuation(token_texts[text[chunk[0]]]):
+            chunk = chunk[1:]
+        while chunk and _is_punctuation(token_texts[text[chunk[-1]]]):
+            chunk = chunk[:-1]
+        # An end that is cut into several tokens.
+        if chunk and not any(ends[k] and not _is_whole(token_texts[text[k]]) for k in chunk):
+            space = chunk[0] > 0 and _is_space(token_texts[text[chunk[0] - 1]])
+            opens = chunk[0] in firsts
+            found.append([chunk[0] - 1, *chunk] if space and not opens else chunk)
+    found = found or [[position] for position in kept]
+    if len(found) > 1 and found[-1][-1] == len(text) - 1:
+        found.pop()
+    return found
+
+
+def _is_whole(data: bytes) -> bool:
+    return data.decode(errors="replace").encode() == data
+
+
+def _is_ideographic(data: bytes) -> bool:
+    return data.strip()[:1] in [bytes([byte]) for byte in (*range(0xE3, 0xEA), 0xEF)]
+
+
+def _is_space(data: bytes) -> bool:
+    return data.strip(b" ") == b""
+
+
+def _separates(data: bytes) -> bool:
+    text = data.decode(errors="replace").strip()
+    if _is_space(data):
+        return False
+    return (
+        not text.strip("\0") or all(mark in SEPARATORS for mark in text) or (len(text) > 1 and text.strip("-") == "")
+    )
+
+
+def _is_punctuation(data: bytes) -> bool:
+    text = data.decode(errors="replace").strip()
+    return _separates(data) or _is_space(data) or all(mark in PUNCTUATION for mark in text)
+
+
+def word_spans(
+    text: list[int], numbers: Numbers, collator: DataCollatorForBlankInfilling, single: bool
+) -> list[tuple[int, int]]:
+    found, runs = words(text, collator.tokenizer), []
+    for word in found:
+        if runs and runs[-1][-1][-1] + 1 == word[0]:
+            runs[-1].append(word)
+        else:
+            runs.append([word])
+    tokens = sum(map(len, found))
+    wanted = min(share(0.0 if single else collator.mask_ratio, len(text) * len(found) / tokens), len(found))
+    lengths = draw_lengths(wanted, numbers, collator)
+    # Each span belongs to the run below its middle, from a random word on.
+    total, done, per_run = sum(lengths), 0, [[] for _ in runs]
+    for index, length in enumerate(lengths):
+        middle = math.floor(((done + length / 2) / total + numbers.head[6]) % 1.0 * len(found))
+        run = 0
+        while middle >= sum(map(len, runs[: run + 1])):
+            run += 1
+        per_run[run].append((index, length))
+        done += length
     spans = []
     for run, drawn in zip(runs, per_run, strict=True):
-        limit, fitting, filled = max(1, len(run) - 1), [], 0
-        for index, length in drawn:
-            length = min(length, limit - filled)
-            if length > 0:
-                fitting.append((index, length))
-            filled += length + 1
-        left = len(run) - sum(length for _, length in fitting) - len(fitting) + 2
-        points = sorted(int(numbers.streams[1][index] * left) for index, _ in fitting)
-        before = 0
-        for point, (_, length) in zip(points, fitting, strict=True):
-            start = run[0] + point + before
-            spans.append((start, start + length))
-            before += length + 1
+        limit = max(1, len(run) - (len(runs) == 1))
+        for start, stop in place_spans(len(run), limit, drawn, numbers):
+            spans.append((run[start][0], run[stop - 1][-1] + 1))
     return spans
 
 
 def sentence_spans(
     text: list[int], numbers: Numbers, collator: DataCollatorForBlankInfilling
 ) -> list[tuple[int, int]]:
-    ends = SentenceEnds(collator.tokenizer)(np.array(text))
+    ends = find_ends(collator.tokenizer)(np.array(text))
     sentences = []
     for run in documents(text, False, collator.tokenizer.cls_token_id, collator.tokenizer.eos_token_id):
         start = run[0]
@@ -136,7 +251,8 @@ def corrupt(text: list[int], sample: int, collator: DataCollatorForBlankInfillin
     objective = "token" if single else objective
     open_end = False
     if objective == "token":
-        spans, mask = token_spans(text, numbers, collator, single), tokenizer.mask_token_id
+        draw = word_spans if collator.whole_words else token_spans
+        spans, mask = draw(text, numbers, collator, single), tokenizer.mask_token_id
     elif objective == "sentence":
         spans, mask = sentence_spans(text, numbers, collator), tokenizer.smask_token_id
     else:

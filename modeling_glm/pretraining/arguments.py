@@ -94,6 +94,10 @@ class ObjectiveArguments:
     )
     mask_ratio: float = field(default=0.25, metadata={"help": "Share of a text that the token objective masks."})
     mean_span_length: float = field(default=3.0, metadata={"help": "Mean length of its spans in tokens."})
+    whole_words: bool = field(
+        default=False,
+        metadata={"help": "Whether its spans are whole words without punctuation, with lengths in words."},
+    )
     sentence_ratio: float = field(default=0.15, metadata={"help": "Share that the sentence objective masks."})
     min_document_ratio: float = field(
         default=0.5, metadata={"help": "Shortest target of the document objective, as a share of the text."}

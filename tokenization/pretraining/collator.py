@@ -12,11 +12,12 @@ from ..tokenization_glm import GLMTokenizer
 from .draws import DrawFamily, Draws, TextDraw, TokenStream
 from .encoded import join_encoded, join_samples
 from .numbering import BatchNumbers, SampleNumber, SampleNumbers
-from .objectives import DocumentObjective, Objective, SentenceObjective, TokenObjective
+from .objectives import DocumentObjective, Objective, SentenceObjective, TokenObjective, WordObjective
 from .packing import to_batch
 from .ragged import count_up
 from .samples import IGNORED, InfillingSamples, blank_out, mask_in_place
-from .sentence_ends import SentenceEnds
+from .segments.sentence_ends import SentenceEnds
+from .segments.words import WordFinder
 from .shortening import cut_short_texts
 from .spans import SpanPlaces, Spans
 from .texts import SourceText, Texts
@@ -68,6 +69,8 @@ class DataCollatorForBlankInfilling:
         objectives: Probability of each objective.
         mask_ratio: Share of the tokens that the token objective masks.
         mean_span_length: Mean of the Poisson distribution of its spans, which is restricted to 1 to 39 tokens.
+        whole_words: Whether its spans consist of whole words, and their lengths count words. A word is what white space
+            separates, without the punctuation around it. A span never crosses punctuation or the end of a sentence.
         sentence_ratio: Share of the tokens that the sentence objective masks.
         min_document_ratio: Shortest span of the document objective, as a share of the text.
         suffix_probability: Probability that the document objective masks the end of the text, without an end of piece,
@@ -103,6 +106,7 @@ class DataCollatorForBlankInfilling:
     objectives: Mapping[str, float] = field(default_factory=lambda: {"token": 1.0})
     mask_ratio: float = 0.15
     mean_span_length: float = 3.0
+    whole_words: bool = False
     sentence_ratio: float = 0.15
     min_document_ratio: float = 0.5
     suffix_probability: float = 0.5
@@ -228,11 +232,17 @@ class DataCollatorForBlankInfilling:
     def _objectives(self) -> tuple[Objective, ...]:
         """The objectives in the order of `OBJECTIVES`, and the single span."""
         return (
-            TokenObjective(ratio=self.mask_ratio, mean_length=self.mean_span_length),
+            self._short_spans(self.mask_ratio),
             SentenceObjective(ratio=self.sentence_ratio, find_ends=self._find_ends),
             DocumentObjective(min_ratio=self.min_document_ratio, suffix_probability=self.suffix_probability),
-            TokenObjective(ratio=0.0, mean_length=self.mean_span_length),  # covers at least one token: one span
+            self._short_spans(0.0),  # covers at least one token: one span
         )
+
+    def _short_spans(self, ratio: float) -> Objective:
+        if self.whole_words:
+            find_words = WordFinder(self.tokenizer, self._find_ends)
+            return WordObjective(ratio=ratio, mean_length=self.mean_span_length, find_words=find_words)
+        return TokenObjective(ratio=ratio, mean_length=self.mean_span_length)
 
     def _open(self, feature: Mapping[str, Any], row: int, numbers: BatchNumbers) -> SourceText:
         """Read a text of the caller: add `[CLS]` and `<eos>` where they are missing, cut it off, and number it."""

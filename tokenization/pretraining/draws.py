@@ -15,7 +15,8 @@ class TextDraw(IntEnum):
     DOCUMENT_SUFFIX = 3
     DOCUMENT_START = 4
     POSITION_SHIFT = 5
-    # Two more are unused. They keep the later numbers where they were.
+    SPAN_OFFSET = 6
+    # One more is unused. It keeps the later numbers where they were.
     COUNT = 8
 
 

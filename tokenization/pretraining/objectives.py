@@ -13,7 +13,9 @@ import numpy as np
 
 from .draws import Draws, TextDraw, TokenStream
 from .ragged import count_up, count_within, sum_before
-from .sentence_ends import SentenceEnds
+from .segments.runs import Runs, find_runs, find_sentences
+from .segments.sentence_ends import SentenceEnds
+from .segments.words import WordFinder
 from .spans import SpanPlaces
 from .texts import Texts
 
@@ -61,35 +63,14 @@ class TokenObjective:
     def draw(self, texts: Texts, chosen: np.ndarray, draws: Draws) -> SpanPlaces:
         """Draw spans, see `Objective.draw`."""
         runs = find_runs(texts).of_texts(chosen)
-        text, index, lengths = self._draw_lengths(texts, runs, draws)
-        run = self._assign_runs(text, lengths, runs, len(texts.lengths))
-        lengths = _fit(lengths, run, np.maximum(runs.length - 1, 1))
-        fits = lengths > 0
-        text, index, lengths, run = text[fits], index[fits], lengths[fits], run[fits]
-
-        # Remove the spans, and one token between any two, from a run: the spans are points in what is left of it.
-        # run of 9 tokens, lengths [3 2] -> 9 - 5 - 2 + 2 = 4 places: points [1 1] -> starts [1 5]
-        count = np.bincount(run, minlength=len(runs.length))
-        covered = np.bincount(run, weights=lengths, minlength=len(runs.length)).astype(np.int64)
-        left = runs.length - covered - count + 2
-        point = (draws.stream(TokenStream.SPAN_PLACE, text, index) * left[run]).astype(np.int64)
-        point = point[np.lexsort((point, run))]
-        start = runs.start[run] + point + sum_before(lengths + 1, run)
-        return SpanPlaces(text=text, start=start, stop=start + lengths, open_end=np.zeros(len(text), dtype=bool))
-
-    def _draw_lengths(self, texts: Texts, runs: "Runs", draws: Draws) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draw lengths until they cover the share: text, number within the text, and length of each span."""
-        # Draw as many lengths as a text can need, one per token to cover, and keep the first ones that cover the share.
         wanted = _share(self.ratio, texts.lengths)
         wanted[np.bincount(runs.text, minlength=len(wanted)) == 0] = 0
-        text, index = np.repeat(np.arange(len(wanted)), wanted), count_up(wanted)
-        lengths = (
-            np.searchsorted(self._cumulative, draws.stream(TokenStream.SPAN_LENGTH, text, index), side="right") + 1
-        )
-        stays = sum_before(lengths, text) < wanted[text]
-        return text[stays], index[stays], lengths[stays]
+        text, index, lengths = _draw_lengths(self._cumulative, wanted, draws)
+        run = self._assign_runs(text, lengths, runs, len(texts.lengths))
+        text, start, lengths = _place(text, index, lengths, run, runs, np.maximum(runs.length - 1, 1), draws)
+        return _closed(text, start, start + lengths)
 
-    def _assign_runs(self, text: np.ndarray, lengths: np.ndarray, runs: "Runs", count_texts: int) -> np.ndarray:
+    def _assign_runs(self, text: np.ndarray, lengths: np.ndarray, runs: Runs, count_texts: int) -> np.ndarray:
         """Return (spans,) the run of each span: the spans are spread evenly over the documents of a text."""
         # Lay the spans of a text out over all its runs: each belongs to the run below its middle.
         # runs of 6 and 2 tokens, lengths [3 1] -> middles [3/8 7/8] of 8 tokens = [3 7] -> runs [0 1]
@@ -97,6 +78,62 @@ class TokenObjective:
         room = np.bincount(runs.text, weights=runs.length, minlength=count_texts)
         room_before = np.cumsum(room) - room
         return np.searchsorted(np.cumsum(runs.length), room_before[text] + middle * room[text], side="right")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordObjective:
+    """
+    Short spans of whole words: the token objective with words in place of tokens.
+
+    Lengths in words are drawn until they cover the wanted share of a text. The spans go anywhere in it, but never across
+    punctuation, the end of a sentence or the end of a document, with at least one word between two spans that no
+    punctuation separates. Where there is no room for a span, it becomes shorter.
+
+    Args:
+        ratio: Share of the tokens to cover, at least one word. It is met on average, because a word has several tokens.
+        mean_length: Mean of the Poisson distribution of the lengths in words, which is restricted to 1 to 39.
+        find_words: Find the words.
+    """
+
+    ratio: float
+    mean_length: float
+    find_words: WordFinder
+
+    @cached_property
+    def _cumulative(self) -> np.ndarray:
+        return np.cumsum(poisson_probabilities(self.mean_length))[:-1]
+
+    def draw(self, texts: Texts, chosen: np.ndarray, draws: Draws) -> SpanPlaces:
+        """Draw spans, see `Objective.draw`."""
+        words = self.find_words(texts)
+        runs = words.runs.of_texts(chosen)
+        count = len(texts.lengths)
+        # Words to cover: the share of the tokens, divided by the mean tokens of the words that a text can hide.
+        known = np.bincount(words.text, minlength=count)
+        tokens = np.bincount(words.text, weights=words.stop - words.start, minlength=count)
+        wanted = np.minimum(_share(self.ratio, texts.lengths * known / np.maximum(tokens, 1)), known)
+        wanted[~chosen] = 0
+        text, index, lengths = _draw_lengths(self._cumulative, wanted, draws)
+        run = self._assign_runs(text, lengths, runs, count, draws)
+        order = np.argsort(run, kind="stable")
+        text, index, lengths, run = text[order], index[order], lengths[order], run[order]
+        # A run may be hidden whole, unless it is all that the text has.
+        alone = np.bincount(runs.text, minlength=count)[runs.text] == 1
+        room = np.maximum(runs.length - alone, 1)
+        text, start, lengths = _place(text, index, lengths, run, runs, room, draws)
+        return _closed(text, words.start[start], words.stop[start + lengths - 1])
+
+    def _assign_runs(
+        self, text: np.ndarray, lengths: np.ndarray, runs: Runs, count_texts: int, draws: Draws
+    ) -> np.ndarray:
+        """Return (spans,) the run of each span: evenly over the runs of a text, from a random run on."""
+        # runs of 6 and 2 words, lengths [3 1], offset 0.5 -> middles [7/8 11/8] of 8 words = [7 3] -> runs [1 0]
+        middle = (sum_before(lengths, text) + lengths / 2) / np.bincount(text, weights=lengths)[text]
+        middle = (middle + draws.head(TextDraw.SPAN_OFFSET)[text]) % 1.0
+        room = np.bincount(runs.text, weights=runs.length, minlength=count_texts)
+        # Whole words, so that rounding does not reach into the next text.
+        place = (np.cumsum(room) - room)[text] + np.floor(middle * room[text])
+        return np.searchsorted(np.cumsum(runs.length), place, side="right")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,58 +198,6 @@ class DocumentObjective:
         return np.bincount(texts.numbers[inner], minlength=len(texts.lengths)) > 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Runs:
-    """
-    Stretches of tokens within one text, in the order of the texts.
-
-    Attributes:
-        start: (runs,) int64, first token in `Texts.ids`.
-        length: (runs,) int64, tokens.
-        text: (runs,) int64, number of the text.
-    """
-
-    start: np.ndarray
-    length: np.ndarray
-    text: np.ndarray
-
-    def of_texts(self, chosen: np.ndarray) -> "Runs":
-        """Return the runs of the chosen texts, (texts,) bool."""
-        keep = chosen[self.text]
-        return Runs(start=self.start[keep], length=self.length[keep], text=self.text[keep])
-
-
-def find_runs(texts: Texts) -> Runs:
-    """Find what lies between boundaries, without the last token of a text unless the text has no other."""
-    # Each text begins with a boundary, so a run between two marks lies in one text.
-    lasts = texts.offsets[1:] - 1
-    marks = np.union1d(np.flatnonzero(texts.is_boundary), lasts)
-    start, length = marks[:-1] + 1, np.diff(marks) - 1
-    start, length = start[length > 0], length[length > 0]
-    text = texts.numbers[start]
-    alone = ~texts.is_boundary[lasts]
-    alone[text] = False
-    if alone.any():
-        start, length = np.append(start, lasts[alone]), np.append(length, np.ones(alone.sum(), dtype=np.int64))
-        order = np.argsort(start)
-        start, length = start[order], length[order]
-        text = texts.numbers[start]
-    return Runs(start=start, length=length, text=text)
-
-
-def find_sentences(texts: Texts, ends: np.ndarray) -> Runs:
-    """Find the sentences of all texts, given the tokens that end one, (tokens,) bool. Boundaries end sentences, too."""
-    # tokens   C a b . c E C d     (C, E boundaries, "." an end)
-    # starts     ^     ^     ^
-    free, number = ~texts.is_boundary, texts.numbers
-    follows = np.zeros(len(free), dtype=bool)
-    follows[1:] = free[:-1] & (number[1:] == number[:-1]) & ~ends[:-1]
-    starts = free & ~follows
-    start = np.flatnonzero(starts)
-    length = np.bincount(np.cumsum(starts)[free] - 1, minlength=len(start))
-    return Runs(start=start, length=length, text=number[start])
-
-
 def poisson_probabilities(mean: float) -> np.ndarray:
     """Return the probabilities of the lengths 1 to 39, (39,) float64: a Poisson distribution restricted to them."""
     lengths = np.arange(1, LONGEST_SPAN + 1)
@@ -224,6 +209,55 @@ def poisson_probabilities(mean: float) -> np.ndarray:
 def _share(ratio: float, lengths: np.ndarray) -> np.ndarray:
     """Return a share of lengths in whole tokens, rounded down, at least 1."""
     return np.maximum((ratio * lengths + 1e-9).astype(np.int64), 1)
+
+
+def _closed(text: np.ndarray, start: np.ndarray, stop: np.ndarray) -> SpanPlaces:
+    return SpanPlaces(text=text, start=start, stop=stop, open_end=np.zeros(len(text), dtype=bool))
+
+
+def _draw_lengths(
+    cumulative: np.ndarray, wanted: np.ndarray, draws: Draws
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw lengths until they cover what is wanted, (texts,): text, number within the text, and length of each span."""
+    # Draw as many lengths as a text can need, one per unit to cover, and keep the first ones that cover it.
+    text, index = np.repeat(np.arange(len(wanted)), wanted), count_up(wanted)
+    lengths = np.searchsorted(cumulative, draws.stream(TokenStream.SPAN_LENGTH, text, index), side="right") + 1
+    stays = sum_before(lengths, text) < wanted[text]
+    return text[stays], index[stays], lengths[stays]
+
+
+def _place(
+    text: np.ndarray,
+    index: np.ndarray,
+    lengths: np.ndarray,
+    run: np.ndarray,
+    runs: Runs,
+    room: np.ndarray,
+    draws: Draws,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """
+    Place spans in their runs, with at least one unit (token or word) between two of a run.
+
+    Args:
+        text, index, lengths, run: (spans,) ordered by run.
+        runs: The runs.
+        room: (runs,) largest part of each run that its spans may take.
+        draws: The random numbers.
+
+    Returns:
+        The text, start and length of each span, without those that have no room.
+    """
+    lengths = _fit(lengths, run, room)
+    fits = lengths > 0
+    text, index, lengths, run = text[fits], index[fits], lengths[fits], run[fits]
+    # Remove the spans, and one token between any two, from a run: the spans are points in what is left of it.
+    # run of 9 tokens, lengths [3 2] -> 9 - 5 - 2 + 2 = 4 places: points [1 1] -> starts [1 5]
+    count = np.bincount(run, minlength=len(runs.length))
+    covered = np.bincount(run, weights=lengths, minlength=len(runs.length)).astype(np.int64)
+    left = runs.length - covered - count + 2
+    point = (draws.stream(TokenStream.SPAN_PLACE, text, index) * left[run]).astype(np.int64)
+    point = point[np.lexsort((point, run))]
+    return text, runs.start[run] + point + sum_before(lengths + 1, run), lengths
 
 
 def _fit(lengths: np.ndarray, run: np.ndarray, room: np.ndarray) -> np.ndarray:

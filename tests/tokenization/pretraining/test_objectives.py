@@ -12,8 +12,6 @@ from modeling_glm.tokenization.pretraining.objectives import (
     DocumentObjective,
     SentenceObjective,
     TokenObjective,
-    find_runs,
-    find_sentences,
     poisson_probabilities,
 )
 from modeling_glm.tokenization.pretraining.spans import SpanPlaces
@@ -27,23 +25,6 @@ def draw(objective, rows: list[list[int]], chosen: list[bool] | None = None) -> 
     number = len(rows)
     draws = Draws(0, range(number), [0] * number, texts.lengths.tolist(), TokenStream.VARIANTS)
     return objective.draw(texts, np.array(chosen or [True] * number), draws)
-
-
-def test_runs_by_hand():
-    """Documents without their boundaries, and without the last token of a text that has no end, unless it is the only one."""
-    texts = Texts.join([np.array(row) for row in ([2, 10, 11, 1, 2, 12, 1], [2, 10, 11, 12], [2, 10])], (CLS, EOS))
-    runs = find_runs(texts)
-    assert runs.start.tolist() == [1, 5, 8, 12]
-    assert runs.length.tolist() == [2, 1, 2, 1]
-    assert runs.text.tolist() == [0, 0, 1, 2]
-
-
-def test_sentences_by_hand():
-    texts = Texts.join([np.array(row) for row in ([2, 10, STOP, 11, 1, 2, 12], [2, 13, STOP, 1])], (CLS, EOS))
-    sentences = find_sentences(texts, texts.ids == STOP)
-    assert sentences.start.tolist() == [1, 3, 6, 8]
-    assert sentences.length.tolist() == [2, 1, 1, 2]
-    assert sentences.text.tolist() == [0, 0, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -86,16 +67,17 @@ def lists(sample) -> dict[str, list]:
     return {name: values.tolist() for name, values in sample.items()}
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(
     texts=st.lists(st.tuples(st.lists(WORDS, min_size=1, max_size=4), st.booleans()), min_size=1, max_size=5),
     shares=st.lists(st.integers(0, 3), min_size=3, max_size=3).filter(any),
     ratio=st.floats(0.01, 1),
     mean=st.floats(0.5, 10),
     single=st.sampled_from([0.0, 0.3]),
+    whole_words=st.booleans(),
     seed=st.integers(0, 2**40),
 )
-def test_equals_the_naive_reference(tokenizer, texts, shares, ratio, mean, single, seed):
+def test_equals_the_naive_reference(tokenizer, texts, shares, ratio, mean, single, whole_words, seed):
     """Texts of one or several documents, with or without an end, in a batch: each as the reference makes it alone."""
     collator = DataCollatorForBlankInfilling(
         tokenizer,
@@ -105,6 +87,7 @@ def test_equals_the_naive_reference(tokenizer, texts, shares, ratio, mean, singl
         min_document_ratio=ratio,
         mean_span_length=mean,
         single_span_probability=single,
+        whole_words=whole_words,
         seed=seed,
     )
     ids = []
@@ -114,3 +97,74 @@ def test_equals_the_naive_reference(tokenizer, texts, shares, ratio, mean, singl
     samples = collator.corrupt([{"input_ids": text, "sample_id": k} for k, text in enumerate(ids)])
     for number, text in enumerate(ids):
         assert lists(samples[number]) == naive_infilling.corrupt(text, number, collator)
+
+
+WORDS_OF_PROSE = [
+    "the",
+    "fox",
+    "saw",
+    "a",
+    "dog",
+    "in",
+    "the",
+    "house",
+    "and",
+    "then",
+    "it",
+    "ran",
+    "over",
+    "the",
+    "big",
+    "field",
+    "near",
+    "a",
+    "river",
+]
+
+
+def prose(rng: np.random.Generator, words: int) -> str:
+    """Return random words with punctuation behind some of them."""
+    marks = [""] * 9 + [",", ".", ".\n"]
+    return " ".join(f"{rng.choice(WORDS_OF_PROSE)}{rng.choice(marks)}" for _ in range(words)) + "."
+
+
+@pytest.fixture(scope="module")
+def pieces(tokenizer) -> tuple[list[str], float, np.ndarray]:
+    """The answers of 400 texts with whole words, the share of the tokens in them, and where they begin."""
+    rng = np.random.default_rng(0)
+    collator = DataCollatorForBlankInfilling(tokenizer, whole_words=True, mask_ratio=0.2, mean_span_length=2.0)
+    ids = [tokenizer(prose(rng, 40), add_special_tokens=False)["input_ids"] for _ in range(400)]
+    samples = collator.corrupt([{"input_ids": row, "sample_id": k} for k, row in enumerate(ids)])
+    row1 = samples.position_ids[1]
+    opens = np.flatnonzero(row1 == 1)
+    stops = opens + 1 + np.bincount(np.cumsum(row1 == 1)[row1 > 1] - 1, minlength=len(opens))
+    answers = [tokenizer.decode(samples.input_ids[a + 1 : b]) for a, b in zip(opens, stops, strict=True)]
+    masked = int((row1 > 1).sum())
+    sizes = np.repeat(samples.context_lengths, samples.lengths)
+    return answers, masked / sum(len(row) + 2 for row in ids), samples.position_ids[0][opens] / sizes[opens]
+
+
+def test_answers_are_whole_words_without_punctuation(pieces):
+    answers, _, _ = pieces
+    assert len(answers) > 1200
+    assert {word for answer in answers for word in answer.split()} == set(WORDS_OF_PROSE)
+
+
+def test_whole_words_keep_the_share_and_the_lengths(pieces):
+    answers, share, _ = pieces
+    assert share == pytest.approx(0.2, abs=0.01)
+    # Poisson(2) from 1 on has a mean of 2 / (1 - e^-2) = 2.31; the short runs of these texts shorten some spans.
+    assert 1.7 < np.mean([len(answer.split()) for answer in answers]) < 2.31
+
+
+def test_whole_words_are_hidden_everywhere(pieces):
+    _, _, places = pieces
+    counts, _ = np.histogram(places, bins=5, range=(0, 1))
+    assert counts == pytest.approx(np.full(5, counts.mean()), rel=0.1)
+
+
+def test_one_run_is_never_hidden_whole(tokenizer):
+    collator = DataCollatorForBlankInfilling(tokenizer, whole_words=True, mask_ratio=1.0, mean_span_length=30.0)
+    ids = tokenizer("the lazy dog", add_special_tokens=False)["input_ids"]
+    samples = collator.corrupt([{"input_ids": ids, "sample_id": k} for k in range(50)])
+    assert min(samples.context_lengths) > 3  # [CLS], a blank, an end, and a word

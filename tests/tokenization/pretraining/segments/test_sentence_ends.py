@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modeling_glm import GLMTokenizer
-from modeling_glm.tokenization.pretraining.sentence_ends import SENTENCE_ENDS, SentenceEnds
+from modeling_glm.tokenization.pretraining.segments.sentence_ends import SENTENCE_ENDS, SentenceEnds
 from tests.support.original_files import VOCABULARIES, write_vocabulary
 
 TEXT = "One. Two? Three! Four; Five: Six。 Seven"

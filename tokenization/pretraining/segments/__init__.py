@@ -1,0 +1,1 @@
+"""Find the runs, sentences and words of texts in their ids."""
