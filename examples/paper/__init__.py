@@ -1,0 +1,1 @@
+"""Reproduce the tables of the paper: settings and figures as YAML, one runner, one report."""
