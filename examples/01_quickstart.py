@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from corpora.comparisons import COMPARISON_LABELS, COMPARISON_PATTERN, make_comparisons
-from corpora.held_out import error_ratio, hide_words, measure_held_out
+from corpora.measuring.held_out import error_ratio, hide_words, measure_held_out
 from rich.console import Console
 from rich.progress import Progress
 from transformers import (

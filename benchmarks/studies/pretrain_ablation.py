@@ -37,7 +37,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 from transformers.optimization import get_cosine_with_min_lr_schedule_with_warmup
 
 from examples.corpora import FAMILIES, build_splits
-from examples.corpora.baselines import MASK, HeldOutBlank, make_blanks
+from examples.corpora.measuring.blanks import MASK, HeldOutBlank, make_blanks
 from modeling_glm import DataCollatorForBlankInfilling, GLMConfig, GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.layout_glm import number_texts
 from modeling_glm.utils.inference import answer_blanks

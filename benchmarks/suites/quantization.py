@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from examples.corpora import build_splits
-from examples.corpora.baselines import make_blanks
-from examples.corpora.held_out import blank_loss
+from examples.corpora.measuring.blanks import make_blanks
+from examples.corpora.measuring.held_out import blank_loss
 from modeling_glm import GLMForConditionalGeneration
 from modeling_glm.utils.inference import answer_blanks
 

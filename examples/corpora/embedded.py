@@ -9,7 +9,7 @@ from modeling_glm.pretraining.data import EmbeddedCorpora, TextSplits
 
 from .build import build_splits
 from .groups import GROUPS, load_groups
-from .held_out import HeldOutRow, error_ratio, measure_held_out
+from .measuring.held_out import HeldOutRow, error_ratio, measure_held_out
 
 PYTHON = "python"  # facts and documentation together, which need no other files
 DESCRIPTIONS = {

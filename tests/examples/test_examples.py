@@ -30,7 +30,7 @@ def test_an_output_folder_that_is_a_file(tmp_path):
 
 def test_quickstart(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(EXAMPLES)  # as the script imports it
-    held_out = importlib.import_module("corpora.held_out")
+    held_out = importlib.import_module("corpora.measuring.held_out")
     documents, rest = held_out.build_splits()
     # To count the words of all documents takes half a minute.
     monkeypatch.setattr(held_out, "build_splits", lambda: (documents[::8], rest))

@@ -5,15 +5,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from ..documents import is_held_out
-from ..questions import FactQuestion
+from ..measuring.blanks import MASK, HeldOutBlank
 from .database import Synset, WordNet
 from .documents import key_of, opposites_key
 from .english import count_descendants, everyday_kind, is_presentable, named, sentence
 
-MASK = "[MASK]"
 
-
-def kinds_in_definitions(wordnet: WordNet, *, count: int, seed: int) -> list[FactQuestion]:
+def kinds_in_definitions(wordnet: WordNet, *, count: int, seed: int) -> list[HeldOutBlank]:
     """
     Return questions whose definition, in the same text, names what the thing is a kind of.
 
@@ -25,17 +23,22 @@ def kinds_in_definitions(wordnet: WordNet, *, count: int, seed: int) -> list[Fac
         if any(f" {answer.lower()} " in words for answer in accepted):
             name = named(synset, synset.words[0])
             text = f"{sentence(f'{name} is {synset.definition}')} {sentence(f'{name} is a kind of {MASK}')}"
-            found.append(FactQuestion(family="kind of, from its definition", text=text, answers=tuple(accepted)))
+            found.append(
+                HeldOutBlank(
+                    family="kind of, from its definition", text=text, answer=accepted[0], others=tuple(accepted[1:])
+                )
+            )
     return _choose(found, count, seed)
 
 
-def kinds_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[FactQuestion]:
+def kinds_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[HeldOutBlank]:
     """Return questions about common words that the training texts answer: `A spaniel is a kind of [MASK].`"""
     found = [
-        FactQuestion(
+        HeldOutBlank(
             family="kind of, from memory",
             text=sentence(f"{named(synset, synset.words[0])} is a kind of {MASK}"),
-            answers=tuple(accepted),
+            answer=accepted[0],
+            others=tuple(accepted[1:]),
         )
         for synset, accepted in _nouns_with_kinds(wordnet, held_out=False)
         if synset.count and wordnet.senses(synset)[0] is synset
@@ -43,20 +46,22 @@ def kinds_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[FactQu
     return _choose(found, count, seed)
 
 
-def opposites_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[FactQuestion]:
+def opposites_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[HeldOutBlank]:
     """Return questions about the opposites of common words that the training texts answer."""
-    opposites: dict[str, set[str]] = defaultdict(set)
+    opposites: dict[str, list[str]] = defaultdict(list)
     asked = []
     for synset in wordnet:
         for own, other in synset.opposites:
-            opposites[other].add(own)
+            if own not in opposites[other]:
+                opposites[other].append(own)
             if synset.count and not is_held_out(opposites_key(own, other)):
                 asked.append(other)
     found = [
-        FactQuestion(
+        HeldOutBlank(
             family="opposites, from memory",
             text=f"The opposite of {MASK} is {word}.",
-            answers=tuple(sorted(opposites[word])),
+            answer=opposites[word][0],
+            others=tuple(opposites[word][1:]),
         )
         for word in dict.fromkeys(asked)
     ]
@@ -74,5 +79,5 @@ def _nouns_with_kinds(wordnet: WordNet, *, held_out: bool) -> Iterable[tuple[Syn
             yield synset, [word for parent in chain[: chain.index(kind) + 1] for word in parent.words]
 
 
-def _choose(questions: list[FactQuestion], count: int, seed: int) -> list[FactQuestion]:
+def _choose(questions: list[HeldOutBlank], count: int, seed: int) -> list[HeldOutBlank]:
     return random.Random(seed).sample(questions, min(count, len(questions)))

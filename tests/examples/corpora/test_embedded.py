@@ -3,7 +3,7 @@
 from examples.corpora import build_splits, embedded
 from examples.corpora.embedded import DESCRIPTIONS, EMBEDDED, PYTHON, describe
 from examples.corpora.groups import GROUPS
-from examples.corpora.held_out import HeldOutRow
+from examples.corpora.measuring.held_out import HeldOutRow
 from modeling_glm.pretraining.arguments import RunArguments
 
 ROWS = [

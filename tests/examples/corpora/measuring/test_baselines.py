@@ -1,34 +1,12 @@
-"""Blanks, and the baselines that fill them."""
+"""The baselines that fill blanks."""
 
 import math
 
 import pytest
 
 from examples.corpora import Document
-from examples.corpora.baselines import (
-    MASK,
-    MAX_WORDS,
-    BackoffNgramBaseline,
-    HeldOutBlank,
-    NeighbourBaseline,
-    NgramLoss,
-    UnigramBaseline,
-    exact_match,
-    make_blanks,
-)
-
-
-def test_filled_blanks_restore_the_text(held_out: list[Document]):
-    blanks = make_blanks(held_out, count=2000, seed=1)
-    assert blanks == make_blanks(held_out, count=2000, seed=1)
-    assert blanks != make_blanks(held_out, count=2000, seed=2)
-    texts = {(document.family, document.text) for document in held_out}
-    for blank in blanks:
-        assert blank.text.count(MASK) == 1
-        assert (blank.family, blank.text.replace(MASK, blank.answer)) in texts
-        assert 1 <= blank.words <= MAX_WORDS
-        assert blank.answer == " ".join(blank.answer.split())
-        assert blank.answer[-1] not in ".,:;!?"
+from examples.corpora.measuring.baselines import BackoffNgramBaseline, NeighbourBaseline, NgramLoss, UnigramBaseline
+from examples.corpora.measuring.blanks import HeldOutBlank, exact_match, make_blanks
 
 
 def test_more_context_predicts_better(training: list[Document], held_out: list[Document]):
@@ -50,11 +28,6 @@ def test_baselines_on_a_handful():
     assert BackoffNgramBaseline().fit(seen).predict(blank) == "dog"
     long = HeldOutBlank(family="toy", text="a dog sat [MASK] mat.", answer="on the")
     assert BackoffNgramBaseline().fit(seen).predict(long) == "on the"
-
-
-def test_exact_match():
-    blanks = [HeldOutBlank(family="toy", text="[MASK].", answer=answer) for answer in ("a", "b")]
-    assert exact_match(["a", "c"], blanks) == 0.5
 
 
 def test_loss_by_hand():

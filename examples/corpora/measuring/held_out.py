@@ -8,8 +8,9 @@ import torch
 
 from modeling_glm.utils.inference import answer_blanks
 
-from .baselines import MASK, HeldOutBlank, evaluate_baselines, make_blanks
-from .build import build_splits
+from ..build import build_splits
+from .baselines import evaluate_baselines
+from .blanks import MASK, HeldOutBlank, make_blanks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ def measure_held_out(model, tokenizer, count: int, seed: int = 1) -> list[HeldOu
     blanks = make_blanks(held_out, count=count, seed=seed)
     results = evaluate_baselines(train, blanks, lambda text: tokenizer.encode(text, add_special_tokens=False))
     answers = answer_blanks(model, tokenizer, [blank.text for blank in blanks], max_new_tokens_per_blank=24)
-    right = [answer == blank.answer for (answer, *_), blank in zip(answers, blanks, strict=True)]
+    right = [blank.is_right(answer) for (answer, *_), blank in zip(answers, blanks, strict=True)]
     results["GLM"] = right, blank_loss(model, tokenizer, blanks)
     prose = [blank.family == "prose" for blank in blanks]
     return [

@@ -1,8 +1,8 @@
 """Held-out facts with hidden words."""
 
 from examples.corpora import build_splits
-from examples.corpora.baselines import MASK
-from examples.corpora.held_out import hide_words
+from examples.corpora.measuring.blanks import MASK
+from examples.corpora.measuring.held_out import hide_words
 
 
 def test_hidden_words_give_the_facts_back():

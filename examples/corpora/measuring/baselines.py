@@ -1,72 +1,25 @@
 """
 Trivial baselines for filling one blank, to compare a trained model with.
 
-A blank hides one to three words of a document. The baselines know how many words are missing; a model does not. They answer
-with the most frequent run of so many words that they have seen in a context like this one.
+The baselines know how many words are missing; a model does not. They answer with the most frequent run of so many words that
+they have seen in a context like this one.
 
-    python -m examples.corpora.baselines     # prints the exact match of each baseline on held-out blanks
+    python -m examples.corpora.measuring.baselines     # prints the exact match of each baseline on held-out blanks
 """
 
 import functools
 import math
-import random
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol, Self
 
-from .build import build_corpus
-from .documents import Document, split
+from ..build import build_corpus
+from ..documents import Document, split
+from .blanks import CHUNK, MASK, MAX_WORDS, HeldOutBlank, exact_match, make_blanks
 
-MASK = "[MASK]"
-MAX_WORDS = 3
 LEFT, RIGHT = 3, 2
-_CHUNK = re.compile(r"([(\"']*)(.*?)([.,:;!?)\"']*)")
 _START, _END = "<start>", "<end>"
 _BARRIERS = frozenset({*"(\"'.,:;!?)", _START, _END})
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeldOutBlank:
-    """A document with a hidden span. Punctuation around the span stays in the text."""
-
-    family: str
-    text: str
-    answer: str
-
-    @property
-    def words(self) -> int:
-        """Number of missing words."""
-        return len(self.answer.split())
-
-
-def make_blanks(documents: Sequence[Document], *, count: int, seed: int) -> list[HeldOutBlank]:
-    """Make `count` blanks, each in a random document. A document may be drawn again."""
-    rng = random.Random(seed)
-    return [_make_blank(rng.choice(documents), rng) for _ in range(count)]
-
-
-def _make_blank(document: Document, rng: random.Random) -> HeldOutBlank:
-    wanted = rng.randint(1, MAX_WORDS)
-    spans = next(spans for words in range(wanted, 0, -1) if (spans := list(_spans(document.text, words))))
-    start, end = rng.choice(spans)
-    text = document.text
-    return HeldOutBlank(family=document.family, text=text[:start] + MASK + text[end:], answer=text[start:end])
-
-
-def _spans(text: str, words: int) -> Iterator[tuple[int, int]]:
-    """Yield where so many words follow each other without punctuation between them: first character and end."""
-    chunks = [
-        (chunk.start() + len(match[1]), chunk.end() - len(match[3]), match)
-        for chunk in re.finditer(r"\S+", text)
-        if (match := _CHUNK.fullmatch(chunk[0]))
-    ]
-    for first in range(len(chunks) - words + 1):
-        run = chunks[first : first + words]
-        inside = "".join(match[3] for *_, match in run[:-1]) + "".join(match[1] for *_, match in run[1:])
-        if not inside and all(match[2] for *_, match in run):
-            yield run[0][0], run[-1][1]
 
 
 def _tokens(text: str) -> list[str]:
@@ -79,7 +32,7 @@ def _tokens(text: str) -> list[str]:
 
 @functools.cache
 def _tokens_of_chunk(chunk: str) -> tuple[str, ...]:
-    before, word, after = _CHUNK.fullmatch(chunk).groups()
+    before, word, after = CHUNK.fullmatch(chunk).groups()
     return (*before, *([word] if word else []), *after)
 
 
@@ -259,15 +212,9 @@ def evaluate_baselines(
         baseline = baseline_class().fit(documents)
         loss = NgramLoss(order, vocab_size).fit(texts)
         total = sum(loss(context, answer) for context, answer in zip(contexts, answers, strict=True))
-        hits = [baseline.predict(blank) == blank.answer for blank in blanks]
+        hits = [blank.is_right(baseline.predict(blank)) for blank in blanks]
         results[name] = hits, total / sum(map(len, answers))
     return results
-
-
-def exact_match(predictions: Sequence[str], blanks: Sequence[HeldOutBlank]) -> float:
-    """Return the share of blanks whose words are all right."""
-    hits = sum(prediction == blank.answer for prediction, blank in zip(predictions, blanks, strict=True))
-    return hits / len(blanks)
 
 
 def main() -> None:
