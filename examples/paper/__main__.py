@@ -108,7 +108,9 @@ def main(words: Sequence[str] | None = None) -> int:
         processes=arguments.processes,
     )
     failed = run.run(arguments.rows)
-    print((arguments.output / "report.md").read_text(encoding="utf-8") if not failed else f"{failed} rows failed.")
+    print(
+        (arguments.output / "report.md").read_text(encoding="utf-8") if not failed else f"Rows that failed: {failed}."
+    )
     return failed
 
 

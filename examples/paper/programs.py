@@ -10,6 +10,7 @@ from transformers import AutoTokenizer
 
 from modeling_glm.cli.lines import read_lines
 from modeling_glm.cloze.sources import load_published
+from modeling_glm.configuration_glm import read_json
 from modeling_glm.seq2seq.arguments import read_recipe
 from modeling_glm.seq2seq.originals.scores import compute_multi_bleu
 from modeling_glm.seq2seq.sources import load_task
@@ -121,19 +122,19 @@ def _count_words(settings: Settings, weights: str, data: Path) -> int:
 
 
 def _cloze_scores(folder: Path) -> dict[str, float]:
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    return {name: 100 * score for name, score in next(iter(results.values())).items()}
+    of_model, *_ = read_json(folder / "results.json").values()  # baselines follow
+    return {name: 100 * score for name, score in of_model.items()}
 
 
 def _pair_scores(folder: Path) -> dict[str, float]:
-    scores = json.loads((folder / "results.json").read_text(encoding="utf-8"))["GLM"]
+    scores = read_json(folder / "results.json")["GLM"]
     answers = folder / "model" / "answers.jsonl"
     rows = [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]
     return {**scores, **compute_text_bleu(rows)}
 
 
 def _report_scores(folder: Path) -> dict[str, float]:
-    return json.loads((folder / REPORT).read_text(encoding="utf-8"))["metrics"]
+    return read_json(folder / REPORT)["metrics"]
 
 
 def compute_text_bleu(rows: list[dict[str, Any]]) -> dict[str, float]:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from modeling_glm.configuration_glm import read_json
 from modeling_glm.utils.files import write_whole
 
 from .tables import PaperTable, available_tables, read_table
@@ -23,12 +24,15 @@ def write_report(output: Path, *tables: PaperTable) -> None:
     Args:
         output: The folder with the results, `TABLE/MODEL/ROW/result.json`.
         tables: Tables in place of those of this package with the same names.
+
+    Raises:
+        ValueError: For a result that is not JSON.
     """
     known = {name: read_table(name) for name in available_tables()}
     entries = []
     for table in {**known, **{table.name: table for table in tables}}.values():
         for path in sorted((output / table.name).glob(f"*/*/{RESULT}")):
-            result = json.loads(path.read_text(encoding="utf-8"))
+            result = read_json(path)
             if result["row"] in table.rows:
                 findings = compare(table, result)
                 entries.append((table, result, findings))

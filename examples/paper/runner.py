@@ -120,7 +120,7 @@ class TableRun:
         rows = list(rows or self.table.rows)
         if unknown := [row for row in rows if row not in self.table.rows]:
             raise ValueError(f"--rows {unknown[0]}: {self.table.name} has the rows {', '.join(self.table.rows)}.")
-        check_weights(self.model, self.weights, self.sizes)
+        check_weights(self.model, self.weights, {name: self.sizes[name] for name in self.table.models})
         with hold_run(self.folder):
             todo = [row for row in rows if not (self.folder / row / RESULT).is_file()]
             sizes = {row: self._count(row) for row in todo}
@@ -143,7 +143,17 @@ class TableRun:
         machine = {*NEUTRAL - {"seed"}, "gradient_accumulation_steps"}
         lasting = {name: value for name, value in self.settings_of(row).items() if name not in machine}
         weights = str(Path(self.weights).absolute()) if Path(self.weights).is_dir() else self.weights
-        require_same_description(folder / "row.json", {**lasting, "weights": weights, "data": self.data.absolute()})
+        run = {"settings": lasting, "weights": weights, "data": self.data.absolute()}
+        require_same_description(folder / "row.json", run)
+
+    def _find_changed(self, row: str) -> list[str]:
+        """Name the settings that make scores not comparable."""
+        of_table = self.table.settings_of(row, self.model)
+        return sorted(
+            name
+            for name, value in self.changed.items()
+            if name not in NEUTRAL and (name not in of_table or of_table[name] != value)
+        )
 
     def _count(self, row: str) -> int:
         try:
@@ -174,7 +184,7 @@ class TableRun:
             "size": size,
             "scores": program.scores(work),
             "settings": settings,
-            "changed": sorted(set(self.changed) - NEUTRAL),
+            "changed": self._find_changed(row),
             "processes": self.processes,
             "command": command,
             "seconds": round(time.monotonic() - started, 1),

@@ -32,7 +32,7 @@ def test_one_command_runs_a_table(tokenizer, tmp_path, monkeypatch, capsys):
     assert (row["settings"]["max_length"], row["changed"]) == (50, ["max_length"])
     # A row that fails is named, and the status says so.
     assert main([*map(str, words), "--rows", "bidirectional", "--set", "max_length=0"]) == 1
-    assert "1 rows failed" in capsys.readouterr().out
+    assert "Rows that failed: 1." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

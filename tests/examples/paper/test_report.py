@@ -69,6 +69,13 @@ def test_nothing_has_run(tmp_path):
     assert "0 reproduced" in (tmp_path / "report.md").read_text()
 
 
+def test_a_damaged_result_is_named(tmp_path):
+    write_result(tmp_path, "lambada", "glm-10b", "bidirectional")
+    (tmp_path / "lambada" / "glm-10b" / "bidirectional" / "result.json").write_text('{"row": ')
+    with pytest.raises(ValueError, match=r"bidirectional/result\.json is not JSON"):
+        write_report(tmp_path)
+
+
 @pytest.mark.parametrize("name", available_tables())
 def test_the_guide_has_the_figures(name):
     """`python -m examples.paper` prints them."""
