@@ -1,13 +1,16 @@
 """Fixtures that all tests share."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from functools import cache
+from zlib import crc32
 
 import pytest
 import torch
 from hypothesis import settings
 
 from modeling_glm import GLMTokenizer
+from tests.support.cloze_runs import fine_tuned, fine_tuning_data  # noqa: F401 (fixtures)
 from tests.support.models import TEXTS
 from tests.support.original_files import write_vocabulary
 from tests.support.paths import ROOT
@@ -20,16 +23,17 @@ settings.load_profile("deterministic")
 
 def pytest_addoption(parser: pytest.Parser):
     add_options(parser)
+    parser.addoption("--most-cases", type=int, metavar="N", help="run N cases of each parametrized test at most")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"stress seed: {config.getoption('stress_seed')}"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]):
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """
-    Mark stress tests as slow, before `-m "not slow"` is read.
+    Mark stress tests as slow, before `-m "not slow"` is read, and leave out cases after it.
 
     Refuse ids with addresses in them, which differ between processes: pytest-xdist could not share the tests out.
     """
@@ -38,6 +42,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]):
             item.add_marker(pytest.mark.slow)
     if wrong := [item.nodeid for item in items if " at 0x" in item.nodeid]:
         raise pytest.UsageError(f"The id of {wrong[0]} has an address in it: give the parameters ids.")
+    yield
+    if most := config.getoption("most_cases"):
+        leave_out_cases(config, items, most)
+
+
+def leave_out_cases(config: pytest.Config, items: list[pytest.Item], most: int):
+    """Keep `most` cases of each parametrized test: always the same ones, from all over its parameters."""
+    cases: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        cases[item.nodeid.partition("[")[0]].append(item)
+    ranked = [sorted(of_test, key=lambda item: crc32(item.nodeid.encode())) for of_test in cases.values()]
+    left_out = {item for of_test in ranked for item in of_test[most:]}
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

@@ -123,22 +123,38 @@ def _read_table(path: Path, delimiter: str) -> Iterator[tuple[int, Example | Val
         raise ValueError(f"{path}, line {reader.line_num} cannot be read: {error}.") from error
     if repeated := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"{path} has several columns {sorted(repeated)}: give each a name of its own.")
+    for _, last, row in read_table_rows(reader, names):
+        yield last, row
+
+
+def read_table_rows(reader: Any, names: Sequence[str]) -> Iterator[tuple[int, int, dict[str, str] | ValueError]]:
+    """
+    Yield the rows of a table behind the names of its columns. Empty lines are skipped.
+
+    Args:
+        reader: A reader of `csv`, which may read a stream.
+        names: The names of the columns.
+
+    Returns:
+        For each row the numbers of its first and its last line, and a dict by column or what is wrong with the row.
+    """
     while True:
+        first = reader.line_num + 1
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield reader.line_num, ValueError(f"The line cannot be read: {error}.")
+            yield first, reader.line_num, ValueError(f"The line cannot be read: {error}.")
             continue
         if row and len(row) != len(names):
             problem = (
                 f"The line has {len(row)} columns, but the first line names {len(names)} ({names}): put texts with "
-                f"{delimiter!r} in quotes."
+                f"{reader.dialect.delimiter!r} in quotes."
             )
-            yield reader.line_num, ValueError(problem)
+            yield first, reader.line_num, ValueError(problem)
         elif row:
-            yield reader.line_num, dict(zip(names, row, strict=True))
+            yield first, reader.line_num, dict(zip(names, row, strict=True))
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[int, Example]]:
@@ -175,4 +191,4 @@ def read_file_text(path: Path) -> str:
         ) from error
 
 
-__all__ = ["ENDINGS", "read_examples", "read_file_text", "read_json_lines", "read_lines"]
+__all__ = ["ENDINGS", "read_examples", "read_file_text", "read_json_lines", "read_lines", "read_table_rows"]

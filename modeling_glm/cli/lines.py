@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from ..tokenization.row_files import read_table_rows
 from ..utils.rows import RowError, read_text
 
 
@@ -186,30 +187,14 @@ def _read_table(raw: Iterable[bytes], name: str, delimiter: str, text_field: str
         raise ValueError(
             f"line 1 of {name} names the columns {names}: expected {text_field!r} among them, or --text-field NAME."
         )
-    while True:
-        number = reader.line_num + 1
+    for number, _, row in read_table_rows(reader, names):
         place = f"line {number} of {name}"
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Line(number, place, ValueError(f"The line cannot be read: {error}."))
-            continue
-        if not row:
-            continue
-        if len(row) != len(names):
-            problem = (
-                f"The line has {len(row)} columns, but the first line names {len(names)} ({names}): put texts with "
-                f"{delimiter!r} in quotes."
-            )
-            yield Line(number, place, ValueError(problem))
-            continue
-        fields = dict(zip(names, row, strict=True))
-        if any(re.search("[\udc80-\udcff]", value) for value in row):
+        if isinstance(row, ValueError):
+            yield Line(number, place, row)
+        elif any(re.search("[\udc80-\udcff]", value) for value in row.values()):
             yield Line(number, place, ValueError("The line is not UTF-8."))
         else:
-            yield Line(number, place, _take_text(fields, text_field), fields)
+            yield Line(number, place, _take_text(row, text_field), row)
 
 
 def _take_text(fields: Mapping[str, Any], text_field: str) -> str | ValueError:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from typing import Any
 
 import torch
@@ -73,15 +74,24 @@ def load_scoring_model(
         The model in eval mode, perhaps in a PEFT wrapper, and the tokenizer.
 
     Raises:
-        ValueError: For a model without a projection to the vocabulary, and for arguments of loading where `pretrained` is a
-            model.
+        ValueError: For a model without a projection to the vocabulary, for unknown arguments, and for arguments of loading
+            where `pretrained` is a model.
     """
     if isinstance(pretrained, str | os.PathLike):
         location = {"revision": revision or "main", "subfolder": subfolder}
         place = choose_device(device, accelerator)
         if dtype is None:
             dtype = "float32" if place.type == "cpu" else "auto"
-        model: Any = GLMForConditionalGeneration.from_pretrained(pretrained, dtype=dtype, **location, **kwargs)
+        try:
+            model: Any = GLMForConditionalGeneration.from_pretrained(pretrained, dtype=dtype, **location, **kwargs)
+        except TypeError as error:  # which names the class of the model and not who gave the argument
+            unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+            if unknown is None or unknown[1] not in kwargs:
+                raise
+            raise ValueError(
+                f"{unknown[1]}={kwargs[unknown[1]]!r} is an unknown argument of the model: expected one of GLMHarnessModel "
+                "or of `from_pretrained`. Correct its name, or leave it out."
+            ) from error
         if peft is not None:
             from peft import PeftModel
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,8 @@ from .flow import on_first_process
 LEAST_STEPS = 300
 # Parameters in the layers of GLM-Large.
 LARGE_PARAMETERS = 302_000_000
+# Differences that a message names.
+MOST_VALUES = 5
 ADAPTED_LAYERS = ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"]
 
 
@@ -111,7 +114,20 @@ def _compare_or_write(path: Path, run: dict[str, Any]):
     if different:
         raise ValueError(
             f"{path.parent} holds a run with other {' and '.join(different)}: choose another output_dir, or delete it."
+            + _tell_values(before, run, different)
         )
+
+
+def _tell_values(before: Mapping[str, Any], run: Mapping[str, Any], different: Sequence[str]) -> str:
+    """Say which values differ: " learning_rate is 0.001, was 0.0005." Of rows and texts only their names are shown."""
+    told = []
+    for group in different:
+        then, now = before.get(group), run[group]
+        if isinstance(then, dict) and isinstance(now, dict):
+            names = [name for name in {**now, **then} if then.get(name) != now.get(name)]
+            told += [f"{name} is {reprlib.repr(now.get(name))}, was {reprlib.repr(then.get(name))}" for name in names]
+    shown = told[:MOST_VALUES] + [f"{len(told) - MOST_VALUES} more"] * (len(told) > MOST_VALUES)
+    return f" {'; '.join(shown)}." if shown else ""
 
 
 __all__ = [

@@ -4,9 +4,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from transformers import pipeline
@@ -14,9 +12,9 @@ from transformers import pipeline
 from modeling_glm import ClozeClassifier, GLMForMultipleChoice, GLMTokenizer, PatternVerbalizer
 from modeling_glm.cloze.sources import load_published
 from modeling_glm.runs.lock import hold_folder
-from tests.support.cloze_runs import FineTuning, finish_runs, prepare
+from tests.support.cloze_runs import FineTuning
 from tests.support.fake_hub import TOKEN, run_hub
-from tests.support.kills import Ended, Kill
+from tests.support.kills import Kill
 from tests.support.paths import EXAMPLES
 from tests.support.real_tasks import write_real_data
 from tests.support.scripts import command_of, run_script
@@ -239,16 +237,6 @@ def test_errors(tmp_path, monkeypatch, arguments, message):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.fixture(scope="module")
-def prepared(tokenizer, tmp_path_factory) -> Path:
-    return prepare(tmp_path_factory.mktemp("prepared"), tokenizer)
-
-
-@pytest.fixture(scope="module")
-def whole(prepared, tmp_path_factory) -> Callable[[str], tuple[Ended, dict[str, Any]]]:
-    return finish_runs(prepared, tmp_path_factory.mktemp("whole"))
-
-
 class TestKilledRuns:
     """The same command resumes, and all files are those of a run without a kill. `tests/stress` has every moment."""
 
@@ -265,18 +253,18 @@ class TestKilledRuns:
             pytest.param("lora", r"open run/pretrained/_model.*README.*", id="within the finished adapter"),
         ],
     )
-    def test_resume(self, whole, prepared, tmp_path, name, write):
-        ended, expected = whole(name)
+    def test_resume(self, fine_tuned, fine_tuning_data, tmp_path, name, write):
+        ended, expected = fine_tuned(name)
         number = next(number for number, text in enumerate(ended.writes) if re.fullmatch(write, text))
-        run = FineTuning(name, tmp_path / "run", prepared)
+        run = FineTuning(name, tmp_path / "run", fine_tuning_data)
         assert run.kill(Kill(write=number)).killed
         run.finish()
         run.check(expected)
 
-    def test_a_finished_run_stays(self, whole, prepared, tmp_path):
+    def test_a_finished_run_stays(self, fine_tuned, fine_tuning_data, tmp_path):
         """Also if the best checkpoint, which it loads at the end, is not the last one."""
-        expected = whole("best model")[1]
-        run = FineTuning("best model", tmp_path / "run", prepared)
+        expected = fine_tuned("best model")[1]
+        run = FineTuning("best model", tmp_path / "run", fine_tuning_data)
         run.finish()
         again = run.finish()
         assert "checkpoint-9" not in " ".join(again.writes)
@@ -305,5 +293,5 @@ def test_an_output_folder_that_is_a_file(tmp_path, below):
 def test_the_folder_of_another_run_is_refused(rte):
     arguments = ["--task", "rte", "--data_dir", rte, "--max_steps", 1, "--output_dir", rte / "run", *TINY_RUN]
     run_script(SCRIPT, *arguments)
-    with pytest.raises(SystemExit, match="holds a run with other arguments"):
+    with pytest.raises(SystemExit, match=r"holds a run with other arguments: .*learning_rate is 0\.001, was"):
         run_script(SCRIPT, *arguments, "--learning_rate", 1e-3)

@@ -13,22 +13,12 @@ from modeling_glm.cli.main import app
 from modeling_glm.hub.card import write_model_card
 from modeling_glm.hub.push import save_code
 from tests.support.checkpoints import base_weights, save_module
-from tests.support.cloze_runs import RUNS, FineTuning, fine_tune, finish_runs, prepare
+from tests.support.cloze_runs import RUNS, FineTuning, fine_tune
 from tests.support.kills import Ended, Kill, draw_kill, free_port, start_together, wait_for_all, watch
 from tests.support.models import tiny_config
 
 pytestmark = pytest.mark.slow
 NATIVE = ("open", "torch", "safetensors", "tokenizer", "arrow")
-
-
-@pytest.fixture(scope="module")
-def prepared(tokenizer, tmp_path_factory) -> Path:
-    return prepare(tmp_path_factory.mktemp("prepared"), tokenizer)
-
-
-@pytest.fixture(scope="module")
-def whole(prepared, tmp_path_factory) -> Callable[[str], tuple[Ended, dict[str, Any]]]:
-    return finish_runs(prepared, tmp_path_factory.mktemp("whole"))
 
 
 def kill_points(ended: Ended) -> list[Kill]:
@@ -39,25 +29,29 @@ def kill_points(ended: Ended) -> list[Kill]:
     return points
 
 
-def test_fine_tuning_at_every_write(stress, whole, prepared, tmp_path):
-    """Forty times the usual cases are all points."""
-    ended, expected = whole("plain")
-    points = kill_points(ended)
-    for case in stress.cases(8, smoke=1, memory=None, seconds=120):
+def test_fine_tuning_at_every_write(stress, fine_tuned, fine_tuning_data, tmp_path):
+    """
+    Forty times the usual cases are all points.
+
+    `make test` has four of them in tests/examples/test_cloze_classification.py.
+    """
+    for case in stress.cases(8, smoke=0, memory=None, seconds=120):
         with case:
-            run = FineTuning("plain", tmp_path / str(case.number), prepared)
+            ended, expected = fine_tuned("plain")
+            points = kill_points(ended)
+            run = FineTuning("plain", tmp_path / str(case.number), fine_tuning_data)
             run.kill(points[case.number % len(points)])
             run.finish()
             run.check(expected)
 
 
-def test_fine_tuning_at_any_moment(stress, whole, prepared, tmp_path):
+def test_fine_tuning_at_any_moment(stress, fine_tuned, fine_tuning_data, tmp_path):
     """Kill a run up to three times, also while it resumes."""
     for case in stress.cases(12, smoke=1, memory=None, seconds=120):
         with case:
             name = case.random.choice(list(RUNS))
-            ended, expected = whole(name)
-            run = FineTuning(name, tmp_path / str(case.number), prepared)
+            ended, expected = fine_tuned(name)
+            run = FineTuning(name, tmp_path / str(case.number), fine_tuning_data)
             for _ in range(case.random.randint(1, 3)):
                 run.kill(draw_kill(ended, case.random))
             run.finish()
@@ -80,22 +74,27 @@ def fine_tune_together(run: FineTuning, kills: dict[int, Kill] | None = None) ->
 
 
 @pytest.fixture(scope="module")
-def together(prepared, tmp_path_factory) -> tuple[list[Ended], dict[str, Any]]:
-    """A run in two processes without a kill."""
-    run = FineTuning("plain", tmp_path_factory.mktemp("together") / "run", prepared)
-    ended = fine_tune_together(run)
-    assert [end.code for end in ended] == [0, 0], ended[0].output + ended[1].output
-    assert "accuracy" in ended[0].output
-    assert "accuracy" not in ended[1].output  # the first process says it for all
-    return ended, run.results()
+def together(fine_tuning_data, tmp_path_factory) -> Callable[[], tuple[list[Ended], dict[str, Any]]]:
+    """A run in two processes without a kill, for the first case that asks for it."""
+
+    @cache
+    def build() -> tuple[list[Ended], dict[str, Any]]:
+        run = FineTuning("plain", tmp_path_factory.mktemp("together") / "run", fine_tuning_data)
+        ended = fine_tune_together(run)
+        assert [end.code for end in ended] == [0, 0], ended[0].output + ended[1].output
+        assert "accuracy" in ended[0].output
+        assert "accuracy" not in ended[1].output  # the first process says it for all
+        return ended, run.results()
+
+    return build
 
 
-def test_fine_tuning_in_two_processes(stress, together, prepared, tmp_path):
+def test_fine_tuning_in_two_processes(stress, together, fine_tuning_data, tmp_path):
     """Kill both processes, or one of them. The other one ends by itself."""
-    ended, expected = together
     for case in stress.cases(3, smoke=0, memory=None, seconds=240):
         with case:
-            run = FineTuning("plain", tmp_path / str(case.number), prepared)
+            ended, expected = together()
+            run = FineTuning("plain", tmp_path / str(case.number), fine_tuning_data)
             killed = case.random.choice([(0,), (1,), (0, 1)])
             kills = {number: draw_kill(ended[number], case.random) for number in killed}
             stopped = fine_tune_together(run, kills)
@@ -148,11 +147,12 @@ def read(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def sources(prepared) -> Path:
+def sources(fine_tuning_data, tmp_path_factory) -> Path:
+    folder = new_folder(tmp_path_factory.mktemp("sources") / "files", fine_tuning_data)
     for number in (1, 2):
         weights = {name: tensor * number for name, tensor in base_weights().items()}
-        save_module(prepared / f"{number}.pt", weights)
-    return prepared
+        save_module(folder / f"{number}.pt", weights)
+    return folder
 
 
 @pytest.fixture(scope="module")

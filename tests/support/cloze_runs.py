@@ -7,6 +7,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from modeling_glm import GLMForMultipleChoice, GLMTokenizer
 from modeling_glm.runs.manifest import checkpoints, step_of
 from tests.support.kills import Ended, KillableRun
@@ -63,13 +65,13 @@ class FineTuning(KillableRun):
     Args:
         name: A name in `RUNS`.
         folder: Its folder, which is created.
-        prepared: The folder with model and data, from `prepare`.
+        data: The folder with model and data, `fine_tuning_data`.
     """
 
-    def __init__(self, name: str, folder: Path, prepared: Path):
+    def __init__(self, name: str, folder: Path, data: Path):
         super().__init__(partial(fine_tune, folder, RUNS[name]), folder)
         folder.mkdir(parents=True)
-        for path in prepared.iterdir():
+        for path in data.iterdir():
             (folder / path.name).symlink_to(path)
 
     def results(self) -> dict[str, Any]:
@@ -95,19 +97,22 @@ class FineTuning(KillableRun):
         assert {name for name in expected if found[name] != expected[name]} == set()
 
 
-def finish_runs(prepared: Path, folder: Path) -> Callable[[str], tuple[Ended, dict[str, Any]]]:
-    """Return a function that gives a run without a kill by its name: how it ended, and its results. Each runs once."""
+@pytest.fixture(scope="session")
+def fine_tuned(fine_tuning_data, tmp_path_factory) -> Callable[[str], tuple[Ended, dict[str, Any]]]:
+    """A function that gives a run without a kill by its name: how it ended, and its results. Each runs once."""
 
     @cache
     def build(name: str) -> tuple[Ended, dict[str, Any]]:
-        run = FineTuning(name, folder / str(list(RUNS).index(name)), prepared)
+        run = FineTuning(name, tmp_path_factory.mktemp("fine_tuned") / "run", fine_tuning_data)
         return run.finish(), run.results()
 
     return build
 
 
-def prepare(folder: Path, tokenizer: GLMTokenizer) -> Path:
-    """Write a small model with dropout and its data into a folder."""
+@pytest.fixture(scope="session")
+def fine_tuning_data(tokenizer: GLMTokenizer, tmp_path_factory) -> Path:
+    """A folder with a small model with dropout, and its data."""
+    folder = tmp_path_factory.mktemp("fine_tuning")
     settings = {"vocab_size": len(tokenizer), "max_position_embeddings": 64, **tokenizer.special_token_ids}
     settings |= {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "hidden_dropout": 0.1}
     make_model(GLMForMultipleChoice, **settings).save_pretrained(folder / "start")

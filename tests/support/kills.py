@@ -109,6 +109,13 @@ class Ended:
         return self.code < 0
 
 
+def forking_server() -> multiprocessing.context.BaseContext:
+    """Return a context whose children are forked from a server that has torch imported. It starts with the first child."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
 def watch(
     function: Callable,
     *args: Any,
@@ -197,8 +204,7 @@ class Child:
     """A function in a process of its own, whose writes below a folder are counted."""
 
     def __init__(self, function: Callable, args: tuple, root: Path, kill: Kill, environment: dict[str, str]):
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
+        context = forking_server()
         self._notes = tempfile.TemporaryDirectory(prefix="kills-")  # not below root
         folder = Path(self._notes.name)
         self.process = context.Process(target=_run, args=(function, args, root, kill, environment, folder))

@@ -2,8 +2,9 @@
 
 import errno
 import os
-import subprocess
-import sys
+import resource
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.support.checkpoints import (
     snapshot,
     weights_of,
 )
+from tests.support.kills import watch
 from tests.support.models import tiny_config
 
 
@@ -58,17 +60,15 @@ def test_a_disk_that_fills_up(tmp_path, refuse, monkeypatch, code):
     refuse(source, f"The target was not made, because it could not be written .{os.strerror(code)}", error=OSError)
 
 
-LIMITED = """
-import resource, signal, sys
-from modeling_glm import GLMConfig, convert_checkpoint
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-for shards in (None, 1, 2):
-    try:
-        convert_checkpoint("a.pt", "glm", config=sys.argv[1], shards=shards)
-    except OSError as error:
-        print(error)
-"""
+def convert_with_a_limit(folder: Path):
+    os.chdir(folder)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+    for shards in (None, 1, 2):
+        try:
+            convert_checkpoint("a.pt", "glm", config="config.json", shards=shards)
+        except OSError as error:
+            print(error)
 
 
 def test_files_that_the_system_does_not_let_grow(tmp_path):
@@ -76,7 +76,7 @@ def test_files_that_the_system_does_not_let_grow(tmp_path):
     save_module(tmp_path / "a.pt", base_weights(vocab_size=4096))
     tiny_config(vocab_size=4096).to_json_file(tmp_path / "config.json")
     before = snapshot(tmp_path)
-    command = [sys.executable, "-c", LIMITED, "config.json"]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert result.stdout.count("The target was not made, because it could not be written") == 3
+    ended = watch(convert_with_a_limit, tmp_path, root=tmp_path)
+    assert ended.code == 0, ended.output
+    assert ended.output.count("The target was not made, because it could not be written") == 3
     assert snapshot(tmp_path) == before

@@ -49,6 +49,14 @@ def test_arguments_of_loading_need_something_to_load(model, tokenizer, given):
         load_scoring_model(model, tokenizer, **given)
 
 
+def test_an_unknown_argument_is_named(model, tmp_path, no_accelerator):
+    model.save_pretrained(tmp_path)
+    with pytest.raises(
+        ValueError, match="windw=3 is an unknown argument of the model: expected one of GLMHarnessModel"
+    ):
+        load_scoring_model(tmp_path, windw=3)
+
+
 def test_a_model_without_a_projection_is_refused(tokenizer):
     with pytest.raises(ValueError, match="GLMForSequenceClassification: expected a GLMForConditionalGeneration"):
         load_scoring_model(make_model(GLMForSequenceClassification), tokenizer)

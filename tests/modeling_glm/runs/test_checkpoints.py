@@ -1,9 +1,6 @@
 """Checkpoints of a long run: a full disk keeps the earlier ones, and a resumed run draws the same numbers."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from modeling_glm.runs import manifest as manifest_module
 from modeling_glm.runs.checkpoints import delete_old, load_weights
 from modeling_glm.runs.manifest import FoundCheckpoint, ResumeError, checkpoints, last_good_checkpoint
 from tests.support import distributed_run
+from tests.support.kills import watch
 from tests.support.pretraining_runs import one_thread
 
 
@@ -36,12 +34,10 @@ def train(tokenizer_folder: Path, folder: Path, *options: object) -> dict[str, f
 def test_a_full_disk_keeps_the_last_checkpoint(tokenizer_folder, tmp_path, capsys):
     """The second save meets a limit of the system on the size of files, as it would meet a full disk."""
     folder, whole = tmp_path / "run", tmp_path / "whole"
-    command = [sys.executable, "-m", "tests.support.distributed_run", tokenizer_folder, folder]
-    command += ["--steps", 6, "--limit", 1, "--full_disk"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=240, env=environment)
-    assert done.returncode == 1, done.stderr
-    last = done.stderr.strip().splitlines()[-1]
+    words = [str(tokenizer_folder), str(folder), "--steps", "6", "--limit", "1", "--full_disk"]
+    ended = watch(distributed_run.main, words, root=folder)
+    assert ended.code == 1, ended.output
+    last = ended.output.strip().splitlines()[-1]
     for expected in (
         f"RuntimeError: {folder / 'checkpoint-4'} could not be written and was deleted: OSError: ",
         "File too large",

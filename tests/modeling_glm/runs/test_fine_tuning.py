@@ -71,4 +71,9 @@ def test_another_run_is_refused(tmp_path):
     require_same_description(path, run)
     with pytest.raises(ValueError, match="holds a run with other examples and settings: choose another output_dir"):
         require_same_description(path, {"examples": "x2", "settings": {}})
+    changed = {"rank": 3, "path": "y" * 99, "new": True}
+    with pytest.raises(
+        ValueError, match=r"delete it\. rank is 3, was 2; path is 'y+\.\.\.y+', was '.*'; new is True, was None\.$"
+    ):
+        require_same_description(path, {**run, "settings": changed})
     assert json.loads(path.read_text()) == {"examples": "x1", "settings": {"rank": 2, "path": str(tmp_path)}}

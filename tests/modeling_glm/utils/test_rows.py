@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modeling_glm.utils.rows import (
@@ -33,6 +33,7 @@ def read_all(inputs) -> list[str]:
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
+@settings(max_examples=20)
 @given(texts=st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), max_size=5))
 def test_order_and_type_do_not_matter(name, texts):
     assert read_all(CONTAINERS[name](texts)) == texts

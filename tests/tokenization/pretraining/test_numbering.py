@@ -15,6 +15,7 @@ from transformers import Trainer, TrainingArguments
 from modeling_glm import DataCollatorForBlankInfilling
 from modeling_glm.tokenization.pretraining.draws import DrawFamily
 from modeling_glm.tokenization.pretraining.numbering import SampleNumbers
+from tests.support.kills import forking_server
 
 COUNT, BATCH = 13, 4
 BATCHES = -(-COUNT // BATCH)
@@ -153,7 +154,9 @@ class TestTrainer:
 
     @pytest.mark.slow
     def test_workers_that_are_not_forked(self, tokenizer, data, plain_run, tmp_path):
-        settings = {"dataloader_persistent_workers": True, "dataloader_multiprocessing_context": "spawn"}
+        """They get a pickled collator, as spawned ones do. The server saves them the imports."""
+        forking_server()
+        settings = {"dataloader_persistent_workers": True, "dataloader_multiprocessing_context": "forkserver"}
         assert run(tokenizer, data, tmp_path, dataloader_num_workers=1, **settings).rows == plain_run[1]
 
     @pytest.mark.parametrize(("step", "workers"), [(2, 0), (4, 0), (6, 2)])
