@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 
+from ..evaluation.causal.loading import load_causal_model, names_causal_model
 from ..evaluation.choices import FIELDS, ORIGINAL_FIELDS, evaluate_choices
 from ..evaluation.infilling import RATIOS, evaluate_infilling
 from ..evaluation.lambada import evaluate_lambada
@@ -28,6 +30,16 @@ from .lines import ENDINGS, InputFormat, Line, read_lines
 from .outputs import Format, Output, print_json, show_table
 
 evaluate = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+
+
+class LengthUnit(StrEnum):
+    token = "token"
+    character = "character"
+
+
+class Scored(StrEnum):
+    sentence = "sentence"
+    behind = "behind"
 
 
 class Detokenizer(StrEnum):
@@ -237,11 +249,20 @@ def choices(
     max_length: MaxLength = None,
     length_penalty: Annotated[
         float,
-        typer.Option(help="Divide the score of a choice by this power of its number of tokens. 1: mean per token."),
+        typer.Option(help="Divide the score of a choice by this power of its length. 1: mean per token."),
     ] = 0.0,
+    length_unit: Annotated[
+        LengthUnit, typer.Option(help="Count the length in tokens, or in characters as acc_norm of the harness does.")
+    ] = LengthUnit.token,
     as_written: Annotated[
         bool, typer.Option("--as-written", help="Encode choices exactly as they stand, as the authors' code does.")
     ] = False,
+    scored: Annotated[
+        Scored,
+        typer.Option(
+            help="A causal model scores the choice and what follows it (sentence), or only what follows (behind)."
+        ),
+    ] = Scored.sentence,
     batch_size: BatchSize = 32,
     text_field: TextField = "text",
     input_format: InputForm = InputFormat.auto,
@@ -259,17 +280,29 @@ def choices(
     A line is a JSON object {"text": ..., "choices": [...], "label": 0}; the names of the authors' files work, too:
     inputs_pretokenized, choices_pretokenized, label. In a table, choices stand between bars: cold|hot.
 
-    Example:
+    MODEL may also be a causal model of Transformers, or a GGUF file of one: the same questions, read from left to right.
+
+    Examples:
 
         modeling-glm evaluate choices my-model questions.jsonl --details scores.jsonl
+
+        modeling-glm evaluate choices SmolLM2-135M-Instruct.Q4_1.gguf questions.jsonl
     """
     lines = list(read_lines([], file, input_format, text_field))
-    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision)
+    loaded: Any
+    if names_causal_model(model, revision):
+        wanted = None if dtype is None else dtype.value
+        loaded, tokenizer = load_causal_model(model, device=device, dtype=wanted, revision=revision)
+    else:
+        loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision)
+        max_length = check_max_length(max_length, loaded.config)
     settings: dict[str, Any] = {
         "unidirectional": unidirectional,
-        "max_length": check_max_length(max_length, loaded.config),
+        "max_length": max_length,
         "length_penalty": length_penalty,
+        "length_unit": length_unit.value,
         "as_written": as_written,
+        "scored": scored.value,
         "batch_size": batch_size,
     }
     measure = partial(evaluate_choices, loaded, tokenizer, **settings)
@@ -283,7 +316,7 @@ class _Run:
     def __init__(
         self,
         name: str,
-        model: GLMForConditionalGeneration,
+        model: torch.nn.Module,
         model_name: str,
         file: Path,
         lines: Sequence[Line],

@@ -3,22 +3,27 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from ..seq2seq.metrics import WITHOUT_SPACES
 from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import encode_text
 from ..utils.numbers import check_real_number, check_truth_value, check_whole_number, shorten
 from ..utils.rows import OnError, RowError, check_rows, read_example, read_list, read_rows, read_text
+from .causal.choices import CausalChoices, check_scored, is_causal
+from .causal.layout import Scored
 from .continuations import ContinuationRow, check_scoring_model, score_continuations
-from .partial_results import PartialResults, digest_model, digest_texts, evaluate_items
+from .partial_results import evaluate_items, keep_results
 from .prompts import ContextEncoder, EncodedContext
-from .texts import check_max_length, continuing_mask_id, encode_plain
+from .report import wilson_interval
+from .texts import check_max_length, continuing_mask_id, encode_plain, space_behind
 
 # The names of text, choices and label: the package's own, and those of the originals' files.
 FIELDS = ("text", "choices", "label")
 ORIGINAL_FIELDS = ("inputs_pretokenized", "choices_pretokenized", "label")
+
+
+LengthUnit = Literal["token", "character"]
+LENGTH_UNITS: tuple[LengthUnit, ...] = ("token", "character")
 
 
 class ChoiceExample(NamedTuple):
@@ -68,13 +73,20 @@ class ChoiceAccuracy:
         return 100 * right / len(self.labels)
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """The interval in percent that holds the accuracy on all such questions with 95% (Wilson 1927)."""
+        low, high = wilson_interval(sum(map(int.__eq__, self.predictions, self.labels)), len(self.labels))
+        return 100 * low, 100 * high
+
+    @property
     def chance(self) -> float:
         """The accuracy in percent of a random choice."""
         return 100 * sum(1 / len(row) for row in self.scores) / len(self.scores)
 
     def metrics(self) -> dict[str, float]:
         """Return the measures by name."""
-        return {"accuracy": self.accuracy, "chance": self.chance}
+        low, high = self.interval
+        return {"accuracy": self.accuracy, "accuracy_low": low, "accuracy_high": high, "chance": self.chance}
 
     def counts(self) -> dict[str, int]:
         """Return the number of examples, and of those that were cut."""
@@ -89,13 +101,15 @@ class ChoiceAccuracy:
 
 def evaluate_choices(
     model: Any,
-    tokenizer: GLMTokenizer,
+    tokenizer: Any,
     examples: Any,
     *,
     unidirectional: bool = False,
     max_length: int | None = None,
     length_penalty: float = 0.0,
+    length_unit: LengthUnit = "token",
     as_written: bool = False,
+    scored: Scored = "sentence",
     batch_size: int = 32,
     on_error: OnError = "raise",
     progress: bool = False,
@@ -106,6 +120,7 @@ def evaluate_choices(
 
         bidirectional   [CLS] text with [MASK] <eos> <sop> choice      a text without a blank gets [gMASK] at its end
         unidirectional  [CLS] [gMASK] <sop> text choice                scores the choice alone
+        causal          text choice                                    a causal model of Transformers: see `scored`
 
     In a vocabulary without `[gMASK]` the mask is `[MASK]`. The originals always put `[MASK]` behind a text.
 
@@ -118,19 +133,26 @@ def evaluate_choices(
     ```
 
     Args:
-        model: A `GLMForConditionalGeneration`, or a PEFT wrapper around one.
+        model: A `GLMForConditionalGeneration`, a causal model of Transformers such as Llama or GPT-2, or a PEFT wrapper
+            around one.
         tokenizer: Its tokenizer.
         examples: Rows of any kind with "text", "choices" and "label"; or "inputs_pretokenized", "choices_pretokenized" and
             "label", as the originals' files have them. A label is the number of a choice from 0, or the choice itself.
-        unidirectional: Whether the model reads from left to right only. Then the blank of a text must be its end.
+        unidirectional: Whether a GLM reads from left to right only. Then the blank of a text must be its end. A causal
+            model always reads so, and may have its blank anywhere.
         max_length: The most tokens of a row. A longer text loses its start, but never its blank. By default as many as the
             position table holds.
-        length_penalty: The power of a choice's number of tokens by which its score is divided. 1 compares the mean of its
-            tokens; the originals have 0.
+        length_penalty: The power of a choice's length by which its score is divided. 1 compares the mean of its tokens;
+            the originals have 0.
+        length_unit: What the length counts: "token" for the scored tokens, or "character" for the characters of the
+            choice without white space around it, as `acc_norm` of lm-evaluation-harness does.
         as_written: Whether choices are encoded exactly as they stand, as the originals do. By default a choice without
             white space in front is spaced as the text is: behind a space if white space stands before the blank, or if
             there is no blank, as lm-evaluation-harness does. As written, `[MASK]` is put behind a text without a blank,
             and a blank inside a text that is read from left to right stays there as a token.
+        scored: What a causal model scores of a text that goes on behind its blank. "sentence" scores the choice and what
+            follows, which ranks choices as whole sentences do. "behind" scores only what follows, which does not depend on
+            how likely the choice itself is: the partial scoring of Trinh and Le (2018).
         batch_size: The number of examples in a forward pass.
         on_error: "raise" to raise the error of the first bad row, "record" to leave bad rows out and keep their errors.
         progress: Whether to show a progress bar.
@@ -141,18 +163,28 @@ def evaluate_choices(
             than one blank, or choices longer than `max_length`.
         ValueError: If `max_length` is longer than the position table, and if there are no examples.
     """
-    check_scoring_model(model)
-    max_length = check_max_length(max_length, model.config)
     length_penalty = check_real_number("length_penalty", length_penalty)
+    if length_unit not in LENGTH_UNITS:
+        raise ValueError(f"length_unit={length_unit!r}: expected {' or '.join(map(repr, LENGTH_UNITS))}.")
     unidirectional = check_truth_value("unidirectional", unidirectional)
     as_written = check_truth_value("as_written", as_written)
-
-    def lay_out(row: Any) -> tuple[ChoiceExample, ContinuationRow, bool]:
-        example = read_choice_example(row)
-        laid_out, is_cut = lay_out_choices(
-            tokenizer, example, max_length=max_length, unidirectional=unidirectional, as_written=as_written
+    scored = check_scored(scored)
+    scorer: _BlankChoices | CausalChoices
+    if is_causal(model):
+        scorer = CausalChoices(model, tokenizer, max_length=max_length, scored=scored, as_written=as_written)
+    else:
+        scorer = _BlankChoices(
+            model,
+            tokenizer,
+            max_length=max_length,
+            scored=scored,
+            unidirectional=unidirectional,
+            as_written=as_written,
         )
-        return example, laid_out, is_cut
+
+    def lay_out(row: Any) -> tuple[ChoiceExample, Any, bool]:
+        example = read_choice_example(row)
+        return example, *scorer.lay_out(example.text, example.choices)
 
     checked = check_rows(
         read_rows(examples, (FIELDS[0], ORIGINAL_FIELDS[0])), lay_out, kind="Example", on_error=on_error
@@ -160,33 +192,30 @@ def evaluate_choices(
     if not checked.good:
         raise ValueError("There are no examples: expected at least one with a text, choices and a label.")
     read, rows, cut = zip(*checked.good, strict=True)
-    kept = None
-    if partial_file is not None:
-        identity = {
-            "measure": "choices",
-            "unidirectional": unidirectional,
-            "max_length": max_length,
-            "as_written": as_written,
-            "examples": digest_texts("\0".join((example.text, *example.choices)) for example in read),
-            "model": digest_model(model),
-        }
-        kept = PartialResults(partial_file, identity)
+    kept = keep_results(
+        partial_file,
+        "choices",
+        model=model,
+        texts=("\0".join((example.text, *example.choices)) for example in read),
+        settings=scorer.settings,
+    )
     results = evaluate_items(
         model,
         rows,
-        partial(_score_choices, model),
-        length=lambda row: len(row.context) + sum(map(len, row.continuations)),
+        scorer.score,
+        length=scorer.length,
         batch_size=batch_size,
         title="choices",
         progress=progress,
         partial=kept,
     )
+    lengths = (
+        scorer.token_counts(row) if length_unit == "token" else [len(choice.strip()) for choice in example.choices]
+        for example, row in zip(read, rows, strict=True)
+    )
     scores = [
-        tuple(
-            score / (len(choice) - row.skip) ** length_penalty
-            for score, choice in zip(of_row, row.continuations, strict=True)
-        )
-        for of_row, row in zip(results, rows, strict=True)
+        tuple(score / count**length_penalty for score, count in zip(of_row, counts, strict=True))
+        for of_row, counts in zip(results, lengths, strict=True)
     ]
     return ChoiceAccuracy(
         rows=tuple(checked.numbers),
@@ -256,7 +285,7 @@ def lay_out_choices(
     # White space in front of a choice replaces that at the end of the text.
     requests = [
         encoder.split(example.text if blanks or not choice[0].isspace() else example.text.rstrip(), choice)
-        for choice in (example.choices if blanks else _space_behind(example.text, example.choices))
+        for choice in (example.choices if blanks else space_behind(example.text, example.choices))
     ]
     choices = encode_plain(tokenizer, example.choices) if as_written else encoder.encode_continuations(requests)
     longest = max(map(len, choices))
@@ -274,13 +303,6 @@ def lay_out_choices(
         (context,) = encoder.encode_contexts([requests[0].context])
     row, num_cut = encoder.lay_out(context, choices, max_length=max_length)
     return row, num_cut > 0
-
-
-def _space_behind(text: str, choices: Sequence[str]) -> list[str]:
-    """Put choices behind a space if neither they nor the text have one. Scripts without spaces between words need none."""
-    if not text or text[-1].isspace() or WITHOUT_SPACES.match(text[-1]):
-        return list(choices)
-    return [choice if choice[0].isspace() or WITHOUT_SPACES.match(choice) else f" {choice}" for choice in choices]
 
 
 def _encode_from_left(tokenizer: GLMTokenizer, text: str, as_written: bool) -> list[int]:
@@ -303,9 +325,52 @@ def _encode_with_masks(tokenizer: GLMTokenizer, text: str) -> list[int]:
     return encoded[1 : len(encoded) - (not continues)]
 
 
-def _score_choices(model: Any, rows: Sequence[ContinuationRow]) -> list[list[float]]:
-    """Return for every example the log-probabilities of its choices."""
-    return [[one.log_prob for one in scored] for scored in score_continuations(model, rows, batch_size=len(rows))]
+class _BlankChoices:
+    """Lay out examples for a GLM, and score their choices in the blank."""
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: GLMTokenizer,
+        *,
+        max_length: int | None,
+        scored: Scored,
+        unidirectional: bool,
+        as_written: bool,
+    ):
+        check_scoring_model(model)
+        if scored != "sentence":
+            raise ValueError(
+                f"scored={scored!r} is for causal models: a GLM scores the choice in its blank, leave it out."
+            )
+        self.model = model
+        self.tokenizer = tokenizer
+        self.settings: dict[str, Any] = {
+            "unidirectional": unidirectional,
+            "max_length": check_max_length(max_length, model.config),
+            "as_written": as_written,
+        }
+
+    def lay_out(self, text: str, choices: list[str]) -> tuple[ContinuationRow, bool]:
+        return lay_out_choices(self.tokenizer, ChoiceExample(text, choices, 0), **self.settings)
+
+    def score(self, rows: Sequence[ContinuationRow]) -> list[list[float]]:
+        scored = score_continuations(self.model, rows, batch_size=len(rows))
+        return [[one.log_prob for one in of_row] for of_row in scored]
+
+    def length(self, row: ContinuationRow) -> int:
+        return len(row.context) + sum(map(len, row.continuations))
+
+    def token_counts(self, row: ContinuationRow) -> list[int]:
+        return [len(choice) - row.skip for choice in row.continuations]
 
 
-__all__ = ["ChoiceAccuracy", "ChoiceExample", "evaluate_choices", "lay_out_choices", "read_choice_example"]
+__all__ = [
+    "LENGTH_UNITS",
+    "ChoiceAccuracy",
+    "ChoiceExample",
+    "LengthUnit",
+    "evaluate_choices",
+    "lay_out_choices",
+    "read_choice_example",
+]

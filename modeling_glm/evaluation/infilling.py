@@ -19,7 +19,7 @@ from ..tokenization.seq2seq.word_blanks import blank_words
 from ..utils.numbers import check_batch_size, check_real_number, check_truth_value, check_whole_number, shorten
 from ..utils.rows import OnError, RowError, check_rows, read_rows, read_text
 from .continuations import check_scoring_model
-from .partial_results import PartialResults, digest_model, digest_texts, evaluate_items
+from .partial_results import evaluate_items, keep_results
 from .perplexity import exponentiate
 
 # The shares of words that the paper hides.
@@ -215,16 +215,13 @@ def evaluate_infilling(
         raise ValueError(
             f"No text has a word to hide: at {max(ratios):g} of the words, a text needs {math.ceil(1 / max(ratios))} words."
         )
-    kept = None
-    if partial_file is not None:
-        identity = {
-            "measure": "infilling",
-            "max_new_tokens_per_blank": max_new_tokens_per_blank,
-            "truncation": truncation,
-            "texts": digest_texts(f"{item.ratio} {item.blanked}\0{item.text}" for item in items),
-            "model": digest_model(model),
-        }
-        kept = PartialResults(partial_file, identity)
+    kept = keep_results(
+        partial_file,
+        "infilling",
+        model=model,
+        texts=(f"{item.ratio} {item.blanked}\0{item.text}" for item in items),
+        settings={"max_new_tokens_per_blank": max_new_tokens_per_blank, "truncation": truncation},
+    )
 
     def compute(batch: list[_BlankedText]) -> list[list[Any]]:
         filled = filler.fill([item.blanked for item in batch])

@@ -11,7 +11,7 @@ from ..tokenization import GLMTokenizer
 from ..utils.numbers import check_truth_value
 from ..utils.rows import OnError, RowError, check_rows, read_rows, read_text
 from .continuations import ContinuationRow, ScoredContinuation, check_scoring_model, score_continuations
-from .partial_results import PartialResults, digest_model, digest_texts, evaluate_items
+from .partial_results import evaluate_items, keep_results
 from .perplexity import exponentiate
 from .texts import check_max_length, continuing_mask_id, encode_plain
 
@@ -188,16 +188,13 @@ def evaluate_lambada(
     if not checked.good:
         raise ValueError("There are no texts: expected at least one, with a last word to predict.")
     examples, rows, cut = zip(*checked.good, strict=True)
-    kept = None
-    if partial_file is not None:
-        identity = {
-            "measure": "lambada",
-            "unidirectional": unidirectional,
-            "max_length": max_length,
-            "texts": digest_texts("\0".join(example) for example in examples),
-            "model": digest_model(model),
-        }
-        kept = PartialResults(partial_file, identity)
+    kept = keep_results(
+        partial_file,
+        "lambada",
+        model=model,
+        texts=("\0".join(example) for example in examples),
+        settings={"unidirectional": unidirectional, "max_length": max_length},
+    )
     results = evaluate_items(
         model,
         rows,

@@ -120,6 +120,30 @@ class PartialResults:
                 )
 
 
+def keep_results(
+    path: str | os.PathLike | None,
+    measure: str,
+    *,
+    model: torch.nn.Module,
+    texts: Iterable[str],
+    settings: Mapping[str, Any],
+) -> PartialResults | None:
+    """
+    Keep the results of a measurement in a file, if there is one. Digests are computed only then.
+
+    Args:
+        path: The file, or None.
+        measure: What is measured, such as "perplexity".
+        model: The model.
+        texts: What it is measured on, in order.
+        settings: The settings that decide the results.
+    """
+    if path is None:
+        return None
+    identity = {"measure": measure, **settings, "texts": digest_texts(texts), "model": digest_model(model)}
+    return PartialResults(path, identity)
+
+
 def evaluate_items(
     model: torch.nn.Module,
     items: Sequence[Item],
@@ -183,4 +207,4 @@ def digest_model(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-__all__ = ["PartialResults", "digest_model", "digest_texts", "evaluate_items"]
+__all__ = ["PartialResults", "digest_model", "digest_texts", "evaluate_items", "keep_results"]

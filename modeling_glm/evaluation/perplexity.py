@@ -11,7 +11,7 @@ from ..tokenization import GLMTokenizer
 from ..utils.numbers import check_truth_value
 from ..utils.rows import OnError, RowError, check_rows, read_rows, read_text
 from .continuations import check_scoring_model, score_continuations
-from .partial_results import PartialResults, digest_model, digest_texts, evaluate_items
+from .partial_results import evaluate_items, keep_results
 from .texts import continuing_mask_id, encode_plain
 from .windows import Window, check_window, default_stride, default_window, lay_out_window, plan_windows
 
@@ -180,18 +180,18 @@ def compute_perplexity(
     items = [_DocumentWindow(number, planned) for number, plan in enumerate(plans) for planned in plan]
     if not items:
         raise ValueError(_tell_nothing(ids, score_first))
-    kept = None
-    if partial_file is not None:
-        identity = {
-            "measure": "perplexity",
+    kept = keep_results(
+        partial_file,
+        "perplexity",
+        model=model,
+        texts=shown,
+        settings={
             "window": window,
             "stride": stride,
             "unidirectional": unidirectional,
             "score_first": score_first,
-            "texts": digest_texts(shown),
-            "model": digest_model(model),
-        }
-        kept = PartialResults(partial_file, identity)
+        },
+    )
     score = partial(_score_windows, model, ids, tokenizer.cls_token_id, continuing_mask_id(tokenizer), unidirectional)
     results = evaluate_items(
         model,

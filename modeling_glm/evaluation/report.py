@@ -13,6 +13,28 @@ import torch
 PACKAGES = ("modeling-glm", "torch", "transformers", "tokenizers", "sacrebleu")
 
 
+# The standard deviations of a normal distribution that hold 95% of it.
+NORMAL_95 = 1.959964
+
+
+def wilson_interval(right: int, total: int, deviations: float = NORMAL_95) -> tuple[float, float]:
+    """
+    Compute the interval in which the share of right answers lies (Wilson 1927): 95% unless you ask for another width.
+
+    Args:
+        right: The number of right answers.
+        total: The number of answers, at least 1.
+        deviations: The width of the interval in standard deviations of a normal distribution.
+
+    Returns:
+        The lowest and the highest share.
+    """
+    share, squared = right / total, deviations**2 / total
+    centre = (share + squared / 2) / (1 + squared)
+    half = math.sqrt(squared * share * (1 - share) + squared**2 / 4) / (1 + squared)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
 class Measurement(Protocol):
     """Describe a result of this room: `Perplexity`, `LambadaAccuracy`, `InfillingQuality` or `ChoiceAccuracy`."""
 
@@ -87,4 +109,4 @@ def _finite(value: Any) -> Any:
     return value
 
 
-__all__ = ["Measurement", "build_report", "find_versions"]
+__all__ = ["Measurement", "build_report", "find_versions", "wilson_interval"]

@@ -7,10 +7,12 @@ import pytest
 
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.evaluation import partial_results
+from modeling_glm.evaluation.causal.loading import load_causal_model
 from modeling_glm.evaluation.choices import evaluate_choices
 from modeling_glm.evaluation.perplexity import compute_perplexity
 from modeling_glm.seq2seq import metrics
 from modeling_glm.tokenization.seq2seq.detokenizers import detokenize_wikitext
+from tests.support.causal import save_causal
 from tests.support.command import objects
 
 TINY = "examples/glm-tiny"
@@ -73,7 +75,7 @@ def test_lambada_and_choices_with_details(run, tmp_path, loaded):
     questions = write(tmp_path / "questions.jsonl", QUESTIONS)
     (report,) = objects(run("evaluate", "choices", TINY, questions, "--details", tmp_path / "scores.jsonl"))
     expected = evaluate_choices(*loaded, QUESTIONS)
-    assert report["metrics"] == {"accuracy": expected.accuracy, "chance": 50.0}
+    assert report["metrics"] == pytest.approx(expected.metrics())
     scores = [json.loads(line)["scores"] for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
     for found, wanted in zip(scores, expected.scores, strict=True):
         assert found == pytest.approx(wanted, abs=1e-4)
@@ -86,6 +88,18 @@ def test_choices_of_a_table(run, tmp_path):
     )
     (report,) = objects(run("evaluate", "choices", TINY, table))
     assert report["counts"]["num_examples"] == 2
+
+
+def test_choices_of_a_causal_model(run, tmp_path):
+    folder = save_causal(tmp_path / "causal")
+    questions = write(tmp_path / "questions.jsonl", QUESTIONS[:1])
+    options = ("--scored", "behind", "--length-penalty", "1", "--length-unit", "character")
+    (report,) = objects(run("evaluate", "choices", folder, questions, *options))
+    expected = evaluate_choices(
+        *load_causal_model(str(folder)), QUESTIONS[:1], scored="behind", length_penalty=1, length_unit="character"
+    )
+    assert report["metrics"] == pytest.approx(expected.metrics())
+    assert report["settings"]["scored"] == "behind"
 
 
 def test_a_cell_that_begins_with_a_bracket_is_no_json(run, tmp_path):

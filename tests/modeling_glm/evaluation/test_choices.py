@@ -122,7 +122,14 @@ def test_accuracy_chance_and_length_penalty(model, tokenizer):
     result = evaluate_choices(model, tokenizer, EXAMPLES_GIVEN)
     right = sum(map(int.__eq__, result.predictions, result.labels))
     assert result.labels == (0, 1)
-    assert result.metrics() == {"accuracy": 50.0 * right, "chance": pytest.approx(100 * (1 / 3 + 1 / 2) / 2)}
+    low, high = result.interval
+    assert low <= 50.0 * right <= high
+    assert result.metrics() == {
+        "accuracy": 50.0 * right,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "chance": pytest.approx(100 * (1 / 3 + 1 / 2) / 2),
+    }
     mean = evaluate_choices(model, tokenizer, EXAMPLES_GIVEN, length_penalty=1.0)
     lengths = [
         [

@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
-from modeling_glm.evaluation.partial_results import PartialResults, digest_model, digest_texts, evaluate_items
+from modeling_glm.evaluation.partial_results import (
+    PartialResults,
+    digest_model,
+    digest_texts,
+    evaluate_items,
+    keep_results,
+)
 from modeling_glm.evaluation.perplexity import compute_perplexity
 from tests.support.models import make_model, make_text_model
 from tests.support.paths import EXAMPLES
@@ -165,3 +171,23 @@ def test_perplexity_resumes_to_the_same_number(tmp_path, monkeypatch):
         compute_perplexity(model, tokenizer, texts, **{**options, "stride": 3})
     with pytest.raises(ValueError, match="holds partial results with texts="):
         compute_perplexity(model, tokenizer, texts[:1], **options)
+
+
+def test_what_is_measured_decides_whose_results_a_file_holds(tmp_path):
+    model, file = torch.nn.Linear(2, 2), tmp_path / "a.partial"
+    settings = {"window": 8}
+    kept = keep_results(file, "squares", model=model, texts=["a", "b"], settings=settings)
+    assert kept.identity == {
+        "measure": "squares",
+        "window": 8,
+        "texts": digest_texts(["a", "b"]),
+        "model": digest_model(model),
+    }
+
+
+def test_without_a_file_nothing_is_digested():
+    def texts():
+        raise AssertionError("read")
+        yield
+
+    assert keep_results(None, "squares", model=torch.nn.Linear(2, 2), texts=texts(), settings={}) is None

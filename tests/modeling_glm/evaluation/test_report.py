@@ -4,9 +4,11 @@ import hashlib
 import json
 import math
 
+import pytest
+
 from modeling_glm import GLMForConditionalGeneration
 from modeling_glm.evaluation.perplexity import Perplexity
-from modeling_glm.evaluation.report import build_report, find_versions
+from modeling_glm.evaluation.report import build_report, find_versions, wilson_interval
 from tests.support.models import make_model
 
 COUNTS = dict.fromkeys(("num_scored", "num_tokens", "num_words", "num_bytes", "num_windows", "num_documents"), 2)
@@ -45,3 +47,15 @@ def test_a_report_has_measures_settings_and_versions(tmp_path):
 def test_versions_of_missing_packages_are_left_out(monkeypatch):
     monkeypatch.setattr("modeling_glm.evaluation.report.PACKAGES", ("torch", "no-such-package"))
     assert set(find_versions()) == {"torch"}
+
+
+@pytest.mark.parametrize(("right", "total"), [(0, 1), (1, 1), (3, 7), (700, 1954), (1954, 1954)])
+def test_intervals_are_those_of_scipy(right, total):
+    stats = pytest.importorskip("scipy.stats")
+    expected = stats.binomtest(right, total).proportion_ci(method="wilson")
+    assert wilson_interval(right, total) == pytest.approx((expected.low, expected.high), abs=1e-6)
+
+
+def test_another_width():
+    low, high = wilson_interval(50, 100, deviations=1.0)
+    assert (low, high) == pytest.approx((0.5 - 0.0497, 0.5 + 0.0497), abs=1e-3)
