@@ -150,7 +150,7 @@ def evaluate_choices(
             white space in front is spaced as the text is: behind a space if white space stands before the blank, or if
             there is no blank, as lm-evaluation-harness does. As written, `[MASK]` is put behind a text without a blank,
             and a blank inside a text that is read from left to right stays there as a token.
-        scored: What a causal model scores of a text that goes on behind its blank. "sentence" scores the choice and what
+        scored: What a causal model scores of a text with more behind its blank. "sentence" scores the choice and what
             follows, which ranks choices as whole sentences do. "behind" scores only what follows, which does not depend on
             how likely the choice itself is: the partial scoring of Trinh and Le (2018).
         batch_size: The number of examples in a forward pass.

@@ -22,7 +22,7 @@ class CausalChoices:
         model: A causal model of Transformers, or a PEFT wrapper around one.
         tokenizer: Its tokenizer.
         max_length: The most tokens of a row. By default as many as the config says, if it does.
-        scored: What is scored of a text that goes on behind its blank: see `lay_out_causal_choices`.
+        scored: What is scored of a text with more behind its blank: see `lay_out_causal_choices`.
         as_written: Whether choices are put into the text exactly as they stand.
 
     Raises:
@@ -39,7 +39,7 @@ class CausalChoices:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides the scores."""
+        """Return what decides the scores."""
         return {"max_length": self.max_length, "scored": self.scored, "as_written": self.as_written}
 
     def lay_out(self, text: str, choices: Sequence[str]) -> tuple[list[ScoredSpan], bool]:

@@ -52,7 +52,7 @@ def lay_out_causal_choices(
     behind = rest[0] if rest else ""
     if scored == "behind" and not behind.strip():
         raise ValueError(
-            'The example has nothing behind its blank: expected a text that goes on there, or score the "sentence".'
+            'The example has nothing behind its blank: expected more text there, or score the "sentence".'
         )
     if not rest and not as_written:
         choices = space_behind(before, choices)
