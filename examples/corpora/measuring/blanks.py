@@ -47,13 +47,13 @@ def make_blanks(documents: Sequence[Document], *, count: int, seed: int) -> list
 
 def _make_blank(document: Document, rng: random.Random) -> HeldOutBlank:
     wanted = rng.randint(1, MAX_WORDS)
-    spans = next(spans for words in range(wanted, 0, -1) if (spans := list(_spans(document.text, words))))
+    spans = next(spans for words in range(wanted, 0, -1) if (spans := list(find_spans(document.text, words))))
     start, end = rng.choice(spans)
     text = document.text
     return HeldOutBlank(family=document.family, text=text[:start] + MASK + text[end:], answer=text[start:end])
 
 
-def _spans(text: str, words: int) -> Iterator[tuple[int, int]]:
+def find_spans(text: str, words: int) -> Iterator[tuple[int, int]]:
     """Yield where so many words follow each other without punctuation between them: first character and end."""
     chunks = [
         (chunk.start() + len(match[1]), chunk.end() - len(match[3]), match)

@@ -1,54 +1,86 @@
-"""The study of what the parts of the objective are worth."""
+"""The command of the study of what the parts of the objective are worth."""
 
 import json
 
 import pytest
-import torch
 
 from benchmarks.studies import pretrain_ablation as study
+from benchmarks.studies.ablation.study import Study
+from benchmarks.studies.ablation.texts import READERS
+from tests.support.ablation_texts import SMALL, made_up_sources
+
+OPTIONS = [
+    "steps",
+    "batch_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "blanks",
+    "vocab_size",
+    "max_length",
+    "packed_length",
+]
 
 
-@pytest.mark.slow  # trains three models for a few steps
 def test_study_trains_and_resumes(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(READERS, "real", made_up_sources)
     results = tmp_path / "runs" / "ablation.jsonl"
-    arguments = ["--variants", "mixture", "no-block-positions", "causal", "--seeds", "0", "--families", "ordinals"]
-    arguments += ["--steps", "2", "--batch_size", "4", "--hidden_size", "32", "--num_hidden_layers", "1"]
-    arguments += ["--blanks", "3", "--results", str(results)]
+    arguments = ["--texts", "real", "--variants", "mixture", "no-block-positions", "causal", "--seeds", "0"]
+    arguments += [part for name in OPTIONS for part in (f"--{name}", str(getattr(SMALL, name)))]
+    arguments += ["--results", str(results)]
     study.main(arguments)
     table = capsys.readouterr().out
-    rows = [line.split(" | ") for line in table.splitlines()[2:]]
-    assert [row[0] for row in rows] == ["| mixture", "| without block positions", "| causal, loss on all tokens"]
+    assert [line for line in table.splitlines() if line.startswith("#")] == ["### WordNet", "### Prose"]
     runs = [json.loads(line) for line in results.read_text().splitlines()]
     assert [run["variant"] for run in runs] == ["mixture", "no-block-positions", "causal"]
-    assert all(5 < run["loss"] < 12 for run in runs)
-    # Block positions have 257 rows, and the table of positions has 257 instead of 256.
-    assert runs[0]["parameters"] - runs[1]["parameters"] == 258 * 32
-    monkeypatch.setattr(study, "train", lambda *args: pytest.fail("all runs are finished"))
+    # A killed process left half of the last line: that run counts as not done, and is done again.
+    whole = results.read_text()
+    results.write_text(whole[:-40])
+    trained = []
+    run_once = Study.run
+
+    def run(self, name, seed, bf16):
+        trained.append((name, seed))
+        return run_once(self, name, seed, bf16)
+
+    monkeypatch.setattr(Study, "run", run)
     study.main(arguments)
-    assert capsys.readouterr().out == table
+    assert trained == [("causal", 0)]
+    study.main(arguments)
+    assert trained == [("causal", 0)]
+    assert capsys.readouterr().out == 2 * table
+    assert results.read_text().count("\n") == 3
+    # Other settings are another study in the same file.
+    study.main([*arguments, "--steps", "1"])
+    assert trained[1:] == [("mixture", 0), ("no-block-positions", 0), ("causal", 0)]
+    assert results.read_text().count("\n") == 6
 
 
-def test_labels_of_part_a_are_the_next_tokens():
-    # [CLS] a M <eos> S x, one place of padding; the piece "x" ends with E.
-    batch = {
-        "input_ids": torch.tensor([[1, 10, 3, 2, 4, 11, 0]]),
-        "labels": torch.tensor([[-100, -100, -100, -100, 11, 5, -100]]),
-        "position_ids": torch.tensor([[[0, 1, 2, 3, 2, 2, 0], [0, 0, 0, 0, 1, 2, 0]]]),
-        "attention_mask": torch.tensor([[1, 1, 1, 1, 1, 1, 0]]),
-    }
-    assert study.label_part_a(batch).tolist() == [[10, 3, 2, 4, 11, 5, -100]]
+def test_settings_are_those_of_the_texts_unless_given():
+    args, settings = study.parse(["--texts", "real", "--steps", "7"])
+    assert settings == study.replace(study.PRESETS["real"], steps=7)
+    assert args.variants == list(study.VARIANTS)
+    _, settings = study.parse(["--families", "years"])
+    assert settings == study.replace(study.PRESETS["facts"], families=("years",))
 
 
-def test_texts_are_drawn_once_per_epoch():
-    drawn = study.draw_texts([[1], [2], [3]], seed=0)
-    rows = [next(drawn) for _ in range(6)]
-    assert [row["sample_id"] for row in rows] == list(range(6))
-    assert (
-        sorted(row["input_ids"][0] for row in rows[:3]) == sorted(row["input_ids"][0] for row in rows[3:]) == [1, 2, 3]
-    )
-
-
-def test_hidden_size_must_fit_the_heads(capsys):
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--hidden_size", "100"], "--hidden_size must be a multiple of 32"),
+        (["--texts", "real", "--families", "years"], "--families belongs to --texts facts"),
+        (["--workers", "0"], "--workers 0 must be at least 1"),
+    ],
+    ids=["hidden_size", "families", "workers"],
+)
+def test_wrong_arguments_are_refused(arguments, message, capsys):
     with pytest.raises(SystemExit):
-        study.main(["--hidden_size", "100"])
-    assert "--hidden_size must be a multiple of 32" in capsys.readouterr().err
+        study.main(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_results_of_two_studies_share_a_file(tmp_path):
+    path = tmp_path / "runs" / "a.jsonl"
+    one, other = (study.RunLog(path, {"steps": steps}) for steps in (1, 2))
+    one.add({"variant": "mixture", "seed": 0, "steps": 1, "loss": 5})
+    other.add({"variant": "mixture", "seed": 0, "steps": 2, "loss": 4})
+    assert [log.read()["mixture", 0]["loss"] for log in (one, other)] == [5, 4]
