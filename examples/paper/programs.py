@@ -1,6 +1,5 @@
 """Start the programs that do the work: their commands, a check of their data, and where their scores are."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from modeling_glm.configuration_glm import read_json
 from modeling_glm.seq2seq.arguments import read_recipe
 from modeling_glm.seq2seq.originals.scores import compute_multi_bleu
 from modeling_glm.seq2seq.sources import load_task
-from modeling_glm.tokenization.row_files import read_file_text
+from modeling_glm.tokenization.row_files import read_file_text, read_json_lines
 from modeling_glm.tokenization.seq2seq.published import read_seq2seq_task
 from modeling_glm.tokenization.seq2seq.word_blanks import BLANK
 
@@ -128,8 +127,7 @@ def _cloze_scores(folder: Path) -> dict[str, float]:
 
 def _pair_scores(folder: Path) -> dict[str, float]:
     scores = read_json(folder / "results.json")["GLM"]
-    answers = folder / "model" / "answers.jsonl"
-    rows = [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]
+    rows = [row for _, row in read_json_lines(folder / "model" / "answers.jsonl")]
     return {**scores, **compute_text_bleu(rows)}
 
 

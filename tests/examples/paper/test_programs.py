@@ -70,5 +70,11 @@ def test_scores(tmp_path):
     results = {"cloze, pretrained weights": {"accuracy": 0.75, "ece": 0.1}, "majority": {"accuracy": 0.5}}
     (tmp_path / "results.json").write_text(json.dumps(results))
     assert PROGRAMS["classification"].scores(tmp_path) == {"accuracy": 75.0, "ece": 10.0}
+    results = {"GLM": {"exact_match": 0.0}, "lead words": {"exact_match": 50.0}}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    (tmp_path / "model").mkdir()
+    row = make_row(["a\u2028b", "fox", "runs", "in", "Rome"], [False] * 4 + [True], ["Rome"])  # not the end of a line
+    (tmp_path / "model" / "answers.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert PROGRAMS["seq2seq"].scores(tmp_path) == {"exact_match": 0.0, "text_bleu": pytest.approx(100)}
     (tmp_path / "report.json").write_text(json.dumps({"metrics": {"accuracy": 12.5}}))
     assert PROGRAMS["lambada"].scores(tmp_path) == {"accuracy": 12.5}
