@@ -2,7 +2,7 @@
 
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -161,14 +161,19 @@ def find_speed(results: Results, headline: Headline) -> Speed | None:
 
 
 def update_page(page: Path, results: Results):
+    """Write the tables of the benchmarks into the page; see `replace_blocks`."""
+    replace_blocks(page, {"headlines": headline_table(results), "tables": all_tables(results)})
+
+
+def replace_blocks(page: Path, blocks: Mapping[str, str]):
     """
-    Write the tables into the page, between the marks `<!-- NAME: begin -->` and `<!-- NAME: end -->`.
+    Write texts into a page, each between its marks `<!-- NAME: begin -->` and `<!-- NAME: end -->`.
 
     Raises:
         ValueError: If a mark is missing.
     """
     text = page.read_text(encoding="utf-8")
-    for name, content in {"headlines": headline_table(results), "tables": all_tables(results)}.items():
+    for name, content in blocks.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
         if len(pattern.findall(text)) != 1:

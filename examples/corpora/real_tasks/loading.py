@@ -29,7 +29,7 @@ def read_description(name: str) -> dict[str, Any]:
 
     Returns:
         `about`; `package` and `files` of the archive, by split or for "all"; `form`, one of `readers.FORMS`; `pattern`
-        and `verbalizer`; `max_length`, where texts are cut, in tokens.
+        and `verbalizer`, whose words have the space of the pattern in front of them, so that no other form is asked; `max_length`, where texts are cut, in tokens.
     """
     return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
 

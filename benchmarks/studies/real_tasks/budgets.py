@@ -1,0 +1,75 @@
+"""Say what each row of the study trains on, and for how long."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from examples.corpora.cloze_tasks import in_random_order
+from modeling_glm.cloze.sources import ClozeData, Examples
+
+ZERO, ALL = "0", "all"
+SHOTS = (ZERO, "32", "128", ALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """
+    The budget of a row. It is the same for the cloze question and for the classification head.
+
+    Args:
+        epochs: Passes over the training examples.
+        batch_size: Examples of a training step.
+        test_examples: Most test examples to report on; None for all. They are the same ones for every method.
+    """
+
+    epochs: int
+    batch_size: int
+    test_examples: int | None = None
+
+
+# Each run with few examples makes 80 steps.
+FEW = {
+    "32": Budget(epochs=20, batch_size=8, test_examples=1000),
+    "128": Budget(epochs=10, batch_size=16, test_examples=1000),
+}
+# Epochs over all examples: fewer where there are many, or where they are long.
+EPOCHS = {"rotten_tomatoes": 3, "trec": 4, "sms_spam": 3, "newsgroups": 2, "r8": 2}
+BATCH_SIZE = 32
+# What a learning rate is chosen with: as many epochs, over this many training examples and validation examples.
+SEARCH_TRAIN, SEARCH_VALIDATION = 1000, 400
+
+
+def budget_of(task: str, shots: str) -> Budget:
+    """Return the budget of a row."""
+    if shots == ZERO:
+        return Budget(epochs=0, batch_size=BATCH_SIZE, test_examples=1000)
+    return FEW.get(shots) or Budget(epochs=EPOCHS[task], batch_size=BATCH_SIZE)
+
+
+def data_of_row(data: ClozeData, shots: str, seed: int) -> ClozeData:
+    """
+    Return the examples of a row.
+
+    With 32 or 128 shots there are as many examples for validation, and both depend on the seed. Without shots there are
+    none. The test examples do not depend on the seed.
+    """
+    most = budget_of(data.name, shots).test_examples
+    data = replace(data, test=_first(data.test, most))
+    if shots == ZERO:
+        return replace(data, train=[], validation=[])
+    return data if shots == ALL else data.take_shots(int(shots), seed)
+
+
+def data_of_search(data: ClozeData, shots: str, seed: int) -> ClozeData:
+    """Return what a learning rate of a row is chosen with. It has no test examples."""
+    data = replace(data_of_row(data, shots, seed), test=[])
+    return replace(data, train=_first(data.train, SEARCH_TRAIN), validation=_first(data.validation, SEARCH_VALIDATION))
+
+
+def _first(examples: Sequence[dict], most: int | None) -> Examples:
+    """Return all examples, or as many in an order that does not depend on their file."""
+    if most is None or len(examples) <= most:
+        return list(examples)
+    return in_random_order(examples)[:most]
+
+
+__all__ = ["ALL", "SHOTS", "ZERO", "Budget", "budget_of", "data_of_row", "data_of_search"]

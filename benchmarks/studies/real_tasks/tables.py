@@ -1,0 +1,67 @@
+"""Make the tables of the study from its results."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...harness.report import make_table, mean_and_spread
+from .cells import Row, Study
+from .methods import METHODS
+
+ABSENT = "–"
+Cell = Callable[[list[dict[str, Any]]], str]
+
+
+def all_tables(study: Study, rows: Sequence[Row], seeds: Sequence[int]) -> dict[str, str]:
+    """Return the tables by name: accuracy, calibration, time and learning rates. Cells that have not run are left out."""
+    return {
+        "accuracy": _table(study, rows, seeds, _show_accuracy),
+        "calibration": _table(study, rows, seeds, _show_calibration),
+        "time": _table(study, rows, seeds, _show_time),
+        "learning rates": _table(study, rows, seeds, _show_rate),
+    }
+
+
+def _table(study: Study, rows: Sequence[Row], seeds: Sequence[int], show: Cell) -> str:
+    """Make a table with a row for each task and number of examples, and a column for each method that has something."""
+    methods = [method for method in METHODS if method in {row.method for row in rows}]
+    shown: dict[tuple[str, str], dict[str, str]] = {}
+    for row in sorted(rows, key=lambda row: row.task):
+        found = study.results(row, seeds)
+        shown.setdefault((row.task, row.shots), {})[row.method] = show(found) if found else ""
+    tasks = list(dict.fromkeys(row.task for row in rows))
+    lines = sorted((key for key, cells in shown.items() if any(cells.values())), key=lambda key: tasks.index(key[0]))
+    columns = [method for method in methods if any(shown[key].get(method) for key in lines)]
+    labels = [METHODS[method].label.format(model=Path(study.model).name) for method in columns]
+    cells = [(*key, *(shown[key].get(method) or ABSENT for method in columns)) for key in lines]
+    return make_table(("task", "examples", *labels), cells)
+
+
+def _show(values: Sequence[float], digits: int) -> str:
+    """Show the mean and the standard deviation, or the value if there is one."""
+    return mean_and_spread(values, digits) if len(values) > 1 else f"{values[0]:.{digits}f}"
+
+
+def _show_accuracy(found: list[dict[str, Any]]) -> str:
+    return _show([100 * one["accuracy"] for one in found], 1)
+
+
+def _show_calibration(found: list[dict[str, Any]]) -> str:
+    if "ece" not in found[0]:
+        return ""
+    before = _show([one["ece"] for one in found], 3)
+    fitted = [one["ece_calibrated"] for one in found if "ece_calibrated" in one]
+    return f"{before} → {_show(fitted, 3)}" if fitted else before
+
+
+def _show_time(found: list[dict[str, Any]]) -> str:
+    return f"{statistics.mean(one['train_seconds'] for one in found):.1f}"
+
+
+def _show_rate(found: list[dict[str, Any]]) -> str:
+    rate = found[0]["learning_rate"]
+    return "" if rate is None else f"{rate:g}"
+
+
+__all__ = ["all_tables"]

@@ -1,0 +1,36 @@
+"""A small model and made-up tasks, for studies of seconds."""
+
+import pytest
+
+from benchmarks.studies.real_tasks import budgets
+from examples.corpora.real_tasks import REAL_TASKS
+from modeling_glm import GLMForMultipleChoice
+from modeling_glm.cloze.sources import ClozeData
+from tests.support.models import make_model
+from tests.support.real_tasks import write_real_data
+
+
+@pytest.fixture(scope="package")
+def model(tokenizer, tmp_path_factory) -> str:
+    """The folder of a model of random weights."""
+    folder = tmp_path_factory.mktemp("small") / "small-glm"
+    settings = {"vocab_size": len(tokenizer), "max_position_embeddings": 128, **tokenizer.special_token_ids}
+    make_model(GLMForMultipleChoice, num_hidden_layers=1, **settings).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="package")
+def tasks(tmp_path_factory) -> dict[str, ClozeData]:
+    """All real tasks, with made-up examples."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLM_DATA", str(write_real_data(tmp_path_factory.mktemp("data"), count=80)))
+        return {name: load() for name, load in REAL_TASKS.items()}
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Budgets of one epoch."""
+    few = {shots: budgets.Budget(epochs=1, batch_size=16, test_examples=9) for shots in budgets.FEW}
+    monkeypatch.setattr(budgets, "FEW", few)
+    monkeypatch.setattr(budgets, "EPOCHS", dict.fromkeys(budgets.EPOCHS, 1))

@@ -1,0 +1,42 @@
+"""The tables of the study."""
+
+import json
+
+import pytest
+
+from benchmarks.studies.real_tasks.cells import Study, rows_of
+from benchmarks.studies.real_tasks.tables import all_tables
+
+
+@pytest.fixture
+def study(model, tmp_path) -> Study:
+    """Results as the study leaves them; some are missing."""
+
+    def write(name: str, **result):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(json.dumps({"train_seconds": 10.0, "learning_rate": None, **result}))
+
+    write("trec/0/cloze/seed-0.json", accuracy=0.25, ece=0.5)
+    for seed, accuracy in enumerate((0.6, 0.7)):
+        write(f"trec/32/cloze/seed-{seed}.json", accuracy=accuracy, ece=0.3, ece_calibrated=0.1, learning_rate=3e-4)
+    write("trec/32/svm/seed-0.json", accuracy=0.5, learning_rate=1.0)
+    write("r8/32/majority/seed-0.json", accuracy=0.25)
+    return Study(model, tmp_path)
+
+
+def test_tables(study):
+    rows = rows_of(["trec", "r8"], ["0", "32"], ["cloze", "head", "svm", "majority"])
+    tables = all_tables(study, rows, [0, 1])
+    assert tables["accuracy"].splitlines() == [
+        "| task | examples | cloze, small-glm | TF-IDF + linear SVM | majority |",
+        "| --- | --- | --- | --- | --- |",
+        "| trec | 0 | 25.0 | – | – |",
+        "| trec | 32 | 65.0 ± 7.1 | 50.0 | – |",
+        "| r8 | 32 | – | – | 25.0 |",
+    ]
+    assert tables["calibration"].splitlines()[2:] == [
+        "| trec | 0 | 0.500 |",
+        "| trec | 32 | 0.300 ± 0.000 → 0.100 ± 0.000 |",
+    ]
+    assert tables["time"].splitlines()[3] == "| trec | 32 | 10.0 | 10.0 | – |"
+    assert tables["learning rates"].splitlines()[2:] == ["| trec | 32 | 0.0003 | 1 |"]
