@@ -138,7 +138,7 @@ class WordFinder:
 @dataclass(frozen=True, kw_only=True)
 class _Kinds:
     """
-    What the words need to know of each token of a vocabulary, (vocabulary,) bool each.
+    Describe each token of a vocabulary, as far as words depend on it: (vocabulary,) bool each.
 
     Attributes:
         opens: Tokens that begin with white space.
