@@ -62,7 +62,7 @@ class TableRun:
     output: Path
     changed: Mapping[str, Any] = field(default_factory=dict)
     processes: int = 1
-    sizes: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: PRESETS)
+    sizes: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: PRESETS, repr=False)
     start: Callable[[Sequence[str]], int] = start_process
 
     def __post_init__(self):
