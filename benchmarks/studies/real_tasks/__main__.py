@@ -47,7 +47,7 @@ from modeling_glm.utils.precision import has_fast_bf16
 from ...harness.measuring import ROOT
 from ...harness.report import replace_blocks
 from .budgets import SHOTS
-from .cells import Row, Study, missing_cells, rows_of
+from .cells import Row, TaskStudy, missing_cells, rows_of
 from .estimate import estimate_rows
 from .methods import METHODS
 from .tables import all_tables
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None):
     args = parse_arguments(arguments)
     disable_progress_bar()
     set_verbosity_error()  # a new head has new weights, which Transformers says each time
-    study = Study(args.model, args.output_dir, bf16=has_fast_bf16())
+    study = TaskStudy(args.model, args.output_dir, bf16=has_fast_bf16())
     rows = rows_of(args.task, args.shots, args.method)
     if not args.tables:
         estimated = estimate_rows(study, rows, args.seeds)
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None):
         replace_blocks(args.write, tables)
 
 
-def run_rows(study: Study, rows: Sequence[Row], seeds: Sequence[int], only_rates: bool = False):
+def run_rows(study: TaskStudy, rows: Sequence[Row], seeds: Sequence[int], only_rates: bool = False):
     """Choose the learning rate of each row, and run its cells."""
     for row in rows:
         rate = study.choose_rate(row)

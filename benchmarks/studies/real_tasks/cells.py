@@ -45,7 +45,7 @@ def rows_of(tasks: Sequence[str], shots: Sequence[str], methods: Sequence[str]) 
     return [row for row in rows if row.shots in METHODS[row.method].shots]
 
 
-class Study:
+class TaskStudy:
     """
     The results of a model, in files of a folder: `TASK/SHOTS/METHOD/rate.json` and `seed-0.json`.
 
@@ -211,7 +211,7 @@ def identity_of(model: str) -> dict[str, str]:
     return found or {"name": model}
 
 
-def missing_cells(study: Study, rows: Sequence[Row], seeds: Sequence[int]) -> Iterator[tuple[Row, int]]:
+def missing_cells(study: TaskStudy, rows: Sequence[Row], seeds: Sequence[int]) -> Iterator[tuple[Row, int]]:
     """Yield the cells that have not run yet."""
     for row in rows:
         yield from ((row, seed) for seed in row.seeds(seeds) if study.read_result(row, seed) is None)
@@ -225,4 +225,4 @@ def _rounded(rate: float) -> float:
     return float(f"{rate:.0e}")
 
 
-__all__ = ["Row", "Study", "measure", "missing_cells", "rows_of", "search"]
+__all__ = ["Row", "TaskStudy", "measure", "missing_cells", "rows_of", "search"]

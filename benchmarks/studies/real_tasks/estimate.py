@@ -10,7 +10,7 @@ import torch
 from modeling_glm.cloze.sources import ClozeData
 
 from .budgets import budget_of, data_of_row, data_of_search
-from .cells import SEARCH_SEED, Row, Study, missing_cells
+from .cells import SEARCH_SEED, Row, TaskStudy, missing_cells
 from .methods import METHODS
 from .neural import EVAL_BATCH, Network
 
@@ -19,7 +19,7 @@ TRIED_RATES = 3.5
 LINEAR_EXAMPLES = 400
 
 
-def estimate_rows(study: Study, rows: Sequence[Row], seeds: Sequence[int]) -> dict[Row, float]:
+def estimate_rows(study: TaskStudy, rows: Sequence[Row], seeds: Sequence[int]) -> dict[Row, float]:
     """Return the CPU seconds that the missing cells of each row will take, with the choice of their learning rates."""
     seconds: dict[Row, float] = defaultdict(float)
     searched: set[Row] = set()
@@ -46,7 +46,7 @@ def estimate_rows(study: Study, rows: Sequence[Row], seeds: Sequence[int]) -> di
     return dict(seconds)
 
 
-def measure_speed(study: Study, task: str, method: str, batch_size: int) -> tuple[float, float]:
+def measure_speed(study: TaskStudy, task: str, method: str, batch_size: int) -> tuple[float, float]:
     """Return the CPU seconds per example of a training step, and of scoring."""
     chosen, data = METHODS[method], study.data(task)
     if chosen.build:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from ...harness.report import make_table, mean_and_spread
-from .cells import Row, Study
+from .cells import Row, TaskStudy
 from .methods import METHODS
 
 ABSENT = "–"
 Cell = Callable[[list[dict[str, Any]]], str]
 
 
-def all_tables(study: Study, rows: Sequence[Row], seeds: Sequence[int]) -> dict[str, str]:
+def all_tables(study: TaskStudy, rows: Sequence[Row], seeds: Sequence[int]) -> dict[str, str]:
     """Return the tables by name: accuracy, calibration, time and learning rates. Cells that have not run are left out."""
     return {
         "accuracy": _table(study, rows, seeds, _show_accuracy),
@@ -23,7 +23,7 @@ def all_tables(study: Study, rows: Sequence[Row], seeds: Sequence[int]) -> dict[
     }
 
 
-def _table(study: Study, rows: Sequence[Row], seeds: Sequence[int], show: Cell) -> str:
+def _table(study: TaskStudy, rows: Sequence[Row], seeds: Sequence[int], show: Cell) -> str:
     """Make a table with a row for each task and number of examples, and a column for each method that has something."""
     methods = [method for method in METHODS if method in {row.method for row in rows}]
     shown: dict[tuple[str, str], dict[str, str]] = {}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.studies.real_tasks import cells
-from benchmarks.studies.real_tasks.cells import Row, Study, measure, missing_cells, rows_of, search
+from benchmarks.studies.real_tasks.cells import Row, TaskStudy, measure, missing_cells, rows_of, search
 from benchmarks.studies.real_tasks.methods import METHODS, Rates
 from modeling_glm.cloze.calibration import expected_calibration_error
 
@@ -70,7 +70,7 @@ def test_rows():
 
 
 def test_cells_run_once(model, tasks, short, tmp_path, monkeypatch):
-    study = Study(model, tmp_path, load=tasks.__getitem__)
+    study = TaskStudy(model, tmp_path, load=tasks.__getitem__)
     rows = [Row("sms_spam", shots, name) for shots in ("0", "32") for name in ("cloze", "majority")]
     for row, seed in missing_cells(study, rows, [0, 1]):
         study.run(row, seed)
@@ -85,14 +85,14 @@ def test_cells_run_once(model, tasks, short, tmp_path, monkeypatch):
     assert [one[0]["examples"] for one in majority] == [len(tasks["sms_spam"].train)] * 2
 
     monkeypatch.setattr(type(METHODS["cloze"]), "learn", lambda *args: pytest.fail("all cells have run"))
-    again = Study(model, tmp_path, load=tasks.__getitem__)
+    again = TaskStudy(model, tmp_path, load=tasks.__getitem__)
     assert not list(missing_cells(again, rows, [0, 1]))
     assert again.run(rows[0], 0) == zero[0]
     assert not list(tmp_path.rglob("training"))
 
 
 def test_a_stopped_training_starts_again(model, tasks, short, tmp_path, monkeypatch):
-    study, row = Study(model, tmp_path, load=tasks.__getitem__), Row("r8", "32", "head")
+    study, row = TaskStudy(model, tmp_path, load=tasks.__getitem__), Row("r8", "32", "head")
     (tmp_path / "r8/32/head").mkdir(parents=True)
     (tmp_path / "r8/32/head/rate.json").write_text(json.dumps({"rate": 1e-3}))
     (tmp_path / "r8/32/head/training").mkdir()
@@ -102,7 +102,7 @@ def test_a_stopped_training_starts_again(model, tasks, short, tmp_path, monkeypa
 
 
 def test_a_folder_belongs_to_one_model(model, tmp_path):
-    Study(model, tmp_path)
-    Study(model, tmp_path)
+    TaskStudy(model, tmp_path)
+    TaskStudy(model, tmp_path)
     with pytest.raises(ValueError, match="holds a run with other model"):
-        Study("owner/name", tmp_path)
+        TaskStudy("owner/name", tmp_path)

@@ -3,12 +3,12 @@
 import pytest
 
 from benchmarks.studies.real_tasks import estimate
-from benchmarks.studies.real_tasks.cells import Row, Study
+from benchmarks.studies.real_tasks.cells import Row, TaskStudy
 
 
 @pytest.fixture
-def study(model, tasks, tmp_path, short) -> Study:
-    return Study(model, tmp_path, load=tasks.__getitem__)
+def study(model, tasks, tmp_path, short) -> TaskStudy:
+    return TaskStudy(model, tmp_path, load=tasks.__getitem__)
 
 
 def test_estimate_adds_training_scoring_and_the_search(study, tasks, monkeypatch):

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from benchmarks.studies.real_tasks.cells import Study, rows_of
+from benchmarks.studies.real_tasks.cells import TaskStudy, rows_of
 from benchmarks.studies.real_tasks.tables import all_tables
 
 
 @pytest.fixture
-def study(model, tmp_path) -> Study:
+def study(model, tmp_path) -> TaskStudy:
     """Results as the study leaves them; some are missing."""
 
     def write(name: str, **result):
@@ -21,7 +21,7 @@ def study(model, tmp_path) -> Study:
         write(f"trec/32/cloze/seed-{seed}.json", accuracy=accuracy, ece=0.3, ece_calibrated=0.1, learning_rate=3e-4)
     write("trec/32/svm/seed-0.json", accuracy=0.5, learning_rate=1.0)
     write("r8/32/majority/seed-0.json", accuracy=0.25)
-    return Study(model, tmp_path)
+    return TaskStudy(model, tmp_path)
 
 
 def test_tables(study):
