@@ -9,7 +9,9 @@ from modeling_glm.pretraining.data import EmbeddedCorpora, TextSplits
 
 from .build import build_splits
 from .groups import GROUPS, load_groups
+from .measuring.families import FamilyRow, format_families, measure_families
 from .measuring.held_out import HeldOutRow, error_ratio, measure_held_out
+from .measuring.sample import read_sample
 
 PYTHON = "python"  # facts and documentation together, which need no other files
 DESCRIPTIONS = {
@@ -59,8 +61,25 @@ def describe(names: Sequence[str]) -> str:
 
 def measure(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, args: RunArguments) -> dict[str, str]:
     """Measure a model on held-out blanks, and return the sections of its card with figures and limits."""
-    rows = measure_held_out(model, tokenizer, args.blanks)
-    return {"figures": _figures(rows, args.blanks), "limits": _limits(args.max_length)}
+    limits = {"limits": _limits(args.max_length)}
+    if not args.blanks:
+        return limits
+    if args.corpus == [PYTHON]:
+        rows = measure_held_out(model, tokenizer, args.blanks)
+        return {"figures": _figures(rows, args.blanks), **limits}
+    return {"figures": _figures_by_family(measure_families(model, tokenizer, read_sample())), **limits}
+
+
+def _figures_by_family(rows: Sequence[FamilyRow]) -> str:
+    return f"""## Figures
+
+Exact match on held-out blanks of one to three words, and on questions about words:
+
+{format_families(rows)}
+
+The n-gram knows the number of missing words. With "length told", the model knows it, too. Questions "from memory" ask for what
+the training texts say; all others are about held-out texts. `python -m examples.corpora.measuring.families FOLDER` measures
+this."""
 
 
 def _figures(rows: Sequence[HeldOutRow], blanks: int) -> str:
