@@ -211,7 +211,9 @@ class ResultArguments:
         default=None,
         metadata={"help": "TFLOP/s of one device, for the MFU in the log. Without it, a matmul is timed."},
     )
-    blanks: int = field(default=2000, metadata={"help": "Held-out blanks of an embedded corpus to measure on; 0 measures nothing."})
+    blanks: int = field(
+        default=2000, metadata={"help": "Held-out blanks of an embedded corpus to measure on; 0 measures nothing."}
+    )
 
 
 @dataclass

@@ -23,7 +23,7 @@ def test_texts_are_those_of_the_splits():
 
 def test_sections_of_the_card(monkeypatch):
     monkeypatch.setattr(embedded, "measure_held_out", lambda model, tokenizer, count: ROWS)
-    sections = EMBEDDED.measure(None, None, RunArguments(blanks=30, max_length=128))
+    sections = EMBEDDED.measure(None, None, RunArguments(corpus=[PYTHON], blanks=30, max_length=128))
     # Half of the blanks are wrong with the best baseline, a fifth with the model.
     assert "60% fewer errors than the best baseline, on 30 held-out blanks" in sections["figures"]
     assert "| GLM | 80.0% | 90.0% | 20.0% | 0.60 |" in sections["figures"]

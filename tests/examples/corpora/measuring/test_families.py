@@ -2,12 +2,9 @@
 
 from itertools import islice
 
-import pytest
-
 from examples.corpora.measuring import families
 from examples.corpora.measuring.families import FamilyRow, format_families, measure_families
-from examples.corpora.measuring.sample import SampledBlank, read_sample
-from tests.support.models import build_tokenizer, tiny_model
+from examples.corpora.measuring.sample import read_sample
 
 
 def test_the_exact_match_of_each_family(monkeypatch):
