@@ -165,7 +165,9 @@ def _separates(data: bytes) -> bool:
     if _is_space(data):
         return False
     return (
-        not text.strip("\0") or all(mark in SEPARATORS for mark in text) or (len(text) > 1 and text.strip("-") == "")
+        not text.strip("\0")
+        or all(mark in SEPARATORS for mark in text)
+        or (len(text) > 1 and "" in (text.strip("-"), text.strip(".")))
     )
 
 

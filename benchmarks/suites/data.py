@@ -1,5 +1,7 @@
 """Time tokenization and the collator, and measure how much of a packed batch is padding."""
 
+from functools import partial
+
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
@@ -45,12 +47,15 @@ def compare_collators(settings: RunSettings, tokenizer: GLMTokenizer, texts: lis
         {"input_ids": [cls, *ids[n * length + 1 : (n + 1) * length - 1].tolist(), eos], "sample_id": n}
         for n in range(rows)
     ]
-    collator = DataCollatorForBlankInfilling(tokenizer)
-    runs = {"ours": lambda: collator(features), "naive": lambda: naive_batch(features, collator)}
-    seconds = take_turns(runs, settings.rounds)
-    work = f"make a pretraining batch of {rows} x {length} tokens"
-    speed = Speed.from_seconds(work, "plain Python", seconds["ours"], seconds["naive"])
-    return [speed, Value(work=work, value=rows * length / speed.ours / 1e6, unit="million tokens per second")]
+    results: list[Result] = []
+    for whole_words in (False, True):
+        collator = DataCollatorForBlankInfilling(tokenizer, whole_words=whole_words)
+        runs = {"ours": partial(collator, features), "naive": partial(naive_batch, features, collator)}
+        seconds = take_turns(runs, settings.rounds)
+        work = f"make a pretraining batch of {rows} x {length} tokens{', whole words' * whole_words}"
+        speed = Speed.from_seconds(work, "plain Python", seconds["ours"], seconds["naive"])
+        results += [speed, Value(work=work, value=rows * length / speed.ours / 1e6, unit="million tokens per second")]
+    return results
 
 
 def naive_batch(features: list[dict], collator: DataCollatorForBlankInfilling) -> dict[str, torch.Tensor]:

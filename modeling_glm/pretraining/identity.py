@@ -31,6 +31,7 @@ SHAPE = (
 
 # What runs were that do not say it in run.json, because it could not be set then.
 BEFORE = {"optimizer": ADAMW}
+COLLATOR_BEFORE = {"whole_words": False}
 
 
 def describe_run(
@@ -83,6 +84,7 @@ def check_run(output_dir: Path, run: dict[str, Any], resumes: bool):
     if before is None:
         raise SystemExit(f"{output_dir} has checkpoints, but no {RUN_FILE}: give another --output_dir.")
     before = BEFORE | before
+    before["collator"] = COLLATOR_BEFORE | before.get("collator", {})
     differences = [
         f"{name} was {before.get(name)} and is {run[name]}" for name in run if before.get(name) != run[name]
     ]

@@ -182,7 +182,7 @@ def training_section(
 {start}{summary["train_texts"]:,} texts with {summary["train_tokens"]:,} tokens to train on, {summary["validation_texts"]:,} to validate on.
 `{command}` took {summary["minutes"]:.0f} minutes on {summary["device"]} ({speed["tokens_per_second"]:,.0f} tokens per second,
 {speed["mfu"]:.0%} of the peak of its matmuls): {training.max_steps} steps of {args.global_batch_size} texts with the objectives {shares}
-({args.mask_ratio:.0%} of a text in short spans), {_describe_optimizer(args, training)} and {args.decay} decay to
+({args.mask_ratio:.0%} of a text in short spans{" of whole words" if args.whole_words else ""}), {_describe_optimizer(args, training)} and {args.decay} decay to
 {args.min_lr_ratio:.0%} of it, {summary["precision"]}. `training.json` has all settings.
 {mixed}
 {_loss_table(summary["validation_loss"])}

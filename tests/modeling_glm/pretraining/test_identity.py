@@ -29,6 +29,13 @@ def test_a_run_from_before_optimizers_could_be_set_is_one_of_adamw(tmp_path):
         check_run(tmp_path, {**RUN, "optimizer": "muon"}, resumes=True)
 
 
+def test_a_run_from_before_whole_words_has_spans_of_tokens(tmp_path):
+    check_run(tmp_path, {**RUN, "collator": {"mask_ratio": 0.2}}, resumes=False)
+    check_run(tmp_path, {**RUN, "collator": {"mask_ratio": 0.2, "whole_words": False}}, resumes=True)
+    with pytest.raises(SystemExit, match="whole_words"):
+        check_run(tmp_path, {**RUN, "collator": {"mask_ratio": 0.2, "whole_words": True}}, resumes=True)
+
+
 def test_checkpoints_without_a_description_are_refused(tmp_path):
     with pytest.raises(SystemExit, match=r"has checkpoints, but no run\.json"):
         check_run(tmp_path, RUN, resumes=True)

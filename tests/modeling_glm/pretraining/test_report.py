@@ -43,6 +43,13 @@ def test_section_of_the_card(settings):
     assert "200 tokens per second" in section
     assert "| token | 2 | 2.51 | 1.25 |" in section
     assert "| document |" not in section
+    assert "(25% of a text in short spans)" in section
+
+
+def test_the_card_names_whole_words(settings):
+    settings[0].whole_words = True
+    section = training_section(*settings, summarize(*settings, HISTORY, 1234, DATA, seconds=150.0))
+    assert "(25% of a text in short spans of whole words)" in section
 
 
 def test_nothing_was_logged(settings):

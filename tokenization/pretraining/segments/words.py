@@ -11,9 +11,9 @@ from .runs import Runs
 from .sentence_ends import SentenceEnds
 
 # Marks that stand before or behind a word and are not a part of it. Inside a word they are: don't, 3.14, 12:30.
-PUNCTUATION = frozenset(".,:;!?()\"'“”‘’„«»…")
-# Marks that separate words without white space.
-SEPARATORS = frozenset("—–、。〈〉《》「」『』【】！（），：；？")
+PUNCTUATION = frozenset(".,:;!?()\"'“”‘’„«»")
+# Marks that separate words without white space. "--" and "..." do, too.
+SEPARATORS = frozenset("—–…、。〈〉《》「」『』【】！（），：；？")
 # First bytes of characters that are words without white space: U+3000 to U+9FFF and U+F000 to U+FFFF in UTF-8.
 _IDEOGRAPHIC = frozenset(bytes([byte]) for byte in (*range(0xE3, 0xEA), 0xEF))
 
@@ -88,10 +88,8 @@ class WordFinder:
         """Return (tokens,) bool, True for the tokens that begin a word or stand outside of words."""
         kinds = self._kinds
         separates = kinds.separates[texts.ids] | texts.is_boundary
-        before, after = (
-            texts.ids[:-1],
-            texts.ids[1:],
-        )  # each text begins with a boundary, so nothing follows across texts
+        # A token and the one behind it. Each text begins with a boundary, so no word goes on in the next text.
+        before, after = texts.ids[:-1], texts.ids[1:]
         opens = kinds.opens[texts.ids] | separates
         opens[1:] |= kinds.ideographic[after] & ~kinds.spaces[before]
         opens[1:] |= (kinds.closes[before] | separates[:-1]) & ~kinds.continues[after]
@@ -161,7 +159,11 @@ class _Kinds:
 
 def _separates(text: str) -> bool:
     """Tell whether words are separate on both sides of a token, given its text without white space."""
-    return not text.strip("\0") or SEPARATORS.issuperset(text) or (set(text) == {"-"} and len(text) > 1)
+    return (
+        not text.strip("\0")
+        or SEPARATORS.issuperset(text)
+        or (len(text) > 1 and text in (len(text) * "-", len(text) * "."))
+    )
 
 
 def _join(texts: Texts, inside: np.ndarray, opens: np.ndarray) -> Words:

@@ -53,9 +53,10 @@ def test_punctuation_inside_of_words_stays(tokenizer):
     assert found == [["A", "dog's", "3.14", "U.S"], ["well-known"], ["it"], ["New", "line"]]
 
 
-def test_dashes_separate_words(of_family):
+def test_dashes_and_dots_separate_words(of_family):
     tokenizer = of_family("gpt2")
-    assert read(tokenizer, encode(tokenizer, "the old--and new—co-op")) == [["the", "old"], ["and", "new"], ["co-op"]]
+    found = read(tokenizer, encode(tokenizer, "the old--and new\u2014co-op... 3.14 wait...what"))
+    assert found == [["the", "old"], ["and", "new"], ["co-op"], ["3.14", "wait"], ["what"]]
 
 
 def test_chinese_has_no_white_space(of_family):
