@@ -53,7 +53,7 @@ def conversions() -> dict[str, Convert]:
 
 def run(settings: RunSettings) -> list[Result]:
     if settings.quick:
-        return [*compare_decoding(settings, TINY, 1, 64, 8), *measure_quality(40)]
+        return [*compare_decoding(settings, TINY, 1, 64, 8), *measure_quality(16)]
     return [
         *compare_decoding(settings, BASE, 1, 128, 64),
         *compare_decoding(settings, BASE, 16, 128, 64),

@@ -21,7 +21,7 @@ def test_int8_reaches_every_projection_and_changes_little():
     assert 0 < (found - expected).square().mean() < 1e-2 * expected.square().mean()
 
 
-@pytest.mark.slow  # fills 40 blanks with each of several models
+@pytest.mark.slow  # fills 16 blanks with each of several models
 def test_suite_runs(quick):
     results = quantization.run(quick)
     names = list(quantization.conversions())

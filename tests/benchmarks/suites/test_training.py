@@ -2,12 +2,12 @@
 
 import pytest
 
-from benchmarks.harness.measuring import run_alone
 from benchmarks.harness.results import LimitShare, Memory, Speed
 from benchmarks.harness.shapes import TINY, build_glm
 from benchmarks.harness.steps import GLM
 from benchmarks.suites import training
 from modeling_glm import GLMForConditionalGeneration
+from tests.support.kills import watch
 
 
 def call_here(function, *arguments):
@@ -28,9 +28,14 @@ def test_suite_runs(quick, monkeypatch):
     assert [result.peer for result in results if isinstance(result, Memory)] == ["naive GLM"]
 
 
-@pytest.mark.slow  # a separate process that imports torch
-def test_memory_holds_weights_gradients_and_moments():
-    found = run_alone(training.measure_memory, GLM, "Tiny", 4096, 1, 32)
+def print_memory():
+    print(training.measure_memory(GLM, "Tiny", 4096, 1, 32)["bytes"])
+
+
+@pytest.mark.slow  # a separate process
+def test_memory_holds_weights_gradients_and_moments(tmp_path):
+    ended = watch(print_memory, root=tmp_path)
+    assert ended.code == 0, ended.output
     parameters = build_glm(GLMForConditionalGeneration, TINY).num_parameters()
     # The step before leaves some memory that is used again.
-    assert 0.6 < found["bytes"] / (4 * 4 * parameters) < 2.5
+    assert 0.6 < float(ended.output.splitlines()[-1]) / (4 * 4 * parameters) < 2.5

@@ -11,49 +11,18 @@ from transformers import AutoModelForMultipleChoice, AutoModelForSeq2SeqLM, Auto
 from transformers.dynamic_module_utils import get_imports
 
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
-from modeling_glm.hub.card import PIPELINE_TAGS, write_model_card
+from modeling_glm.hub.card import PIPELINE_TAGS
 from modeling_glm.hub.push import save_code
 from tests.support.checkpoints import ORIGINAL, assert_same, weights_of
 from tests.support.hub_runs import (
     last_commit,
     read_metadata,
-    use_without_package,
-    whole_commits,
 )
 from tests.support.models import make_model, tiny_config
 from tests.support.uploaded import MODEL_CODE, TOKENIZER_CODE
 
-STEPS = (
-    "push_model_then_tokenizer",
-    "push_tokenizer_then_model",
-    "save_and_push_every_class",
-    "push_again",
-    "push_to_an_existing_card",
-    "convert_from_the_hub",
-)
 TEXT = "The quick brown [MASK] jumps over the [MASK] dog."
 CHOICES = [[" fox", " dog", " lazy cat"]]
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory):
-    """A folder with a saved model, its tokenizer and its card in `local`."""
-    work = tmp_path_factory.mktemp("hub")
-    tokenizer = GLMTokenizer.train_from_iterator(["The quick brown fox jumps over the lazy dog."] * 10, 300)
-    settings = {"vocab_size": len(tokenizer), "max_position_embeddings": 80, **tokenizer.special_token_ids}
-    model = make_model(GLMForConditionalGeneration, **settings)
-    model.save_pretrained(work / "local")
-    tokenizer.save_pretrained(work / "local")
-    write_model_card(work / "local", model, tokenizer, model_id=str(work / "local"))
-    return work
-
-
-@pytest.fixture(scope="module")
-def bare(hub, work) -> dict:
-    """The results of the script that runs without this package."""
-    commits = [("writer/plain", commit.oid) for commit in whole_commits(hub, "plain")]
-    (work / "commits.json").write_text(json.dumps(commits))
-    return use_without_package(work, hub, "use_local", "use_commits")
 
 
 class TestConversion:

@@ -8,8 +8,6 @@ import pytest
 from modeling_glm.hub.repository import stale_weights
 from tests.support.hub_runs import last_commit
 
-STEPS = ("push_a_branch_and_a_pull_request", "push_other_shards", "fail")
-
 
 @pytest.mark.parametrize(
     ("existing", "new", "stale"),

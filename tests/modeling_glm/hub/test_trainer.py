@@ -23,22 +23,10 @@ from modeling_glm.hub.trainer import HubTrainerMixin
 from tests.support.hub_runs import (
     last_commit,
     read_metadata,
-    use_without_package,
     whole_commits,
 )
 from tests.support.models import make_model
 from tests.support.uploaded import MODEL_CODE, TOKENIZER_CODE
-
-STEPS = ("train_with_our_trainer", "train_with_the_callback", "train_without_a_name")
-
-
-@pytest.fixture(scope="module")
-def bare(hub, work) -> dict:
-    """The results of a script that loads every commit without this package."""
-    names = ("trained", "called-back")
-    commits = [(f"writer/{name}", commit.oid) for name in names for commit in whole_commits(hub, name)]
-    (work / "commits.json").write_text(json.dumps(commits))
-    return use_without_package(work, hub, "use_commits")
 
 
 def history(**metrics: float) -> list[dict]:

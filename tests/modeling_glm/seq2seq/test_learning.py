@@ -49,13 +49,13 @@ def test_reverse_of_sequences(letters, tmp_path, shuffled):
     model = GLMForConditionalGeneration(make_config(letters, **sizes))
     arguments = make_arguments(
         tmp_path,
-        max_steps=600,
+        max_steps=400,
         learning_rate=3e-3,
         per_device_train_batch_size=32,
         per_device_eval_batch_size=100,
         warmup_steps=50,
         generation_max_length=8,
-        logging_steps=600,
+        logging_steps=400,
     )
     collator = DataCollatorForInfillingSeq2Seq(letters, "{source} [MASK]")
     trainer = GLMSeq2SeqTrainer(
