@@ -53,10 +53,7 @@ PRESETS = {
         texts="facts",
         families=LEARNABLE,
         steps=3000,
-        hidden_size=128,
-        num_hidden_layers=4,
         batch_size=16,
-        learning_rate=2e-3,
         max_length=256,
         packed_length=128,
         blanks=1000,
@@ -65,10 +62,7 @@ PRESETS = {
         texts="real",
         vocab_size=8192,
         steps=2000,
-        hidden_size=128,
-        num_hidden_layers=4,
         batch_size=32,
-        learning_rate=2e-3,
         max_length=128,
         packed_length=160,
         blanks=400,
@@ -179,9 +173,13 @@ def main(arguments: Sequence[str] | None = None):
     log = RunLog(args.results, study.identity)
     # By seed, so that an interrupted study has whole rows of all variants.
     wanted: list[Key] = [(name, seed) for seed, name in product(args.seeds, args.variants)]
-    if missing := [key for key in wanted if key not in log.read()]:
+    done = log.read()
+    if missing := [key for key in wanted if key not in done]:
         print(f"{len(missing)} of {len(wanted)} runs are to do", file=sys.stderr)
-        for run in finish_runs(study, missing, bf16=has_fast_bf16(), workers=args.workers, folder=folder):
+        # All runs of a study train in one precision, also if it resumes on another machine.
+        bf16 = next((run["bf16"] for run in done.values()), None)
+        bf16 = has_fast_bf16() if bf16 is None else bf16
+        for run in finish_runs(study, missing, bf16=bf16, workers=args.workers, folder=folder):
             log.add(run)
     done = log.read()
     rows = {name: [done[name, seed] for seed in args.seeds] for name in args.variants}

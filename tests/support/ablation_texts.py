@@ -1,17 +1,18 @@
 """Made-up texts for the ablation, in place of WordNet and prose."""
 
-from benchmarks.studies.ablation.study import AblationSettings
+from dataclasses import replace
+
 from benchmarks.studies.ablation.texts import REAL, SourceTexts
+from benchmarks.studies.pretrain_ablation import PRESETS
 from examples.corpora.documents import Document
 
-SMALL = AblationSettings(
-    texts="real",
+SMALL = replace(
+    PRESETS["real"],
     vocab_size=400,
     steps=2,
     hidden_size=32,
     num_hidden_layers=1,
     batch_size=4,
-    learning_rate=1e-3,
     max_length=64,
     packed_length=96,
     blanks=4,

@@ -22,7 +22,7 @@ EVAL_SEED = 1  # of the blanks of whole objectives
 @dataclass(frozen=True, kw_only=True)
 class TextScores:
     """
-    What was measured in each text of a set, in the order of the texts.
+    Hold what was measured in each text of a set, in the order of the texts.
 
     Attributes:
         nll: Loss of the labelled tokens of a text, summed, in nats.

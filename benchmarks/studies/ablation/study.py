@@ -47,10 +47,10 @@ class AblationSettings:
     families: tuple[str, ...] = ()
     vocab_size: int = 0
     steps: int
-    hidden_size: int
-    num_hidden_layers: int
+    hidden_size: int = 128
+    num_hidden_layers: int = 4
     batch_size: int
-    learning_rate: float
+    learning_rate: float = 2e-3
     max_length: int
     packed_length: int
     blanks: int

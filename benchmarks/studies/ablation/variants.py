@@ -1,4 +1,4 @@
-"""What the variants of the ablation change, and how each computes its loss."""
+"""Define the variants of the ablation, build their models and compute their losses."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,7 @@ Batch = dict[str, torch.Tensor]
 @dataclass(frozen=True, kw_only=True)
 class Variant:
     """
-    What a variant changes.
+    Say what a variant changes.
 
     Attributes:
         label: Its name in the table.

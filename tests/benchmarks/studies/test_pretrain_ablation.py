@@ -39,10 +39,12 @@ def test_study_trains_and_resumes(tmp_path, capsys, monkeypatch):
     run_once = Study.run
 
     def run(self, name, seed, bf16):
+        assert bf16 == runs[0]["bf16"]
         trained.append((name, seed))
         return run_once(self, name, seed, bf16)
 
     monkeypatch.setattr(Study, "run", run)
+    monkeypatch.setattr(study, "has_fast_bf16", lambda: not runs[0]["bf16"])  # it resumes on another machine
     study.main(arguments)
     assert trained == [("causal", 0)]
     study.main(arguments)
@@ -50,6 +52,7 @@ def test_study_trains_and_resumes(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().out == 2 * table
     assert results.read_text().count("\n") == 3
     # Other settings are another study in the same file.
+    monkeypatch.setattr(study, "has_fast_bf16", lambda: runs[0]["bf16"])
     study.main([*arguments, "--steps", "1"])
     assert trained[1:] == [("mixture", 0), ("no-block-positions", 0), ("causal", 0)]
     assert results.read_text().count("\n") == 6
