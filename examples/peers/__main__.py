@@ -22,6 +22,7 @@ from examples.corpora.archives.folder import require
 from modeling_glm.utils.files import write_whole
 
 from .comparison import (
+    MEASURES,
     TASKS,
     comparison_table,
     draw,
@@ -41,6 +42,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("models", nargs="*", help="folders, repositories, GGUF files, or smollm2")
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
+    parser.add_argument("--measures", nargs="+", choices=MEASURES, help="only these. Without it: all")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="type of the weights")
     parser.add_argument("--limit", type=int, help="draw so many questions of each task. Without it: all")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draw")
     parser.add_argument("--batch_size", type=int, default=32, help="questions in a forward pass")
@@ -70,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     reports = []
     for model in models:
-        peer = load_peer(model)
+        peer = load_peer(model, args.dtype)
         for name, rows in questions.items():
             if args.estimate:
                 seconds = estimate_seconds(peer, rows)
@@ -84,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     name,
                     rows,
                     args.output_dir,
+                    measures=args.measures,
                     batch_size=args.batch_size,
                     progress=sys.stderr.isatty(),
                 )

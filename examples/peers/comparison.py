@@ -4,7 +4,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,10 @@ TASKS = {
     # lm-evaluation-harness publishes acc; acc_norm divides by the characters, because answers differ in length.
     "social_iqa": PeerTask(
         rows=social_iqa_rows,
-        measures={"sum": {}, "per character": {"length_penalty": 1.0, "length_unit": "character"}},
+        measures={"sum": {}, "per_character": {"length_penalty": 1.0, "length_unit": "character"}},
     ),
     # A name that is likely by itself wins as a whole sentence, so what follows is scored too (Trinh and Le, 2018).
-    "winograd": PeerTask(rows=winograd_rows, measures={"sum": {}}, causal={"behind the choice": {"scored": "behind"}}),
+    "winograd": PeerTask(rows=winograd_rows, measures={"sum": {}}, causal={"behind": {"scored": "behind"}}),
     "agreement": PeerTask(rows=agreement_rows, measures={"sum": {}}),
 }
 
@@ -66,12 +66,12 @@ class LoadedPeer:
         return re.sub(r"[^\w.-]+", "-", self.name).strip("-")
 
 
-def load_peer(name: str) -> LoadedPeer:
-    """Load a GLM or a causal model from a folder, a repository or a GGUF file."""
+def load_peer(name: str, dtype: str = "float32") -> LoadedPeer:
+    """Load a GLM or a causal model from a folder, a repository or a GGUF file, with weights of a type such as "bfloat16"."""
     if names_causal_model(name):
-        model, tokenizer = load_causal_model(name)
+        model, tokenizer = load_causal_model(name, dtype=dtype)
     else:
-        model = GLMForConditionalGeneration.from_pretrained(name, dtype="float32").eval()
+        model = GLMForConditionalGeneration.from_pretrained(name, dtype=dtype).eval()
         tokenizer = GLMTokenizer.from_pretrained(name)
     return LoadedPeer(name=Path(name).name.removesuffix(".gguf"), model=model, tokenizer=tokenizer)
 
@@ -97,6 +97,7 @@ def measure_task(
     rows: Sequence[ChoiceRow],
     folder: Path,
     *,
+    measures: Collection[str] | None = None,
     batch_size: int = 32,
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -108,6 +109,7 @@ def measure_task(
         name: The task.
         rows: Its questions, or a part of them.
         folder: The folder of the results. An interrupted measurement resumes there.
+        measures: The names of the wanted measures. By default all that suit the model.
         batch_size: The number of questions in a forward pass.
         progress: Whether to show a progress bar.
 
@@ -115,6 +117,8 @@ def measure_task(
         The results as plain values: see `summarise`.
     """
     task = TASKS[name]
+    suited = task.measures | (task.causal if is_causal(peer.model) else {})
+    chosen = {name: options for name, options in suited.items() if measures is None or name in measures}
     identity = {
         "task": name,
         "model": digest_model(peer.model),
@@ -122,13 +126,12 @@ def measure_task(
         "num_questions": len(rows),
     }
     stem = f"{peer.slug}.{name}.{identity['model'][:8]}.{identity['questions'][:8]}"
-    file = folder / f"{stem}.json"
+    file = folder / f"{stem}.{'-'.join(chosen)}.json"
     if file.is_file():
         return json.loads(file.read_text(encoding="utf-8"))
-    measures = task.measures | (task.causal if is_causal(peer.model) else {})
     results: dict[str, Any] = {}
     started, partial_files = time.monotonic(), set()
-    for measure, options in measures.items():
+    for measure, options in chosen.items():
         # Measures that differ only in the length share the scores.
         partial_file = folder / f"{stem}.{options.get('scored', 'sentence')}.partial"
         partial_files.add(partial_file)
@@ -146,6 +149,7 @@ def measure_task(
         **identity,
         "name": peer.name,
         "parameters": sum(parameter.numel() for parameter in peer.model.parameters()),
+        "dtype": str(next(peer.model.parameters()).dtype).removeprefix("torch."),
         "is_causal": is_causal(peer.model),
         "measures": results,
         "seconds": round(time.monotonic() - started, 1),
@@ -211,7 +215,11 @@ def published_table(tasks: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
+MEASURES = tuple(dict.fromkeys(name for task in TASKS.values() for name in (*task.measures, *task.causal)))
+
+
 __all__ = [
+    "MEASURES",
     "TASKS",
     "LoadedPeer",
     "PeerTask",

@@ -15,7 +15,7 @@ def test_tables_are_printed_and_written(questions, tmp_path, capsys):
     main([TINY, "--tasks", "social_iqa", "winograd", "--limit", "1", "--output_dir", str(tmp_path / "out")])
     printed = capsys.readouterr().out
     assert printed == (tmp_path / "out" / "peers.md").read_text()
-    assert "| social_iqa | per character | 1 | 33.3 | " in printed
+    assert "| social_iqa | per_character | 1 | 33.3 | " in printed
     assert "| social_iqa | OPT-125M | 41.9 | " in printed
 
 

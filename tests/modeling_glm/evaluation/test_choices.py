@@ -8,10 +8,8 @@ import pytest
 from modeling_glm import GLMTokenizer
 from modeling_glm.evaluation.choices import ChoiceExample, evaluate_choices, lay_out_choices, read_choice_example
 from modeling_glm.utils.rows import RowError
-from tests.support.models import make_text_model
 from tests.support.naive_scoring import naive_log_probs
 from tests.support.original_evaluation import as_sample, config_of, load_tiny, read_cases, read_flags
-from tests.support.original_files import VOCABULARIES, write_vocabulary
 from tests.support.paths import EXAMPLES
 
 GOLDEN = read_cases("cloze/multichoice.json")
@@ -25,34 +23,14 @@ EXAMPLES_GIVEN = [
 
 
 @pytest.fixture(scope="module")
-def load(tmp_path_factory):
-    """Return the tokenizer of a case."""
-    root, loaded = tmp_path_factory.mktemp("vocabularies"), {}
-
-    def find(name: str) -> GLMTokenizer:
-        if name not in VOCABULARIES:
-            return load_tiny(name)[1]
-        if name not in loaded:
-            loaded[name] = GLMTokenizer.from_pretrained(write_vocabulary(name, root / name))
-        return loaded[name]
-
-    return find
-
-
-@pytest.fixture(scope="module")
 def tokenizer():
     return GLMTokenizer.from_pretrained(EXAMPLES / "glm-tiny")
 
 
-@pytest.fixture(scope="module")
-def model(tokenizer):
-    return make_text_model(tokenizer)
-
-
 @pytest.mark.parametrize("number", range(len(CASES)))
-def test_samples_are_those_of_the_originals(load, number):
+def test_samples_are_those_of_the_originals(vocabulary, number):
     case = CASES[number]
-    tokenizer, flags = load(case["tokenizer"]), read_flags(case["flags"])
+    tokenizer, flags = vocabulary(case["tokenizer"]), read_flags(case["flags"])
     for row, sample in zip(ROWS, case["samples"], strict=True):
         example = read_choice_example(row)
         assert example.label == sample["label"]

@@ -33,11 +33,6 @@ def requests(pairs, request_type: str = "loglikelihood") -> list[Instance]:
     return [Instance(request_type, {}, args, number) for number, args in enumerate(pairs)]
 
 
-@pytest.fixture(scope="module")
-def model(tokenizer):
-    return make_text_model(tokenizer)
-
-
 @pytest.fixture
 def lm(model, tokenizer):
     return GLMHarnessModel(model, tokenizer, batch_size=3)

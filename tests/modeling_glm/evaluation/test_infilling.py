@@ -29,11 +29,6 @@ def tokenizer():
 
 
 @pytest.fixture(scope="module")
-def model(tokenizer):
-    return make_text_model(tokenizer)
-
-
-@pytest.fixture(scope="module")
 def trained():
     return GLMForConditionalGeneration.from_pretrained(EXAMPLES / "glm-tiny", dtype="float32").eval()
 

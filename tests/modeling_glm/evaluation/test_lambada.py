@@ -10,7 +10,7 @@ from modeling_glm import GLMTokenizer
 from modeling_glm.evaluation.lambada import evaluate_lambada, lay_out_last_word, split_last_word
 from modeling_glm.evaluation.texts import encode_plain
 from modeling_glm.utils.rows import RowError
-from tests.support.models import TOKEN_IDS, make_text_model
+from tests.support.models import TOKEN_IDS
 from tests.support.naive_scoring import naive_log_probs
 from tests.support.original_evaluation import (
     as_sample,
@@ -21,7 +21,6 @@ from tests.support.original_evaluation import (
     unpad,
     vocabulary_of,
 )
-from tests.support.original_files import write_vocabulary
 from tests.support.paths import EXAMPLES
 
 WINDOWS = read_cases("lm/windows.json")
@@ -40,28 +39,16 @@ def read_rows(file: str) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def tokenizers(tmp_path_factory):
-    root = tmp_path_factory.mktemp("vocabularies")
-    families = {vocabulary_of(case["tokenizer"])[0] for case in SAMPLES}
-    return {name: GLMTokenizer.from_pretrained(write_vocabulary(name, root / name)) for name in sorted(families)}
-
-
-@pytest.fixture(scope="module")
 def tokenizer():
     return GLMTokenizer.from_pretrained(EXAMPLES / "glm-tiny")
 
 
-@pytest.fixture(scope="module")
-def model(tokenizer):
-    return make_text_model(tokenizer)
-
-
 @pytest.mark.parametrize("number", range(len(SAMPLES)))
-def test_samples_are_those_of_the_originals(tokenizers, number):
+def test_samples_are_those_of_the_originals(vocabulary, number):
     case = SAMPLES[number]
     flags = read_flags(case["flags"])
     family, has_task_masks = vocabulary_of(case["tokenizer"])
-    tokenizer = tokenizers[family]
+    tokenizer = vocabulary(family)
     mask = tokenizer.gmask_token_id if has_task_masks and tokenizer.gmask_token_id else tokenizer.mask_token_id
     rows = read_rows(WINDOWS["files"][case["file"]])
     encoded = [encode_plain(tokenizer, split_last_word(row["text"])) for row in rows]

@@ -8,12 +8,7 @@ import torch
 
 from modeling_glm import GLMForSequenceClassification
 from modeling_glm.evaluation.loading import choose_device, join_processes, load_scoring_model
-from tests.support.models import make_model, make_text_model
-
-
-@pytest.fixture(scope="module")
-def model(tokenizer):
-    return make_text_model(tokenizer)
+from tests.support.models import make_model
 
 
 @pytest.fixture

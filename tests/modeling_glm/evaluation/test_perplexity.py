@@ -14,7 +14,7 @@ from modeling_glm.evaluation.perplexity import Perplexity, compute_perplexity, e
 from modeling_glm.evaluation.windows import lay_out_window, plan_windows
 from modeling_glm.tokenization.seq2seq.detokenizers import detokenize_wikitext
 from modeling_glm.utils.rows import RowError
-from tests.support.models import make_model, make_text_model
+from tests.support.models import make_model
 from tests.support.naive_scoring import naive_log_probs
 from tests.support.original_evaluation import load_tiny, read_cases, read_documents, read_flags
 from tests.support.paths import EXAMPLES
@@ -25,13 +25,8 @@ TEXTS = ["The cat sat on the mat, and the dog ran.", "Rain fell on the green for
 
 
 @pytest.fixture(scope="module")
-def tokenizer() -> GLMTokenizer:
+def tokenizer():
     return GLMTokenizer.from_pretrained(EXAMPLES / "glm-tiny")
-
-
-@pytest.fixture(scope="module")
-def model(tokenizer):
-    return make_text_model(tokenizer)
 
 
 @pytest.mark.parametrize("number", range(len(CASES)))

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling_glm import GLMTokenizer
 from modeling_glm.evaluation.texts import encode_plain
 from modeling_glm.evaluation.windows import (
     Window,
@@ -25,18 +24,10 @@ from tests.support.original_evaluation import (
     unpad,
     vocabulary_of,
 )
-from tests.support.original_files import write_vocabulary
 
 FILES = read_cases("lm/windows.json")["files"]
 CASES = read_cases("lm/windows.json")["cases"]
 CLS, MASK = TOKEN_IDS["cls_token_id"], TOKEN_IDS["gmask_token_id"]
-
-
-@pytest.fixture(scope="module")
-def tokenizers(tmp_path_factory):
-    root = tmp_path_factory.mktemp("vocabularies")
-    families = {vocabulary_of(case["tokenizer"])[0] for case in CASES}
-    return {name: GLMTokenizer.from_pretrained(write_vocabulary(name, root / name)) for name in sorted(families)}
 
 
 def is_sound(case) -> bool:
@@ -46,11 +37,11 @@ def is_sound(case) -> bool:
 
 
 @pytest.mark.parametrize("number", [number for number, case in enumerate(CASES) if is_sound(case)])
-def test_windows_are_those_of_the_originals(tokenizers, number):
+def test_windows_are_those_of_the_originals(vocabulary, number):
     case = CASES[number]
     flags = read_flags(case["flags"])
     family, has_task_masks = vocabulary_of(case["tokenizer"])
-    tokenizer = tokenizers[family]
+    tokenizer = vocabulary(family)
     mask = tokenizer.gmask_token_id if has_task_masks else None
     config = config_of(tokenizer)
     texts = read_documents(case, FILES)
