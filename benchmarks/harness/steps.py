@@ -84,10 +84,15 @@ def make_step(name: str, shape: Shape, rows: int, length: int, device: str = "cp
 
 
 def optimizing(
-    model: PreTrainedModel, loss: Callable[[], torch.Tensor], device: str = "cpu", bf16: bool = False
+    model: PreTrainedModel,
+    loss: Callable[[], torch.Tensor],
+    device: str = "cpu",
+    bf16: bool = False,
+    optimizer: torch.optim.Optimizer | None = None,
 ) -> Step:
-    """Make a training step of a loss with fused AdamW, the default of Trainer."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    """Make a training step of a loss. Without an optimizer, it has fused AdamW, the default of Trainer."""
+    if optimizer is None:
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
 
     def step():
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):

@@ -3,14 +3,16 @@
 import torch
 
 from modeling_glm import DataCollatorForBlankInfilling, GLMForConditionalGeneration
+from modeling_glm.cpu_training import switch as cpu_training
+from modeling_glm.pretraining.optimizer import MuonWithAdamW, group_parameters, has_muon
 
 from ..harness.embedded import load_tokenizer, training_texts
 from ..harness.measuring import PeakMemory, run_alone, take_turns
 from ..harness.peers import BART, BERT, GPT2, T5, T5_HALF
 from ..harness.results import LimitShare, Memory, Result, Speed
 from ..harness.settings import RunSettings
-from ..harness.shapes import BASE, LARGE, SHAPES, TINY, Shape, build_glm
-from ..harness.steps import CHECKPOINTING, GLM, NAIVE, make_step, optimizing, step_flops, to_device
+from ..harness.shapes import BASE, LARGE, SHAPES, SMALL, TINY, Shape, build_glm
+from ..harness.steps import CHECKPOINTING, GLM, NAIVE, make_batch, make_step, optimizing, step_flops, to_device
 
 
 def run(settings: RunSettings) -> list[Result]:
@@ -19,6 +21,7 @@ def run(settings: RunSettings) -> list[Result]:
         return [
             *compare_models(settings, TINY, 2, 128, everyone),
             *compare_precision(settings, TINY, 2, 128),
+            *compare_small_steps(settings, TINY, 2, 128),
             *compare_checkpointing(settings, TINY, 2, 128),
             compare_packing(settings, TINY, 128),
             compare_memory(TINY, 2, 128, GLM, NAIVE),
@@ -29,6 +32,7 @@ def run(settings: RunSettings) -> list[Result]:
         *compare_models(settings, wide, rows, length, [NAIVE]),
         *compare_models(settings, LARGE, rows // 4, length, [NAIVE]),
         *compare_precision(settings, BASE, rows, length),
+        *(() if settings.on_gpu else compare_small_steps(settings, SMALL, 16, 128)),
         *compare_checkpointing(settings, BASE, rows, length),
         compare_packing(settings, BASE, length),
         *(compare_memory(shape, rows, length, GLM, NAIVE) for shape in (BASE, wide)),
@@ -61,6 +65,36 @@ def compare_precision(settings: RunSettings, shape: Shape, rows: int, length: in
         Speed.from_seconds(work, "GLM in fp32", seconds["bf16"], seconds["fp32"]),
         LimitShare(work=work, limit="matmul peak in bf16", share=share, seconds=best),
     ]
+
+
+def compare_small_steps(settings: RunSettings, shape: Shape, rows: int, length: int) -> list[Result]:
+    """Compare bf16 autocast without dropout with the functions of the hub, with fp32, and with Muon as the optimizer."""
+    plain = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "embedding_dropout": 0.0, "attn_implementation": "eager"}
+    model = build_glm(GLMForConditionalGeneration, shape, **plain).train()
+    batch = make_batch(model.config, rows, length)
+
+    def loss() -> torch.Tensor:
+        return model(**batch).loss
+
+    bf16 = optimizing(model, loss, bf16=True)
+
+    def on_the_hub():
+        cpu_training.disable()
+        try:
+            bf16()
+        finally:
+            cpu_training.enable()
+
+    ours = "bf16"
+    steps = {ours: bf16, "GLM as on the hub": on_the_hub, "GLM in fp32": optimizing(model, loss)}
+    if has_muon():
+        decayed = [name for name, parameter in model.named_parameters() if parameter.ndim == 2]
+        groups = group_parameters(model, decayed, weight_decay=0.1, muon_learning_rate=1e-4)
+        muon = MuonWithAdamW(groups, {"lr": 1e-4, "fused": True})
+        steps["GLM with Muon"] = optimizing(model, loss, bf16=True, optimizer=muon)
+    seconds = take_turns(steps, settings.rounds)
+    work = f"{describe(shape, rows, length)}, bf16 autocast without dropout"
+    return [Speed.from_seconds(work, peer, seconds[ours], seconds[peer]) for peer in steps if peer != ours]
 
 
 def compare_checkpointing(settings: RunSettings, shape: Shape, rows: int, length: int) -> list[Result]:

@@ -9,6 +9,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from ..attention_glm import additive_mask
 from .dropout import draw_kept, draws_quickly
+from .kept_attention import KeptAttention, keeps_weights
 
 # Scores that a thread handles at a time: one mebibyte in fp32, which fits into its caches.
 CACHED_SCORES = 2**18
@@ -38,7 +39,8 @@ def sdpa_attention_forward(
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """
-    Attend as the library's "sdpa" does; in training on CPUs with dropout, by `RecomputedAttention`.
+    Attend as the library's "sdpa" does. In training on CPUs, `RecomputedAttention` attends with dropout in fp32, and
+    `KeptAttention` without dropout in bf16.
 
     Args:
         module: The attention layer.
@@ -53,6 +55,8 @@ def sdpa_attention_forward(
     """
     if is_recomputed(query, dropout):
         return RecomputedAttention.apply(query, key, value, attention_mask, scaling, dropout), None
+    if keeps_weights(module, query, key, dropout):
+        return KeptAttention.apply(query, key, value, attention_mask, scaling)[0], None
     attention = ALL_ATTENTION_FUNCTIONS["sdpa"]
     return attention(module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs)
 

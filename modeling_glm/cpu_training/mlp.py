@@ -1,9 +1,13 @@
-"""The second half of the MLP for training on CPUs, which computes its activations again in the backward pass."""
+"""
+The second half of the MLP for training on CPUs. It computes its activations again in the backward pass; in bf16 autocast
+it computes the slope of GELU together with them.
+"""
 
 import torch
 from torch import nn
 
 from ..mlp_glm import project_activated
+from .gelu import GELUWithSlope, is_tanh_gelu
 
 
 def project_recomputed(projection: nn.Linear, activation: nn.Module, states: torch.Tensor) -> torch.Tensor:
@@ -11,7 +15,8 @@ def project_recomputed(projection: nn.Linear, activation: nn.Module, states: tor
     Compute `projection(activation(states))`, and keep no activations in training on CPUs.
 
     The activations are a fifth of what a layer keeps for the backward pass. To compute them again takes no longer than
-    to fetch fresh memory for them.
+    to fetch fresh memory for them. In bf16 autocast they are kept, in half of the memory: matmuls are so fast there that
+    the time of GELU counts.
 
     Args:
         projection: The layer behind the activation function.
@@ -23,6 +28,8 @@ def project_recomputed(projection: nn.Linear, activation: nn.Module, states: tor
     """
     if is_recomputed(projection, activation, states):
         return RecomputedActivation.apply(states, projection.weight, projection.bias, activation)
+    if has_fast_slope(projection, activation, states):
+        return projection(GELUWithSlope.apply(states))
     return project_activated(projection, activation, states)
 
 
@@ -43,6 +50,17 @@ def is_recomputed(projection: nn.Linear, activation: nn.Module, states: torch.Te
         and projection.weight.dtype == states.dtype
         and not any(True for _ in activation.parameters())
         and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+    )
+
+
+def has_fast_slope(projection: nn.Linear, activation: nn.Module, states: torch.Tensor) -> bool:
+    """Return whether this is training on CPUs with bf16 activations and the tanh form of GELU."""
+    return (
+        projection.training
+        and states.device.type == "cpu"
+        and states.dtype == torch.bfloat16
+        and is_tanh_gelu(activation)
         and not torch.compiler.is_compiling()
     )
 
@@ -75,4 +93,4 @@ class RecomputedActivation(torch.autograd.Function):
         return tuple(gradients)
 
 
-__all__ = ["RecomputedActivation", "is_recomputed", "project_recomputed"]
+__all__ = ["RecomputedActivation", "has_fast_slope", "is_recomputed", "project_recomputed"]

@@ -34,7 +34,8 @@ class TrainingMemory:
         optimizer: The state of the optimizer.
         copies: Copies of weights: in bf16 for autocast, or gathered from shards.
         activations: Tensors that the forward pass keeps for the backward pass, and the logits of the loss. In fp32 on
-            CPUs the outputs of the MLPs' activation functions are recomputed, so it is less.
+            CPUs the outputs of the MLPs' activation functions are recomputed, so it is less. In bf16 on CPUs
+            without dropout, attention weights of up to 512 keys are kept in bf16 only.
     """
 
     weights: int

@@ -101,4 +101,6 @@ def test_a_model_has_the_gradients_of_plain_layers(monkeypatch, checkpointing, a
             loss = model(ids, labels=labels).loss
         loss.backward()
         found.append([loss.detach(), *(parameter.grad for parameter in model.parameters())])
-    torch.testing.assert_close(*found)
+    for ours, expected in zip(*found, strict=True):
+        # In bf16 the slope is rounded in another place.
+        assert (ours - expected).norm() <= (0.02 if autocast else 1e-6) * expected.norm() + 1e-6

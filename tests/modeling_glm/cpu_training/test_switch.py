@@ -13,6 +13,8 @@ from modeling_glm.cpu_training import attention as cpu_attention
 from modeling_glm.cpu_training import dropout as cpu_dropout
 from modeling_glm.cpu_training import switch
 from modeling_glm.cpu_training.attention import RecomputedAttention, sdpa_attention_forward
+from modeling_glm.cpu_training.gelu import GELUWithSlope
+from modeling_glm.cpu_training.kept_attention import KeptAttention, eager_attention
 from modeling_glm.cpu_training.mlp import RecomputedActivation, project_recomputed
 from modeling_glm.mlp_glm import EXCHANGEABLE_FUNCTIONS, project_activated
 from tests.support.models import make_model
@@ -30,6 +32,7 @@ def disabled():
 
 def test_importing_the_package_enables_the_functions_for_glm_alone():
     assert ALL_ATTENTION_FUNCTIONS["sdpa"] is sdpa_attention_forward
+    assert ALL_ATTENTION_FUNCTIONS["eager"] is eager_attention
     assert {"dropout": cpu_dropout.dropout, "project_activated": project_recomputed} == EXCHANGEABLE_FUNCTIONS
     assert library.ALL_ATTENTION_FUNCTIONS["sdpa"] is not sdpa_attention_forward
 
@@ -37,12 +40,13 @@ def test_importing_the_package_enables_the_functions_for_glm_alone():
 def test_disabled_the_functions_are_those_of_the_hub(disabled):
     switch.disable()  # twice does no harm
     assert ALL_ATTENTION_FUNCTIONS["sdpa"] is library.ALL_ATTENTION_FUNCTIONS["sdpa"]
+    assert "eager" not in ALL_ATTENTION_FUNCTIONS
     assert {"dropout": F.dropout, "project_activated": project_activated} == EXCHANGEABLE_FUNCTIONS
 
 
 def calls_in_training(monkeypatch, model, **how) -> list[type]:
     called = []
-    for function in (RecomputedAttention, RecomputedActivation):
+    for function in (RecomputedAttention, RecomputedActivation, KeptAttention, GELUWithSlope):
         original = function.apply
         monkeypatch.setattr(
             function, "apply", lambda *args, f=function, o=original: called.append(f) or o(*args), raising=False
@@ -60,13 +64,47 @@ def test_training_with_dropout_recomputes_attention_and_mlp(monkeypatch, case):
         assert calls_in_training(monkeypatch, model) == [RecomputedAttention, RecomputedActivation] * layers
 
 
-@pytest.mark.parametrize("case", ["evaluation", "autocast", "disabled"])
-def test_nothing_else_does(monkeypatch, case, request):
+@pytest.mark.parametrize("case", ["evaluation", "disabled"])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_nothing_else_does(monkeypatch, case, autocast, request):
     if case == "disabled":
         request.getfixturevalue("disabled")
     model = make_model(GLMForConditionalGeneration, attention_dropout=0.1).train(case != "evaluation")
-    with torch.autocast("cpu", torch.bfloat16, enabled=case == "autocast"):
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         assert calls_in_training(monkeypatch, model) == []
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_training_in_bf16_keeps_attention_weights_and_slopes(monkeypatch, implementation, dropout):
+    model = make_model(
+        GLMForConditionalGeneration, attn_implementation=implementation, attention_dropout=dropout
+    ).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        called = calls_in_training(monkeypatch, model)
+    expected = [GELUWithSlope] if dropout else [KeptAttention, GELUWithSlope]
+    assert called == expected * model.config.num_hidden_layers
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_gradients_in_bf16_are_as_near_to_fp32_as_those_of_the_uploaded_model(implementation, request):
+    model = make_model(GLMForConditionalGeneration, attn_implementation=implementation).train()
+    exact = copy.deepcopy(model)
+    exact(IDS, labels=LABELS).loss.backward()
+    uploaded = copy.deepcopy(model)
+
+    def distance(trained: torch.nn.Module) -> float:
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = trained(IDS, labels=LABELS).loss
+        loss.backward()
+        pairs = zip(trained.parameters(), exact.parameters(), strict=True)
+        return float(sum((ours.grad - expected.grad).square().sum() for ours, expected in pairs)) ** 0.5
+
+    ours = distance(model)
+    request.getfixturevalue("disabled")
+    size = float(sum(parameter.grad.square().sum() for parameter in exact.parameters())) ** 0.5
+    assert 0 < ours < 0.03 * size
+    assert ours < 1.5 * distance(uploaded)
 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
