@@ -65,14 +65,16 @@ def describe(folder: Path) -> dict[str, Any]:
     }
 
 
-def add_to_log(entry: dict[str, Any], path: Path = LOG) -> None:
+def add_to_log(entry: dict[str, Any], path: Path | None = None) -> None:
     """Add a line to the log, in place of an earlier one of the same name."""
+    path = LOG if path is None else path
     lines = [json.dumps(one, ensure_ascii=False) for one in read_log(path) if one["name"] != entry["name"]]
     write_whole(path, "".join(f"{line}\n" for line in [*lines, json.dumps(entry, ensure_ascii=False)]))
 
 
-def read_log(path: Path = LOG) -> list[dict[str, Any]]:
+def read_log(path: Path | None = None) -> list[dict[str, Any]]:
     """Return the lines of the log."""
+    path = LOG if path is None else path
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
@@ -105,14 +107,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run.add_argument("name", help="name of the run in the log")
     run.add_argument("--why", default="", help="what the run tries, in a few words")
     run.add_argument("--folder", type=Path, default=Path("runs/recipe_search"))
-    run.add_argument("options", nargs="*", help="options of examples/03_pretrain.py, behind --")
     commands.add_parser("table", help="print the log as a table")
-    given = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    own, options = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
+    given = parser.parse_args(own)
     if given.command == "table":
         print(table(read_log()))
         return
-    code, seconds = train(given.name, given.options, given.folder)
-    entry: dict[str, Any] = {"name": given.name, "why": given.why, "options": given.options}
+    code, seconds = train(given.name, options, given.folder)
+    entry: dict[str, Any] = {"name": given.name, "why": given.why, "options": options}
     if code:
         add_to_log(entry | {"failed": f"exit code {code}", "minutes": round(seconds / 60, 1), "device": ""})
         sys.exit(code)
