@@ -39,7 +39,7 @@ class Variant:
 
 
 UNSHUFFLED = {"shuffle_spans": False}
-_GPT = "worse: GPT of the same size is behind GLM in understanding (section 3)"
+_GPT = "worse: GLM is ahead of GPT of the same size and data (abstract)"
 VARIANTS = {
     "mixture": Variant(label="mixture", claim="understanding and generation from one model (section 2.2)"),
     "no-shuffling": Variant(
@@ -47,7 +47,7 @@ VARIANTS = {
     ),
     "no-block-positions": Variant(
         label="without block positions",
-        claim="worse: the second row is for blanks of unknown length (sections 2.1, 3.3)",
+        claim="worse in language modeling (section 3.3)",
         collator={"block_positions": False},
         block_positions=False,
     ),
