@@ -19,12 +19,12 @@ def run(settings: RunSettings) -> list[Result]:
     everyone = [NAIVE, GPT2, T5, T5_HALF, BART, BERT]
     if settings.quick:
         return [
-            *compare_models(settings, TINY, 2, 128, everyone),
-            *compare_precision(settings, TINY, 2, 128),
-            *compare_small_steps(settings, TINY, 2, 128),
-            *compare_checkpointing(settings, TINY, 2, 128),
+            *compare_models(settings, TINY, 2, 64, everyone),
+            *compare_precision(settings, TINY, 2, 64),
+            *compare_small_steps(settings, TINY, 2, 64),
+            *compare_checkpointing(settings, TINY, 2, 64),
             compare_packing(settings, TINY, 128),
-            compare_memory(TINY, 2, 128, GLM, NAIVE),
+            compare_memory(TINY, 2, 64, GLM, NAIVE),
         ]
     wide, rows, length = BASE.with_vocabulary(50304), 32 if settings.on_gpu else 4, 512
     return [

@@ -25,8 +25,12 @@ TINY_RUN = ["--disable_tqdm", "true", "--per_device_train_batch_size", 4, "--log
 
 @pytest.fixture
 def rte(tmp_path) -> Path:
-    """A folder with files like those of RTE, with labels that are easy to learn."""
-    folder = tmp_path / "RTE"
+    return write_rte(tmp_path)
+
+
+def write_rte(root: Path) -> Path:
+    """Write a folder with files like those of RTE, with labels that are easy to learn."""
+    folder = root / "RTE"
     folder.mkdir()
     for split, start in (("train", 0), ("val", 100), ("test", 200)):
         rows = [
@@ -41,7 +45,16 @@ def rte(tmp_path) -> Path:
         if split == "test":
             rows = [{key: value for key, value in row.items() if key != "label"} for row in rows]
         (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return tmp_path
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[list, Path]:
+    """The command line of a run that has ended, and the folder of its model."""
+    rte = write_rte(tmp_path_factory.mktemp("trained"))
+    arguments = ["--task", "rte", "--data_dir", rte, "--max_steps", 1, "--output_dir", rte / "run", *TINY_RUN]
+    run_script(SCRIPT, *arguments)
+    return arguments, rte / "run" / "pretrained" / "model"
 
 
 def write_table(path: Path, rows: int = 12, label: str = "label") -> Path:
@@ -145,10 +158,8 @@ def test_files_of_your_own(tmp_path):
     assert task.labels == ["good", "bad"]
 
 
-def test_a_trained_folder_is_a_pipeline(rte):
-    arguments = ["--task", "rte", "--data_dir", rte, "--max_steps", 1, "--output_dir", rte / "run"]
-    run_script(SCRIPT, *arguments, *TINY_RUN)
-    folder = rte / "run" / "pretrained" / "model"
+def test_a_trained_folder_is_a_pipeline(trained):
+    _, folder = trained
     classifier = pipeline("cloze-classification", model=str(folder))
     line = read_lines(folder / "predictions.jsonl")[0]
     (found,) = classifier(line["example"])
@@ -290,8 +301,7 @@ def test_an_output_folder_that_is_a_file(tmp_path, below):
     assert (tmp_path / "file").read_text() == "kept"
 
 
-def test_the_folder_of_another_run_is_refused(rte):
-    arguments = ["--task", "rte", "--data_dir", rte, "--max_steps", 1, "--output_dir", rte / "run", *TINY_RUN]
-    run_script(SCRIPT, *arguments)
+def test_the_folder_of_another_run_is_refused(trained):
+    arguments, _ = trained
     with pytest.raises(SystemExit, match=r"holds a run with other arguments: .*learning_rate is 0\.001, was"):
         run_script(SCRIPT, *arguments, "--learning_rate", 1e-3)

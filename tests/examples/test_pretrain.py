@@ -1,7 +1,5 @@
 """The pretraining script: help, a run that is killed, and the embedded corpus."""
 
-import os
-import signal
 import time
 
 import numpy as np
@@ -34,14 +32,14 @@ def test_a_killed_run_resumes_bit_for_bit(tmp_path, monkeypatch, capsys):
     write_texts(tmp_path / "texts.txt")
     settings = {"max_steps": 40, "save_steps": 5, "eval_steps": 20, "dropout": 0.1, "hidden_size": 64}
     killed_run = {**settings, "output_dir": tmp_path / "killed", "export": tmp_path / "resumed"}
-    killed = start_script(tmp_path, **killed_run)
-    deadline = time.monotonic() + 240
-    while not (tmp_path / "killed" / "checkpoint-10" / "manifest.json").exists():
-        assert killed.poll() is None, killed.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.communicate()
+    with start_script(tmp_path, **killed_run) as killed:
+        deadline = time.monotonic() + 240
+        while not (tmp_path / "killed" / "checkpoint-10" / "manifest.json").exists():
+            assert killed.process.is_alive(), killed.output
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        killed.process.kill()  # SIGKILL
+        assert killed.wait().killed
     assert not (tmp_path / "resumed").exists()
     run_script("03_pretrain.py", *options(tmp_path, **killed_run))
     assert "resuming from" in capsys.readouterr().out

@@ -62,7 +62,7 @@ def naive_positions(ids: list[int], real: list[bool]) -> list[tuple[int, int]]:
     return found
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.sampled_from([MASK, SMASK, SOP, EOS, *range(FIRST_WORD, 14)]), st.booleans()), min_size=1)
 )

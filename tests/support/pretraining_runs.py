@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +10,9 @@ import torch
 
 from modeling_glm.pretraining import run
 from modeling_glm.pretraining.settings import parse_arguments
+from tests.support.kills import Child, start
 from tests.support.paths import EXAMPLES
+from tests.support.scripts import run_script
 
 RECIPES = EXAMPLES / "recipes"
 OBJECTIVES = ("token", "sentence", "document")
@@ -62,16 +62,14 @@ def pretrain(folder: Path, **settings):
     run.pretrain(*parse_arguments("", options(folder, **settings), recipes=RECIPES))
 
 
-def start_script(folder: Path, **settings) -> subprocess.Popen:
+def start_script(folder: Path, **settings) -> Child:
     """Start `03_pretrain.py` in a process of its own, with one thread."""
-    return subprocess.Popen(
-        [sys.executable, str(EXAMPLES / "03_pretrain.py"), *options(folder, **settings)],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return start(_run_script, folder, options(folder, **settings), root=folder)
+
+
+def _run_script(folder: Path, words: list[str]):
+    os.chdir(folder)
+    run_script("03_pretrain.py", *words)
 
 
 def read_losses(output_dir: Path) -> list[tuple]:

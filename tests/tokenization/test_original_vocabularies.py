@@ -169,7 +169,7 @@ ASCII_TEXTS = st.lists(st.one_of(st.text(PRINTABLE, max_size=20), SPECIAL), max_
 
 @pytest.mark.parametrize("family", VOCABULARIES)
 @given(text=ASCII_TEXTS)
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_offsets_cover_the_text(load, family, text):
     """The spans of the tokens follow each other, and leave out only white space."""
     if family == "roberta":  # rewrites this alias to its token
@@ -204,7 +204,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 @pytest.mark.parametrize("family", ["gpt2", "roberta"])
 @given(text=TEXTS)
 @example(text="naïve café 中文 😀\n\n  two")
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_byte_level_decoding_restores_any_text(load, family, text):
     # White space alone has no tokens, and special tokens are not restored.
     assume(text.strip() and not re.search(r"\[\w+\]|<\|?\w+\|?>", text))
@@ -227,7 +227,7 @@ def processor():
 @given(text=st.one_of(WITHOUT_MARKS, st.lists(st.integers(3, 49_999), max_size=20)))
 @example(text="<n>一二<n>  <s></s><unk>")
 @example(text=" 　全角 ①½ ﬁ")
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_chinese_ids_are_those_of_sentencepiece(load, processor, text):
     if not isinstance(text, str):
         text = "".join(map(processor.id_to_piece, text)).replace("▁", " ")

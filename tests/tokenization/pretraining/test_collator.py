@@ -77,7 +77,7 @@ def corrupted(tokenizer, drawn, objective, short) -> tuple[list[int], list[dict]
     return text, parts
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(drawn=drawn_texts(), objective=OBJECTIVES, short=SHORT)
 def test_blanks_restore_a_part_of_the_text(tokenizer, drawn, objective, short):
     """Positions stay in the table."""
@@ -91,14 +91,14 @@ def test_blanks_restore_a_part_of_the_text(tokenizer, drawn, objective, short):
         assert part["position_ids"][0].max() < len(text)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(drawn=drawn_texts(), objective=OBJECTIVES)
 def test_blanks_restore_all_of_a_text_that_is_not_cut(tokenizer, drawn, objective):
     text, parts = corrupted(tokenizer, drawn, objective, short=0.0)
     assert [restore(part, tokenizer) for part in parts] == [text]
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(drawn=drawn_texts(), objective=st.sampled_from(["token", "sentence"]), short=SHORT)
 def test_no_piece_crosses_a_document(tokenizer, drawn, objective, short):
     _, parts = corrupted(tokenizer, drawn, objective, short)
@@ -107,7 +107,7 @@ def test_no_piece_crosses_a_document(tokenizer, drawn, objective, short):
         assert not np.isin(inputs, [tokenizer.cls_token_id, tokenizer.eos_token_id]).any()
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(drawn=drawn_texts(), short=SHORT)
 def test_blanks_of_tokens_do_not_touch(tokenizer, drawn, short):
     _, parts = corrupted(tokenizer, drawn, "token", short)

@@ -147,7 +147,7 @@ class TestTrainer:
         assert len(every) == 5
         assert all(first == second for first, second in pairwise(every))
 
-    @pytest.mark.parametrize(("workers", "persistent"), [(1, False), (2, False), (2, True)])
+    @pytest.mark.parametrize(("workers", "persistent"), [(2, False), (2, True)])
     def test_workers_change_nothing(self, tokenizer, data, plain_run, tmp_path, workers, persistent):
         settings = {"dataloader_num_workers": workers, "dataloader_persistent_workers": persistent}
         assert run(tokenizer, data, tmp_path, **settings).rows == plain_run[1]

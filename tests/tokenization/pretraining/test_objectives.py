@@ -67,7 +67,7 @@ def lists(sample) -> dict[str, list]:
     return {name: values.tolist() for name, values in sample.items()}
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     texts=st.lists(st.tuples(st.lists(WORDS, min_size=1, max_size=4), st.booleans()), min_size=1, max_size=5),
     shares=st.lists(st.integers(0, 3), min_size=3, max_size=3).filter(any),
