@@ -22,7 +22,7 @@ LINEAR_EXAMPLES = 400
 SAMPLE, SCORED = 256, 16
 
 
-class Speed(NamedTuple):
+class PerExample(NamedTuple):
     """CPU seconds per example: of scoring, and of a training step by the size of its batch."""
 
     scoring: float
@@ -42,7 +42,7 @@ def estimate_rows(study: TaskStudy, rows: Sequence[Row], seeds: Sequence[int]) -
     sizes = {budget_of(row.task, row.shots).batch_size for row, _ in missing if row.shots != ZERO}
 
     @cache
-    def speed(task: str, method: str) -> Speed:
+    def speed(task: str, method: str) -> PerExample:
         return measure_speed(study, task, method, sorted(sizes))
 
     for row, seed in missing:
@@ -60,7 +60,7 @@ def estimate_rows(study: TaskStudy, rows: Sequence[Row], seeds: Sequence[int]) -
     return dict(seconds)
 
 
-def measure_speed(study: TaskStudy, task: str, method: str, batch_sizes: Sequence[int]) -> Speed:
+def measure_speed(study: TaskStudy, task: str, method: str, batch_sizes: Sequence[int]) -> PerExample:
     """Measure a method on a few examples of a task."""
     chosen, data = METHODS[method], study.data(task)
     if chosen.build:
@@ -72,10 +72,12 @@ def measure_speed(study: TaskStudy, task: str, method: str, batch_sizes: Sequenc
     middle = time.process_time()
     score(few.train)
     ended = time.process_time()
-    return Speed((ended - middle) / len(few.train), dict.fromkeys(batch_sizes, (middle - started) / len(few.train)))
+    return PerExample(
+        (ended - middle) / len(few.train), dict.fromkeys(batch_sizes, (middle - started) / len(few.train))
+    )
 
 
-def _time_network(network: Network, data: ClozeData, batch_sizes: Sequence[int], bf16: bool) -> Speed:
+def _time_network(network: Network, data: ClozeData, batch_sizes: Sequence[int], bf16: bool) -> PerExample:
     """Time one step of each size, behind one that allocates memory. Their rows are as long as most."""
     examples = sorted(data.train[:SAMPLE], key=lambda example: len(str(example)))
     largest = max([SCORED, *batch_sizes])
@@ -97,7 +99,7 @@ def _time_network(network: Network, data: ClozeData, batch_sizes: Sequence[int],
     network.score(typical[:1])
     started = time.process_time()
     network.score(typical[:SCORED])
-    return Speed((time.process_time() - started) / min(SCORED, len(typical)), training)
+    return PerExample((time.process_time() - started) / min(SCORED, len(typical)), training)
 
 
-__all__ = ["Speed", "estimate_rows", "measure_speed"]
+__all__ = ["PerExample", "estimate_rows", "measure_speed"]

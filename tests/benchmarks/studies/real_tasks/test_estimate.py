@@ -12,7 +12,7 @@ def study(model, tasks, tmp_path, short) -> TaskStudy:
 
 
 def test_estimate_adds_training_scoring_and_the_search(study, tasks, monkeypatch):
-    monkeypatch.setattr(estimate, "measure_speed", lambda *args: estimate.Speed(1000.0, {16: 1.0, 32: 1.0}))
+    monkeypatch.setattr(estimate, "measure_speed", lambda *args: estimate.PerExample(1000.0, {16: 1.0, 32: 1.0}))
     few, head = Row("trec", "32", "svm"), Row("trec", "32", "head")
     data = tasks["trec"]
     # 32 examples to train on once, 32 for validation, 9 to report on, in two runs; the search has no test.
