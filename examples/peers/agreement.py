@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from examples.corpora.archives.folder import require
 
-from .questions import ChoiceRow, Question, read_questions
+from .questions import AnsweredQuestion, ChoiceRow, read_questions
 
 # The files, easy ones first: Lakretz et al. (2021), then Linzen et al. (2016) and Gulordava et al. (2018). Short files of
 # four lines, and files with the same verbs and another end, are left out.
@@ -43,7 +43,7 @@ def _read_file(name: str) -> Iterator[ChoiceRow]:
         yield ChoiceRow(text, choices, question.label, name.removesuffix("_english"))
 
 
-def put_blank(question: Question) -> tuple[str, list[str]]:
+def put_blank(question: AnsweredQuestion) -> tuple[str, list[str]]:
     """
     Put a blank in place of the words in which the choices differ.
 

@@ -114,11 +114,13 @@ def measure_task(
         progress: Whether to show a progress bar.
 
     Returns:
-        The results as plain values: see `summarise`.
+        The results as plain values: see `summarise`. There are no measures if none of the wanted ones suits the model.
     """
     task = TASKS[name]
     suited = task.measures | (task.causal if is_causal(peer.model) else {})
     chosen = {name: options for name, options in suited.items() if measures is None or name in measures}
+    if not chosen:
+        return {"task": name, "name": peer.name, "measures": {}}
     identity = {
         "task": name,
         "model": digest_model(peer.model),

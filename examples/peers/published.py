@@ -26,8 +26,8 @@ class PublishedScore(NamedTuple):
 
 
 # No source that could be found has SmolLM2-135M on these questions: its card has HellaSwag, ARC, PIQA and others. So these are
-# other models of its size, and the number of SmolLM2-135M should be among them or a little above. The heading of MobileLLM's
-# table has its columns in another order than its rows: in the order of the paper, 41.9 for OPT-125M is its SIQA.
+# other models, and they give the range. The heading of MobileLLM's table does not fit its rows. Read as ARC-e, ARC-c, BoolQ,
+# PIQA, SIQA, HellaSwag, OBQA, WinoGrande, the values do: OPT-125M has 62.0 on PIQA and 50.8 on WinoGrande.
 PUBLISHED = (
     PublishedScore("social_iqa", "OPT-125M", 41.9, "zero-shot, as MobileLLM's authors measured", MOBILELLM),
     PublishedScore("social_iqa", "GPT-Neo-125M", 41.9, "zero-shot, as MobileLLM's authors measured", MOBILELLM),

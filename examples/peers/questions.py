@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Question(NamedTuple):
+class AnsweredQuestion(NamedTuple):
     """
     Hold a question of a file.
 
@@ -41,7 +41,7 @@ class ChoiceRow(NamedTuple):
         return self._asdict()
 
 
-def read_questions(path: Path) -> list[Question]:
+def read_questions(path: Path) -> list[AnsweredQuestion]:
     """
     Read the questions of a file that have several answers and exactly one right one. Few others are in the files.
 
@@ -60,8 +60,8 @@ def read_questions(path: Path) -> list[Question]:
     for text, scores in listed:
         right = [place for place, score in enumerate(scores.values()) if score == 1]
         if len(right) == 1 and len(scores) > 1:
-            questions.append(Question(text, list(scores), right[0]))
+            questions.append(AnsweredQuestion(text, list(scores), right[0]))
     return questions
 
 
-__all__ = ["ChoiceRow", "Question", "read_questions"]
+__all__ = ["AnsweredQuestion", "ChoiceRow", "read_questions"]

@@ -25,9 +25,10 @@ from ..tokenization.row_files import read_file_text
 from ..tokenization.seq2seq.detokenizers import detokenize_ptb, detokenize_wikitext
 from ..utils.files import write_whole
 from ..utils.rows import RowError
-from .inputs import BatchSize, Device, InputForm, Model, Revision, TextField, Truncation, WeightsDtype, load
+from .inputs import BatchSize, Model, Truncation, load
 from .lines import ENDINGS, InputFormat, Line, read_lines
-from .outputs import Format, Output, print_json, show_table
+from .outputs import Output, print_json, show_table
+from .run_options import RunOptions, with_options
 
 evaluate = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -69,23 +70,6 @@ MaxLength = Annotated[
         help="Most tokens of a row; longer texts lose their start. Without it: what the position table holds."
     ),
 ]
-SkipErrors = Annotated[
-    bool,
-    typer.Option("--skip-errors", help="Leave bad lines out and report them. Without it: the first one is an error."),
-]
-ReportFile = Annotated[
-    Path | None,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help="Write the report to a JSON file, too. FILE.partial keeps the results so far: run the same command again "
-        "to resume an interrupted one.",
-    ),
-]
-DetailsFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write a JSON line for every example: its scores or its answers.")
-]
 
 
 @evaluate.callback()
@@ -102,9 +86,11 @@ def _measures():
 
 
 @evaluate.command()
+@with_options("run", without=("details",))
 def perplexity(
     model: Model,
     file: DataFile,
+    run: RunOptions,
     window: Annotated[
         int | None,
         typer.Option(help="Tokens that the model sees at a time. Without it: one less than the position table holds."),
@@ -123,14 +109,6 @@ def perplexity(
         Detokenizer, typer.Option(help="Undo the tokenization of a corpus. Words are counted as the file has them.")
     ] = Detokenizer.none,
     batch_size: BatchSize = 16,
-    text_field: TextField = "text",
-    input_format: InputForm = InputFormat.auto,
-    skip_errors: SkipErrors = False,
-    output: ReportFile = None,
-    format: Format = Output.auto,
-    device: Device = None,
-    dtype: WeightsDtype = None,
-    revision: Revision = None,
 ):
     """
     Compute the perplexity of texts, per token and per word, over windows with a stride.
@@ -142,10 +120,10 @@ def perplexity(
         modeling-glm evaluate perplexity my-model wiki.test.tokens --one-document --detokenize wikitext -o wikitext.json
     """
     if one_document:
-        lines = [_read_document(file, input_format)]
+        lines = [_read_document(file, run.input_format)]
     else:
-        lines = list(read_lines([], file, input_format, text_field))
-    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision)
+        lines = list(read_lines([], file, run.input_format, run.text_field))
+    loaded, tokenizer = load(GLMForConditionalGeneration, model, run.device, run.dtype, run.revision)
     window = default_window(loaded.config) if window is None else window
     settings: dict[str, Any] = {
         "window": window,
@@ -156,26 +134,19 @@ def perplexity(
     }
     measure = partial(compute_perplexity, loaded, tokenizer, detokenize=DETOKENIZERS[detokenize], **settings)
     settings |= {"one_document": one_document, "detokenize": detokenize.value}
-    run = _Run("perplexity", loaded, model, file, lines, settings, skip_errors, output)
-    _show(run.measure(measure, [line.text for line in lines]), format)
+    measured = _Run("perplexity", loaded, model, file, lines, settings, run)
+    _show(measured.measure(measure, [line.text for line in lines]), run.format)
 
 
 @evaluate.command()
+@with_options("run")
 def lambada(
     model: Model,
     file: DataFile,
+    run: RunOptions,
     unidirectional: Unidirectional = False,
     max_length: MaxLength = None,
     batch_size: BatchSize = 32,
-    text_field: TextField = "text",
-    input_format: InputForm = InputFormat.auto,
-    skip_errors: SkipErrors = False,
-    output: ReportFile = None,
-    details: DetailsFile = None,
-    format: Format = Output.auto,
-    device: Device = None,
-    dtype: WeightsDtype = None,
-    revision: Revision = None,
 ):
     """
     Compute how often the model predicts the last word of a text.
@@ -184,22 +155,24 @@ def lambada(
 
         modeling-glm evaluate lambada my-model lambada_test.jsonl --max-length 512 -o lambada.json
     """
-    lines = list(read_lines([], file, input_format, text_field))
-    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision)
+    lines = list(read_lines([], file, run.input_format, run.text_field))
+    loaded, tokenizer = load(GLMForConditionalGeneration, model, run.device, run.dtype, run.revision)
     settings: dict[str, Any] = {
         "unidirectional": unidirectional,
         "max_length": check_max_length(max_length, loaded.config),
         "batch_size": batch_size,
     }
     measure = partial(evaluate_lambada, loaded, tokenizer, **settings)
-    run = _Run("lambada", loaded, model, file, lines, settings, skip_errors, output, details)
-    _show(run.measure(measure, [line.text for line in lines]), format)
+    measured = _Run("lambada", loaded, model, file, lines, settings, run)
+    _show(measured.measure(measure, [line.text for line in lines]), run.format)
 
 
 @evaluate.command()
+@with_options("run")
 def infilling(
     model: Model,
     file: DataFile,
+    run: RunOptions,
     ratio: Annotated[
         list[float] | None,
         typer.Option(
@@ -210,15 +183,6 @@ def infilling(
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer of a blank, in tokens.")] = None,
     truncation: Truncation = False,
     batch_size: BatchSize = 32,
-    text_field: TextField = "text",
-    input_format: InputForm = InputFormat.auto,
-    skip_errors: SkipErrors = False,
-    output: ReportFile = None,
-    details: DetailsFile = None,
-    format: Format = Output.auto,
-    device: Device = None,
-    dtype: WeightsDtype = None,
-    revision: Revision = None,
 ):
     """
     Hide random words of texts, fill them, and compare: BLEU, exact match and perplexity. Needs sacrebleu.
@@ -227,8 +191,8 @@ def infilling(
 
         modeling-glm evaluate infilling my-model texts.txt --ratio 0.1 --ratio 0.3 --details filled.jsonl
     """
-    lines = list(read_lines([], file, input_format, text_field))
-    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision)
+    lines = list(read_lines([], file, run.input_format, run.text_field))
+    loaded, tokenizer = load(GLMForConditionalGeneration, model, run.device, run.dtype, run.revision)
     settings: dict[str, Any] = {
         "ratios": ratio or list(RATIOS),
         "seed": seed,
@@ -237,14 +201,16 @@ def infilling(
         "batch_size": batch_size,
     }
     measure = partial(evaluate_infilling, loaded, tokenizer, **settings)
-    run = _Run("infilling", loaded, model, file, lines, settings, skip_errors, output, details)
-    _show(run.measure(measure, [line.text for line in lines]), format)
+    measured = _Run("infilling", loaded, model, file, lines, settings, run)
+    _show(measured.measure(measure, [line.text for line in lines]), run.format)
 
 
 @evaluate.command()
+@with_options("run")
 def choices(
     model: Model,
     file: DataFile,
+    run: RunOptions,
     unidirectional: Unidirectional = False,
     max_length: MaxLength = None,
     length_penalty: Annotated[
@@ -264,15 +230,6 @@ def choices(
         ),
     ] = Scored.sentence,
     batch_size: BatchSize = 32,
-    text_field: TextField = "text",
-    input_format: InputForm = InputFormat.auto,
-    skip_errors: SkipErrors = False,
-    output: ReportFile = None,
-    details: DetailsFile = None,
-    format: Format = Output.auto,
-    device: Device = None,
-    dtype: WeightsDtype = None,
-    revision: Revision = None,
 ):
     """
     Choose among the choices of every line, and compare with the right one.
@@ -288,13 +245,13 @@ def choices(
 
         modeling-glm evaluate choices SmolLM2-135M-Instruct.Q4_1.gguf questions.jsonl
     """
-    lines = list(read_lines([], file, input_format, text_field))
+    lines = list(read_lines([], file, run.input_format, run.text_field))
     loaded: Any
-    if names_causal_model(model, revision):
-        wanted = None if dtype is None else dtype.value
-        loaded, tokenizer = load_causal_model(model, device=device, dtype=wanted, revision=revision)
+    if names_causal_model(model, run.revision):
+        wanted = None if run.dtype is None else run.dtype.value
+        loaded, tokenizer = load_causal_model(model, device=run.device, dtype=wanted, revision=run.revision)
     else:
-        loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision)
+        loaded, tokenizer = load(GLMForConditionalGeneration, model, run.device, run.dtype, run.revision)
         max_length = check_max_length(max_length, loaded.config)
     settings: dict[str, Any] = {
         "unidirectional": unidirectional,
@@ -306,8 +263,8 @@ def choices(
         "batch_size": batch_size,
     }
     measure = partial(evaluate_choices, loaded, tokenizer, **settings)
-    run = _Run("choices", loaded, model, file, lines, settings, skip_errors, output, details)
-    _show(run.measure(measure, [_read_choices(line, text_field) for line in lines]), format)
+    measured = _Run("choices", loaded, model, file, lines, settings, run)
+    _show(measured.measure(measure, [_read_choices(line, run.text_field) for line in lines]), run.format)
 
 
 class _Run:
@@ -321,9 +278,7 @@ class _Run:
         file: Path,
         lines: Sequence[Line],
         settings: Mapping[str, Any],
-        skip_errors: bool,
-        output: Path | None,
-        details: Path | None = None,
+        options: RunOptions,
     ):
         self.name = name
         self.model = model
@@ -331,9 +286,9 @@ class _Run:
         self.file = file
         self.lines = lines
         self.settings = settings
-        self.skip_errors = skip_errors
-        self.output = output
-        self.details = details
+        self.skip_errors = options.skip_errors
+        self.output = options.output
+        self.details = options.details
         self._check_files()
 
     def _check_files(self) -> None:

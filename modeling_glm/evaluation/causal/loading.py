@@ -34,7 +34,7 @@ def load_causal_model(
     Load a causal model in eval mode, and its tokenizer.
 
     Args:
-        name: A folder, the name of a repository, or a GGUF file, whose weights are dequantized.
+        name: A folder, the name of a repository, or a GGUF file.
         device: Such as "cpu" or "cuda:1". By default an accelerator if there is one.
         dtype: The type of the weights. By default float32 on a CPU, else that of the checkpoint.
         revision: Branch, tag or commit on the hub.

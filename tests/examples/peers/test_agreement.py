@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from examples.peers.agreement import FILES, agreement_rows, put_blank
-from examples.peers.questions import Question
+from examples.peers.questions import AnsweredQuestion
 from tests.support.real_data import needs_real_data
 
 
@@ -20,13 +20,13 @@ from tests.support.real_data import needs_real_data
     ],
 )
 def test_the_blank_stands_where_the_choices_differ(text, choices, expected):
-    assert put_blank(Question(text, choices, 0)) == expected
+    assert put_blank(AnsweredQuestion(text, choices, 0)) == expected
 
 
 @given(st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=4), min_size=2, max_size=3))
 def test_filled_blanks_are_the_sentences(words):
     choices = [" ".join(of_choice) for of_choice in words]
-    text, short = put_blank(Question("The dog ", choices, 0))
+    text, short = put_blank(AnsweredQuestion("The dog ", choices, 0))
     assert [text.replace("[MASK]", choice) for choice in short] == [f"The dog {choice}" for choice in choices]
     assert all(short)
 

@@ -59,6 +59,13 @@ def test_results_are_read_again(peers, tmp_path, monkeypatch):
         measure_task(peers[1], "winograd", rows * 2, tmp_path)
 
 
+def test_measures_that_do_not_suit_a_model(peers, questions, tmp_path):
+    rows = TASKS["winograd"].rows()
+    reports = [measure_task(peer, "winograd", rows, tmp_path, measures=["behind"]) for peer in peers]
+    assert [list(report["measures"]) for report in reports] == [[], ["behind"]]
+    assert len(list(tmp_path.glob("*.json"))) == 1
+
+
 def test_an_interrupted_measurement_resumes(peers, tmp_path, monkeypatch):
     rows = [ChoiceRow(f"Number {number} is", ["small", "large"], 0, "size") for number in range(6)]
     once = measure_task(peers[1], "agreement", rows, tmp_path / "once", batch_size=2)

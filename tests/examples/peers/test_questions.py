@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from examples.peers.questions import ChoiceRow, Question, read_questions
+from examples.peers.questions import AnsweredQuestion, ChoiceRow, read_questions
 
 
 def test_questions_with_one_right_answer(tmp_path):
@@ -16,7 +16,7 @@ def test_questions_with_one_right_answer(tmp_path):
         {"input": "d", "target_scores": {"x": 1, "y": 1}},
     ]
     file.write_text(json.dumps({"examples": examples}))
-    assert read_questions(file) == [Question("a ", ["x", "y"], 1)]
+    assert read_questions(file) == [AnsweredQuestion("a ", ["x", "y"], 1)]
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"examples": [{"input": "a"}]}', '{"examples": 5}'])

