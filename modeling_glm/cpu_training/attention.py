@@ -9,7 +9,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from ..attention_glm import additive_mask
 from .dropout import draw_kept, draws_quickly
-from .kept_attention import KeptAttention, keeps_weights
+from .kept_weights import KeptAttention, keeps_weights
 
 # Scores that a thread handles at a time: one mebibyte in fp32, which fits into its caches.
 CACHED_SCORES = 2**18

@@ -8,7 +8,7 @@ from ..attention_glm import ALL_ATTENTION_FUNCTIONS
 from ..mlp_glm import EXCHANGEABLE_FUNCTIONS, project_activated
 from .attention import sdpa_attention_forward
 from .dropout import dropout
-from .kept_attention import eager_attention
+from .kept_weights import eager_attention
 from .mlp import project_recomputed
 
 

@@ -14,7 +14,7 @@ from modeling_glm.cpu_training import dropout as cpu_dropout
 from modeling_glm.cpu_training import switch
 from modeling_glm.cpu_training.attention import RecomputedAttention, sdpa_attention_forward
 from modeling_glm.cpu_training.gelu import GELUWithSlope
-from modeling_glm.cpu_training.kept_attention import KeptAttention, eager_attention
+from modeling_glm.cpu_training.kept_weights import KeptAttention, eager_attention
 from modeling_glm.cpu_training.mlp import RecomputedActivation, project_recomputed
 from modeling_glm.mlp_glm import EXCHANGEABLE_FUNCTIONS, project_activated
 from tests.support.models import make_model

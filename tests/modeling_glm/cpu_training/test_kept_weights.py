@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from modeling_glm.attention_glm import ALL_ATTENTION_FUNCTIONS, eager_attention_forward
-from modeling_glm.cpu_training import kept_attention
-from modeling_glm.cpu_training.kept_attention import KeptAttention, eager_attention, keeps_weights
+from modeling_glm.cpu_training import kept_weights
+from modeling_glm.cpu_training.kept_weights import KeptAttention, eager_attention, keeps_weights
 
 MODULE = torch.nn.Module().train()
 
@@ -49,7 +49,7 @@ def test_outputs_and_gradients_are_those_of_eager_attention(kind, weighted):
 
 def test_in_fp32_they_are_equal_to_rounding(monkeypatch):
     """The same formulas without the roundings of bf16."""
-    monkeypatch.setattr(kept_attention, "keeps_weights", lambda *_: True)
+    monkeypatch.setattr(kept_weights, "keeps_weights", lambda *_: True)
     torch.manual_seed(0)
     states = torch.randn(2, 3, 5, 8), torch.randn(2, 3, 6, 8), torch.randn(2, 3, 6, 8)
     mask, outer, for_weights = make_mask("bool"), torch.randn(2, 5, 3, 8), torch.randn(2, 3, 5, 6)
