@@ -14,14 +14,14 @@ Methods:
 - cloze: the model fills the blank of the task. With 0 examples it is not trained, and its answers are calibrated by texts
   without content.
 - random: the same, trained from random weights.
-- head: the model with a classification head instead of the blank, trained on the same examples for the same time.
+- head: the model with a classification head instead of the blank, with the same examples, steps and optimizer.
 - logistic, svm: linear classifiers on TF-IDF of words and pairs of words. They read whole texts.
 - majority: the most frequent label of all training examples.
 
 A learning rate is chosen for every row by the accuracy on validation examples: three rates, and further ones while the best
 is the highest or the lowest. Linear classifiers choose their regularization in the same way. `--rates` stops after that.
 
-To fit two CPU cores and about four hours of CPU time, the study makes these choices:
+The study makes these choices to fit into a few hours on two CPU cores, which `--estimate` counts before they begin:
 
 - Networks read at most 128 tokens of a text.
 - With 32 and 128 examples a network makes 80 training steps. With all examples it makes 2 to 4 epochs, as `EPOCHS` in
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None):
     args = parse_arguments(arguments)
     disable_progress_bar()
     set_verbosity_error()  # a new head has new weights, which Transformers says each time
-    study = TaskStudy(args.model, args.output_dir, bf16=has_fast_bf16())
+    study = TaskStudy(args.model, args.output_dir, bf16=choose_precision(args.output_dir))
     rows = rows_of(args.task, args.shots, args.method)
     if not args.tables:
         estimated = estimate_rows(study, rows, args.seeds)
@@ -92,6 +92,13 @@ def main(arguments: Sequence[str] | None = None):
         print(f"{name}:\n\n{table}\n")
     if args.write:
         replace_blocks(args.write, tables)
+
+
+def choose_precision(folder: Path) -> bool:
+    """Return whether to train in bf16: as the runs in the folder did, else if that is faster on this machine."""
+    # The measurement may come out otherwise on a busy machine, and runs of two precisions must not mix.
+    before = TaskStudy.read_description(folder)
+    return has_fast_bf16() if before is None else before["precision"] == "bf16"
 
 
 def run_rows(study: TaskStudy, rows: Sequence[Row], seeds: Sequence[int], only_rates: bool = False):

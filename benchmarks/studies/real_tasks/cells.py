@@ -65,8 +65,14 @@ class TaskStudy:
         rows = product(REAL_TASKS, SHOTS)
         budgets = {f"{task}, {shots}": asdict(budget_of(task, shots)) for task, shots in rows}
         require_same_description(
-            folder / "study.json", {"model": identity_of(model), "budgets": budgets, "precision": "bf16" * bf16}
+            folder / "study.json",
+            {"model": identity_of(model), "budgets": budgets, "precision": "bf16" if bf16 else "fp32"},
         )
+
+    @staticmethod
+    def read_description(folder: Path) -> dict[str, Any] | None:
+        """Return the model, budgets and precision of the results in a folder, or None if there are none."""
+        return _read(folder / "study.json")
 
     def read_rate(self, row: Row) -> dict[str, Any] | None:
         """Return what was found about the learning rate of a row: `rate` and all that were `tried`; None if nothing yet."""

@@ -42,6 +42,16 @@ def test_estimate_runs_nothing(arguments, tmp_path, capsys):
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["study.json"]
 
 
+@pytest.mark.parametrize("bf16", [False, True])
+def test_precision_is_that_of_the_folder(model, tmp_path, monkeypatch, bf16):
+    """The speed of bf16 is measured once, because a busy machine may give another answer."""
+    monkeypatch.setattr(study, "has_fast_bf16", lambda: bf16)
+    assert study.choose_precision(tmp_path) is bf16
+    study.TaskStudy(model, tmp_path, bf16=bf16)
+    monkeypatch.setattr(study, "has_fast_bf16", lambda: pytest.fail("it was measured before"))
+    assert study.choose_precision(tmp_path) is bf16
+
+
 def test_unknown_method_is_refused(capsys):
     with pytest.raises(SystemExit):
         study.main(["--method", "bayes"])
