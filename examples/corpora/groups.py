@@ -16,6 +16,7 @@ from pathlib import Path
 from modeling_glm.utils.files import write_whole
 
 from .archives.folder import require
+from .asked_texts import digest, known_leaks
 from .build import build_corpus
 from .documents import Document, is_held_out, split
 from .families import FAMILIES
@@ -105,7 +106,7 @@ def load_groups() -> dict[str, Group]:
     Return all groups.
 
     No document to train on shares a whole text or a window of 13 words with a held-out document of any group, or has the
-    definition or an example of a held-out synset.
+    definition or an example of a held-out synset. None shares a text with the tests of a task.
     The facts keep their own rule: a sentence says little else than its key.
 
     Raises:
@@ -119,9 +120,10 @@ def load_groups() -> dict[str, Group]:
         (document.text for name, group in held_out.items() if name != "facts" for document in group),
         held_out_passages(),
     )
+    asked = known_leaks()
     groups = {}
     for name, group in documents.items():
-        train = split(group, held_out=False)
+        train = [document for document in split(group, held_out=False) if digest(document) not in asked]
         if name != "facts":
             train = [document for document in train if not finder.leaks(document.text)]
         groups[name] = Group(train=train, held_out=held_out[name])

