@@ -60,7 +60,7 @@ def describe(folder: Path) -> dict[str, Any]:
         "minutes": summary["minutes"],
         "device": summary["device"],
         "precision": summary["precision"],
-        "tokens_per_second": round(summary["speed"]["tokens_per_second"]),
+        "tokens": round(60 * summary["minutes"] * summary["speed"]["tokens_per_second"]),
         "families": {row.pop("family"): row for row in map(asdict, rows)},
     }
 
@@ -89,11 +89,12 @@ def table(entries: Sequence[dict[str, Any]]) -> str:
             for family in families
         ]
         size = f"{entry['parameters'] / 1e6:.1f}M" if found else ""
+        tokens = f"{entry['tokens'] / 1e6:.1f}M" if found else ""
         time_taken = f"{entry['minutes']:.0f} min, {entry['device']}"
-        rows.append((entry["name"], entry["why"], size, time_taken, *cells))
+        rows.append((entry["name"], entry["why"], size, tokens, time_taken, *cells))
     ngram = [f"{_ngram(entries, family):.0%}" for family in families]
-    rows.append(("n-gram, length told", "", "", "", *ngram))
-    return make_table(("run", "what it tries", "parameters", "time", *families), rows)
+    rows.append(("n-gram, length told", "", "", "", "", *ngram))
+    return make_table(("run", "what it tries", "parameters", "tokens", "time", *families), rows)
 
 
 def _ngram(entries: Sequence[dict[str, Any]], family: str) -> float:

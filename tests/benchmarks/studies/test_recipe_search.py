@@ -17,6 +17,7 @@ RUN = {
     "options": ["--optimizer", "muon"],
     "parameters": 4_300_000,
     "minutes": 12.6,
+    "tokens": 2_800_000,
     "device": "1 CPU thread",
     "families": {"bible": ROW},
 }
