@@ -2,7 +2,7 @@
 Search for the best recipe of the embedded checkpoint: train with some settings changed, measure, and write a line to a log.
 
     python -m benchmarks.studies.recipe_search run muon --why "fewer steps" -- --optimizer muon --max_steps 1500
-    python -m benchmarks.studies.recipe_search table        # the log as a table in Markdown
+    python -m benchmarks.studies.recipe_search table --write      # the log as tables of the page
 
 What stands behind `--` goes to examples/03_pretrain.py, over examples/recipes/embedded/glm-tiny.yaml. The log,
 docs/results/recipe_search.jsonl, has a line for every run, also for those that failed. A run that was interrupted resumes
@@ -26,9 +26,10 @@ from modeling_glm.pretraining.settings import SUMMARY
 from modeling_glm.utils.files import write_whole
 
 from ..harness.measuring import ROOT
-from ..harness.report import make_table
+from ..harness.report import make_table, replace_blocks
 
 LOG = ROOT / "docs" / "results" / "recipe_search.jsonl"
+PAGE = ROOT / "docs" / "results" / "embedded_model.md"
 SCRIPT = ROOT / "examples" / "03_pretrain.py"
 RECIPE = ROOT / "examples" / "recipes" / "embedded" / "glm-tiny.yaml"
 
@@ -78,23 +79,31 @@ def read_log(path: Path | None = None) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
-def table(entries: Sequence[dict[str, Any]]) -> str:
-    """Make a table with a row for each run: exact match in every family, and where the length is told, behind a slash."""
+def run_table(entries: Sequence[dict[str, Any]]) -> str:
+    """Make a table of what each run tried, and of its size and length."""
+    rows = []
+    for entry in entries:
+        size = f"{entry['parameters'] / 1e6:.1f}M" if "families" in entry else ""
+        tokens = f"{entry['tokens'] / 1e6:.1f}M" if "families" in entry else ""
+        rows.append((entry["name"], entry["why"], size, tokens, f"{entry['minutes']:.0f}", entry["device"]))
+    return make_table(("run", "what it tries", "parameters", "tokens", "minutes", "on"), rows)
+
+
+def score_table(entries: Sequence[dict[str, Any]]) -> str:
+    """Make a table of the exact match in every family in percent: answered freely / with the number of words told."""
     families = list(dict.fromkeys(family for entry in entries for family in entry.get("families", {})))
     rows = []
     for entry in entries:
         found = entry.get("families", {})
         cells = [
-            f"{found[family]['exact_match']:.0%} / {found[family]['told_length']:.0%}" if family in found else "failed"
+            f"{100 * found[family]['exact_match']:.0f} / {100 * found[family]['told_length']:.0f}"
+            if family in found
+            else "failed"
             for family in families
         ]
-        size = f"{entry['parameters'] / 1e6:.1f}M" if found else ""
-        tokens = f"{entry['tokens'] / 1e6:.1f}M" if found else ""
-        time_taken = f"{entry['minutes']:.0f} min, {entry['device']}"
-        rows.append((entry["name"], entry["why"], size, tokens, time_taken, *cells))
-    ngram = [f"{_ngram(entries, family):.0%}" for family in families]
-    rows.append(("n-gram, length told", "", "", "", "", *ngram))
-    return make_table(("run", "what it tries", "parameters", "tokens", "time", *families), rows)
+        rows.append((entry["name"], *cells))
+    rows.append(("n-gram", *(f"- / {100 * _ngram(entries, family):.0f}" for family in families)))
+    return make_table(("run", *families), rows)
 
 
 def _ngram(entries: Sequence[dict[str, Any]], family: str) -> float:
@@ -108,12 +117,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run.add_argument("name", help="name of the run in the log")
     run.add_argument("--why", default="", help="what the run tries, in a few words")
     run.add_argument("--folder", type=Path, default=Path("runs/recipe_search"))
-    commands.add_parser("table", help="print the log as a table")
+    tables = commands.add_parser("table", help="print the log as tables")
+    tables.add_argument("--write", action="store_true", help="write the tables into docs/results/embedded_model.md")
     words = sys.argv[1:] if arguments is None else list(arguments)
     own, options = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
     given = parser.parse_args(own)
     if given.command == "table":
-        print(table(read_log()))
+        blocks = {"runs": run_table(read_log()), "scores": score_table(read_log())}
+        if given.write:
+            replace_blocks(PAGE, blocks)
+        print("\n\n".join(blocks.values()))
         return
     code, seconds = train(given.name, options, given.folder)
     entry: dict[str, Any] = {"name": given.name, "why": given.why, "options": options}
@@ -121,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         add_to_log(entry | {"failed": f"exit code {code}", "minutes": round(seconds / 60, 1), "device": ""})
         sys.exit(code)
     add_to_log(entry | describe(given.folder / given.name / "final"))
-    print(table(read_log()))
+    print(score_table(read_log()))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks.studies import recipe_search
-from benchmarks.studies.recipe_search import add_to_log, main, read_log, table
+from benchmarks.studies.recipe_search import add_to_log, main, read_log, run_table, score_table
 from examples.corpora.embedded import EMBEDDED
 from modeling_glm.pretraining.settings import parse_arguments, read_corpora
 
@@ -41,7 +41,7 @@ def test_a_run_is_trained_measured_and_logged(log, monkeypatch, tmp_path, capsys
     assert str(tmp_path / "muon") in commands[0]
     (entry,) = read_log()
     assert entry["folder"] == str(tmp_path / "muon" / "final")
-    assert "10% / 25%" in capsys.readouterr().out
+    assert "10 / 25" in capsys.readouterr().out
 
 
 def test_a_failed_run_has_a_line(log, monkeypatch):
@@ -58,12 +58,21 @@ def test_a_failed_run_has_a_line(log, monkeypatch):
     }
 
 
-def test_the_table_has_failures_and_the_ngram(log):
+def test_the_tables_have_failures_and_the_ngram():
     failed = {"name": "broken", "why": "", "options": [], "failed": "exit code 1", "minutes": 1.0, "device": ""}
-    rows = table([failed, RUN]).splitlines()
-    assert "failed" in rows[2]
-    assert "10% / 25%" in rows[3]
-    assert "26%" in rows[4]
+    scores = score_table([failed, RUN]).splitlines()
+    assert "failed" in scores[2]
+    assert "10 / 25" in scores[3]
+    assert "- / 26" in scores[4]
+    runs = run_table([failed, RUN]).splitlines()
+    assert "broken" in runs[2]
+    assert "4.3M | 2.8M | 13" in runs[3]
+
+
+def test_the_page_has_the_tables_of_the_log():
+    page = recipe_search.PAGE.read_text(encoding="utf-8")
+    assert run_table(read_log()) in page
+    assert score_table(read_log()) in page
 
 
 def test_a_later_run_of_a_name_takes_its_place(log):
