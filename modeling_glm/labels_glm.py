@@ -338,8 +338,17 @@ def _require_integers(labels: Any, name: str, hint: str) -> torch.Tensor:
 
 
 def _require_shape(labels: torch.Tensor, name: str, what: str, shapes: tuple[tuple[int, ...], ...], hint: str) -> None:
-    if tuple(labels.shape) not in shapes:
+    if not any(_is_shape(labels.shape, shape) for shape in shapes):
         raise ValueError(f"{name} has the shape {tuple(labels.shape)}: expected {what} = {shapes[0]}. {hint}")
+
+
+def _is_shape(shape: Sequence[int], expected: Sequence[int]) -> bool:
+    """
+    Compare sizes one by one.
+
+    A traced graph may have a symbol for one size and a number for the other. As tuples they would count as different.
+    """
+    return len(shape) == len(expected) and all(size == other for size, other in zip(shape, expected, strict=True))
 
 
 def _outside(labels: torch.Tensor, count: int, what: str) -> Fault:

@@ -169,6 +169,15 @@ def test_a_traced_graph_is_not_checked(model):
     assert not can_read_labels(LABELS.to("meta"))
 
 
+def test_a_graph_of_any_shape_takes_labels(model):
+    """A graph that has seen two shapes has symbols for the sizes of the ids; the labels are new to it."""
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    for rows, width in ((2, 8), (1, 6)):
+        compiled(IDS[:rows, :width], attention_mask=ATTENDED[:rows, :width])
+    expected = model(IDS, attention_mask=ATTENDED, labels=LABELS).loss
+    torch.testing.assert_close(compiled(IDS, attention_mask=ATTENDED, labels=LABELS).loss, expected)
+
+
 class TestHeads:
     @staticmethod
     def run(model_class, labels, mode: str = "training", **config):
