@@ -89,6 +89,18 @@ def sample(identity: str, population: Sequence[T], count: int) -> list[T]:
     return [population[index] for index in sorted(chosen)]
 
 
+def pack_sentences(sentences: Iterable[str], words: int) -> Iterator[str]:
+    """Join sentences into paragraphs of up to so many words. A longer sentence stands alone."""
+    pending: list[str] = []
+    for sentence in sentences:
+        if pending and len(" ".join([*pending, sentence]).split()) > words:
+            yield " ".join(pending)
+            pending = []
+        pending.append(sentence)
+    if pending:
+        yield " ".join(pending)
+
+
 def join_words(items: Sequence[str]) -> str:
     """Join words: `["a", "b", "c"]` -> `a, b and c`."""
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)

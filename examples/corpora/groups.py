@@ -18,7 +18,7 @@ from modeling_glm.utils.files import write_whole
 from .archives.folder import require
 from .asked_texts import digest, known_leaks
 from .build import build_corpus
-from .documents import Document, is_held_out, split
+from .documents import Document, is_held_out, pack_sentences, split
 from .families import FAMILIES
 from .families.prose import SENTENCE_END
 from .leaks import LeakFinder
@@ -67,19 +67,11 @@ def _literature(name: str, chapters: Iterable[Chapter]) -> list[Document]:
     return [
         Document(family=name, key=chapter.key, text=text)
         for chapter in chapters
-        for text in _packed(sentence for paragraph in chapter.paragraphs for sentence in SENTENCE_END.split(paragraph))
+        for text in pack_sentences(
+            (sentence for paragraph in chapter.paragraphs for sentence in SENTENCE_END.split(paragraph)),
+            PARAGRAPH_WORDS,
+        )
     ]
-
-
-def _packed(sentences: Iterable[str]) -> Iterator[str]:
-    pending: list[str] = []
-    for sentence in sentences:
-        if pending and len(" ".join([*pending, sentence]).split()) > PARAGRAPH_WORDS:
-            yield " ".join(pending)
-            pending = []
-        pending.append(sentence)
-    if pending:
-        yield " ".join(pending)
 
 
 GROUPS: dict[str, Callable[[], list[Document]]] = {

@@ -3,10 +3,10 @@
 import importlib
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pydoc_data.topics import topics
 
-from ..documents import COMPARISON, Document, sample
+from ..documents import COMPARISON, Document, pack_sentences, sample
 from .python.definitions import find_definitions, read_sources
 
 _EXTENSION_MODULES = [
@@ -82,6 +82,7 @@ _TYPEWRITER = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": " - "}
 )
 _NOTE = re.compile(r">>>|\b(XXX+|TODO|FIXME|NB|Hmm|Ick|Ugh)\b")
+PARAGRAPH_WORDS = 60
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 
@@ -97,7 +98,7 @@ def _all_prose() -> Iterator[Document]:
         sentences = [sentence for block in paragraphs(text) for sentence in SENTENCE_END.split(block)]
         fresh = [sentence for sentence in dict.fromkeys(sentences) if sentence not in seen]
         seen.update(fresh)
-        for paragraph in _packed(fresh):
+        for paragraph in pack_sentences(fresh, PARAGRAPH_WORDS):
             if len(paragraph.split()) >= 8 and not COMPARISON.search(paragraph):
                 yield Document(family="prose", key=key, text=paragraph)
 
@@ -162,15 +163,3 @@ def _looks_like_prose(paragraph: str) -> bool:
     capitals = sum(map(str.isupper, paragraph))
     plain = letters > 0.88 * len(paragraph) and capitals < 0.15 * len(paragraph)
     return plain and len(paragraph.split()) >= 4 and not _NOTE.search(paragraph)
-
-
-def _packed(sentences: Iterable[str]) -> Iterator[str]:
-    """Join sentences into paragraphs of up to about 60 words."""
-    pending: list[str] = []
-    for sentence in sentences:
-        if pending and len(" ".join([*pending, sentence]).split()) > 60:
-            yield " ".join(pending)
-            pending = []
-        pending.append(sentence)
-    if pending:
-        yield " ".join(pending)

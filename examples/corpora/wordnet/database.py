@@ -86,6 +86,15 @@ class WordNet:
                 found[word.lower(), synset.pos].append((-count, synset))
         return {key: [synset for _, synset in sorted(items, key=lambda item: item[0])] for key, items in found.items()}
 
+    @cached_property
+    def descendants(self) -> dict[str, int]:
+        """For every synset, how many others have it among their ancestors."""
+        counts = dict.fromkeys(self.synsets, 0)
+        for synset in self:
+            for parent in self.ancestors(synset, 30):
+                counts[parent.id] += 1
+        return counts
+
     def senses(self, synset: Synset) -> list[Synset]:
         """Return the senses of the first word of a synset, the most frequent one first."""
         return self.by_word[synset.words[0].lower(), synset.pos]

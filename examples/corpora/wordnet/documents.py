@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ..documents import Document, generator_of, is_held_out
 from .database import Synset, WordNet
-from .english import count_descendants, everyday_kind, is_presentable, is_sentence, named, sentence
+from .english import everyday_kind, is_presentable, is_sentence, named, sentence
 
 USED, RARE = "wordnet", "wordnet_rare"
 FAMILIES = (USED, RARE, "kind_of", "opposites", "examples")
@@ -35,11 +35,10 @@ def wordnet_documents(wordnet: WordNet) -> Iterator[Document]:
 
     A document that reveals something of a held-out synset has its key: its definition, its examples, or what it is a kind of.
     """
-    descendants = count_descendants(wordnet)
     for synset in wordnet:
         if not is_presentable(synset):
             continue
-        kind = everyday_kind(wordnet, synset, descendants) if synset.pos in "nv" else None
+        kind = everyday_kind(wordnet, synset) if synset.pos in "nv" else None
         versions = next(number for count, number in _VERSIONS if synset.count >= count)
         for version in range(versions):
             rng = generator_of(f"{key_of(synset)}:{synset.id}:{version}")

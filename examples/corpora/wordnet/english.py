@@ -44,23 +44,14 @@ def is_presentable(synset: Synset) -> bool:
     )
 
 
-def everyday_kind(wordnet: WordNet, synset: Synset, descendants: dict[str, int]) -> Synset | None:
+def everyday_kind(wordnet: WordNet, synset: Synset) -> Synset | None:
     """
     Return what people would say that something is a kind of: a spaniel is a dog rather than a sporting dog.
 
     That is the ancestor that was met most often among the first four, without the most general ones.
     """
-    chain = [parent for parent in wordnet.ancestors(synset, 4) if descendants[parent.id] <= TOO_GENERAL]
+    chain = [parent for parent in wordnet.ancestors(synset, 4) if wordnet.descendants[parent.id] <= TOO_GENERAL]
     return max(chain, key=lambda parent: parent.count, default=None)
-
-
-def count_descendants(wordnet: WordNet) -> dict[str, int]:
-    """Count for every synset how many others have it among their ancestors."""
-    counts = dict.fromkeys(wordnet.synsets, 0)
-    for synset in wordnet:
-        for parent in wordnet.ancestors(synset, 30):
-            counts[parent.id] += 1
-    return counts
 
 
 def is_sentence(example: str) -> bool:

@@ -8,7 +8,7 @@ from ..documents import is_held_out
 from ..measuring.blanks import MASK, HeldOutBlank
 from .database import Synset, WordNet
 from .documents import key_of, opposites_key
-from .english import count_descendants, everyday_kind, is_presentable, named, sentence
+from .english import everyday_kind, is_presentable, named, sentence
 
 
 def kinds_in_definitions(wordnet: WordNet, *, count: int, seed: int) -> list[HeldOutBlank]:
@@ -69,11 +69,10 @@ def opposites_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[He
 
 
 def _nouns_with_kinds(wordnet: WordNet, *, held_out: bool) -> Iterable[tuple[Synset, list[str]]]:
-    descendants = count_descendants(wordnet)
     for synset in wordnet:
         if synset.pos != "n" or not synset.related("@") or not is_presentable(synset):
             continue
-        kind = everyday_kind(wordnet, synset, descendants)
+        kind = everyday_kind(wordnet, synset)
         if is_held_out(key_of(synset)) == held_out and kind is not None:
             chain = wordnet.ancestors(synset, 4)
             yield synset, [word for parent in chain[: chain.index(kind) + 1] for word in parent.words]

@@ -4,7 +4,6 @@ import pytest
 
 from examples.corpora.wordnet.database import Synset, read_wordnet
 from examples.corpora.wordnet.english import (
-    count_descendants,
     everyday_kind,
     is_presentable,
     is_sentence,
@@ -44,11 +43,10 @@ def test_names_of_ranks_and_signs_are_left_out():
 
 def test_the_everyday_kind_is_the_one_in_use(tmp_path):
     wordnet = read_wordnet(write_wordnet_files(tmp_path))
-    descendants = count_descendants(wordnet)
-    assert descendants["n00000010"] == 9
-    assert descendants["n00000050"] == 0
-    assert everyday_kind(wordnet, wordnet["n00000050"], descendants).words[0] == "dog"
-    assert everyday_kind(wordnet, wordnet["n00000010"], descendants) is None
+    assert wordnet.descendants["n00000010"] == 9
+    assert wordnet.descendants["n00000050"] == 0
+    assert everyday_kind(wordnet, wordnet["n00000050"]).words[0] == "dog"
+    assert everyday_kind(wordnet, wordnet["n00000010"]) is None
 
 
 def test_sentences():
