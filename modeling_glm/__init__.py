@@ -8,7 +8,8 @@ changes.
 from typing import TYPE_CHECKING, Any
 
 from .checkpoints.convert import Conversion, convert_checkpoint
-from .cloze.calibration import Calibration, expected_calibration_error
+from .cloze.answers.reliability import expected_calibration_error
+from .cloze.calibration import Calibration
 from .cloze.classifier import ClozeClassifier
 from .cloze.pipeline import ClozeClassificationPipeline
 from .cloze.soft_prompts import add_soft_tokens

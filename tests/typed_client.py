@@ -121,6 +121,10 @@ def classify(model: GLMForMultipleChoice, tokenizer: GLMTokenizer) -> list[str]:
     classifier = ClozeClassifier(model, tokenizer, task, batch_size=8).calibrate("contextual")
     assert_type(classifier.fit_temperature([{"text": "a", "label": "good"}]), float)
     assert_type(classifier.predict(["a"], on_error="record"), list[str | RowError])
+    assert_type(classifier.fit_threshold([{"text": "a", "label": "good"}], 0.9), float)
+    assert_type(classifier.predict_or_abstain(["a"]), list[str | None])
+    assert_type(classifier.predict_sets(["a"]), list[list[str]])
+    assert_type(classifier.predict_top(["a"], 2)[0][0].probability, float)
     return classifier.predict([{"text": "a"}])
 
 

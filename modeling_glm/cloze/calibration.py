@@ -1,5 +1,5 @@
 """
-Turn the scores of classes or choices into probabilities that can be trusted, and measure how far they can be.
+Turn the scores of classes or choices into probabilities that can be trusted; `answers.reliability` measures how far.
 
 Everything here works on arrays and needs no model. A score is a log-probability up to a constant per row. The score -inf
 marks a class that an example does not have.
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from ..utils.numbers import check_temperature, check_whole_number
+from ..utils.numbers import check_temperature
 
 CalibrationMethod = Literal["contextual", "pmi"]
 CONTENT_FREE = ("N/A", "[MASK]", "")
@@ -77,7 +77,7 @@ class Calibration:
             ValueError: If `references` is not a table, has NaN, +inf or a row of absent choices, or, for "pmi", has
                 several rows.
         """
-        table = _table(references, "references")
+        table = check_table(references, "references")
         if self.method == "contextual":
             return contextual_bias(table)
         if self.method is None:
@@ -110,7 +110,7 @@ class Calibration:
         array([[0.333, 0.667]])
         ```
         """
-        table = _table(scores, "scores")
+        table = check_table(scores, "scores")
         if self.method is not None:
             if references is None:
                 raise ValueError(
@@ -172,7 +172,7 @@ def find_temperature(scores: ArrayLike, labels: ArrayLike) -> FoundTemperature:
         ValueError: If there are no examples, shapes do not fit, scores are NaN or +inf, or a label is absent or none of
             the classes.
     """
-    values, right = _check(scores, labels, "scores")
+    values, right = check_labelled(scores, labels, "scores")
     table = torch.from_numpy(values)
     gaps = table - table.gather(1, torch.from_numpy(right)[:, None])  # (examples, classes), 0 for the right class
 
@@ -207,38 +207,6 @@ def fit_temperature(scores: ArrayLike, labels: ArrayLike) -> float:
     return found.value
 
 
-def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> float:
-    """
-    Measure by how much confidence and accuracy differ.
-
-    Examples go into bins of equal width by the probability of the predicted class. The result is the mean over all
-    examples of the difference within their bin (Guo et al. 2017, equation 3).
-
-    Args:
-        probabilities: (examples, classes), 0 for absent classes.
-        labels: (examples,) right classes.
-        bins: Number of bins between 0 and 1; a bin includes its upper edge.
-
-    Returns:
-        A number from 0 (calibrated) to 1.
-
-    Raises:
-        ValueError: If there are no examples, shapes do not fit, rows do not sum to 1, a label is not one of the classes,
-            or `bins` is below 1.
-    """
-    values, right = _check(probabilities, labels, "probabilities", absent_allowed=True)
-    bins = check_whole_number("bins", bins, least=1, most=2**53, because=", because float64 counts no further")
-    if values.min() < 0 or not np.allclose(values.sum(1), 1, atol=1e-3):
-        raise ValueError(
-            "probabilities has rows that do not sum to 1, or negative numbers: give the softmax of scores."
-        )
-    confidence, correct = values.max(1), values.argmax(1) == right
-    # Five bins: 0.2 -> 0, 0.21 -> 1, 1.0 -> 4
-    _, bin_of = np.unique(np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1), return_inverse=True)
-    differences = np.bincount(bin_of, weights=correct - confidence)  # size * (accuracy - confidence)
-    return float(np.abs(differences).sum() / len(right))
-
-
 def contextual_bias(scores: ArrayLike) -> np.ndarray:
     """
     Compute the bias that makes the answer to a text without content uniform.
@@ -254,13 +222,14 @@ def contextual_bias(scores: ArrayLike) -> np.ndarray:
     Raises:
         ValueError: If there are no texts, a row has only absent classes, or a score is NaN or +inf.
     """
-    values = _table(scores, "scores")
+    values = check_table(scores, "scores")
     # Sums of logarithms, because a probability may be too small for float64.
     mean = torch.from_numpy(values).log_softmax(1).logsumexp(0).numpy() - math.log(len(values))
     return np.where(np.isneginf(mean), 0.0, -mean)
 
 
-def _table(values: ArrayLike, name: str) -> np.ndarray:
+def check_table(values: ArrayLike, name: str) -> np.ndarray:
+    """Return the table as float64 (examples, classes). Raises a `ValueError` for NaN, +inf and a row without a class."""
     table = np.asarray(values, dtype=np.float64)
     if table.ndim != 2 or 0 in table.shape:
         raise ValueError(f"{name} has shape {table.shape}: expected (examples, classes), at least one of each.")
@@ -274,11 +243,17 @@ def _table(values: ArrayLike, name: str) -> np.ndarray:
     return table
 
 
-def _check(
+def check_labelled(
     values: ArrayLike, labels: ArrayLike, name: str, absent_allowed: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the table as float64 (examples, classes) and the labels as int64 (examples,)."""
-    table = _table(values, name)
+    """
+    Return the table as float64 (examples, classes) and the labels as int64 (examples,).
+
+    Raises:
+        ValueError: For all that `check_table` refuses, labels of another shape or type, a label that is not one of the
+            classes, and the label of an absent class unless `absent_allowed`.
+    """
+    table = check_table(values, name)
     right = np.asarray(labels)
     if right.shape != table.shape[:1] or not np.issubdtype(right.dtype, np.integer):
         raise ValueError(
@@ -298,8 +273,9 @@ def _check(
 __all__ = [
     "Calibration",
     "FoundTemperature",
+    "check_labelled",
+    "check_table",
     "contextual_bias",
-    "expected_calibration_error",
     "find_temperature",
     "fit_temperature",
 ]

@@ -4,14 +4,16 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar
 
 import numpy as np
 from transformers import PreTrainedModel
 
 from ..tokenization import GLMTokenizer, PatternVerbalizer
 from ..tokenization.cloze.words import WordForms
-from ..utils.rows import CheckedRows, OnError, RowError, as_row_error, check_rows, read_example, read_rows
+from ..utils.rows import CheckedRows, OnError, as_row_error, check_rows, read_example, read_rows
+from .answers.answering import Answering
+from .answers.rule import AnswerRule
 from .calibration import CONTENT_FREE, Calibration, CalibrationMethod, FoundTemperature, find_temperature
 from .references import Example, References
 from .scorer import ChoiceScorer, Encoded
@@ -29,11 +31,13 @@ class _Calibrated:
     @classmethod
     def of(cls, task: PatternVerbalizer, references: References) -> "_Calibrated":
         """Let a task carry the calibration. The given one may belong to other classifiers too: it does not change."""
+        if Calibration.from_dict(task.calibration) == references.calibration:
+            return cls(task, references)
         calibration = None if references.calibration == Calibration() else references.calibration.to_dict()
-        return cls(task if calibration == task.calibration else task.with_calibration(calibration), references)
+        return cls(task.with_calibration(calibration), references)
 
 
-class ClozeClassifier:
+class ClozeClassifier(Answering):
     """
     Classify by filling a blank: the answer is the label whose words the model expects there.
 
@@ -54,6 +58,8 @@ class ClozeClassifier:
     ['bad', 'good']
     >>> classifier.fit_temperature(validation_split)
     1.37
+    >>> classifier.fit_threshold(other_split, accuracy=0.95)  # `predict_or_abstain` answers from this probability on
+    0.71
     >>> classifier.task.attach(tokenizer).save_pretrained(folder)  # saves the task and its calibration too
     ```
 
@@ -95,6 +101,7 @@ class ClozeClassifier:
         )
         if calibration is None:
             calibration = Calibration.from_dict(task.calibration)
+        AnswerRule.from_dict(task.answer_rule)  # raises if it cannot be read
         self._calibrated = _Calibrated.of(task, References.of(calibration, task))
 
     @property
@@ -158,7 +165,7 @@ class ClozeClassifier:
             ValueError: For all that `Calibration` refuses, and a domain premise without exactly one blank.
         """
         calibration = method if isinstance(method, Calibration) else Calibration(method, content_free, domain_premise)
-        self._calibrated = _Calibrated.of(self.task, References.of(calibration, self.task))
+        self._recalibrate(References.of(calibration, self.task))
         return self
 
     def fit_temperature(self, examples: Any) -> float:
@@ -175,15 +182,33 @@ class ClozeClassifier:
 
     def find_temperature(self, examples: Any) -> FoundTemperature:
         """Find what `fit_temperature` would set, and say why it may be no good."""
-        listed = self._read_labelled(examples)
-        scores = self.score_encoded([encoded for encoded, _ in listed])
-        return find_temperature(scores, np.array([label for _, label in listed]))
+        return find_temperature(*self._score_labelled(examples))
 
     def set_temperature(self, temperature: float):
         """Divide the corrected scores by a temperature from now on."""
         calibration = dataclasses.replace(self.calibration, temperature=temperature)
-        references = dataclasses.replace(self._calibrated.references, calibration=calibration)
-        self._calibrated = _Calibrated.of(self.task, references)
+        self._recalibrate(dataclasses.replace(self._calibrated.references, calibration=calibration))
+
+    def _recalibrate(self, references: References):
+        """Take another calibration. A rule that was fitted for the probabilities before would abstain at random."""
+        before = self._calibrated
+        self._calibrated = _Calibrated.of(before.task, references)
+        if before.task.answer_rule and not self._calibrated.task.answer_rule:
+            warnings.warn(
+                f"The answer rule {before.task.answer_rule} was fitted for another calibration, so it is dropped: call "
+                "fit_threshold or fit_coverage again, after the temperature.",
+                stacklevel=3,
+            )
+
+    @property
+    def answer_rule(self) -> AnswerRule:
+        """The current rule, an immutable value; `fit_threshold` and `fit_coverage` set another one."""
+        return AnswerRule.from_dict(self._calibrated.task.answer_rule)
+
+    def set_answer_rule(self, rule: AnswerRule):
+        """Use a rule from now on. It is saved with the task; the task that was given does not change."""
+        calibrated = self._calibrated
+        self._calibrated = dataclasses.replace(calibrated, task=calibrated.task.with_answer_rule(rule.to_dict()))
 
     def scores(self, examples: Any) -> np.ndarray:
         """
@@ -218,41 +243,17 @@ class ClozeClassifier:
         probabilities[checked.numbers] = found
         return probabilities
 
-    @overload
-    def predict(self, examples: Any, *, on_error: Literal["raise"] = "raise") -> list[str]: ...
-
-    @overload
-    def predict(self, examples: Any, *, on_error: OnError) -> list[str | RowError]: ...
-
-    def predict(self, examples: Any, *, on_error: OnError = "raise") -> list[str] | list[str | RowError]:
-        """
-        Return the label of every example, or the text of the chosen one of its own choices.
-
-        Args:
-            examples: The examples.
-            on_error: "raise" stops at the first example that cannot be used. "record" puts its `RowError` in its place,
-                and the other examples get their labels.
-        """
-
-        def check(example: Example, forms: WordForms) -> tuple[list[str], Encoded]:
-            return self.names(example), self._encode(example, forms)
-
-        checked = self._check(examples, check, on_error)
-        chosen = self.score_encoded([encoded for _, encoded in checked.good]).argmax(1) if checked.good else []
-        return checked.restore([names[number] for (names, _), number in zip(checked.good, chosen, strict=True)])
-
     def score(self, examples: Any) -> float:
         """
-        Compute the accuracy on labelled examples. `modeling_glm.cloze.metrics` has other metrics.
+        Compute the accuracy on labelled examples, all of them answered. `modeling_glm.cloze.metrics` has other metrics.
 
         Integers of a `datasets.ClassLabel` mean its names, unless the task has `integer_labels`.
 
         Raises:
             RowError: For an example without a label, or with one that is not one of the task's.
         """
-        listed = self._read_labelled(examples)
-        chosen = self.score_encoded([encoded for encoded, _ in listed]).argmax(1)
-        return float((chosen == np.array([label for _, label in listed])).mean())
+        scores, labels = self._score_labelled(examples)
+        return float((scores.argmax(1) == labels).mean())
 
     def to_probabilities(self, calibrated_scores: np.ndarray) -> np.ndarray:
         """Turn calibrated scores (examples, classes) into float64 probabilities with the temperature."""
@@ -330,8 +331,15 @@ class ClozeClassifier:
         forms = self._scorer.word_forms()  # only for this call, because the tokenizer may get new tokens
         return check_rows(rows, lambda row: check(read_example(row, fields), forms), kind="Example", on_error=on_error)
 
-    def _read_labelled(self, examples: Any) -> list[tuple[Encoded, int]]:
-        """Encode examples, each with the number of its right class."""
+    def _score_names(self, examples: Any, on_error: OnError) -> tuple[CheckedRows[list[str]], np.ndarray]:
+        def check(example: Example, forms: WordForms) -> tuple[list[str], Encoded]:
+            return self.names(example), self._encode(example, forms)
+
+        checked = self._check(examples, check, on_error)
+        named = CheckedRows([names for names, _ in checked.good], checked.numbers, checked.errors)
+        return named, self.score_encoded([encoded for _, encoded in checked.good])
+
+    def _score_labelled(self, examples: Any) -> tuple[np.ndarray, np.ndarray]:
         pattern = self.task.patterns[0]
         integers = _class_names(examples, pattern.label_field) if pattern.integer_labels == "auto" else None
 
@@ -346,7 +354,7 @@ class ClozeClassifier:
         listed = self._check(examples, check).good
         if not listed:
             raise ValueError("There are no examples: expected some with labels.")
-        return listed
+        return self.score_encoded([encoded for encoded, _ in listed]), np.array([label for _, label in listed])
 
 
 def _class_names(examples: Any, field: str) -> list[str] | None:

@@ -12,6 +12,7 @@ from ..tokenization.patterns.punctuation import with_original_texts
 from ..utils.files import write_json_lines, write_whole
 from ..utils.plots import save_figure
 from ..utils.rows import RowError
+from .answers.pictures import plot_reliability
 from .sources import ClozeData
 from .submission import SUBMISSION_FILES, write_submission
 from .training import ClozeOutcome
@@ -28,6 +29,7 @@ def write_results(folder: Path, data: ClozeData, outcome: ClozeOutcome):
     - `unlabelled.jsonl`: every unlabelled example with its label and the probability of every label, or the line of the
       file and what is wrong with it. For SuperGLUE, a file for its server instead.
     - `confusion.png`: which class was taken for which, for tasks with labels. Needs matplotlib.
+    - `reliability.png`: how far the probabilities can be trusted, and what abstaining brings. Needs matplotlib.
     """
     write_whole(folder / "metrics.json", json.dumps(outcome.metrics, indent=2) + "\n")
     labels = data.task.labels
@@ -49,9 +51,12 @@ def write_results(folder: Path, data: ClozeData, outcome: ClozeOutcome):
         else:
             write_json_lines(folder / "unlabelled.jsonl", _describe_predictions(data, outcome))
     gold = [data.task.label_index(example) for example in data.test]
-    known = [label for label in gold if label is not None]
+    known = [place for place, label in enumerate(gold) if label is not None]
+    right = [gold[place] for place in known]
+    if known:
+        plot_reliability(outcome.probabilities[known], right, folder / "reliability.png", data.name)
     if labels and known and len(known) == len(gold):
-        plot_confusion(known, outcome.probabilities.argmax(1).tolist(), labels, folder / "confusion.png", data.name)
+        plot_confusion(right, outcome.probabilities.argmax(1).tolist(), labels, folder / "confusion.png", data.name)
 
 
 def _describe_predictions(data: ClozeData, outcome: ClozeOutcome) -> Iterator[dict[str, Any]]:

@@ -30,7 +30,8 @@ from ..runs.fine_tuning import (
 from ..runs.lock import hold_run
 from ..tokenization import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
 from ..utils.rows import RowError, check_rows
-from .calibration import Calibration, expected_calibration_error
+from .answers.reliability import expected_calibration_error
+from .calibration import Calibration
 from .classifier import ClozeClassifier
 from .metrics import compute_metrics, with_labels
 from .scorer import Encoded

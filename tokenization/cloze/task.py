@@ -61,6 +61,7 @@ class PatternVerbalizer:
         words_alone: Whether a word is encoded on its own in training, as the originals do and so the tasks of `from_task`.
             It makes a difference for SentencePiece, where a word on its own is one behind a space.
         calibration: A `Calibration` as a dict, saved with the task.
+        answer_rule: An `AnswerRule` as a dict, saved with the task. It belongs to the calibration.
 
     Raises:
         ValueError: For a pattern without exactly one blank, a label without words, and malformed patterns.
@@ -80,6 +81,7 @@ class PatternVerbalizer:
         end_of_piece: bool = False,
         words_alone: bool = False,
         calibration: Mapping[str, Any] | None = None,
+        answer_rule: Mapping[str, Any] | None = None,
     ):
         given = [patterns] if isinstance(patterns, str | Mapping) else list(patterns)
         if not given:
@@ -97,6 +99,7 @@ class PatternVerbalizer:
         self.end_of_piece = end_of_piece
         self.words_alone = words_alone
         self.calibration = dict(calibration) if calibration else None
+        self.answer_rule = dict(answer_rule) if answer_rule else None
         self.patterns = [self._pattern(entry, verbalizer, choices) for entry in given]
 
     def _pattern(
@@ -159,16 +162,20 @@ class PatternVerbalizer:
         return max(pattern.soft_tokens for pattern in self.patterns)
 
     def select(self, patterns: Sequence[int]) -> "PatternVerbalizer":
-        """Return the task with some of its patterns, by their numbers, and without a calibration."""
+        """Return the task with some of its patterns, by their numbers, and without a calibration and what belongs to it."""
         if not patterns or not set(patterns) <= set(range(len(self.patterns))):
             raise ValueError(f"patterns={list(patterns)}: the task has the patterns 0 ... {len(self.patterns) - 1}.")
-        selected = {**self.to_dict(), "calibration": None}  # it was fitted for all patterns
+        selected = self.with_calibration(None).to_dict()  # it was fitted for all patterns
         selected["patterns"] = [selected["patterns"][index] for index in patterns]
         return self.from_dict(selected)
 
     def with_calibration(self, calibration: Mapping[str, Any] | None) -> "PatternVerbalizer":
-        """Return the task with another calibration (a `Calibration` as a dict), or with none."""
-        return self.from_dict({**self.to_dict(), "calibration": calibration})
+        """Return the task with another calibration (a `Calibration` as a dict), or with none. Its answer rule goes."""
+        return self.from_dict({**self.to_dict(), "calibration": calibration, "answer_rule": None})
+
+    def with_answer_rule(self, answer_rule: Mapping[str, Any] | None) -> "PatternVerbalizer":
+        """Return the task with another answer rule (an `AnswerRule` as a dict), or with none."""
+        return self.from_dict({**self.to_dict(), "answer_rule": answer_rule})
 
     def attach(self, tokenizer: GLMTokenizer) -> GLMTokenizer:
         """
@@ -355,6 +362,8 @@ class PatternVerbalizer:
             data["words_alone"] = True
         if self.calibration:
             data["calibration"] = dict(self.calibration)
+        if self.answer_rule:
+            data["answer_rule"] = dict(self.answer_rule)
         for key in ("verbalizer", "choices"):
             if getattr(shared, key) is not None:
                 data[key] = plain(getattr(shared, key))

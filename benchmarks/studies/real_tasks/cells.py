@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from examples.corpora.real_tasks import REAL_TASKS
-from modeling_glm.cloze.calibration import Calibration, expected_calibration_error, find_temperature
+from modeling_glm.cloze.answers.reliability import expected_calibration_error
+from modeling_glm.cloze.calibration import Calibration, find_temperature
 from modeling_glm.cloze.sources import ClozeData, Examples
 from modeling_glm.runs.fine_tuning import require_same_description
 from modeling_glm.utils.files import write_whole

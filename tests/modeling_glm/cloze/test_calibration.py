@@ -1,14 +1,14 @@
-"""Temperature, calibration error and biases: against values worked by hand and against brute force."""
+"""Temperature and biases: against values worked by hand and against brute force."""
 
 import json
 import warnings
 
 import numpy as np
 import pytest
-import torch
 
 from modeling_glm import Calibration, expected_calibration_error
 from modeling_glm.cloze.calibration import contextual_bias, fit_temperature
+from tests.support.drawn_classes import draw_classes
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
@@ -16,17 +16,8 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return powers / powers.sum(1, keepdims=True)
 
 
-def draw(scores: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """One class for every row, as likely as the softmax of its scores says."""
-    return (softmax(scores).cumsum(1) > generator.random((len(scores), 1))).argmax(1)
-
-
-def overconfident(temperature: float, examples: int = 4000, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    """Scores that are too large by a factor, with labels as the right scores have them; every third row lacks a class."""
-    generator = np.random.default_rng(0)
-    scores = 1.5 * generator.standard_normal((examples, classes))
-    scores[::3, -1] = -np.inf
-    return scores * temperature, draw(scores, generator)
+def overconfident(temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    return draw_classes(4000, temperature=temperature, seed=0)
 
 
 def loss(scores: np.ndarray, labels: np.ndarray, temperature: float) -> float:
@@ -61,19 +52,6 @@ def test_temperature_at_its_bounds():
         assert fit_temperature([[2.0, 1.0], [-1.0, 0.0]], [1, 0]) == 100
     with warnings.catch_warnings(action="error"):
         assert fit_temperature([[2.0, 2.0], [-np.inf, 0.0]], [0, 1]) == 1.0  # nothing to choose
-
-
-def test_calibration_error_by_hand():
-    probabilities = np.array([[0.95, 0.05], [0.1, 0.9], [0.65, 0.35], [0.3, 0.7], [0.6, 0.4]])
-    labels = [0, 0, 0, 1, 1]
-    # Of five bins, the last (0.8, 1.0] has the confidences 0.95 and 0.9 with one of two right: |0.5 - 0.925|. The one
-    # before, (0.6, 0.8], has 0.65 and 0.7, both right: |1 - 0.675|. (0.4, 0.6] has 0.6, wrong: |0 - 0.6|.
-    expected = (2 * 0.425 + 2 * 0.325 + 1 * 0.6) / 5
-    assert expected_calibration_error(probabilities, labels, bins=5) == pytest.approx(expected)
-    # In one bin, confidence 0.76 on average and 3 of 5 right.
-    assert expected_calibration_error(torch.tensor(probabilities), labels, bins=1) == pytest.approx(0.16)
-    assert expected_calibration_error(np.eye(3), [0, 1, 2]) == 0.0
-    assert expected_calibration_error(np.eye(3), [1, 2, 0]) == 1.0
 
 
 def test_bias_by_hand():
@@ -179,21 +157,6 @@ def test_errors_of_a_calibration(settings, message):
 def test_errors_of_scores(scores, labels, message):
     with pytest.raises(ValueError, match=message):
         fit_temperature(scores, labels)
-
-
-@pytest.mark.parametrize(
-    ("probabilities", "bins", "message"),
-    [
-        ([[0.5, 0.5]], 0, "bins=0"),
-        ([[-1.0, -2.0]], 15, "do not sum to 1"),
-        ([[0.5, 0.4]], 15, "do not sum to 1"),
-        ([[-0.5, 1.5]], 15, "negative"),
-        ([], 15, "probabilities has shape"),
-    ],
-)
-def test_errors_of_probabilities(probabilities, bins, message):
-    with pytest.raises(ValueError, match=message):
-        expected_calibration_error(probabilities, [0], bins=bins)
 
 
 def test_errors_of_a_bias():

@@ -55,6 +55,7 @@ def test_labels(tmp_path):
         },
     ]
     assert (tmp_path / "confusion.png").is_file()
+    assert (tmp_path / "reliability.png").is_file()
 
 
 def test_bad_rows_are_named_by_their_lines(tmp_path):
@@ -104,6 +105,11 @@ def test_examples_without_labels_have_no_confusion(tmp_path):
     data.test[0]["label"] = None
     write_results(tmp_path, data, outcome)
     assert not (tmp_path / "confusion.png").exists()
+    assert (tmp_path / "reliability.png").is_file()  # of the other one
+    data.test[1]["label"] = None
+    (tmp_path / "unknown").mkdir()
+    write_results(tmp_path / "unknown", data, outcome)
+    assert not (tmp_path / "unknown" / "reliability.png").exists()
 
 
 @pytest.mark.parametrize("classes", [2, 8])

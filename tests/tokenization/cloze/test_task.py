@@ -254,6 +254,18 @@ def test_another_calibration_makes_another_task():
     assert changed.with_calibration(None).to_dict() == NLI.to_dict()
 
 
+def test_an_answer_rule_belongs_to_its_calibration():
+    rule = {"threshold": 0.75, "coverage": 0.9, "quantile": 0.125}
+    ruled = NLI.with_calibration({"temperature": 2.0}).with_answer_rule(rule)
+    assert NLI.answer_rule is None
+    assert ruled.to_dict()["answer_rule"] == ruled.answer_rule == rule
+    assert PatternVerbalizer.from_dict(json.loads(json.dumps(ruled.to_dict()))).to_dict() == ruled.to_dict()
+    assert "answer_rule" not in ruled.with_answer_rule(None).to_dict()
+    assert ruled.with_answer_rule(None).calibration == {"temperature": 2.0}
+    assert ruled.with_calibration({"temperature": 3.0}).answer_rule is None
+    assert ruled.select([0]).answer_rule is None
+
+
 def test_published_tasks():
     assert PatternVerbalizer.from_task("rte").labels == ["entailment", "not_entailment"]
     assert PatternVerbalizer.from_task("rte").soft_tokens == 0

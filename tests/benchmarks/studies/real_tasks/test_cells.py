@@ -8,7 +8,7 @@ import pytest
 from benchmarks.studies.real_tasks import cells
 from benchmarks.studies.real_tasks.cells import Row, TaskStudy, measure, missing_cells, rows_of, search
 from benchmarks.studies.real_tasks.methods import METHODS, Rates
-from modeling_glm.cloze.calibration import expected_calibration_error
+from modeling_glm.cloze.answers.reliability import expected_calibration_error
 
 RATES = Rates((1e-4, 3e-4, 1e-3), low=1e-5, high=1e-2)
 
