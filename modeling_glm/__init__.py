@@ -5,6 +5,7 @@ Importing the package registers GLM with the Auto classes and pipelines of Trans
 changes.
 """
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from .checkpoints.convert import Conversion, convert_checkpoint
@@ -43,6 +44,10 @@ from .tokenization import (
     PatternVerbalizer,
 )
 from .utils.rows import RowError
+
+if find_spec("transformers.decision") is not None:  # from Transformers 5.23 on
+    from .modeling_glm import GLMForDecision
+    from .questions_glm import GLMDecisionConfig
 
 if TYPE_CHECKING:
     from .hub.trainer import GLMTrainer, HubCallback
@@ -114,3 +119,6 @@ __all__ = [
     "predict_targets",
     "score_fillings",
 ]
+
+if find_spec("transformers.decision") is not None:
+    __all__ += ["GLMDecisionConfig", "GLMForDecision"]

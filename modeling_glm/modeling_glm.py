@@ -5,6 +5,7 @@ import os
 import re
 import warnings
 from dataclasses import dataclass
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -940,7 +941,7 @@ def _keep(states: torch.Tensor, logits_to_keep: int | torch.Tensor | None) -> to
 
 
 # The class behind every Auto class, named in the config.json of each saved model.
-AUTO_CLASSES = {
+AUTO_CLASSES: dict[str, type[GLMPreTrainedModel]] = {
     "AutoModel": GLMModel,
     "AutoModelForSeq2SeqLM": GLMForConditionalGeneration,
     "AutoModelForCausalLM": GLMForConditionalGeneration,
@@ -949,6 +950,28 @@ AUTO_CLASSES = {
     "AutoModelForTokenClassification": GLMForTokenClassification,
     "AutoModelForQuestionAnswering": GLMForQuestionAnswering,
 }
+if find_spec("transformers.decision") is not None:  # from Transformers 5.23 on
+    from .decision_glm import GLMDecisionMixin
+
+    class GLMForDecision(GLMDecisionMixin, GLMForConditionalGeneration):
+        """
+        Answers typed questions about a state with a probability for every option: see `GLMDecisionConfig`.
+
+        It has the weights of `GLMForConditionalGeneration` and does all that it does.
+
+        Example:
+
+        ```python
+        >>> model = AutoModelForDecision.from_pretrained(folder)
+        >>> decide = pipeline("decision", model=model, tokenizer=tokenizer)
+        >>> question = {"type": "choice", "instructions": "The letter is", "criteria": {"a complaint": None, "praise": None}}
+        >>> decide({"state": "I was charged twice.", "questions": {"kind": question}})["kind"]["choice"]
+        'a complaint'
+        ```
+        """
+
+    AUTO_CLASSES["AutoModelForDecision"] = GLMForDecision
+
 AUTO_MAP = {
     "AutoConfig": "configuration_glm.GLMConfig",
     **{name: f"modeling_glm.{model_class.__name__}" for name, model_class in AUTO_CLASSES.items()},

@@ -365,26 +365,55 @@ def encode_text(tokenizer: Any, texts: Sequence[str], max_length: int | None = N
     """
     if not texts:
         return []
-    masks = set(tokenizer.mask_token_ids)
     around = tokenizer(tokenizer.mask_token)["input_ids"]
+    encoded = encode_bare(tokenizer, texts)
+    return [_surround(tokenizer, ids, around, text, max_length) for text, ids in zip(texts, encoded, strict=True)]
+
+
+def encode_around_blanks(tokenizer: Any, parts: Sequence[str], max_length: int | None = None) -> list[int]:
+    """
+    Encode a text that is given as the parts around its blanks.
+
+    No token is special in a part: a mask token there is ordinary characters. A text without special tokens gets the ids
+    that `encode_text` gives it.
+
+        ["Ice is ", "."]  ->  [CLS] Ice is [MASK] . <eos>
+
+    Args:
+        tokenizer: A `GLMTokenizer`.
+        parts: The parts, one more than the text has blanks.
+        max_length: Most ids, as in `encode_text`.
+
+    Returns:
+        The ids of the text, with the special tokens around it.
+    """
+    text = tokenizer.mask_token.join(parts)
+    (ids,) = tokenizer([text], add_special_tokens=False, verbose=False)["input_ids"]
+    masks = [tokenizer.mask_token] * (len(parts) - 1)
+    blanks, others = _special_ids(tokenizer)
+    if _has_others(ids, blanks, others, len(masks)):
+        ids = _encode_parts(tokenizer, parts, masks, blanks | others)
+    return _surround(tokenizer, ids, tokenizer(tokenizer.mask_token)["input_ids"], text, max_length)
+
+
+def _surround(tokenizer: Any, ids: list[int], around: list[int], text: str, max_length: int | None) -> list[int]:
+    """Cut the ids of a text around its blanks, and put what stands around a lone mask token around them."""
     place = around.index(tokenizer.mask_token_id)
-    rows = []
-    for text, ids in zip(texts, encode_bare(tokenizer, texts), strict=True):
-        # A text that ends with [gMASK] continues there: it has no end.
-        continues = bool(ids) and ids[-1] == tokenizer.gmask_token_id
-        start, end = around[:place], [] if continues else around[place + 1 :]
-        if max_length is not None:
-            room = max(0, max_length - len(start) - len(end))
-            kept = keep_around_blanks([token_id in masks for token_id in ids], room, tokenizer.truncation_side)
-            if kept is None:
-                blanks = sum(token_id in masks for token_id in ids)
-                raise ValueError(
-                    f"The text has {blanks} blanks, but cutting it leaves room for {room} tokens: a blank would be lost. "
-                    f"Use fewer blanks in {text[:80]!r}..."
-                )
-            ids = [ids[index] for index in kept]
-        rows.append([*start, *ids, *end])
-    return rows
+    # A text that ends with [gMASK] continues there: it has no end.
+    continues = bool(ids) and ids[-1] == tokenizer.gmask_token_id
+    start, end = around[:place], [] if continues else around[place + 1 :]
+    if max_length is not None:
+        masks = set(tokenizer.mask_token_ids)
+        room = max(0, max_length - len(start) - len(end))
+        kept = keep_around_blanks([token_id in masks for token_id in ids], room, tokenizer.truncation_side)
+        if kept is None:
+            blanks = sum(token_id in masks for token_id in ids)
+            raise ValueError(
+                f"The text has {blanks} blanks, but cutting it leaves room for {room} tokens: a blank would be lost. "
+                f"Use fewer blanks in {text[:80]!r}..."
+            )
+        ids = [ids[index] for index in kept]
+    return [*start, *ids, *end]
 
 
 def encode_bare(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
@@ -395,21 +424,29 @@ def encode_bare(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
         tokenizer: A `GLMTokenizer`.
         texts: The texts.
     """
-    masks = set(tokenizer.mask_token_ids)
-    structure = {token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special} - masks
+    blanks, others = _special_ids(tokenizer)
     rows = []
     encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
     for text, ids in zip(texts, encoded, strict=True):
-        blanks = len(re.findall(_mask_pattern(tokenizer), text))
-        if structure.intersection(ids) or sum(token_id in masks for token_id in ids) != blanks:
-            ids = _encode_parts(tokenizer, text, structure | masks)
+        if _has_others(ids, blanks, others, len(re.findall(_mask_pattern(tokenizer), text))):
+            ids = _encode_parts(tokenizer, *split_at_blanks(tokenizer, text), blanks | others)
         rows.append(ids)
     return rows
 
 
-def _encode_parts(tokenizer: Any, text: str, special: set[int]) -> list[int]:
+def _special_ids(tokenizer: Any) -> tuple[set[int], set[int]]:
+    """Return the ids of the mask tokens, and of all other special tokens."""
+    masks = set(tokenizer.mask_token_ids)
+    return masks, {token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special} - masks
+
+
+def _has_others(ids: Sequence[int], blanks: set[int], others: set[int], expected: int) -> bool:
+    """Return whether ids of a text have special tokens beside the expected number of blanks."""
+    return bool(others.intersection(ids)) or sum(token_id in blanks for token_id in ids) != expected
+
+
+def _encode_parts(tokenizer: Any, parts: Sequence[str], masks: Sequence[str], special: set[int]) -> list[int]:
     """Encode a text part by part, each with the masks around it. Special tokens in a part become characters."""
-    parts, masks = split_at_blanks(tokenizer, text)
     ids: list[int] = []
     for part, left, right in zip(parts, ["", *masks], [*masks, ""], strict=True):
         around = [int(bool(left)), int(bool(right))]
@@ -551,6 +588,7 @@ __all__ = [
     "answer_forms",
     "decode_piece",
     "decode_row",
+    "encode_around_blanks",
     "encode_bare",
     "encode_text",
     "fill_with_offsets",

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
+from .blanks import encode_around_blanks, forms_of_answers
 from .inputs import check_id_table, check_text, read_number, read_several, shown
 
 
@@ -126,6 +127,36 @@ class BuildingMixin(PreTrainedTokenizerFast):
                 "choice_ids": torch.tensor(padded, dtype=torch.long, device=input_ids.device),
             }
         )
+
+    def encode_parts(self, parts: Sequence[str], max_length: int | None = None) -> list[int]:
+        """
+        Encode a text with blanks whose parts others wrote: no token is special in a part, a mask token neither.
+
+        Args:
+            parts: The parts of the text around its blanks, one more than there are blanks.
+            max_length: Most tokens of the text. A longer one is cut around its blanks. None cuts nothing.
+
+        Returns:
+            The ids of the text, with the special tokens around it.
+        """
+        for number, part in enumerate(parts):
+            check_text(part, f"Part {number} of the text")
+        return encode_around_blanks(self, parts, max_length)
+
+    def answer_forms(self, answers: Sequence[str]) -> list[list[tuple[int, ...]]]:
+        """
+        List the ids that given answers can have.
+
+        Args:
+            answers: The answers. One without white space in front stands for the word behind a space and for the word
+                glued to what stands before. One with white space in front is literal.
+
+        Returns:
+            For every answer its different forms, one or two; `()` for an answer without tokens.
+        """
+        for number, answer in enumerate(answers):
+            check_text(answer, f"Answer {number}")
+        return forms_of_answers(self, answers)
 
     def _encode_bare(self, text: str) -> list[int]:
         return self.encode(text, add_special_tokens=False)

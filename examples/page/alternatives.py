@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from transformers import LogitsProcessorList
 
 from modeling_glm import BlankConstraint, GLMForConditionalGeneration
+from modeling_glm.branches_glm import PieceLayout, pad_layouts
 from modeling_glm.constraints.rules import BlankRules
 from modeling_glm.filling.jobs import JobBuilder
 from modeling_glm.filling.processors import BlankConstraintLogitsProcessor
 from modeling_glm.filling.results import Filling
-from modeling_glm.filling.scoring import PieceLayout, pad_layouts
 from modeling_glm.generation_glm import end_token_ids
 from modeling_glm.tokenization.blanks import answer_forms
 from modeling_glm.utils.inference import evaluation_mode

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from tqdm.auto import tqdm
 
+from ..branches_glm import MAX_LOGIT_ROWS, PieceLayout, pad_layouts
 from ..configuration_glm import GLMConfig
-from ..filling.scoring import MAX_BRANCH_TOKENS, MAX_LOGIT_ROWS, PieceLayout, pad_layouts
+from ..filling.scoring import MAX_BRANCH_TOKENS
 from ..utils.inference import compute_hidden_states, evaluation_mode, is_a, unwrap
 from ..utils.numbers import check_batch_size
 from ..utils.rows import RowError, in_batches

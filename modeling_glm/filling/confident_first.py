@@ -8,13 +8,14 @@ from itertools import groupby
 
 from transformers import LogitsProcessorList
 
+from ..branches_glm import PieceLayout, pad_layouts
 from ..generation_glm import end_token_ids
 from ..modeling_glm import GLMForConditionalGeneration
 from ..utils.inference import fill_rows
 from .jobs import FillingSettings, Job
 from .processors import BlankConstraintLogitsProcessor
 from .results import ScoredCandidate
-from .scoring import Candidates, PieceLayout, pad_layouts, score_candidates
+from .scoring import Candidates, score_candidates
 
 # The least number of rows in a forward pass, because few rows cost as much as one. More rows than this only come with more
 # texts, so memory does not grow with the square of the number of blanks.

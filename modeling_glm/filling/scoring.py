@@ -1,17 +1,15 @@
 """Score given answers exactly, many for one text in one forward pass."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
 from typing import Any, NamedTuple, cast
 
-import torch
-from torch.nn import functional as F
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
+from ..branches_glm import PieceLayout, Query, look_up, pad_layouts
 from ..configuration_glm import GLMConfig
-from ..generation_glm import end_token_ids
 from ..modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
 from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import forms_of_answers, read_given
@@ -22,8 +20,6 @@ from .results import Filling, ScoredCandidate, ScoredPiece, build_filling, count
 
 # The most tokens behind a text in one row; a text with more candidates takes several rows.
 MAX_BRANCH_TOKENS = 512
-# The most rows of logits in memory at a time.
-MAX_LOGIT_ROWS = 1024
 
 # Answers of a filling with at most this many combinations of forms are all scored. For more, the likelier form is found
 # blank by blank.
@@ -65,79 +61,6 @@ class GivenAnswers:
     rows: Sequence[Sequence[Pieces]]
 
 
-class PaddedLayouts(NamedTuple):
-    """Several layouts as tensors, padded on the left."""
-
-    input_ids: torch.Tensor  # (batch, seq) int64
-    attention_mask: torch.Tensor  # (batch, seq) int64, 0 for padding
-    position_ids: torch.Tensor  # (batch, 2, seq) int64
-    branch: torch.Tensor  # (batch, seq) int64
-
-
-class PieceLayout:
-    """
-    Hold the ids, positions and branches of a text and of the pieces behind it.
-
-    The caller appends piece after piece, in any order of the blanks. A piece has the position of its blank in row 0 and
-    counts from 1 in row 1 (paper section 2.1). Branches keep alternatives apart: a token sees branch 0 and its own.
-
-        ids       [CLS] a M b M <eos> | S x | S y z
-        row 0       0   1 2 3 4   5   | 2 2 | 4 4 4
-        row 1       0   0 0 0 0   0   | 1 2 | 1 2 3
-
-    Args:
-        context: The ids of the text.
-        config: The config of the model.
-    """
-
-    def __init__(self, context: Sequence[int], config: GLMConfig):
-        config.require_token_ids("sop_token_id", purpose="Filling blanks")
-        self.sop_token_id = int(config.sop_token_id or 0)
-        self.ids = list(context)
-        self.row0 = list(range(len(context)))
-        self.row1 = [0] * len(context)
-        self.branch = [0] * len(context)
-        masks = set(config.mask_token_ids)
-        self.blanks = [place for place, token_id in enumerate(context) if token_id in masks]
-
-    def append(self, blank: int, tokens: Iterable[int], first: int = 1, branch: int = 0) -> range:
-        """
-        Append tokens of a piece.
-
-        Args:
-            blank: The number of the blank that the piece fills, from 0.
-            tokens: The tokens, with the start of the piece where they include it.
-            first: The position of the first token within its piece. The start of a piece has position 1.
-            branch: The branch of the tokens.
-
-        Returns:
-            The columns of the tokens.
-        """
-        added = list(tokens)
-        columns = range(len(self.ids), len(self.ids) + len(added))
-        self.ids += added
-        self.row0 += [self.blanks[blank]] * len(added)
-        self.row1 += range(first, first + len(added))
-        self.branch += [branch] * len(added)
-        return columns
-
-
-def pad_layouts(layouts: Sequence[PieceLayout], padding_id: int, device: torch.device) -> PaddedLayouts:
-    """Stack layouts of different lengths, with the padding on the left."""
-    width = max(len(layout.ids) for layout in layouts)
-
-    def stack(rows: Iterable[Sequence[int]], value: int = 0) -> torch.Tensor:
-        return torch.stack([F.pad(torch.tensor(row), (width - len(row), 0), value=value) for row in rows]).to(device)
-
-    position_ids = (stack(layout.row0 for layout in layouts), stack(layout.row1 for layout in layouts))
-    return PaddedLayouts(
-        input_ids=stack((layout.ids for layout in layouts), padding_id),
-        attention_mask=stack([1] * len(layout.ids) for layout in layouts),
-        position_ids=torch.stack(position_ids, dim=1),
-        branch=stack(layout.branch for layout in layouts),
-    )
-
-
 class _Chunk(NamedTuple):
     """Candidates of one text that fit into one row."""
 
@@ -148,13 +71,6 @@ class _Chunk(NamedTuple):
     @property
     def length(self) -> int:
         return len(self.candidates.context) + sum(map(_count_tokens, self.candidates.pieces))
-
-
-class _Query(NamedTuple):
-    """A token to score: where it is predicted, and its id. The target -1 stands for the end of a piece."""
-
-    column: int
-    target: int
 
 
 def score_candidates(
@@ -266,7 +182,7 @@ class _Chain:
     def length(self) -> int:
         return len(self.text.context) + sum(map(_count_tokens, self.forms))
 
-    def lay_out(self, config: GLMConfig) -> tuple[PieceLayout, list[_Query]]:
+    def lay_out(self, config: GLMConfig) -> tuple[PieceLayout, list[Query]]:
         """
         Lay out the guesses behind each other in branch 0, and the other forms beside them: a form sees the guesses before
         it. With two forms for each of two blanks, x and y guessed:
@@ -274,7 +190,7 @@ class _Chain:
             ids     [CLS] M M <eos> S  X  x  S  Y  y
             branch     0  0 0   0   0  1  0  0  2  0
         """
-        layout, queries = PieceLayout(self.text.context, config), list[_Query]()
+        layout, queries = PieceLayout(self.text.context, config), list[Query]()
         branch = 0
         for blank, forms in zip(self.text.order, self.forms, strict=False):
             start = layout.append(blank, [layout.sop_token_id])
@@ -284,7 +200,7 @@ class _Chain:
                 branch += 1
                 others.append(layout.append(blank, form, first=2, branch=branch))
             for form, columns in zip(forms, [layout.append(blank, forms[0], first=2), *others], strict=True):
-                queries += map(_Query, chain(start, columns), [*form, -1])
+                queries += map(Query, chain(start, columns), [*form, -1])
         return layout, queries
 
     def choose(self, found: Iterator[float]) -> None:
@@ -440,37 +356,14 @@ def _score_rows(model: ScoringModel, rows: Sequence[Candidates], score_ends: boo
 
 
 def _score_layouts(
-    model: ScoringModel, layouts: Sequence[PieceLayout], queries: Sequence[Sequence[_Query]]
+    model: ScoringModel, layouts: Sequence[PieceLayout], queries: Sequence[Sequence[Query]]
 ) -> Iterator[float]:
     """Find the log-probabilities of the queries of all layouts, in their order."""
     inputs = pad_layouts(layouts, 0, model.device)  # the id does not matter: it is masked
     hidden_states = compute_hidden_states(
         model, inputs.input_ids, inputs.attention_mask, inputs.position_ids, inputs.branch
     )
-    width = inputs.input_ids.shape[1]
-    # Columns count from the start of a layout, which stands behind the padding.
-    wanted = [
-        (number * width + width - len(layout.ids) + query.column, query.target)
-        for number, (layout, of_row) in enumerate(zip(layouts, queries, strict=True))
-        for query in of_row
-    ]
-    return iter(_look_up(model, hidden_states.flatten(0, 1), wanted))
-
-
-def _look_up(model: ScoringModel, hidden_states: torch.Tensor, wanted: Sequence[tuple[int, int]]) -> list[float]:
-    """Find the log-probability of every target (-1 for an end) at its place among the hidden states (places, hidden)."""
-    ends = end_token_ids(model.config)
-    found: list[float] = []
-    for start in range(0, len(wanted), MAX_LOGIT_ROWS):
-        part = torch.tensor(wanted[start : start + MAX_LOGIT_ROWS], device=hidden_states.device)
-        # Candidates share the first start of piece, so a place may be wanted many times: project it once.
-        #     places wanted [7 7 9] -> places [7 9], index [0 0 1]
-        places, index = torch.unique(part[:, 0], return_inverse=True)
-        scores = model.vocabulary_logits(hidden_states[places]).float().log_softmax(-1)
-        of_ends = scores[:, ends].logsumexp(-1)
-        targets = part[:, 1]
-        found += torch.where(targets < 0, of_ends[index], scores[index, targets.clamp(min=0)]).tolist()
-    return found
+    return iter(look_up(model, hidden_states, layouts, queries))
 
 
 def _take(order: Sequence[int], pieces: Pieces, found: Iterator[float], score_ends: bool) -> ScoredCandidate:
@@ -483,7 +376,7 @@ def _take(order: Sequence[int], pieces: Pieces, found: Iterator[float], score_en
     return ScoredCandidate(tuple(order), tuple(scored))
 
 
-def _lay_out_row(row: Candidates, config: GLMConfig, score_ends: bool) -> tuple[PieceLayout, list[_Query]]:
+def _lay_out_row(row: Candidates, config: GLMConfig, score_ends: bool) -> tuple[PieceLayout, list[Query]]:
     """
     Lay out a text and its candidates, and say what is predicted where. The first start of piece stands in branch 0,
     which all branches see:
@@ -496,7 +389,7 @@ def _lay_out_row(row: Candidates, config: GLMConfig, score_ends: bool) -> tuple[
     if len(set(order)) < len(order) or not set(order) <= set(range(num_blanks)):
         raise ValueError(f"order={order} must name blanks of the text, 0 to {num_blanks - 1}, once each.")
     (shared_start,) = layout.append(order[0], [layout.sop_token_id])
-    queries: list[_Query] = []
+    queries: list[Query] = []
     for branch, pieces in enumerate(row.pieces, start=1):
         for place, (blank, piece) in enumerate(zip(order, pieces, strict=True)):
             has_end = score_ends or place < len(pieces) - 1
@@ -505,5 +398,5 @@ def _lay_out_row(row: Candidates, config: GLMConfig, score_ends: bool) -> tuple[
                 columns = chain([shared_start], layout.append(blank, fed, first=2, branch=branch))
             else:
                 columns = chain(layout.append(blank, [layout.sop_token_id, *fed], branch=branch))
-            queries += map(_Query, columns, [*piece, -1] if has_end else piece)
+            queries += map(Query, columns, [*piece, -1] if has_end else piece)
     return layout, queries

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 from transformers import LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from ..branches_glm import PieceLayout, pad_layouts
 from ..configuration_glm import GLMConfig
 from ..generation_glm import end_token_ids
 from ..modeling_glm import GLMForConditionalGeneration
@@ -16,15 +17,7 @@ from ..utils.inference import fill_rows
 from .jobs import FillingSettings, Job
 from .processors import BlankConstraintLogitsProcessor, SampleByRowLogitsProcessor, ScoreRecorder
 from .results import ScoredCandidate, ScoredPiece
-from .scoring import (
-    Candidates,
-    GivenAnswers,
-    PieceLayout,
-    Pieces,
-    pad_layouts,
-    score_candidates,
-    score_likeliest_forms,
-)
+from .scoring import Candidates, GivenAnswers, Pieces, score_candidates, score_likeliest_forms
 
 # With fewer rows, a step costs the same for any number of them.
 FEW_ROWS = 4

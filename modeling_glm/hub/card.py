@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..configuration_glm import GLMConfig
 from ..modeling_glm import (
+    AUTO_CLASSES,
     GLMForConditionalGeneration,
     GLMForMultipleChoice,
     GLMForQuestionAnswering,
@@ -37,6 +38,8 @@ PIPELINE_TAGS: dict[type[PreTrainedModel], str] = {
     GLMForTokenClassification: "token-classification",
     GLMForQuestionAnswering: "question-answering",
 }
+if (decider := AUTO_CLASSES.get("AutoModelForDecision")) is not None:
+    PIPELINE_TAGS[decider] = "zero-shot-classification"
 TAGS = ["glm", "blank-infilling", "cloze"]
 
 PAPER = "https://aclanthology.org/2022.acl-long.26/"

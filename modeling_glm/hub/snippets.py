@@ -133,6 +133,19 @@ print(dict(zip(choices, probabilities[0].tolist())))
 """
         }
 
+    def decide(self) -> dict[str, str]:
+        """Answer typed questions with the pipeline of Transformers."""
+        choices = ", ".join(f"{_quote(choice)}: None" for choice in self.samples.choices)
+        return {
+            "Decide": f"""import modeling_glm
+from transformers import pipeline
+
+decide = pipeline("decision", model={self.quoted_id})
+question = {{"type": "choice", "instructions": {_quote(self.samples.question)}, "criteria": {{{choices}}}}}
+print(decide({{"state": {_quote(self.samples.statement)}, "questions": {{"answer": question}}}}))
+"""
+        }
+
     def ask_task(self, task: PatternVerbalizer) -> dict[str, str]:
         """Classify with the task that the tokenizer carries, with the pipeline and in Python."""
         fields = sorted(task.fields)
@@ -228,6 +241,8 @@ SNIPPETS: dict[type[PreTrainedModel], Callable[[SnippetWriter], dict[str, str]]]
     GLMForTokenClassification: SnippetWriter.label_tokens,
     GLMForQuestionAnswering: SnippetWriter.answer_questions,
 }
+if (decider := AUTO_CLASSES.get("AutoModelForDecision")) is not None:
+    SNIPPETS[decider] = lambda writer: {**writer.decide(), **writer.fill_blanks()}
 
 
 def _reads_chinese(tokenizer: PreTrainedTokenizerBase) -> bool:

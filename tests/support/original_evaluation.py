@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any
 
 from modeling_glm import GLMConfig, GLMForConditionalGeneration, GLMTokenizer
+from modeling_glm.branches_glm import PieceLayout
 from modeling_glm.evaluation.continuations import ContinuationRow
-from modeling_glm.filling.scoring import PieceLayout
 from tests.support.original_files import read_golden
 from tests.support.paths import GOLDEN_MODELS
 

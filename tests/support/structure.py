@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "runs": {"core", "tokenization", "utils"},
     "cloze": {"core", "tokenization", "utils", "runs"},
     "constraints": {"core", "tokenization", "utils"},
+    "decision": {"core", "tokenization", "utils", "cloze"},
     "filling": {"core", "tokenization", "utils", "cloze", "constraints"},  # choose takes a Calibration
     "inspection": {"core", "tokenization", "utils", "filling"},
     "seq2seq": {"core", "tokenization", "utils", "hub", "runs", "constraints", "filling"},

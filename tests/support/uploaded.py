@@ -2,9 +2,11 @@
 
 MODEL_CODE = {
     "attention_glm.py",
+    "branches_glm.py",
     "cache_glm.py",
     "choices_glm.py",
     "configuration_glm.py",
+    "decision_glm.py",
     "embeddings_glm.py",
     "generation_glm.py",
     "inputs_glm.py",
@@ -13,6 +15,7 @@ MODEL_CODE = {
     "mlp_glm.py",
     "modeling_glm.py",
     "processors_glm.py",
+    "questions_glm.py",
 }
 
 # Those that come with a tokenizer.

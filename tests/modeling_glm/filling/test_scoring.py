@@ -14,15 +14,13 @@ from modeling_glm.filling.results import ScoredCandidate
 from modeling_glm.filling.scoring import (
     Candidates,
     GivenAnswers,
-    PieceLayout,
-    pad_layouts,
     score_candidates,
     score_likeliest_forms,
 )
 from modeling_glm.layout_glm import compute_position_ids
 from modeling_glm.utils.rows import read_rows
 from tests.support.containers import CONTAINERS
-from tests.support.models import TOKEN_IDS, make_model, tiny_config, words
+from tests.support.models import TOKEN_IDS, make_model, words
 from tests.support.naive_scoring import naive_log_probs
 
 CLS, EOS, MASK, GMASK, SOP, EOP = (
@@ -69,7 +67,7 @@ def test_positions_are_those_of_the_model():
 def test_company_changes_nothing(monkeypatch, batch_size):
     """Texts of other lengths in the batch, and candidates that need several rows."""
     monkeypatch.setattr("modeling_glm.filling.scoring.MAX_BRANCH_TOKENS", 20)
-    monkeypatch.setattr("modeling_glm.filling.scoring.MAX_LOGIT_ROWS", 5)
+    monkeypatch.setattr("modeling_glm.branches_glm.MAX_LOGIT_ROWS", 5)
     model = make_model(GLMForConditionalGeneration)
     short = [CLS, MASK, EOS]
     texts = [
@@ -97,24 +95,6 @@ def test_the_same_as_scores_of_choices():
     for found in (score_candidates(model, [candidates]), score_candidates(chooser, [candidates])):
         sums = torch.tensor([sum(candidate.pieces[0].log_probs[:-1]) for candidate in found[0]])
         torch.testing.assert_close(sums, logits.detach(), atol=1e-5, rtol=1e-5)
-
-
-def test_layouts_are_those_of_the_docstring():
-    """[CLS] a M b M <eos> | S x | S y z, with the pieces of the second and of the first blank in two branches."""
-    config = tiny_config()
-    layout = PieceLayout([CLS, 20, MASK, 21, GMASK, EOS], config)
-    assert layout.append(1, [SOP, 30]) == range(6, 8)
-    assert layout.append(0, [SOP], branch=1) == range(8, 9)
-    assert layout.append(0, [31, 32], first=2, branch=1) == range(9, 11)
-    assert layout.ids == [CLS, 20, MASK, 21, GMASK, EOS, SOP, 30, SOP, 31, 32]
-    assert layout.row0 == [0, 1, 2, 3, 4, 5, 4, 4, 2, 2, 2]
-    assert layout.row1 == [0, 0, 0, 0, 0, 0, 1, 2, 1, 2, 3]
-    assert layout.branch == [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1]
-    inputs = pad_layouts([layout, PieceLayout([CLS, MASK], config)], 9, torch.device("cpu"))
-    assert inputs.input_ids[1].tolist() == [9] * 9 + [CLS, MASK]
-    assert inputs.attention_mask.sum(1).tolist() == [11, 2]
-    assert inputs.position_ids[1].tolist() == [[0] * 9 + [0, 1], [0] * 11]
-    assert inputs.branch[0].tolist() == layout.branch
 
 
 @pytest.mark.parametrize("most", [1, 2, 4, 16])

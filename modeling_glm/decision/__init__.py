@@ -1,0 +1,1 @@
+"""Decisions for many requests, their temperatures, and decision models from cloze classifiers."""

@@ -1,0 +1,238 @@
+"""`GLMForDecision`: its numbers are those of `choose` and of one option at a time, in every order of the options."""
+
+import copy
+import itertools
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForDecision, pipeline
+from transformers.decision import DecisionConfig
+
+from modeling_glm import (
+    Calibration,
+    GLMDecisionConfig,
+    GLMForConditionalGeneration,
+    GLMForDecision,
+    GLMForSequenceClassification,
+    GLMForTokenClassification,
+    choose,
+    fill_blanks,
+)
+from modeling_glm.decision_glm import lay_out_row
+from tests.support.decisions import (
+    CHOICE,
+    NOUL,
+    SCORE,
+    STATE,
+    ask,
+    make_decider,
+    naive_option_scores,
+    shares_of,
+    softmax,
+)
+from tests.support.models import make_model
+
+ALL = ask(STATE, kind=CHOICE, where=NOUL, level=SCORE)
+OPTIONS = [["quick", "the lazy dog", "a cat"], ["Yes", "No"], SCORE["criteria"]]
+
+
+@pytest.fixture(scope="module")
+def decider(tokenizer) -> GLMForDecision:
+    return make_decider(tokenizer)
+
+
+@pytest.fixture(scope="module")
+def folder(decider, tokenizer, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("decider")
+    decider.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def decide(model, tokenizer, request, config=None) -> dict:
+    return pipeline("decision", model=model, tokenizer=tokenizer, decision_config=config)(request)
+
+
+def with_config(**settings) -> GLMDecisionConfig:
+    return GLMDecisionConfig(max_length=65, **settings)
+
+
+def check(answers: dict, expected: list[list[float]]):
+    for answer, scores in zip(answers.values(), expected, strict=True):
+        assert shares_of(answer) == pytest.approx(softmax(scores), abs=1e-5)
+
+
+def test_all_types_of_questions_in_one_text(decider, tokenizer):
+    """One forward pass reads the state once, and every option scores as alone behind that text."""
+    passes = []
+    handle = decider.glm.register_forward_pre_hook(
+        lambda module, args, kwargs: passes.append(kwargs), with_kwargs=True
+    )
+    answers = decide(decider, tokenizer, ALL)
+    handle.remove()
+    text = f"{STATE} The fox is [MASK]. Is it Rome? [MASK]. How lazy? [MASK]."
+    context = tokenizer(text)["input_ids"]
+    assert [row["input_ids"][0, : len(context)].tolist() for row in passes] == [context]
+    check(answers, [naive_option_scores(decider, tokenizer, text, *one) for one in enumerate(OPTIONS)])
+    assert answers["level"]["legend"] == dict(zip("012", SCORE["criteria"], strict=True))
+
+
+def test_every_question_alone_gives_the_numbers_of_choose(decider, tokenizer):
+    texts = [f"{STATE} The fox is [MASK].", f"{STATE} Is it Rome? [MASK].", f"{STATE} How lazy? [MASK]."]
+    expected = [
+        [choice.log_prob for choice in sorted(row, key=lambda choice: choice.index)]
+        for row in choose(decider, tokenizer, texts, OPTIONS)
+    ]
+    check(decide(decider, tokenizer, ALL, with_config(share_state=False)), expected)
+    for (name, question), scores in zip(ALL["questions"].items(), expected, strict=True):
+        check(decide(decider, tokenizer, ask(STATE, **{name: question})), [scores])
+
+
+@pytest.mark.parametrize("settings", [{}, {"share_state": False}, {"content_free": ["N/A", ""]}], ids=str)
+def test_the_order_of_options_changes_nothing(decider, tokenizer, settings):
+    """All 24 orders give the same scores, to the last bit; so do descriptions in another order."""
+    config = with_config(**settings)
+    criteria = {"quick": "It jumps", "the lazy dog": None, "404": "Not found", "of Italy": "A capital"}
+    found = set()
+    for order in itertools.permutations(criteria):
+        question = {**CHOICE, "criteria": {name: criteria[name] for name in order}}
+        ((inputs, questions),) = config.prepare_inputs(ask(STATE, kind=question, where=NOUL), tokenizer)
+        kind, where = decider.decide(**inputs, decision_questions=questions, decision_config=config)
+        found.add((*sorted(zip(order, kind.tolist(), strict=True)), *where.tolist()))
+    assert len(found) == 1
+
+
+def test_contextual_calibration_is_that_of_choose(decider, tokenizer):
+    calibration = Calibration("contextual", ("N/A", "fox"), temperature=1.7)
+    config = with_config(content_free=["N/A", "fox"], temperature={"choice": 1.7}, pattern="{state} [MASK]")
+    criteria = dict.fromkeys(OPTIONS[0])
+    answers = decide(decider, tokenizer, ask("Paris is", kind={"type": "choice", "criteria": criteria}), config)
+    ranked = choose(decider, tokenizer, "Paris is [MASK]", OPTIONS[0], calibration=calibration)
+    by_text = {choice.text: choice.probability for choice in ranked}
+    assert answers["kind"]["probabilities"] == pytest.approx(by_text, abs=1e-6)
+
+
+def test_words_are_added_and_ends_count(decider, tokenizer):
+    text = "Paris is [MASK]."
+    words = {"fast": ["quick", "a fox"], "slow": ["lazy"]}
+    question = {"type": "choice", "criteria": {"slow": None, "fast": None}}
+    quick, fox, lazy = naive_option_scores(decider, tokenizer, text, 0, ["quick", "a fox", "lazy"])
+    answers = decide(decider, tokenizer, ask("Paris is", q=question), with_config(words=words))
+    check(answers, [[lazy, torch.tensor([quick, fox]).logsumexp(0).item()]])
+    scores = naive_option_scores(decider, tokenizer, text, 0, ["slow", "fast"], end=True)
+    check(decide(decider, tokenizer, ask("Paris is", q=question), with_config(score_ends=True)), [scores])
+
+
+def test_the_length_penalty_of_the_config_holds(decider, tokenizer):
+    penalized = copy.deepcopy(decider)
+    penalized.config.choice_length_penalty = 0.5
+    ranked = choose(penalized, tokenizer, "Paris is [MASK].", OPTIONS[0])
+    question = {"type": "choice", "criteria": dict.fromkeys(OPTIONS[0])}
+    found = decide(penalized, tokenizer, ask("Paris is", q=question))["q"]["probabilities"]
+    assert found == pytest.approx({choice.text: choice.probability for choice in ranked}, abs=1e-6)
+
+
+def test_many_rows_take_several_passes(decider, tokenizer, monkeypatch):
+    config = with_config(share_state=False)
+    expected = decide(decider, tokenizer, ALL, config)
+    monkeypatch.setattr("modeling_glm.decision_glm.MOST_ROWS", 1)
+    monkeypatch.setattr("modeling_glm.questions_glm.MOST_BRANCH_TOKENS", 3)
+    for name, answer in decide(decider, tokenizer, ALL, config).items():
+        assert shares_of(answer) == pytest.approx(shares_of(expected[name]), abs=1e-6)
+
+
+def test_pipeline_and_auto_class_and_folder_give_the_same_numbers(decider, tokenizer, folder):
+    expected = decide(decider, tokenizer, ALL)
+    loaded = AutoModelForDecision.from_pretrained(folder)
+    assert type(loaded) is GLMForDecision
+    assert loaded.decision_config == decider.decision_config
+    assert decide(loaded, tokenizer, ALL) == expected
+    pipe = pipeline("decision", model=str(folder))
+    assert pipe(ALL) == pipe(json.dumps(ALL)) == expected
+    assert pipe([ALL, ALL]) == [expected] * 2
+
+
+def test_any_checkpoint_that_fills_blanks_will_do(tokenizer, decider, tmp_path):
+    model = GLMForConditionalGeneration(decider.config)
+    model.load_state_dict(decider.state_dict())
+    model.save_pretrained(tmp_path)
+    loaded, info = AutoModelForDecision.from_pretrained(tmp_path, output_loading_info=True)
+    assert not info["missing_keys"]
+    assert decide(loaded, tokenizer, ALL) == decide(decider, tokenizer, ALL)
+    own = with_config(pattern="{state}: [MASK]")
+    assert AutoModelForDecision.from_pretrained(tmp_path, decision_config=own).decision_config == own
+
+
+def test_it_fills_blanks_as_well(decider, tokenizer):
+    model = GLMForConditionalGeneration(decider.config).eval()
+    model.load_state_dict(decider.state_dict())
+    text = "Paris is the [MASK] of France."
+    assert fill_blanks(decider, tokenizer, text) == fill_blanks(model, tokenizer, text)
+
+
+class TestUntrainedWeights:
+    """No answer comes from random weights."""
+
+    def test_a_new_model_does_not_answer(self, decider, tokenizer):
+        new = GLMForDecision(decider.config)
+        with pytest.raises(ValueError, match="weights of this GLMForDecision are random"):
+            decide(new, tokenizer, ALL)
+        with pytest.raises(ValueError, match="random"):
+            decide(AutoModelForDecision.from_config(decider.config), tokenizer, ALL)
+
+    @pytest.mark.parametrize("head", [GLMForSequenceClassification, GLMForTokenClassification])
+    def test_a_checkpoint_with_another_head_is_refused(self, head, tmp_path):
+        make_model(head).save_pretrained(tmp_path)
+        with pytest.raises(ValueError, match="a head of another kind"):
+            GLMForDecision.from_pretrained(tmp_path)
+
+    def test_missing_weights_are_refused(self, folder, tmp_path):
+        tensors = load_file(folder / "model.safetensors")
+        config = json.loads((folder / "config.json").read_text())
+        for name, settings in (("word_embeddings.weight", {}), ("lm_head.weight", {"tie_word_embeddings": False})):
+            target = tmp_path / name
+            target.mkdir()
+            kept = {key: tensor for key, tensor in tensors.items() if not key.endswith(name)}
+            save_file(kept, target / "model.safetensors", metadata={"format": "pt"})
+            (target / "config.json").write_text(json.dumps({**config, **settings}))
+            with pytest.raises(ValueError, match="drawn at random"):
+                GLMForDecision.from_pretrained(target)
+
+
+def test_what_another_config_prepares_is_refused(decider, tokenizer):
+    (inputs, questions), *_ = decider.decision_config.prepare_inputs(ALL, tokenizer)
+    with pytest.raises(ValueError, match="The decision config is a DecisionConfig: expected a GLMDecisionConfig"):
+        decider.decide(**inputs, decision_questions=questions, decision_config=DecisionConfig())
+    with pytest.raises(ValueError, match="The inputs have no rows"):
+        decider.decide(inputs["input_ids"], inputs["marks"], questions)
+
+
+def test_options_longer_than_the_position_table_are_refused(decider, tokenizer):
+    config = GLMDecisionConfig(max_length=1000)
+    for request, name in (
+        (ask("fox " * 80, q=NOUL), "text"),
+        (ask("fox", q={"type": "choice", "criteria": {"fox " * 80: None, "dog": None}}), "option"),
+    ):
+        rows, _ = config.encode(request, tokenizer)
+        with pytest.raises(ValueError, match=f"The {name} has .* tokens, but the position table holds 6"):
+            lay_out_row(rows[0], decider.config)
+
+
+def test_transformers_without_decisions_is_used_without_a_warning():
+    """Before 5.23 the library has no decision models: GLM then has none either."""
+    script = """
+import sys, warnings
+import transformers.pipelines
+sys.modules["transformers.decision"] = None
+warnings.simplefilter("error")
+import modeling_glm
+from modeling_glm.modeling_glm import AUTO_MAP
+assert "AutoModelForDecision" not in AUTO_MAP and not hasattr(modeling_glm, "GLMForDecision")
+assert "GLMForDecision" not in modeling_glm.__all__ and "modeling_glm.decision_glm" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
