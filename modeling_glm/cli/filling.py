@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -40,7 +41,10 @@ class OrderName(StrEnum):
     confident_first = "confident-first"
 
 
-CONSTRAINT_FIELDS = ("choices", "regex", "min_new_tokens", "max_new_tokens", "forbidden_words", "answer")
+CONSTRAINT_FIELDS = (
+    *("choices", "regex", "json_schema", "grammar"),
+    *("min_new_tokens", "max_new_tokens", "forbidden_words", "answer"),
+)
 
 
 def fill(
@@ -66,6 +70,20 @@ def fill(
     ] = None,
     regex: Annotated[
         str | None, typer.Option(help="A regular expression for every answer, such as '[0-9]{4}'.")
+    ] = None,
+    json_schema: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON|@FILE",
+            help='A JSON schema for every answer, such as \'{"type": "integer"}\', or @ and the name of its file.',
+        ),
+    ] = None,
+    grammar: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LARK|@FILE",
+            help="A context-free grammar for every answer, in the syntax of Lark, or @ and the name of its file.",
+        ),
     ] = None,
     forbid: Annotated[
         list[str] | None,
@@ -100,12 +118,19 @@ def fill(
 
         modeling-glm fill my-model -n 5 --regex "(19|20)[0-9]{2}" "The bridge was built in [MASK]."
 
+        modeling-glm fill my-model --json-schema @person.json "As JSON, the author is [MASK]."
+
         modeling-glm fill my-model < texts.jsonl > filled.jsonl
 
         modeling-glm fill my-model --input texts.csv --output filled.csv
     """
     for_all = BlankConstraint(
-        choices=choice or None, regex=regex, forbidden_words=forbid or (), max_new_tokens=max_new_tokens
+        choices=choice or None,
+        regex=regex,
+        json_schema=_read_option("--json-schema", json_schema),
+        grammar=_read_option("--grammar", grammar),
+        forbidden_words=forbid or (),
+        max_new_tokens=max_new_tokens,
     )
     settings = FillingSettings(
         num_answers=num_answers,
@@ -199,6 +224,16 @@ def choose_command(
             )
             for line, ranked in zip(chunk, found, strict=True):
                 writer.write(line, ranked)
+
+
+def _read_option(option: str, given: str | None) -> str | None:
+    """Read the file that an option names with @."""
+    if given is None or not given.startswith("@"):
+        return given
+    try:
+        return Path(given[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{option} names a file that cannot be read: {given[1:]!r}: {error}.") from None
 
 
 def _read_constraints(line: Line, tokenizer: GLMTokenizer, for_all: BlankConstraint) -> list[BlankConstraint | None]:

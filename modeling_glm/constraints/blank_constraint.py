@@ -9,6 +9,7 @@ from ..tokenization import BlankText
 from ..utils.numbers import check_whole_number, shorten
 from .byte_table import check_syntax, compile_bytes
 from .forbidden_words import ForbiddenWords
+from .grammar import Grammar, accepts, read_grammar, read_schema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,17 +29,24 @@ class BlankConstraint:
             word glued to what stands before: the likelier one counts. One with white space in front is literal.
         regex: A regular expression that the whole answer must match, such as `[0-9]{4}`, in the syntax of Rust's regex
             crate (no look-around, no backreferences). Needs `outlines-core`.
+        json_schema: A JSON schema that the answer must follow, as a dict or as JSON. `json.loads` reads the answer. Kept as
+            JSON. Needs `llguidance`.
+        grammar: A context-free grammar that the whole answer must match, in the syntax of Lark, such as
+            `start: /[0-9]+/ ("+" /[0-9]+/)*`. Needs `llguidance`.
         min_new_tokens, max_new_tokens: The least and greatest number of tokens, without the end of the piece.
         forbidden_words: Whole words that the answer must not contain, in any case: "he" does not forbid "the".
         answer: The answer itself. It becomes part of the text as you write it, so the model reads it when it fills the
             other blanks. White space in front of it replaces that of the text.
 
     Raises:
-        ValueError: If conditions contradict each other.
+        ValueError: If conditions contradict each other, or if a pattern, a schema or a grammar cannot be read.
+        ImportError: If a schema or a grammar needs `llguidance`, and it is not installed.
     """
 
     choices: Sequence[str] | None = None
     regex: str | None = None
+    json_schema: Mapping[str, Any] | str | None = None
+    grammar: str | None = None
     min_new_tokens: int = 0
     max_new_tokens: int | None = None
     forbidden_words: Sequence[str] = ()
@@ -69,11 +77,21 @@ class BlankConstraint:
                     f"regex={self.regex!r} is of type {type(self.regex).__name__}: expected a string, such as '[0-9]{{4}}'."
                 )
             check_syntax(self.regex)
+        if self.json_schema is not None:  # kept as text, because constraints are hashed
+            object.__setattr__(self, "json_schema", read_schema(self.json_schema).text)
+        if self.grammar is not None:
+            read_grammar(self.grammar)
 
     @cached_property
     def _answers(self) -> frozenset[str]:
         """The choices without white space around them."""
         return frozenset(str(choice).strip() for choice in self.choices or ())
+
+    @cached_property
+    def grammars(self) -> tuple[Grammar, ...]:
+        """The schema and the grammar, if they are given."""
+        schema = () if self.json_schema is None else (read_schema(self.json_schema),)
+        return (*schema, *(() if self.grammar is None else (read_grammar(self.grammar),)))
 
     @cached_property
     def _forbidden(self) -> ForbiddenWords:
@@ -86,6 +104,7 @@ class BlankConstraint:
         return (
             (self.choices is None or answer in self._answers)
             and (self.regex is None or compile_bytes(self.regex).accepts(_literal(answer)))
+            and all(accepts(grammar, _literal(answer)) for grammar in self.grammars)
             and answer not in self._forbidden
         )
 

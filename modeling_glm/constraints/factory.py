@@ -9,6 +9,8 @@ from .blank_constraint import BlankConstraint
 from .byte_table import compile_bytes
 from .closed_set import ClosedSet
 from .forbidden_words import ForbiddenWordsAutomaton
+from .grammar import Grammar
+from .grammar_steps import GrammarAutomaton
 from .token_steps import RegexAutomaton, VocabularyBytes
 
 # Closed sets may be large, and texts may have sets of their own.
@@ -23,6 +25,7 @@ class Automata:
         self.vocab_size = vocab_size
         self.length = functools.cache(lambda least: LengthAutomaton(tokenizer, vocab_size, least))
         self.regex = functools.cache(self._make_regex)
+        self.grammar = functools.cache(self._make_grammar)
         self._closed_set_of_value = functools.lru_cache(REMEMBERED_SETS)(self._make_closed_set)
         self._last_closed_set: tuple[BlankConstraint, int, ClosedSet] | None = None
         self.without = functools.cache(lambda words: ForbiddenWordsAutomaton(tokenizer, words, vocab_size))
@@ -41,6 +44,9 @@ class Automata:
 
     def _make_regex(self, pattern: str) -> RegexAutomaton:
         return RegexAutomaton(pattern, compile_bytes(pattern), self._vocabulary)
+
+    def _make_grammar(self, grammar: Grammar) -> GrammarAutomaton:
+        return GrammarAutomaton(grammar, self.tokenizer, self._vocabulary)
 
     @functools.cached_property
     def _vocabulary(self) -> VocabularyBytes:

@@ -11,6 +11,7 @@ from .automaton import AnswerAutomaton, Prefix
 from .blank_constraint import BlankConstraint
 from .closed_set import ClosedSet
 from .factory import Automata
+from .grammar_steps import GrammarAutomaton
 from .pattern_syntax import show_pattern
 
 
@@ -42,6 +43,7 @@ class BlankRules:
         self._closed_set: ClosedSet | None = None
         self._vocab_size = automata.vocab_size
         self._automata: list[AnswerAutomaton] = [automata.length(constraint.min_new_tokens)]
+        self._grammars: list[GrammarAutomaton] = []
         if constraint.choices is not None:
             self._closed_set = automata.closed_set(constraint, self.longest)
             self.choices = self._closed_set.forms
@@ -67,15 +69,40 @@ class BlankRules:
                     f"at most {self.longest}: raise max_new_tokens."
                 )
             self._automata.append(regex)
+        for grammar in constraint.grammars:
+            followed = automata.grammar(grammar)
+            shortest = followed.shortest()
+            if shortest is None:
+                raise ValueError(
+                    f"{grammar}: no answer was found that the vocabulary can form. An answer is the text of tokens, behind a "
+                    "space or glued to what stands before."
+                )
+            if shortest > self.longest:
+                raise ValueError(
+                    f"{grammar}: the shortest answer that was found has {shortest} tokens, but the answer may have at most "
+                    f"{self.longest}: raise max_new_tokens."
+                )
+            self._grammars.append(followed)
+        self._automata += self._grammars
         if constraint.forbidden_words:
             self._automata.append(automata.without(tuple(constraint.forbidden_words)))
 
-    def allowed(self, prefix: Prefix) -> torch.Tensor:
-        """Find the tokens that may follow, (vocabulary,) bool."""
+    def allowed(self, prefix: Prefix, scores: torch.Tensor | None = None) -> torch.Tensor:
+        """
+        Find the tokens that may follow, (vocabulary,) bool.
+
+        Args:
+            prefix: The tokens so far.
+            scores: (vocabulary,) float, the scores of the model. With them, an answer of a grammar ends in time.
+        """
         room = self.longest - len(prefix)
         if room <= 0:
             return torch.zeros(self._vocab_size, dtype=torch.bool)
-        return reduce(torch.logical_and, (automaton.allowed(prefix, room) for automaton in self._automata))
+        mask = reduce(torch.logical_and, (automaton.allowed(prefix, room) for automaton in self._automata))
+        if scores is not None:
+            for grammar in self._grammars:
+                mask = grammar.keep_ending(prefix, room, mask, scores)
+        return mask
 
     def read(self, tokenizer: GLMTokenizer, piece: Sequence[int]) -> BlankText | None:
         """Decode a piece into an answer. Returns None if it breaks the constraint."""

@@ -42,7 +42,7 @@ class BlankConstraintLogitsProcessor(LogitsProcessor):
                 allowed[row] = True
                 continue
             rule = rules[min(len(starts), len(rules)) - 1]
-            allowed[row] = rule.allowed(piece)
+            allowed[row] = rule.allowed(piece, scores[row])
             # If nothing can follow, the answer ends here, right or wrong. `BlankRules.read` rejects wrong ones later.
             allowed[row, self.end_token_ids] = rule.may_end(piece) or not bool(allowed[row].any())
         return scores.masked_fill(~allowed.to(scores.device), -torch.inf)
