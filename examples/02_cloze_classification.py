@@ -32,7 +32,7 @@ Run the same command again to resume a run that was interrupted.
 
 The output folder has one folder per start ("pretrained", "random"), with the checkpoints and a folder `model`. That has the
 model, its tokenizer and its task, which `pipeline("cloze-classification", model=FOLDER)` loads. It also has the metrics, the
-predictions (for SuperGLUE in the form of its server) and the confusion matrix. With --lora the folder has the LoRA matrices and
+predictions (for SuperGLUE in the form of its server), the confusion matrix and the reliability diagram. With --lora the folder has the LoRA matrices and
 the name of the model that they belong to; --merge writes a whole model instead.
 """
 
@@ -51,6 +51,7 @@ from transformers import AutoTokenizer, HfArgumentParser, PreTrainedModel, Train
 from transformers.utils.logging import disable_progress_bar
 
 from modeling_glm import Calibration, GLMPreTrainedModel, GLMTokenizer, HubCallback, PatternVerbalizer
+from modeling_glm.cloze.answers.rule import AnswerGoals
 from modeling_glm.cloze.baselines import measure_baselines
 from modeling_glm.cloze.report import format_table, warn_of_majority, write_results
 from modeling_glm.cloze.sources import ClozeData, load_files, load_published
@@ -61,6 +62,7 @@ from modeling_glm.cloze.training import (
     ClozeTrainingArguments,
     build_model,
     evaluate,
+    require_validation,
     set_defaults,
     train,
 )
@@ -164,6 +166,20 @@ class ClozeModelArguments:
             "otherwise what the model can read."
         },
     )
+    coverage: float | None = field(
+        default=None,
+        metadata={
+            "help": "Name for every example the set of labels that has the right one this often, such as 0.9. Fitted on "
+            "validation examples."
+        },
+    )
+    answer_accuracy: float | None = field(
+        default=None,
+        metadata={
+            "help": "Abstain where the model is not sure enough for its answers to be right this often, such as 0.95. Fitted "
+            "on validation examples."
+        },
+    )
     compare: bool | None = field(
         default=None, metadata={"help": "Train from random weights too. By default for embedded tasks only."}
     )
@@ -216,7 +232,12 @@ def load_carried_task(model: str) -> PatternVerbalizer:
 
 
 def run_training(
-    settings: ClozeModelSettings, data: ClozeData, training: TrainingArguments, random_weights: bool, few_shot: bool
+    settings: ClozeModelSettings,
+    data: ClozeData,
+    training: TrainingArguments,
+    random_weights: bool,
+    few_shot: bool,
+    goals: AnswerGoals,
 ) -> ClozeOutcome:
     """Train and measure one model, and write all results to the folder `model`."""
     if not data.train:
@@ -231,7 +252,7 @@ def run_training(
     log = train(model, tokenizer, data, settings, training, callbacks)
     if settings.merge:
         model = merge_adapter(model)
-    outcome = evaluate(model, tokenizer, data, settings)
+    outcome = evaluate(model, tokenizer, data, settings, goals=goals)
     if outcome.note:
         print(f"  {outcome.note}")
     target = Path(str(training.output_dir)) / "model"
@@ -309,7 +330,12 @@ def write_outcome(target: Path, data: ClozeData, outcome: ClozeOutcome):
 
 
 def run_zero_shot(
-    settings: ClozeModelSettings, data: ClozeData, target: Path, domain_premise: str | None, seed: int
+    settings: ClozeModelSettings,
+    data: ClozeData,
+    target: Path,
+    domain_premise: str | None,
+    seed: int,
+    goals: AnswerGoals,
 ) -> dict[str, ClozeOutcome]:
     """Measure the model without training, with every calibration that needs no labelled examples."""
     model, tokenizer = build_model(settings, data.task, seed)
@@ -318,7 +344,7 @@ def run_zero_shot(
         calibrations["zero-shot, mutual information"] = Calibration("pmi", domain_premise=domain_premise)
     outcomes = {}
     for name, calibration in calibrations.items():
-        outcomes[name] = evaluate(model, tokenizer, data, settings, calibration)
+        outcomes[name] = evaluate(model, tokenizer, data, settings, calibration, goals)
         if note := outcomes[name].note:
             print(f"  {note}")
         write_outcome(target / name.removeprefix("zero-shot, ").replace(" ", "-"), data, outcomes[name])
@@ -349,8 +375,10 @@ def run_task(
     print(f"{data.name}: {data.task.patterns[0].text}")
     print(f"  {len(data.train)} to train on, {len(data.validation)} for validation, {len(data.test)} to report on")
 
+    goals = AnswerGoals(args.answer_accuracy, args.coverage)
+    require_validation(data, goals)
     if args.zero_shot:
-        outcomes = run_zero_shot(settings, data, folder / "zero_shot", args.domain_premise, training.seed)
+        outcomes = run_zero_shot(settings, data, folder / "zero_shot", args.domain_premise, training.seed, goals)
         of_predictions = folder / "zero_shot" / "zero-shot"
     elif carried and not data.train:
         outcomes = {"cloze": run_carried(settings, data, folder / "predicted", training.seed)}
@@ -361,7 +389,7 @@ def run_task(
         for start in ["pretrained", "random"] if compare else ["pretrained"]:
             arguments = replace(training, output_dir=str(folder / start))
             outcomes[f"cloze, {start} weights"] = run_training(
-                settings, data, arguments, start == "random", few_shot=shots is not None
+                settings, data, arguments, start == "random", few_shot=shots is not None, goals=goals
             )
         of_predictions = folder / "pretrained" / "model"
     results = {name: outcome.metrics for name, outcome in outcomes.items() if outcome.metrics}

@@ -2,8 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,31 +12,16 @@ from ..tokenization import GLMTokenizer, PatternVerbalizer
 from ..tokenization.cloze.words import WordForms
 from ..utils.rows import CheckedRows, OnError, as_row_error, check_rows, read_example, read_rows
 from .answers.answering import Answering
+from .answers.multi_label import MultiLabel
 from .answers.rule import AnswerRule
 from .calibration import CONTENT_FREE, Calibration, CalibrationMethod, FoundTemperature, find_temperature
-from .references import Example, References
+from .references import CalibratedTask, Example, References
 from .scorer import ChoiceScorer, Encoded
 
 Good = TypeVar("Good")
 
 
-@dataclass(frozen=True)
-class _Calibrated:
-    """A task that carries a calibration, and what that calibration asks and adds. The value never changes."""
-
-    task: PatternVerbalizer
-    references: References
-
-    @classmethod
-    def of(cls, task: PatternVerbalizer, references: References) -> "_Calibrated":
-        """Let a task carry the calibration. The given one may belong to other classifiers too: it does not change."""
-        if Calibration.from_dict(task.calibration) == references.calibration:
-            return cls(task, references)
-        calibration = None if references.calibration == Calibration() else references.calibration.to_dict()
-        return cls(task.with_calibration(calibration), references)
-
-
-class ClozeClassifier(Answering):
+class ClozeClassifier(Answering, MultiLabel):
     """
     Classify by filling a blank: the answer is the label whose words the model expects there.
 
@@ -102,7 +86,7 @@ class ClozeClassifier(Answering):
         if calibration is None:
             calibration = Calibration.from_dict(task.calibration)
         AnswerRule.from_dict(task.answer_rule)  # raises if it cannot be read
-        self._calibrated = _Calibrated.of(task, References.of(calibration, task))
+        self._calibrated = CalibratedTask.of(task, References.of(calibration, task))
 
     @property
     def model(self) -> PreTrainedModel:
@@ -192,7 +176,7 @@ class ClozeClassifier(Answering):
     def _recalibrate(self, references: References):
         """Take another calibration. A rule that was fitted for the probabilities before would abstain at random."""
         before = self._calibrated
-        self._calibrated = _Calibrated.of(before.task, references)
+        self._calibrated = CalibratedTask.of(before.task, references)
         if before.task.answer_rule and not self._calibrated.task.answer_rule:
             warnings.warn(
                 f"The answer rule {before.task.answer_rule} was fitted for another calibration, so it is dropped: call "
@@ -306,7 +290,7 @@ class ClozeClassifier(Answering):
             return (scores + np.stack([calibration.bias(table) for table in tables])).astype(np.float32)
         return (scores + self._measure_bias(calibrated)).astype(np.float32)
 
-    def _measure_bias(self, calibrated: _Calibrated) -> np.ndarray:
+    def _measure_bias(self, calibrated: CalibratedTask) -> np.ndarray:
         """
         Return the bias of a calibration that does not depend on the example, asked with empty fields.
 
@@ -324,10 +308,14 @@ class ClozeClassifier(Answering):
         return references.bias
 
     def _check(
-        self, examples: Any, check: Callable[[Example, WordForms], Good], on_error: OnError = "raise"
+        self,
+        examples: Any,
+        check: Callable[[Example, WordForms], Good],
+        on_error: OnError = "raise",
+        added: Set[str] = frozenset(),
     ) -> CheckedRows[Good]:
-        """Read examples in the caller's order, with the caller's number in errors."""
-        rows, fields = read_rows(examples, self.task.text_fields), self.task.fields
+        """Read examples in the caller's order, with the caller's number in errors. They lack the fields in `added`."""
+        rows, fields = read_rows(examples, self.task.text_fields - added), self.task.fields - added
         forms = self._scorer.word_forms()  # only for this call, because the tokenizer may get new tokens
         return check_rows(rows, lambda row: check(read_example(row, fields), forms), kind="Example", on_error=on_error)
 

@@ -14,6 +14,8 @@ from ..tokenization import GLMTokenizer
 from ..utils.numbers import check_batch_size, check_whole_number
 from ..utils.pipeline import GLMPipeline
 from ..utils.rows import InputRows, as_row_error, read_example, read_rows
+from .answers.answering import RankedLabel, rank, take_set
+from .answers.multi_label import CANDIDATE
 from .calibration import Calibration
 from .classifier import ClozeClassifier
 from .scorer import check_model
@@ -41,9 +43,32 @@ class ClozeRequest:
     settings: ClozeSettings
 
     @property
-    def top_k(self) -> int | None:
-        """Number of labels to return, None for all."""
-        return self.settings.top_k if isinstance(self.settings.top_k, int) else None
+    def candidates(self) -> list[str]:
+        """The labels that are asked about one by one; empty if the labels compete for the blank."""
+        return self.settings.candidates if self.settings.multi_label else []
+
+    @property
+    def missing_fields(self) -> set[str]:
+        """The fields of the task that the request gives, not the example."""
+        return {CANDIDATE} if self.settings.multi_label else set()
+
+    def select(self, ranked: list[RankedLabel]) -> list[RankedLabel]:
+        """Take those of all labels, best first, that the settings ask for."""
+        settings = self.settings
+        if settings.prediction_sets:
+            ranked = take_set(ranked, self.classifier.require_quantile())
+        if isinstance(settings.threshold, float):
+            ranked = [found for found in ranked if found.probability >= settings.threshold]
+        return ranked[: settings.top_k] if isinstance(settings.top_k, int) else ranked
+
+    def answer(self, ranked: list[RankedLabel]) -> dict[str, Any]:
+        """Return the best label as an answer, or None in its place if it is not probable enough."""
+        threshold = self.settings.threshold
+        if threshold is NOT_GIVEN:
+            threshold = self.classifier.answer_rule.threshold
+        best = ranked[0]
+        sure = not isinstance(threshold, float) or best.probability >= threshold
+        return {"label": best.label if sure else None, "score": best.probability}
 
 
 class ClozeClassificationPipeline(GLMPipeline):
@@ -121,7 +146,16 @@ class ClozeClassificationPipeline(GLMPipeline):
             domain_premise: For "pmi", a pattern with one blank.
             temperature: Number to divide scores by, instead of the calibration's own.
             top_k: Number of labels to return, None for all; by default the best.
-            multi_label: Must be False.
+            threshold: The least probability of an answer. The label is None if the best has less, and lists leave out
+                labels with less. By default the threshold that was saved with the task, for the best label only; None
+                or 0 for no threshold.
+            prediction_sets: Whether to return a list of all labels that belong to the prediction set of an example. The
+                task must have been saved after `ClozeClassifier.fit_coverage`.
+            multi_label: Whether several labels may apply. Each of `candidate_labels` then gets a yes/no question of its
+                own, all in one forward pass, and scores do not sum to 1. The pattern must read the field `candidate`:
+                `"{text|shorten} Is it about {candidate}? [MASK]."`, with two labels in the verbalizer of which the first
+                means yes. By default it is the saved task if it reads that field, or else the question
+                `hypothesis_template`, "True or false?".
             max_length: Longest input in tokens; by default all that the model can read.
             truncation: Whether fields without `|shorten` may be cut too, if an example is too long.
             on_error: "raise" raises the first example that cannot be used, as a `RowError` with its number. "record"
@@ -136,7 +170,7 @@ class ClozeClassificationPipeline(GLMPipeline):
 
         Raises:
             ValueError: If there is no task, if pattern and words do not go together, for a text if the task has several
-                fields, for an example without a field, without labels, and for `multi_label=True`.
+                fields, for an example without a field, without labels, and for prediction sets that were not fitted.
         """
         if (inputs is None) == (sequences is None):
             raise ValueError("Give the examples once: as first argument, or as sequences=.")
@@ -147,7 +181,10 @@ class ClozeClassificationPipeline(GLMPipeline):
         if num_workers is not None:
             num_workers = check_whole_number("num_workers", num_workers)
         request = self._request(self.settings.override(settings))
-        rows = read_rows(sequences if inputs is None else inputs, request.classifier.task.text_fields)
+        if request.settings.prediction_sets:
+            request.classifier.require_quantile()
+        text_fields = request.classifier.task.text_fields - request.missing_fields
+        rows = read_rows(sequences if inputs is None else inputs, text_fields)
         numbered = _number(rows)
         if numbered == []:
             return []
@@ -175,13 +212,16 @@ class ClozeClassificationPipeline(GLMPipeline):
 
     def _encode(self, row: Any, request: ClozeRequest) -> dict[str, Any]:
         classifier = request.classifier
-        example = read_example(row, classifier.task.fields)
-        return {
-            "encoded": classifier.encode(example),
-            "names": classifier.names(example),
-            "sequence": example["text"] if request.settings.zero_shot else None,
-            "error": None,
-        }
+        fields = classifier.task.fields - request.missing_fields
+        example = read_example(row, fields)
+        if request.candidates:
+            names = request.candidates
+            # In a dict: the library collates examples into a list, and this is one example.
+            encoded = {"questions": [classifier.encode({**example, CANDIDATE: name}) for name in names]}
+        else:
+            names, encoded = classifier.names(example), classifier.encode(example)
+        sequence = example[next(iter(fields))] if request.settings.zero_shot and len(fields) == 1 else None
+        return {"encoded": encoded, "names": names, "sequence": sequence, "error": None}
 
     def _forward(self, inputs: dict[str, Any], request: ClozeRequest) -> dict[str, Any]:  # type: ignore[override]
         # The library collates anything but tensors into a list, and leaves a single example as it is.
@@ -191,23 +231,29 @@ class ClozeClassificationPipeline(GLMPipeline):
             for error in filter(None, errors):
                 raise error
         good = [place for place, example in enumerate(encoded) if example is not None]
-        scores = request.classifier.score_encoded([encoded[place] for place in good], batch_size=len(encoded))
-        probabilities = np.full((len(encoded), scores.shape[1]), np.nan)
-        if good:
-            probabilities[good] = request.classifier.to_probabilities(scores)
+        asked = [encoded[place] for place in good]
+        if request.candidates:
+            questions = [example["questions"] for example in asked]
+            found = request.classifier.score_candidates(questions, len(request.candidates))
+        else:
+            scores = request.classifier.score_encoded(asked, batch_size=len(encoded))
+            found = request.classifier.to_probabilities(scores)
+        probabilities = np.full((len(encoded), found.shape[1]), np.nan)
+        probabilities[good] = found
         kept = {name: inputs[name] for name in ("names", "sequence", "error")}
         return {"probabilities": torch.from_numpy(probabilities), **kept}
 
     def postprocess(self, outputs: dict[str, Any], request: ClozeRequest) -> Any:  # type: ignore[override]
         if outputs["error"] is not None:
             return outputs["error"].as_dict()
-        names = outputs["names"]
-        scores, order = outputs["probabilities"][0, : len(names)].sort(descending=True, stable=True)
-        labels, scores = [names[index] for index in order[: request.top_k]], scores[: request.top_k].tolist()
-        if request.settings.zero_shot:
+        ranked = rank(outputs["names"], outputs["probabilities"][0].numpy())
+        settings, chosen = request.settings, request.select(ranked)
+        if settings.zero_shot:
+            labels, scores = [list(column) for column in zip(*chosen, strict=True)] or ([], [])
             return {"sequence": outputs["sequence"], "labels": labels, "scores": scores}
-        answers = [{"label": label, "score": score} for label, score in zip(labels, scores, strict=True)]
-        return answers[0] if request.settings.top_k is NOT_GIVEN else answers
+        if settings.top_k is NOT_GIVEN and not settings.prediction_sets and not settings.multi_label:
+            return request.answer(ranked)
+        return [{"label": label, "score": score} for label, score in chosen]
 
     def save_pretrained(self, save_directory: str | os.PathLike, **kwargs: Any):
         """
@@ -222,9 +268,10 @@ class ClozeClassificationPipeline(GLMPipeline):
         tokenizer.save_pretrained(save_directory, **kwargs)
 
     def _request(self, settings: ClozeSettings) -> ClozeRequest:
-        # These two only change the form of the answers.
+        # These only change the form of the answers.
         own = self.settings
-        if self._own and dataclasses.replace(settings, top_k=own.top_k, on_error=own.on_error) == own:
+        form = {name: getattr(own, name) for name in ("top_k", "on_error", "threshold", "prediction_sets")}
+        if self._own and dataclasses.replace(settings, **form) == own:
             return ClozeRequest(self._own.classifier, settings)
         task = settings.task(self.tokenizer.cloze)
         calibration = settings.read_calibration(Calibration.from_dict(task.calibration))

@@ -1,4 +1,4 @@
-"""Find out what a calibration asks a model besides the examples, and correct scores by the answers."""
+"""Find out what a calibration asks a model besides the examples, and keep its task and its answers together."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -54,6 +54,22 @@ class References:
         bias = np.array(self.calibration.bias(scores))
         bias.setflags(write=False)
         return dataclasses.replace(self, bias=bias)
+
+
+@dataclass(frozen=True)
+class CalibratedTask:
+    """A task that carries a calibration, and what that calibration asks and adds. The value never changes."""
+
+    task: PatternVerbalizer
+    references: References
+
+    @classmethod
+    def of(cls, task: PatternVerbalizer, references: References) -> "CalibratedTask":
+        """Let a task carry the calibration. The given one may belong to other classifiers too: it does not change."""
+        if Calibration.from_dict(task.calibration) == references.calibration:
+            return cls(task, references)
+        calibration = None if references.calibration == Calibration() else references.calibration.to_dict()
+        return cls(task.with_calibration(calibration), references)
 
 
 def ask_premise(task: PatternVerbalizer, premise: str) -> PatternVerbalizer:

@@ -12,7 +12,9 @@ from ..tokenization.patterns.punctuation import with_original_texts
 from ..utils.files import write_json_lines, write_whole
 from ..utils.plots import save_figure
 from ..utils.rows import RowError
+from .answers.answering import rank, take_set
 from .answers.pictures import plot_reliability
+from .answers.rule import AnswerRule
 from .sources import ClozeData
 from .submission import SUBMISSION_FILES, write_submission
 from .training import ClozeOutcome
@@ -25,9 +27,10 @@ def write_results(folder: Path, data: ClozeData, outcome: ClozeOutcome):
     Write the results of a model into a folder, each file whole or not at all.
 
     - `metrics.json`: the metrics.
-    - `predictions.jsonl`: for every test example the label, its probability and the example.
-    - `unlabelled.jsonl`: every unlabelled example with its label and the probability of every label, or the line of the
-      file and what is wrong with it. For SuperGLUE, a file for its server instead.
+    - `predictions.jsonl`: for every test example the label, its probability and the example. With an answer rule also
+      whether it is "answered", and the "labels" of its prediction set.
+    - `unlabelled.jsonl`: every unlabelled example with its label, the probability of every label and the same of an
+      answer rule, or the line of the file and what is wrong with it. For SuperGLUE, a file for its server instead.
     - `confusion.png`: which class was taken for which, for tasks with labels. Needs matplotlib.
     - `reliability.png`: how far the probabilities can be trusted, and what abstaining brings. Needs matplotlib.
     """
@@ -37,6 +40,7 @@ def write_results(folder: Path, data: ClozeData, outcome: ClozeOutcome):
         {
             "predicted": _names(data, example)[best],
             "probability": round(float(row[best]), 6),
+            **_apply_rule(outcome, _names(data, example), row),
             "example": with_original_texts(example),
         }
         for example, row, best in zip(
@@ -71,8 +75,20 @@ def _describe_predictions(data: ClozeData, outcome: ClozeOutcome) -> Iterator[di
             **with_original_texts(example),
             "predicted": names[best],
             "probability": round(float(row[best]), 6),
+            **_apply_rule(outcome, names, row),
             "probabilities": {name: round(float(value), 6) for name, value in zip(names, row, strict=False)},
         }
+
+
+def _apply_rule(outcome: ClozeOutcome, names: list[str], row: np.ndarray) -> dict[str, Any]:
+    """Return what the answer rule makes of the probabilities (classes,) of an example."""
+    rule = AnswerRule.from_dict(outcome.task.answer_rule)
+    ranked, found = rank(names, row), dict[str, Any]()
+    if rule.threshold is not None:
+        found["answered"] = ranked[0].probability >= rule.threshold
+    if rule.quantile is not None:
+        found["labels"] = [label for label, _ in take_set(ranked, rule.quantile)]
+    return found
 
 
 def _require_all(data: ClozeData, outcome: ClozeOutcome) -> tuple[list[dict[str, Any]], list[np.ndarray]]:

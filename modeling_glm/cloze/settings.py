@@ -9,13 +9,15 @@ from typing import Any
 
 from ..tokenization import PatternVerbalizer
 from ..tokenization.patterns.values import texts_of
-from ..utils.numbers import check_temperature, check_truth_value, check_whole_number
+from ..utils.numbers import check_real_number, check_temperature, check_truth_value, check_whole_number
 from ..utils.rows import OnError, check_on_error
+from .answers.multi_label import CANDIDATE, read_candidates
 from .calibration import Calibration, CalibrationMethod
 
 # The two settings of a pair say the same in two ways.
 RIVALS = (("pattern", "hypothesis_template"), ("verbalizer", "candidate_labels"))
 DEFAULT_TEMPLATE = "This example is {}."  # as in Transformers' zero-shot pipeline
+YES_NO = {"true": "True", "false": "False"}
 
 
 class NotGiven(Enum):
@@ -33,7 +35,7 @@ class ClozeSettings:
     The settings of a pipeline or of one call. `ClozeClassificationPipeline.__call__` describes them.
 
     Raises:
-        ValueError: For both settings of a rival pair, `multi_label=True`, a `top_k` below 1, and an unknown `on_error`.
+        ValueError: For both settings of a rival pair, numbers out of range, and an unknown `on_error`.
     """
 
     pattern: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | PatternVerbalizer | None = None
@@ -47,17 +49,17 @@ class ClozeSettings:
     max_length: int | None = None
     truncation: bool = False
     top_k: int | NotGiven | None = NOT_GIVEN
+    threshold: float | NotGiven | None = NOT_GIVEN
+    prediction_sets: bool = False
     on_error: OnError = "raise"
 
     def __post_init__(self):
-        if self.multi_label:
-            raise ValueError(
-                "multi_label=True: the labels compete for one blank, so their probabilities sum to 1. Ask about every "
-                "label separately, with a pattern that names it and words such as yes and no."
-            )
-        for one, other in RIVALS:
+        object.__setattr__(self, "multi_label", check_truth_value("multi_label", self.multi_label))  # it is frozen
+        for one, other in self._rivals(self.multi_label):
             if getattr(self, one) is not None and getattr(self, other) is not None:
                 raise ValueError(f"Give either {one}= or {other}=, not both.")
+        if self.multi_label and self.prediction_sets:
+            raise ValueError("prediction_sets=True is for labels of which one is right: leave out multi_label=True.")
         check_on_error(self.on_error)
         if self.candidate_labels is not None and not isinstance(self.candidate_labels, str):
             # An array or a Series would not compare, and a generator can be read once. The dataclass is frozen.
@@ -68,10 +70,17 @@ class ClozeSettings:
             "max_length": partial(check_whole_number, least=1),
             "temperature": check_temperature,
             "truncation": check_truth_value,
+            "threshold": partial(check_real_number, least=0, most=1),
+            "prediction_sets": check_truth_value,
         }
         for name, check in checks.items():
             if (value := getattr(self, name)) is not None and value is not NOT_GIVEN:
                 object.__setattr__(self, name, check(name, value))
+
+    @staticmethod
+    def _rivals(multi_label: bool) -> tuple[tuple[str, str], ...]:
+        """Return the pairs of which only one may be given. With several labels, the words are those for yes and no."""
+        return RIVALS[:1] if multi_label else RIVALS
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> "ClozeSettings":
@@ -85,7 +94,7 @@ class ClozeSettings:
         """Return the settings with those of a call in place of them; a call's setting replaces its rival too."""
         asked = ClozeSettings.read(given)
         changes = dict(given)
-        for pair in RIVALS:
+        for pair in self._rivals(bool(changes.get("multi_label", self.multi_label))):
             # A call with candidate_labels does not keep the verbalizer of the pipeline.
             if any(getattr(asked, name) is not None for name in pair):
                 changes |= {name: getattr(asked, name) for name in pair}
@@ -98,12 +107,14 @@ class ClozeSettings:
 
     @property
     def names_question(self) -> bool:
-        """Whether the settings say anything about pattern or words."""
-        return any(getattr(self, name) is not None for pair in RIVALS for name in pair)
+        """Whether the settings say anything about pattern or words, or ask about several labels."""
+        return self.multi_label or any(getattr(self, name) is not None for pair in RIVALS for name in pair)
 
     @property
     def names_words(self) -> bool:
         """Whether the settings define a task of their own, with words."""
+        if self.multi_label:
+            return self.candidate_labels is not None
         has_own_words = not isinstance(self.pattern, str | None)
         return self.verbalizer is not None or self.candidate_labels is not None or has_own_words
 
@@ -114,6 +125,8 @@ class ClozeSettings:
         Raises:
             ValueError: If there is no task, or if pattern and words do not go together.
         """
+        if self.multi_label:
+            return self._yes_no_task(saved)
         pattern, verbalizer = self.pattern, self.verbalizer
         if self.candidate_labels is not None:
             verbalizer = {label.strip(): label for label in _read_labels(self.candidate_labels)}
@@ -136,6 +149,28 @@ class ClozeSettings:
                 "There is no task: the tokenizer carries none. Give pattern= and words, or candidate_labels=."
             )
         return PatternVerbalizer.from_dict(saved)
+
+    def _yes_no_task(self, saved: Mapping[str, Any] | None) -> PatternVerbalizer:
+        """Return the question to ask about every candidate: that of the settings, or else a saved one about candidates."""
+        if self.candidate_labels is None:
+            raise ValueError("multi_label=True asks about each of several labels: give candidate_labels=.")
+        words = YES_NO if self.verbalizer is None else self.verbalizer
+        if isinstance(self.pattern, PatternVerbalizer):
+            task = self.pattern
+        elif self.pattern is not None:
+            task = PatternVerbalizer(self.pattern, words)
+        elif self.hypothesis_template is None and saved is not None and _asks_about_candidates(saved):
+            task = PatternVerbalizer.from_dict(saved)
+        else:
+            statement = _read_template(self.hypothesis_template, f"{{{CANDIDATE}}}")
+            task = PatternVerbalizer(f"{{text|shorten}} {statement} True or false? [MASK].", words)
+        read_candidates(self.candidates, task)
+        return task
+
+    @property
+    def candidates(self) -> list[str]:
+        """The candidate labels, without white space around them. Raises a `ValueError` if there are none."""
+        return [label.strip() for label in _read_labels(self.candidate_labels or "")]
 
     def read_calibration(self, own: Calibration) -> Calibration:
         """
@@ -171,12 +206,19 @@ def _read_labels(labels: str | Sequence[str]) -> list[str]:
     return read
 
 
-def _read_template(template: str | None) -> str:
+def _read_template(template: str | None, label: str = "[MASK]") -> str:
+    """Return a template as a part of a pattern, with `label` in the place of its {}."""
     template = DEFAULT_TEMPLATE if template is None else template
+    mark = "\0"
     try:
-        filled = template.format("[MASK]")
+        filled = template.format(mark)
     except (IndexError, KeyError, ValueError):
         filled = ""
-    if filled.count("[MASK]") != 1:
+    if filled.count(mark) != 1:
         raise ValueError(f"hypothesis_template={template!r}: expected one {{}}, where the labels go.")
-    return filled.replace("{", "{{").replace("}", "}}")  # in a pattern, single braces would be fields
+    # In a pattern, single braces would be fields.
+    return filled.replace("{", "{{").replace("}", "}}").replace(mark, label)
+
+
+def _asks_about_candidates(saved: Mapping[str, Any]) -> bool:
+    return CANDIDATE in PatternVerbalizer.from_dict(saved).fields

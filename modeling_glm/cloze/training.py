@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from ..runs.lock import hold_run
 from ..tokenization import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
 from ..utils.rows import RowError, check_rows
 from .answers.reliability import expected_calibration_error
+from .answers.rule import NO_GOALS, AnswerGoals
 from .calibration import Calibration
 from .classifier import ClozeClassifier
 from .metrics import compute_metrics, with_labels
@@ -129,11 +131,11 @@ class ClozeOutcome:
 
     Args:
         metrics: The metrics of the task, "ece" (expected calibration error), and with a fitted temperature "temperature"
-            and "ece_calibrated".
+            and "ece_calibrated". With an answer rule also what `AnswerRule.measure` returns.
         probabilities: (test examples, classes).
         unlabelled: For every unlabelled example its probabilities (classes,), or what is wrong with it.
-        task: The task with the fitted calibration; attach it to the tokenizer to save both.
-        note: Why the temperature stays at 1, if it does.
+        task: The task with the fitted calibration and answer rule; attach it to the tokenizer to save them.
+        note: Why the temperature stays at 1, or why there is no threshold, if that is so.
     """
 
     metrics: dict[str, float]
@@ -224,8 +226,16 @@ def train(
         FolderInUseError: If another run uses the output folder.
         ResumeError: If all checkpoints that were finished are damaged.
         RuntimeError: If a checkpoint cannot be written. The earlier ones stay.
-        ValueError: If the output folder holds a run with other data, settings or arguments, or is a file.
+        ValueError: If the output folder holds a run with other data, settings or arguments, or is a file. If there
+            are no labelled examples to validate on, unless `eval_strategy` is "no".
     """
+    validation = require_validation(data)
+    if arguments.eval_strategy != "no" and not validation:
+        raise ValueError(
+            f"{data.name} has no labelled examples for validation, but the loss on them is asked for: give some "
+            f"(--validation_file), or more than {len(data.train)} training examples, of which a tenth is held out, or say "
+            "--eval_strategy no."
+        )
     with hold_run(str(arguments.output_dir)):
         start = resume_point(str(arguments.output_dir))
         require_same_run(Path(str(arguments.output_dir)) / "run.json", data, settings, arguments)
@@ -234,7 +244,7 @@ def train(
             arguments,
             data_collator=DataCollatorForCloze(tokenizer, data.task, max_length=settings.max_length),
             train_dataset=data.train,
-            eval_dataset=[example for example in data.validation if is_labelled(data.task, example)] or None,
+            eval_dataset=validation or None,
             processing_class=data.task.attach(tokenizer),
             # Batches may have different numbers of choices. Trainer pads their scores with -100, which a choice may have.
             preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
@@ -252,9 +262,13 @@ def evaluate(
     data: ClozeData,
     settings: ClozeModelSettings,
     calibration: Calibration | None = None,
+    goals: AnswerGoals = NO_GOALS,
 ) -> ClozeOutcome:
     """
     Measure a model on the test examples, before and after a temperature is fitted on the validation examples.
+
+    With goals, the temperature is fitted on half of the validation examples, drawn at random, and the answer rule on the
+    others: what is promised holds only for examples that the temperature has not seen.
 
     Args:
         model: The model.
@@ -262,6 +276,10 @@ def evaluate(
         data: The task and its examples.
         settings: The settings that the model was built with.
         calibration: The calibration to start from; by default none.
+        goals: What answers shall reach; by default everything is answered.
+
+    Raises:
+        ValueError: If there are fewer validation examples than the goals need; see `require_validation`.
 
     Returns:
         The outcome. Without test examples it has no metrics of them.
@@ -285,13 +303,17 @@ def evaluate(
     right = [gold[index] for index in known]
     if known:
         metrics["ece"] = expected_calibration_error(probabilities[known], right)
-    validation = [example for example in data.validation if is_labelled(data.task, example)]
-    note = _fit_temperature(classifier, validation)
-    if validation and note is None:
+    validation = require_validation(data, goals)
+    seen, unseen = _halve(validation) if goals.least_examples else (validation, [])
+    note = _fit_temperature(classifier, seen)
+    if seen and note is None:
         metrics["temperature"] = classifier.calibration.temperature
         if known:
             probabilities = classifier.predict_proba(data.test)
             metrics["ece_calibrated"] = expected_calibration_error(probabilities[known], right)
+    note = " ".join(filter(None, [note, _fit_answers(classifier, unseen, goals)])) or None
+    if known:
+        metrics |= classifier.answer_rule.measure(probabilities[known], right)
     return ClozeOutcome(metrics, probabilities, _predict(classifier, data), classifier.task, note)
 
 
@@ -316,6 +338,43 @@ def _fit_temperature(classifier: ClozeClassifier, validation: Examples) -> str |
         return f"The temperature stays at 1. {found.problem}"
     classifier.set_temperature(found.value)
     return None
+
+
+def _halve(examples: Examples) -> tuple[Examples, Examples]:
+    """Split examples at random, always in the same way. In their order, every second one may have the same label."""
+    shuffled = Random(0).sample(examples, len(examples))
+    half = (len(examples) + 1) // 2
+    return shuffled[:half], shuffled[half:]
+
+
+def _fit_answers(classifier: ClozeClassifier, examples: Examples, goals: AnswerGoals) -> str | None:
+    """Fit the answer rule. Return why there is no threshold, if none reaches the goal."""
+    if goals.coverage is not None:
+        classifier.fit_coverage(examples, goals.coverage)
+    if goals.accuracy is None:
+        return None
+    try:
+        classifier.fit_threshold(examples, goals.accuracy)
+    except ValueError as error:  # after a long training, all other results count
+        return f"There is no threshold: {error}"
+    return None
+
+
+def require_validation(data: ClozeData, goals: AnswerGoals = NO_GOALS) -> Examples:
+    """
+    Return the labelled validation examples. With goals, half of them must be enough for what is asked.
+
+    Raises:
+        ValueError: If there are too few for the goals.
+    """
+    validation = [example for example in data.validation if is_labelled(data.task, example)]
+    if len(validation) // 2 < goals.least_examples:
+        raise ValueError(
+            f"There are {len(validation)} labelled examples for validation, but {goals} needs at least "
+            f"{2 * goals.least_examples}, half of them for the temperature: give more of them (--validation_file), or ask "
+            "for less."
+        )
+    return validation
 
 
 def require_same_run(path: Path, data: ClozeData, settings: ClozeModelSettings, arguments: TrainingArguments):
@@ -343,6 +402,7 @@ __all__ = [
     "build_model",
     "evaluate",
     "require_same_run",
+    "require_validation",
     "set_defaults",
     "train",
 ]

@@ -224,6 +224,16 @@ def _describe_task(task: PatternVerbalizer | None, results: list[EvalResult] | N
     method, temperature = calibration.get("method"), calibration.get("temperature", 1.0)
     corrected = f"calibrated by the method `{method}`" if method else "not corrected for what the model prefers anyway"
     parts.append(f"Scores are {corrected}, and divided by a temperature of {temperature:.4g}.")
+    rule = task.answer_rule or {}
+    if "threshold" in rule:
+        parts.append(
+            f"The pipeline answers `None` where the best label has a probability below {rule['threshold']:.4g}."
+        )
+    if "coverage" in rule:
+        parts.append(
+            f"With `prediction_sets=True` it returns sets of labels, of which {rule['coverage']:.1%} have the right one on "
+            "texts like those that the sets were fitted on."
+        )
     if results:
         parts.append("\n".join(f"- {found.metric_type}: {found.metric_value}" for found in results))
     return "\n\n".join(parts)

@@ -158,6 +158,35 @@ def test_files_of_your_own(tmp_path):
     assert task.labels == ["good", "bad"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "settings", "message"),
+    [
+        (4, [], r"error: own has no labelled examples for validation.*--validation_file.*--eval_strategy no"),
+        (
+            20,
+            ["--coverage", 0.9],
+            r"error: There are 4 labelled examples.*needs at least 18, half of them for the temp",
+        ),
+        (20, ["--coverage", 90], r"error: coverage=90.0: expected a number above 0"),
+    ],
+)
+def test_too_few_examples_for_validation_are_told_before_training(tmp_path, capsys, rows, settings, message):
+    path = write_table(tmp_path / "train.csv", rows=rows)
+    arguments = [
+        "--train_file",
+        path,
+        "--pattern",
+        "{text} It was [MASK].",
+        "--output_dir",
+        tmp_path / "run",
+        *settings,
+    ]
+    with pytest.raises(SystemExit, match=message):
+        run_script(SCRIPT, *arguments, "--verbalizer", '{"good": "fine", "bad": "bad"}', *TINY_RUN)
+    assert not list(tmp_path.rglob("checkpoint-*"))
+    assert "train_loss" not in capsys.readouterr().out
+
+
 def test_a_trained_folder_is_a_pipeline(trained):
     _, folder = trained
     classifier = pipeline("cloze-classification", model=str(folder))
@@ -172,12 +201,18 @@ def test_predict_with_the_task_that_a_folder_carries(tmp_path, capsys):
     path = write_table(tmp_path / "train.csv", rows=20)
     arguments = ["--train_file", path, "--pattern", "{text|shorten} It was [MASK].", "--max_steps", 2, *TINY_RUN]
     arguments += ["--verbalizer", '{"good": "fine", "bad": "bad"}', "--lora", "--merge"]
+    arguments += ["--validation_file", path, "--test_file", path, "--coverage", 0.9, "--answer_accuracy", 0.2]
     run_script(SCRIPT, *arguments, "--output_dir", tmp_path / "run")
     folder = tmp_path / "run" / "pretrained" / "model"
     assert {"model.safetensors", "config.json", "README.md"} <= {file.name for file in folder.iterdir()}
     assert not (folder / "adapter_config.json").exists()
     card = (folder / "README.md").read_text()
     assert "| good | `fine` |" in card
+    assert "returns sets of labels, of which 90.0% have the right one" in card
+    metrics = json.loads((tmp_path / "run" / "results.json").read_text())["cloze, pretrained weights"]
+    assert {"answered", "answer_accuracy", "coverage", "set_size"} <= set(metrics)
+    assert metrics["coverage"] > 0.5
+    assert (folder / "reliability.png").is_file()
     assert "Ice is" not in card
 
     rows = ['{"id": 7, "text": "the number 3"}', "{", '{"id": 8, "text": null}', '{"id": 9, "text": "a bad one"}']
@@ -195,11 +230,14 @@ def test_predict_with_the_task_that_a_folder_carries(tmp_path, capsys):
     assert "not JSON" in broken["error"]
     assert "'text'" in missing["error"]
     classifier = pipeline("cloze-classification", model=str(folder), top_k=None)
+    rule = PatternVerbalizer.from_pretrained(folder).answer_rule
     for line, number, text in ((first, 7, "the number 3"), (last, 9, "a bad one")):
         assert (line["id"], line["text"]) == (number, text)
         expected = {found["label"]: found["score"] for found in classifier(text)}
         assert line["probabilities"] == pytest.approx(expected, abs=1e-4)
         assert line["predicted"] == max(expected, key=expected.get)
+        assert line["answered"] == (classifier(text, threshold=rule["threshold"]) != [])
+        assert line["labels"] == [found["label"] for found in classifier(text, prediction_sets=True)]
 
 
 def test_push(tmp_path):

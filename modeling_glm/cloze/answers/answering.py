@@ -155,7 +155,7 @@ class Answering(ABC):
             RowError: For an example that cannot be used.
             ValueError: If the answer rule has no coverage.
         """
-        quantile = self._require_quantile()
+        quantile = self.require_quantile()
         checked, scores = self._score_names(examples, on_error)
         rows = zip(checked.good, self.to_probabilities(scores), strict=True)
         return checked.restore([[found.label for found in take_set(rank(*row), quantile)] for row in rows])
@@ -208,7 +208,8 @@ class Answering(ABC):
         self.set_answer_rule(dataclasses.replace(self.answer_rule, coverage=coverage, quantile=quantile))
         return 1 - quantile
 
-    def _require_quantile(self) -> float:
+    def require_quantile(self) -> float:
+        """Return the quantile of the answer rule. Raises a `ValueError` if it has none."""
         quantile = self.answer_rule.quantile
         if quantile is None:
             raise ValueError(

@@ -374,6 +374,90 @@ class TestZeroShot:
             assert found["labels"] == [entry["label"] for entry in other]
 
 
+class TestSeveralLabels:
+    ABOUT = PatternVerbalizer("{text|shorten} Is it {candidate}? [MASK].", {"yes": "The fox", "no": "lazy"})
+
+    def test_as_the_classifier(self, parts):
+        probabilities = ClozeClassifier(*parts, self.ABOUT).predict_multi_label_proba(TEXTS, LABELS)
+        for batch_size in (1, 3):
+            found = make(parts, self.ABOUT)(TEXTS, LABELS, multi_label=True, batch_size=batch_size)
+            for answer, text, row in zip(found, TEXTS, probabilities, strict=True):
+                order = np.argsort(-row)
+                assert answer["sequence"] == text
+                assert answer["labels"] == [LABELS[place] for place in order]
+                np.testing.assert_allclose(answer["scores"], row[order], atol=1e-5)
+        listed = make(parts)(TEXTS[0], LABELS, multi_label=True, pattern=self.ABOUT)
+        np.testing.assert_allclose(table([listed], LABELS)[0], probabilities[0], atol=1e-5)
+
+    def test_as_the_zero_shot_pipeline(self, parts):
+        task = PatternVerbalizer(
+            "{text|shorten} It is {candidate}. True or false? [MASK].", {"true": "True", "false": "False"}
+        )
+        probabilities = ClozeClassifier(*parts, task).predict_multi_label_proba(TEXTS[:1], LABELS)[0]
+        classifier = make(parts, PAIRS, multi_label=True)
+        found = classifier(TEXTS[0], LABELS, hypothesis_template="It is {}.")
+        np.testing.assert_allclose(found["scores"], np.sort(probabilities)[::-1], atol=1e-5)
+        assert found == classifier({"text": TEXTS[0]}, ", ".join(LABELS), hypothesis_template="It is {}.")
+        assert len(classifier(TEXTS[0], LABELS, top_k=2)["labels"]) == 2
+
+    def test_threshold(self, parts):
+        classifier = make(parts, self.ABOUT, multi_label=True, candidate_labels=LABELS)
+        scores = classifier(TEXTS[0])["scores"]
+        for kept in range(4):
+            threshold = [1.0, *(sum(scores[place : place + 2]) / 2 for place in range(2)), 0.0][kept]
+            assert classifier(TEXTS[0], threshold=threshold)["scores"] == scores[:kept]
+
+    def test_bad_rows(self, parts):
+        classifier = make(parts, self.ABOUT, multi_label=True, candidate_labels=LABELS, on_error="record")
+        first, bad, second = classifier([TEXTS[0], None, TEXTS[1]], batch_size=3)
+        assert bad == {"row": 1, "error": "Field 'text' is missing (None): expected a text."}
+        assert [first["sequence"], second["sequence"]] == TEXTS[:2]
+
+    def test_saved(self, parts, tmp_path):
+        make(parts, self.ABOUT).save_pretrained(tmp_path)
+        loaded = pipeline("cloze-classification", model=str(tmp_path), device="cpu")
+        found = loaded(TEXTS[0], LABELS, multi_label=True)
+        expected = make(parts, self.ABOUT)(TEXTS[0], LABELS, multi_label=True)
+        assert found["labels"] == expected["labels"]
+
+
+class TestAnswerRule:
+    def test_a_saved_threshold_abstains(self, parts, tmp_path):
+        everything = make(parts, TASK)(TEXTS)
+        middle = sum(sorted(answer["score"] for answer in everything)[1:3]) / 2
+        sure = [answer["score"] >= middle for answer in everything]
+        ruled = TASK.with_answer_rule({"threshold": middle})
+        make(parts, ruled).save_pretrained(tmp_path)
+        classifier = pipeline("cloze-classification", model=str(tmp_path), device="cpu")
+        found = classifier(TEXTS)
+        expected = [answer["label"] if is_sure else None for answer, is_sure in zip(everything, sure, strict=True)]
+        assert [answer["label"] for answer in found] == expected
+        np.testing.assert_allclose([a["score"] for a in found], [a["score"] for a in everything], atol=1e-6)
+        for off in (None, 0):
+            assert None not in [answer["label"] for answer in classifier(TEXTS, threshold=off)]
+        assert len(classifier(TEXTS[0], top_k=None)) == 3  # lists keep all labels
+        assert {answer["label"] for answer in classifier(TEXTS, threshold=1)} == {None}
+        # Another calibration has other probabilities.
+        assert None not in [answer["label"] for answer in classifier(TEXTS, temperature=100)]
+
+    def test_a_threshold_shortens_lists(self, parts):
+        classifier = make(parts, TASK)
+        ranked = classifier(TEXTS[0], top_k=None)
+        middle = (ranked[0]["score"] + ranked[1]["score"]) / 2
+        assert classifier(TEXTS[0], top_k=None, threshold=middle) == ranked[:1]
+        assert classifier(TEXTS[0], LABELS, threshold=1) == {"sequence": TEXTS[0], "labels": [], "scores": []}
+
+    def test_prediction_sets(self, parts):
+        ruled = TASK.with_answer_rule({"coverage": 0.9, "quantile": 0.7})
+        expected = ClozeClassifier(*parts, ruled).predict_sets(TEXTS)
+        found = make(parts, ruled)(TEXTS, prediction_sets=True, batch_size=2)
+        assert [[answer["label"] for answer in listed] for listed in found] == expected
+        alone = make(parts, ruled, prediction_sets=True)(TEXTS[0])
+        np.testing.assert_allclose([a["score"] for a in alone], [a["score"] for a in found[0]], atol=1e-5)
+        with pytest.raises(ValueError, match="There are no prediction sets"):
+            make(parts, ruled)(TEXTS, prediction_sets=True, temperature=2.0)
+
+
 class TestSaving:
     def test_folder_needs_no_code(self, parts, tmp_path):
         calibrated = make(parts, PAIRS, pattern=TASK, calibration="contextual", temperature=2.0)
@@ -415,7 +499,8 @@ class TestErrorsOfPipeline:
             ({"candidate_labels": LABELS, "hypothesis_template": "It is so."}, "expected one {}, where the labels go"),
             ({"candidate_labels": LABELS, "hypothesis_template": "{} or {}"}, "expected one {}, where the labels go"),
             ({"candidate_labels": LABELS, "hypothesis_template": "{label}"}, "expected one {}, where the labels go"),
-            ({"candidate_labels": LABELS, "multi_label": True}, "the labels compete for one blank"),
+            ({"multi_label": True}, "give candidate_labels="),
+            ({"pattern": TASK, "prediction_sets": True}, "There are no prediction sets: call fit_coverage"),
             ({"candidate_labels": LABELS, "top_k": 0}, "top_k=0"),
             ({"candidate_labels": LABELS, "calibration": "platt"}, "method 'platt'"),
             ({"candidate_labels": LABELS, "calibration": "pmi"}, "needs a domain_premise"),

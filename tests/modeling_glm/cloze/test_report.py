@@ -58,6 +58,17 @@ def test_labels(tmp_path):
     assert (tmp_path / "reliability.png").is_file()
 
 
+def test_what_an_answer_rule_makes_of_the_probabilities(tmp_path):
+    data, outcome = make(TASK)
+    ruled = TASK.with_answer_rule({"threshold": 0.8, "coverage": 0.9, "quantile": 0.8})
+    write_results(tmp_path, data, dataclasses.replace(outcome, task=ruled))
+    for name, order in (("predictions", [0, 1]), ("unlabelled", [1, 0])):
+        lines = [read(tmp_path / f"{name}.jsonl")[place] for place in order]
+        assert [line["predicted"] for line in lines] == ["good", "bad"]  # always the best
+        assert [line["answered"] for line in lines] == [False, True]
+        assert [line["labels"] for line in lines] == [["good", "bad"], ["bad"]]
+
+
 def test_bad_rows_are_named_by_their_lines(tmp_path):
     data, outcome = make(TASK)
     lines = [ValueError("The line is not JSON."), *data.unlabelled]

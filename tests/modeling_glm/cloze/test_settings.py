@@ -81,6 +81,8 @@ def test_missing_candidate_labels(missing):
         ({"pattern": "{text} [MASK]"}, False, False, True),
         ({"pattern": TASK}, False, True, True),
         ({"hypothesis_template": "{}"}, False, False, True),
+        ({"multi_label": True, "verbalizer": WORDS}, False, False, True),
+        ({"multi_label": True, "candidate_labels": "a, b"}, True, True, True),
     ],
 )
 def test_kind_of_question(settings, zero_shot, words, question):
@@ -102,6 +104,50 @@ def test_task(settings, pattern, verbalizer):
     assert (
         ClozeSettings.read(settings).task(TASK.to_dict()).to_dict() == PatternVerbalizer(pattern, verbalizer).to_dict()
     )
+
+
+ASKED = {"multi_label": True, "candidate_labels": "a, b"}
+YES_NO = {"true": "True", "false": "False"}
+ABOUT = PatternVerbalizer("{text} About {candidate}? [MASK]", WORDS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "pattern", "verbalizer"),
+    [
+        ({}, "{text|shorten} This example is {candidate}. True or false? [MASK].", YES_NO),
+        ({"hypothesis_template": "{{}} {}!"}, "{text|shorten} {{}} {candidate}! True or false? [MASK].", YES_NO),
+        ({"verbalizer": WORDS}, "{text|shorten} This example is {candidate}. True or false? [MASK].", WORDS),
+        ({"pattern": "{candidate}: [MASK]"}, "{candidate}: [MASK]", YES_NO),
+        ({"pattern": "{candidate}: [MASK]", "verbalizer": WORDS}, "{candidate}: [MASK]", WORDS),
+        ({"pattern": ABOUT}, "{text} About {candidate}? [MASK]", WORDS),
+    ],
+)
+def test_task_of_several_labels(settings, pattern, verbalizer):
+    read = ClozeSettings.read(ASKED | settings)
+    assert read.task(TASK.to_dict()).to_dict() == PatternVerbalizer(pattern, verbalizer).to_dict()
+    assert read.candidates == ["a", "b"]
+    assert read == ClozeSettings.read({"multi_label": True, **settings}).override({"candidate_labels": "a, b"})
+
+
+def test_a_saved_question_about_candidates_is_asked():
+    assert ClozeSettings.read(ASKED).task(ABOUT.to_dict()).to_dict() == ABOUT.to_dict()
+    other = ClozeSettings.read({**ASKED, "hypothesis_template": "{}"}).task(ABOUT.to_dict())
+    assert other.patterns[0].text == "{text|shorten} {candidate} True or false? [MASK]."
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"candidate_labels": None}, "multi_label=True asks about each of several labels: give candidate_labels="),
+        ({"candidate_labels": " , "}, "is empty"),
+        ({"pattern": "{text} [MASK]"}, "several labels at once need a question about one of them"),
+        ({"pattern": TASK}, "several labels at once need a question about one of them"),
+        ({"hypothesis_template": "It is so."}, "expected one {}, where the labels go"),
+    ],
+)
+def test_no_task_of_several_labels(settings, message):
+    with pytest.raises(ValueError, match=message):
+        ClozeSettings.read(ASKED | settings).task(None)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +173,14 @@ def test_calibration(settings, expected):
     ("settings", "error", "message"),
     [
         ({"template": "{}"}, TypeError, r"Unknown arguments \['template'\]: the pipeline takes \['calibration'"),
-        ({"multi_label": True}, ValueError, "the labels compete for one blank"),
+        ({"multi_label": "yes"}, ValueError, "multi_label='yes' is of type str: expected True or False"),
+        (
+            {"multi_label": True, "prediction_sets": True},
+            ValueError,
+            "prediction_sets=True is for labels of which one",
+        ),
+        ({"threshold": 1.5}, ValueError, "threshold=1.5: expected a number from 0 to 1"),
+        ({"prediction_sets": 0.9}, ValueError, "prediction_sets=0.9 is of type float"),
         ({"top_k": 0}, ValueError, "top_k=0"),
         ({"top_k": "all"}, ValueError, "top_k='all'"),
         ({"top_k": 1.5}, ValueError, "top_k=1.5 is of type float"),

@@ -20,10 +20,12 @@ from modeling_glm import (
     PatternVerbalizer,
     expected_calibration_error,
 )
+from modeling_glm.cloze.answers.rule import AnswerGoals, AnswerRule
 from modeling_glm.cloze.sources import ClozeData
 from modeling_glm.cloze.training import (
     ClozeModelSettings,
     ClozeTrainingArguments,
+    _halve,
     build_model,
     evaluate,
     require_same_run,
@@ -166,6 +168,19 @@ class TestTrain:
         loaded = GLMTokenizer.from_pretrained(tmp_path / "checkpoint-4")
         assert PatternVerbalizer.from_dict(loaded.cloze).to_dict() == TASK.to_dict()
 
+    @pytest.mark.parametrize("validation", [[], [{"text": "x", "label": None}]])
+    def test_no_examples_for_validation(self, saved, tmp_path, validation):
+        settings = ClozeModelSettings(model=str(saved))
+        model, tokenizer = build_model(settings, TASK, seed=0)
+        data = replace(make_data(), validation=validation)
+        message = (
+            r"toy has no labelled examples for validation.*--validation_file.*more than 8 training.*--eval_strategy"
+        )
+        with pytest.raises(ValueError, match=message):
+            train(model, tokenizer, data, settings, make_arguments(tmp_path / "run", eval_strategy="epoch"))
+        assert not (tmp_path / "run").exists()
+        train(model, tokenizer, data, settings, make_arguments(tmp_path / "run", eval_strategy="no"))
+
     def test_another_run_is_refused(self, saved, tmp_path):
         settings, arguments = ClozeModelSettings(model=str(saved)), make_arguments(tmp_path)
         path = tmp_path / "run.json"
@@ -234,6 +249,46 @@ class TestEvaluate:
         assert set(outcome.metrics) == {"accuracy", "ece"}
         none = evaluate(model, tokenizer, replace(data, validation=[]), settings)
         assert (none.note, set(none.metrics)) == (None, {"accuracy", "ece"})
+
+    def test_goals_of_answers(self, saved):
+        """The temperature sees half of the validation examples, and the rule the others."""
+        settings, data = ClozeModelSettings(model=str(saved)), make_data()
+        model, tokenizer = build_model(settings, TASK, seed=0)
+        expected = ClozeClassifier(model, tokenizer, TASK)
+        texts = [f"The number {number}" for number in range(40)]
+        labels = expected.predict(texts)
+        labels[::3] = [{"good": "bad", "bad": "good"}[label] for label in labels[::3]]
+        rows = [{"text": text, "label": label} for text, label in zip(texts, labels, strict=True)]
+        data = replace(data, validation=rows)
+        goals = AnswerGoals(0.1, 0.9)
+        outcome = evaluate(model, tokenizer, data, settings, goals=goals)
+        rule = AnswerRule.from_dict(outcome.task.answer_rule)
+        seen, unseen = _halve(data.validation)
+        assert len(seen) == len(unseen) == 20
+        assert sorted(map(str, [*seen, *unseen])) == sorted(map(str, data.validation))
+        expected.fit_temperature(seen)
+        expected.fit_coverage(unseen, 0.9)
+        expected.fit_threshold(unseen, 0.1)
+        assert expected.calibration == Calibration.from_dict(outcome.task.calibration)
+        assert rule.to_dict() == pytest.approx(expected.answer_rule.to_dict(), abs=1e-6)
+        assert outcome.metrics.items() >= rule.measure(outcome.probabilities, [0, 1] * 6).items()
+        assert {"answered", "coverage", "set_size"} <= set(outcome.metrics)
+
+    def test_goals_that_are_not_reached(self, saved):
+        settings, data = ClozeModelSettings(model=str(saved)), make_data()
+        model, tokenizer = build_model(settings, TASK, seed=0)
+        right = ClozeClassifier(model, tokenizer, TASK).predict(EXAMPLES)
+        wrong = [
+            {**example, "label": "good" if label == "bad" else "bad"}
+            for example, label in zip(EXAMPLES, right, strict=True)
+        ]
+        outcome = evaluate(model, tokenizer, replace(data, validation=wrong), settings, goals=AnswerGoals(0.9))
+        assert "There is no threshold: accuracy=0.9: no threshold reaches it." in outcome.note
+        assert outcome.task.answer_rule is None
+        with pytest.raises(
+            ValueError, match=r"There are 4 labelled examples .*coverage=0.9\) needs at least 18, half"
+        ):
+            evaluate(model, tokenizer, data, settings, goals=AnswerGoals(coverage=0.9))
 
     def test_calibration_to_start_from(self, saved):
         settings, data = ClozeModelSettings(model=str(saved)), make_data()

@@ -97,6 +97,11 @@ def test_the_task_of_a_classifier(tokenizer):
     assert "- accuracy: 0.875" in card.text
     assert 'pipeline("cloze-classification", model="me/mine")' in card.text
     assert "# one of: pos, neg" in card.text
+    assert "prediction_sets" not in card.text
+    ruled = task.with_answer_rule({"threshold": 0.75, "coverage": 0.9, "quantile": 0.5})
+    card = create_model_card(make_model(GLMForMultipleChoice), ruled.attach(tokenizer), model_id="me/mine")
+    assert "answers `None` where the best label has a probability below 0.75." in card.text
+    assert "returns sets of labels, of which 90.0% have the right one" in card.text
 
 
 def test_what_is_wrong_is_named():
