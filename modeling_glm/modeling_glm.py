@@ -970,6 +970,8 @@ if find_spec("transformers.decision") is not None:  # from Transformers 5.23 on
         ```
         """
 
+        _auto_class = None  # else saving would name this class behind the Auto class of the one above
+
     AUTO_CLASSES["AutoModelForDecision"] = GLMForDecision
 
 AUTO_MAP = {

@@ -23,6 +23,7 @@ from modeling_glm import (
     fill_blanks,
 )
 from modeling_glm.decision_glm import lay_out_row
+from modeling_glm.modeling_glm import AUTO_MAP
 from tests.support.decisions import (
     CHOICE,
     NOUL,
@@ -154,6 +155,10 @@ def test_pipeline_and_auto_class_and_folder_give_the_same_numbers(decider, token
     pipe = pipeline("decision", model=str(folder))
     assert pipe(ALL) == pipe(json.dumps(ALL)) == expected
     assert pipe([ALL, ALL]) == [expected] * 2
+
+
+def test_the_folder_names_every_class_behind_its_auto_class(folder):
+    assert json.loads((folder / "config.json").read_text())["auto_map"] == AUTO_MAP
 
 
 def test_any_checkpoint_that_fills_blanks_will_do(tokenizer, decider, tmp_path):
