@@ -10,7 +10,7 @@ from .byte_table import compile_bytes
 from .closed_set import ClosedSet
 from .forbidden_words import ForbiddenWordsAutomaton
 from .grammar import Grammar
-from .grammar_steps import GrammarAutomaton
+from .parser_steps import GrammarAutomaton
 from .token_steps import RegexAutomaton, VocabularyBytes
 
 # Closed sets may be large, and texts may have sets of their own.

@@ -11,7 +11,7 @@ from .automaton import AnswerAutomaton, Prefix
 from .blank_constraint import BlankConstraint
 from .closed_set import ClosedSet
 from .factory import Automata
-from .grammar_steps import GrammarAutomaton
+from .parser_steps import GrammarAutomaton
 from .pattern_syntax import show_pattern
 
 

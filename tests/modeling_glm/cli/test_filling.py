@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import pytest
 
@@ -33,6 +34,28 @@ def test_options_become_constraints(run):
     assert all(entry["answers"][0]["text"].isdigit() for entry in filled["fillings"])
     (filled,) = objects(run("fill", TINY, "The number [MASK].", "--choice", "7", "--choice", "8", "-n", 9))
     assert {entry["answers"][0]["text"] for entry in filled["fillings"]} == {"7", "8"}
+
+
+def test_schemas_and_grammars_come_as_options_and_in_lines(run, tmp_path):
+    pytest.importorskip("llguidance")
+    schema = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
+    (tmp_path / "pair.json").write_text(json.dumps(schema))
+    lines = [
+        {"text": "a [MASK]", "constraints": [{"json_schema": schema}]},
+        {"text": "a [MASK]", "constraints": [{"grammar": 'start: "(" /[0-9]/ ")"'}]},
+        {"text": "a [MASK]", "constraints": [{"json_schema": {"type": "nonsense"}}]},
+        {"text": "a [MASK]"},
+    ]
+    given = "\n".join(map(json.dumps, lines)).encode()
+    result = run("fill", TINY, "--json-schema", f"@{tmp_path / 'pair.json'}", "--max-new-tokens", 20, given=given)
+    of_line, of_grammar, wrong, of_option = (json.loads(line) for line in result.stdout.splitlines())
+    for told in (of_line, of_option):
+        pair = json.loads(told["fillings"][0]["answers"][0]["text"])
+        assert [type(number) for number in pair] == [int, int]
+    assert re.fullmatch(r"\([0-9]\)", of_grammar["fillings"][0]["answers"][0]["text"])
+    assert "Invalid type: nonsense" in wrong["error"]
+    (told,) = objects(run("fill", TINY, "a [MASK]", "--grammar", 'start: "yes" | "no"'))
+    assert told["fillings"][0]["answers"][0]["text"] in ("yes", "no")
 
 
 def test_text_is_for_people(run):
@@ -158,6 +181,12 @@ def test_tables_go_in_and_out(run, tmp_path):
             "line 2 of standard",
         ),
         (["fill", TINY, "a [MASK]", "--regex", "("], b"", "regex"),
+        (
+            ["fill", TINY, "a [MASK]", "--json-schema", "@nowhere.json"],
+            b"",
+            "--json-schema names a file that cannot be",
+        ),
+        (["fill", TINY, "a [MASK]", "--json-schema", "{"], b"", "cannot be read as JSON"),
         (["fill", TINY, "--input", "nowhere.csv"], b"", "nowhere.csv"),
     ],
     ids=str,

@@ -64,6 +64,14 @@ def test_draws_and_constraints_belong_to_their_rows(filler, make):
     assert found == ["The a fox jumps over the a.", "Paris is the capital of b.", "The number c"]
 
 
+def test_answers_follow_a_schema(filler):
+    pytest.importorskip("llguidance")
+    asked = BlankConstraint(json_schema={"type": "boolean"}, max_new_tokens=8)
+    for fillings in filler(TEXTS, constraints=asked, batch_size=2):
+        for answer in fillings[0]["answers"]:
+            assert isinstance(json.loads(answer["text"]), bool)
+
+
 @pytest.mark.parametrize("make", [list, iter, MapStyle], ids=["list", "iterator", "dataset"])
 def test_progress_is_one_bar(filler, make, capsys):
     list(filler(make(TEXTS), batch_size=2, progress=True))

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 pytest.importorskip("llguidance")
 
 from modeling_glm import BlankConstraint, fill_blanks
-from modeling_glm.constraints import grammar_steps
+from modeling_glm.constraints import parser_steps
 from modeling_glm.constraints.factory import Automata
 from modeling_glm.constraints.grammar import byte_tokenizer, make_matcher, read_grammar, read_schema
-from modeling_glm.constraints.grammar_steps import GrammarAutomaton
+from modeling_glm.constraints.parser_steps import GrammarAutomaton
 from modeling_glm.constraints.rules import BlankRules
 from modeling_glm.constraints.token_steps import VocabularyBytes
 from modeling_glm.tokenization.blanks import decode_piece
@@ -52,7 +52,7 @@ def test_tokens_are_those_that_the_bytes_allow(of_family, family, grammar):
         prefix = (*prefix, sorted(expected)[int(torch.randint(len(expected), (), generator=generator))])
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(schema=SCHEMAS, seed=st.integers(0, 99), room=st.integers(0, 12))
 def test_answers_follow_their_schema_and_end_in_time(tokenizer, schema, seed, room):
     asked = BlankConstraint(json_schema=schema)
@@ -176,9 +176,9 @@ def test_tokens_that_begin_a_long_way_are_left_out(tokenizer):
 
 
 def test_parsers_and_masks_are_kept_within_limits(tokenizer, monkeypatch):
-    monkeypatch.setattr(grammar_steps, "MOST_PARSERS", 4)
-    monkeypatch.setattr(grammar_steps, "MASK_BYTES", 1)
-    monkeypatch.setattr(grammar_steps, "MOST_PREFIXES", 4)
+    monkeypatch.setattr(parser_steps, "MOST_PARSERS", 4)
+    monkeypatch.setattr(parser_steps, "MASK_BYTES", 1)
+    monkeypatch.setattr(parser_steps, "MOST_PREFIXES", 4)
     few, many = make(read_grammar(SUMS), tokenizer), make(read_grammar(SUMS), tokenizer)
     many._most_masks = 10**6
     _, piece = walk(SUM, tokenizer, 30, 3, ends=0.0)
