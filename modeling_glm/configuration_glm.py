@@ -226,7 +226,7 @@ class GLMConfig(PreTrainedConfig):
         num_hidden_layers (`int`): Number of layers.
         num_attention_heads (`int`): Attention heads of a layer.
         intermediate_size (`int`, *optional*): Width of the MLP. The default is 4 times the hidden size.
-        max_position_embeddings (`int`): The highest position P in either row of the 2D positions (paper section 2.1.2).
+        max_position_embeddings (`int`): The highest position P in either row of the 2D positions (paper section 2.2.1).
             Both tables have P + 1 rows. Without block positions the one table has P rows.
         block_position_embeddings (`bool`): Whether the second row of positions (within a piece) has a table.
         hidden_act (`str`): Activation function of the MLP. The published weights were trained with the tanh form of

@@ -107,7 +107,7 @@ def compute_position_ids(
     input_ids: torch.Tensor, config: GLMConfig, attention_mask: torch.Tensor | None = None
 ) -> torch.Tensor:
     """
-    Compute the 2D positions (paper section 2.1.2) of a whole input.
+    Compute the 2D positions (paper section 2.2.1) of a whole input.
 
     Padding is skipped anywhere, so it never changes the positions of other tokens. A piece beyond the number of blanks
     gets the position of the last blank, or 0 in a text without blanks.

@@ -321,7 +321,7 @@ class GLMModel(GLMPreTrainedModel):
                 start of piece. Padding may stand anywhere if `attention_mask` marks it.
             attention_mask: (batch, seq), 0 for padding; or a 4D mask (bool or 0/1, nonzero = may attend) that is used
                 as given.
-            position_ids: (batch, 2, seq) int64, in place of the positions computed from the ids (paper section 2.1.2).
+            position_ids: (batch, 2, seq) int64, in place of the positions computed from the ids (paper section 2.2.1).
                 With them a row may hold several texts, one after the other. A token of Part A that does not stand one
                 position behind its predecessor begins a new text, and texts do not see each other. Models without
                 block positions also take (batch, seq).

@@ -88,7 +88,7 @@ class TableRun:
             ValueError: If the batch cannot be divided.
         """
         settings = {**self.table.settings_of(row, self.model), **self.changed}
-        total = self.table.batch_size_of(self.model)
+        total = self.table.batch_size_of(row, self.model)
         if total is None or "gradient_accumulation_steps" in self.changed:
             return settings
         on_device = settings.setdefault("per_device_train_batch_size", min(DEFAULT_BATCH, total))

@@ -21,12 +21,14 @@ class PaperRow:
         settings: What this row adds to the settings of the table.
         size: The number of examples on which the figures were measured, if it is known.
         unmeasured: Measures of the paper that nothing computes here, and why.
+        batch_size: Examples in a training step, if they are not those of the table.
     """
 
     tolerance: Mapping[str, float]
     settings: Settings = field(default_factory=dict)
     size: int | None = None
     unmeasured: Mapping[str, str] = field(default_factory=dict)
+    batch_size: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ class PublishedModel:
         figures: The figures, by row and measure.
         settings: What this model adds to the settings of the table.
         rows: What it adds to the settings of single rows.
-        batch_size: Examples in a training step, if they are not those of the table.
+        batch_size: Examples in a training step, if they are not those of the row.
     """
 
     source: str
@@ -86,10 +88,10 @@ class PaperTable:
         of_model = {**published.settings, **published.rows.get(row, {})} if published else {}
         return {**self.settings, **self.rows[row].settings, **of_model}
 
-    def batch_size_of(self, model: str) -> int | None:
-        """Return the number of examples in a training step."""
+    def batch_size_of(self, row: str, model: str) -> int | None:
+        """Return the number of examples in a training step: that of the model, else of the row, else of the table."""
         published = self.models.get(model)
-        return (published and published.batch_size) or self.batch_size
+        return (published and published.batch_size) or self.rows[row].batch_size or self.batch_size
 
     def figures_of(self, row: str, model: str) -> Mapping[str, float]:
         """Return the figures of a row for a model, by measure."""

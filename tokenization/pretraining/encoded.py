@@ -15,7 +15,7 @@ def join_encoded(
     samples: Sequence[EncodedSample], mask_token_ids: Sequence[int], sop_token_id: int
 ) -> InfillingSamples:
     """
-    Lay out encoded samples one behind the other, with the 2D positions that follow from their ids (paper section 2.1.2).
+    Lay out encoded samples one behind the other, with the 2D positions that follow from their ids (paper section 2.2.1).
 
     Args:
         samples: `input_ids` (length,), Part A and Part B, and `labels` (length,) aligned with them.

@@ -139,7 +139,7 @@ class WordObjective:
 @dataclass(frozen=True, kw_only=True)
 class SentenceObjective:
     """
-    Whole sentences in random order, until they cover the wanted share of a text (paper section 2.2).
+    Whole sentences in random order, until they cover the wanted share of a text (paper section 2.1.2).
 
     Args:
         ratio: Share of the tokens to cover.
@@ -167,7 +167,7 @@ class SentenceObjective:
 @dataclass(frozen=True, kw_only=True)
 class DocumentObjective:
     """
-    One long span (paper section 2.2), of uniform length from `min_ratio` x length to length - 2.
+    One long span (paper section 2.1.2), of uniform length from `min_ratio` x length to length - 2.
 
     Args:
         min_ratio: Shortest span, as a share of the text.

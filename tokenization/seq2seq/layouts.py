@@ -70,7 +70,7 @@ def cut_pieces(pieces: Sequence[Sequence[int]], room: int | None) -> list[list[i
 
 def number_positions(blanks: Sequence[int], context_length: int, sizes: Sequence[int]) -> tuple[list[int], list[int]]:
     """
-    Compute both rows of the 2D positions of a sample (paper section 2.1.2).
+    Compute both rows of the 2D positions of a sample (paper section 2.2.1).
 
         blanks [1], context_length 3, sizes [2]  ->  0 1 2 1 1,  0 0 0 1 2
 

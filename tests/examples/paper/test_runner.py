@@ -194,7 +194,7 @@ def test_batches_are_divided(make_run):
     }
     assert [settings["gradient_accumulation_steps"] for settings in of_model.values()] == [1, 4, 1]
     assert [settings["per_device_train_batch_size"] for settings in of_model.values()] == [4, 4, 4]
-    assert of_model["glm-10b"]["recipe"] == "cnn_dm-10b"
+    assert (of_model["glm-10b"]["recipe"], of_model["glm-10b"]["task"]) == ("cnn_dm-10b", "cnn_dm_original")
     smaller = replace(run, changed={"per_device_train_batch_size": 2}).settings_of("test")
     assert smaller["gradient_accumulation_steps"] == 2
     with pytest.raises(ValueError, match="A step of cnn_dm has 16 examples: 4 on each of 3 processes"):

@@ -36,12 +36,21 @@ def test_figures_belong_to_rows(name):
 @pytest.mark.parametrize("name", [name for name in ORDER if read_table(name).program == "seq2seq"])
 def test_batches_are_those_of_the_recipes(name):
     table = read_table(name)
+    row = next(iter(table.rows))
     for model in table.models:
-        name = table.settings_of(next(iter(table.rows)), model)["recipe"]
+        name = table.settings_of(row, model)["recipe"]
         recipe = read_recipe(name, RECIPES)
         devices = 4 if name.endswith("-10b") else 1  # as these recipes say
         on_device = recipe["per_device_train_batch_size"] * recipe["gradient_accumulation_steps"]
-        assert table.batch_size_of(model) == on_device * devices
+        assert table.batch_size_of(row, model) == on_device * devices
+
+
+def test_superglue_batches():
+    """The authors' task files give 64 examples to ReCoRD and MultiRC, and 16 to the others."""
+    table = read_table("superglue")
+    batches = {row: table.batch_size_of(row, "glm-large") for row in table.rows}
+    assert {row for row, size in batches.items() if size == 64} == {"record", "multirc"}
+    assert set(batches.values()) == {16, 64}
 
 
 @pytest.mark.parametrize("model", AVERAGES)
@@ -61,7 +70,10 @@ def test_settings_add_up():
         data="",
         notes=[],
         settings={"a": 0, "b": 0, "c": 0, "d": 0},
-        rows={"r": PaperRow(tolerance={}, settings={"b": 1, "c": 1, "d": 1}), "s": PaperRow(tolerance={})},
+        rows={
+            "r": PaperRow(tolerance={}, settings={"b": 1, "c": 1, "d": 1}, batch_size=6),
+            "s": PaperRow(tolerance={}),
+        },
         models={
             "m": PublishedModel(source="", figures={}, settings={"c": 2, "d": 2}, rows={"r": {"d": 3}}, batch_size=8)
         },
@@ -70,7 +82,11 @@ def test_settings_add_up():
     assert table.settings_of("r", "m") == {"a": 0, "b": 1, "c": 2, "d": 3}
     assert table.settings_of("s", "m") == {"a": 0, "b": 0, "c": 2, "d": 2}
     assert table.settings_of("r", "own") == {"a": 0, "b": 1, "c": 1, "d": 1}
-    assert (table.batch_size_of("m"), table.batch_size_of("own")) == (8, 4)
+    assert (table.batch_size_of("r", "m"), table.batch_size_of("r", "own"), table.batch_size_of("s", "own")) == (
+        8,
+        6,
+        4,
+    )
     assert table.figures_of("r", "own") == {}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from ...token_bytes import token_bytes
 from ...tokenization_glm import GLMTokenizer
 
-# The ends of sentences in the originals (paper section 2.2 says "full sentences" only).
+# The ends of sentences in the originals (paper section 2.1.2 says "full sentences" only).
 SENTENCE_ENDS = ".?!;:。？！；：…\n"
 LINE_BREAK = b"<n>"  # a new line in the SentencePiece vocabularies of the originals
 _ENCODED_ENDS = re.compile("|".join(re.escape(end.encode().decode("latin-1")) for end in SENTENCE_ENDS))
