@@ -187,7 +187,8 @@ def predict_targets(
     given = read_rows(rows)
 
     def encode(row: tuple[int, Any]) -> _Prompt:
-        return _Prompt(row[0], collator.encode_prompt(read_example(row[1], collator.fields)))
+        example = read_example(row[1], collator.fields)
+        return _Prompt(row[0], encode_prompt(collator, example, original_search=original_search, num_beams=num_beams))
 
     checked = check_rows(enumerate(given), encode, on_error=on_error)
     found: dict[int, list[TargetPrediction]] = {}
@@ -198,6 +199,26 @@ def predict_targets(
     several = settings.num_return_sequences > 1
     results = checked.restore([found[prompt.place] if several else found[prompt.place][0] for prompt in checked.good])
     return results[0] if given.single else results
+
+
+def encode_prompt(
+    collator: DataCollatorForInfillingSeq2Seq, row: Mapping[str, Any], *, original_search: bool, num_beams: int
+) -> list[int]:
+    """
+    Return the ids of a row to predict, as `collator.encode_prompt` does.
+
+    Raises:
+        ValueError: For a row that does not fit, or that has more blanks than the search fills.
+    """
+    ids = collator.encode_prompt(row)
+    masks = set(collator.tokenizer.mask_token_ids)
+    blanks = sum(token_id in masks for token_id in ids)
+    if original_search and num_beams > 1 and blanks > 1:
+        raise ValueError(
+            f"The row has {blanks} blanks, but the beams of original_search=True fill one: give num_beams=1 (--num_beams 1), "
+            "which fills several from left to right, or rows with one blank."
+        )
+    return ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -343,4 +364,4 @@ def _score(model: Any, prompts: Sequence[list[int]], written: Sequence[list[int]
     return log_probs
 
 
-__all__ = ["TargetPrediction", "predict_targets"]
+__all__ = ["TargetPrediction", "encode_prompt", "predict_targets"]

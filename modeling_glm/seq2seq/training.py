@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from .arguments import Seq2SeqRunArguments
 from .baselines import measure
 from .decoding import SearchSettings
 from .metrics import compute_metrics_for
-from .predictions import TargetPrediction, predict_targets
+from .predictions import TargetPrediction, encode_prompt, predict_targets
 from .sources import Rows, Seq2SeqData
 from .trainer import GLMSeq2SeqTrainer
 
@@ -217,7 +218,8 @@ def check_run(
         )
     predict_targets(model, collator, [], **search.as_arguments())  # checks the settings
     split, rows = data.to_report
-    check_rows(rows, _showing(collator.encode_prompt), kind=f"{split.capitalize()} row")
+    asked = partial(encode_prompt, collator, original_search=search.original_search, num_beams=search.num_beams)
+    check_rows(rows, _showing(asked), kind=f"{split.capitalize()} row")
 
 
 def train(

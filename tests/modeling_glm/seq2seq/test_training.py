@@ -11,7 +11,7 @@ from modeling_glm import DataCollatorForInfillingSeq2Seq, GLMTokenizer
 from modeling_glm.runs.manifest import last_good_checkpoint
 from modeling_glm.seq2seq.arguments import Seq2SeqRunArguments
 from modeling_glm.seq2seq.decoding import SearchSettings
-from modeling_glm.seq2seq.predictions import predict_targets
+from modeling_glm.seq2seq.predictions import encode_prompt, predict_targets
 from modeling_glm.seq2seq.sources import Columns, Seq2SeqData
 from modeling_glm.seq2seq.training import (
     Seq2SeqSettings,
@@ -115,6 +115,26 @@ class TestTrain:
             with pytest.raises(ValueError, match=message):
                 train(build_model(settings, seed=0), collator, DATA, settings, search, arguments)
         assert not (tmp_path / "run").exists()
+
+    def test_beams_of_the_originals_fill_one_blank(self, loaded, settings, tmp_path):
+        """Their search says so only when it runs, after the training."""
+        columns = Columns(pattern="{source} [MASK] and [MASK]")
+        rows = [{"source": "red", "target": ["a", "b"]}]
+        data = replace(DATA, columns=columns, train=rows, validation=rows, test=rows)
+        collator, arguments = build_collator(loaded, data, settings), make_run_arguments(tmp_path / "run")
+        search = SearchSettings(original_search=True, num_beams=2, max_new_tokens=4)
+        model = build_model(settings, seed=0)
+        message = r"Test row 0: The row has 2 blanks, but the beams of original_search=True fill one: give num_beams=1"
+        with pytest.raises(RowError, match=message):
+            train(model, collator, data, settings, search, arguments)
+        assert not (tmp_path / "run").exists()
+        (recorded,) = predict(model, collator, rows, search)
+        assert recorded.reason.startswith("The row has 2 blanks")
+        (found,) = predict(model, collator, rows, replace(search, original_search=False))
+        assert len(found.answers) == 2
+        for possible in ((True, 1), (False, 2)):
+            ids = encode_prompt(collator, rows[0], original_search=possible[0], num_beams=possible[1])
+            assert ids == collator.encode_prompt(rows[0])
 
     def test_without_validation_the_last_checkpoint_counts(self, loaded, settings, tmp_path):
         _, log = self.run(loaded, settings, tmp_path, replace(DATA, validation=[]))
