@@ -10,6 +10,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from modeling_glm.utils.files import write_whole
@@ -98,7 +99,12 @@ def build_sample(count: int) -> list[SampledBlank]:
 
     groups, wordnet = load_groups(), load_wordnet()
     words = [document for name in WORDNET for document in groups[name].train]
-    questions = (kinds_in_definitions, kinds_from_memory, opposites_from_memory)
+    trained = {document.text for document in words}
+    questions = (
+        kinds_in_definitions,
+        partial(kinds_from_memory, trained=trained),
+        partial(opposites_from_memory, trained=trained),
+    )
     return draw(
         [
             *(

@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ..documents import is_held_out
 from ..measuring.blanks import MASK, HeldOutBlank
@@ -31,8 +31,19 @@ def kinds_in_definitions(wordnet: WordNet, *, count: int, seed: int) -> list[Hel
     return _choose(found, count, seed)
 
 
-def kinds_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[HeldOutBlank]:
-    """Return questions about common words that the training texts answer: `A spaniel is a kind of [MASK].`"""
+def kinds_from_memory(
+    wordnet: WordNet, *, count: int, seed: int, trained: Collection[str] | None = None
+) -> list[HeldOutBlank]:
+    """
+    Return questions about common words that the training texts answer: `A spaniel is a kind of [MASK].`
+
+    Args:
+        wordnet: The database.
+        count: The most questions to return.
+        seed: The same seed chooses the same questions.
+        trained: The training texts, without those that were left out because they share something with a held-out text.
+            None means all that are not held out.
+    """
     found = [
         HeldOutBlank(
             family="kind of, from memory",
@@ -43,11 +54,13 @@ def kinds_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[HeldOu
         for synset, accepted in _nouns_with_kinds(wordnet, held_out=False)
         if synset.count and wordnet.senses(synset)[0] is synset
     ]
-    return _choose(found, count, seed)
+    return _choose(found, count, seed, trained)
 
 
-def opposites_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[HeldOutBlank]:
-    """Return questions about the opposites of common words that the training texts answer."""
+def opposites_from_memory(
+    wordnet: WordNet, *, count: int, seed: int, trained: Collection[str] | None = None
+) -> list[HeldOutBlank]:
+    """Return questions about the opposites of common words that the training texts answer; see `kinds_from_memory`."""
     opposites: dict[str, list[str]] = defaultdict(list)
     asked = []
     for synset in wordnet:
@@ -65,7 +78,7 @@ def opposites_from_memory(wordnet: WordNet, *, count: int, seed: int) -> list[He
         )
         for word in dict.fromkeys(asked)
     ]
-    return _choose(found, count, seed)
+    return _choose(found, count, seed, trained)
 
 
 def _nouns_with_kinds(wordnet: WordNet, *, held_out: bool) -> Iterable[tuple[Synset, list[str]]]:
@@ -78,5 +91,23 @@ def _nouns_with_kinds(wordnet: WordNet, *, held_out: bool) -> Iterable[tuple[Syn
             yield synset, [word for parent in chain[: chain.index(kind) + 1] for word in parent.words]
 
 
-def _choose(questions: list[HeldOutBlank], count: int, seed: int) -> list[HeldOutBlank]:
-    return random.Random(seed).sample(questions, min(count, len(questions)))
+def _choose(
+    questions: list[HeldOutBlank], count: int, seed: int, trained: Collection[str] | None = None
+) -> list[HeldOutBlank]:
+    """Choose questions at random, with others in the places of those that no training text answers."""
+    generator = random.Random(seed)
+    chosen = generator.sample(questions, min(count, len(questions)))
+    if trained is None:
+        return chosen
+    known = [question for question in chosen if _is_answered(question, trained)]
+    # Drawn behind the others, so that a few questions without an answer do not change all of the sample.
+    for question in generator.sample(questions, len(questions)) if len(known) < count else ():
+        if len(known) < count and question not in chosen and _is_answered(question, trained):
+            known.append(question)
+    return known
+
+
+def _is_answered(question: HeldOutBlank, trained: Collection[str]) -> bool:
+    return any(
+        sentence(question.text.replace(MASK, answer)) in trained for answer in (question.answer, *question.others)
+    )

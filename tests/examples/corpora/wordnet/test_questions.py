@@ -46,3 +46,20 @@ def test_opposites_accept_every_opposite(wordnet, monkeypatch):
 def test_the_seed_chooses(wordnet, monkeypatch):
     hold_out(monkeypatch, "nothing")
     assert len(questions.kinds_from_memory(wordnet, count=2, seed=0)) == 2
+
+
+def test_only_what_a_training_text_says_is_asked(wordnet, monkeypatch):
+    """A document that was left out as a leak answers nothing. The other questions stay as they are."""
+    hold_out(monkeypatch, "nothing")
+    for ask, gone in (
+        (questions.kinds_from_memory, ("A beagle is a kind of dog.", "A beagle is a kind of hound.")),
+        (questions.opposites_from_memory, ("The opposite of hot is cold.",)),
+    ):
+        trained = {document.text for document in wordnet_documents(wordnet)}
+        everything = ask(wordnet, count=9, seed=0)
+        assert ask(wordnet, count=9, seed=0, trained=trained) == everything
+        rest = ask(wordnet, count=9, seed=0, trained=trained.difference(gone))
+        assert len(rest) == len(everything) - 1
+        assert [question for question in everything if question in rest] == rest
+        assert ask(wordnet, count=1, seed=0, trained=trained.difference(gone)) != []
+        assert ask(wordnet, count=9, seed=0, trained=()) == []
