@@ -23,7 +23,8 @@ space:
 	rm -rf '$(SPACE)'
 	mkdir -p '$(SPACE)'
 	cp examples/space/* examples/app.py LICENSE '$(SPACE)'
-	cp -r examples/page examples/glm-tiny modeling_glm '$(SPACE)'
+	cp -r examples/page modeling_glm '$(SPACE)'
+	cp -r examples/glm-tiny '$(SPACE)/modeling_glm/glm_tiny'
 	cp -r tokenization '$(SPACE)/modeling_glm'
 	find '$(SPACE)' -name __pycache__ -prune -exec rm -r {} +
 

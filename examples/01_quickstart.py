@@ -34,13 +34,13 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from modeling_glm import DataCollatorForCloze, PatternVerbalizer, choose, fill_blanks
+from modeling_glm.checkpoints.embedded import embedded_checkpoint, is_embedded
 from modeling_glm.runs.lock import require_folder
 from modeling_glm.utils.files import whole_folder
 from modeling_glm.utils.help import HelpFormatter
 from modeling_glm.utils.plots import plot_losses
 from modeling_glm.utils.precision import has_fast_bf16
 
-EMBEDDED = Path(__file__).parent / "glm-tiny"
 # The embedded checkpoint knows facts that ship with Python.
 EMBEDDED_QUESTIONS = {
     "HTTP status 404 is Not Found, a [MASK].": ["client error", "server error", "success", "redirection"],
@@ -72,7 +72,7 @@ progress = Console(stderr=True)
 class QuickstartArguments:
     """The model to try, and how long to try it."""
 
-    model: str = field(default=str(EMBEDDED), metadata={"help": "Folder or hub id of a GLM."})
+    model: str = field(default=embedded_checkpoint(), metadata={"help": "Folder or hub id of a GLM."})
     output_dir: str = field(default="runs/quickstart", metadata={"help": "Folder for the fine-tuned model."})
     blanks: int = field(default=500, metadata={"help": "Number of held-out blanks to measure on."})
     steps: int = field(default=150, metadata={"help": "Steps of fine-tuning, with 64 examples each."})
@@ -195,7 +195,7 @@ def main():
         target = require_folder(args.output_dir, "--output_dir")
     except ValueError as error:
         sys.exit(f"error: {error}")
-    embedded = Path(args.model).resolve() == EMBEDDED.resolve()
+    embedded = is_embedded(args.model)
     disable_progress_bar()  # loading the weights takes less time than drawing the bar
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     model = AutoModelForSeq2SeqLM.from_pretrained(args.model, dtype=torch.float32).eval()

@@ -50,7 +50,14 @@ from huggingface_hub import EvalResult, HfApi
 from transformers import AutoTokenizer, HfArgumentParser, PreTrainedModel, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
-from modeling_glm import Calibration, GLMPreTrainedModel, GLMTokenizer, HubCallback, PatternVerbalizer
+from modeling_glm import (
+    Calibration,
+    GLMPreTrainedModel,
+    GLMTokenizer,
+    HubCallback,
+    PatternVerbalizer,
+    embedded_checkpoint,
+)
 from modeling_glm.cloze.answers.rule import AnswerGoals
 from modeling_glm.cloze.baselines import measure_baselines
 from modeling_glm.cloze.report import format_table, warn_of_majority, write_results
@@ -78,7 +85,6 @@ from modeling_glm.utils.inference import unwrap
 from modeling_glm.utils.plots import plot_losses
 
 OFFERED_TASKS = EMBEDDED_TASKS | REAL_TASKS
-EMBEDDED_MODEL = Path(__file__).parent / "glm-tiny"
 
 
 @dataclass
@@ -132,7 +138,7 @@ class ClozeModelArguments:
     _argument_group_name = "Model"
 
     model: str = field(
-        default=str(EMBEDDED_MODEL), metadata={"help": "Folder or hub id of a GLM, by default the embedded one."}
+        default=embedded_checkpoint(), metadata={"help": "Folder or hub id of a GLM, by default the embedded one."}
     )
     zero_shot: bool = field(
         default=False, metadata={"help": "Do not train. Measure the model with and without calibration."}

@@ -39,6 +39,7 @@ from accelerate import PartialState
 from corpora.docstrings import EMBEDDED_TASKS
 from transformers.utils.logging import disable_progress_bar
 
+from modeling_glm import embedded_checkpoint
 from modeling_glm.runs.checkpoints import disconnect
 from modeling_glm.seq2seq.arguments import parse_arguments
 from modeling_glm.seq2seq.run import Embedded, fine_tune
@@ -54,7 +55,7 @@ def main() -> int:
     disable_progress_bar()  # loading these weights takes no time worth showing
     if not PartialState().is_main_process:
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  the first process says it for all
-    return fine_tune(*arguments, embedded=Embedded(model=HERE / "glm-tiny", tasks=EMBEDDED_TASKS))
+    return fine_tune(*arguments, embedded=Embedded(model=Path(embedded_checkpoint()), tasks=EMBEDDED_TASKS))
 
 
 if __name__ == "__main__":

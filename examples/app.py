@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # Gradio reads it when it is imported
 
 import gradio as gr
-from page.layout import EMBEDDED, build
+from page.layout import build
 from page.logic import Page
 from page.views import HEAD
 from transformers import HfArgumentParser
 from transformers.utils.logging import disable_progress_bar
 
+from modeling_glm import embedded_checkpoint
 from modeling_glm.utils.help import HelpFormatter
 
 
@@ -31,7 +32,7 @@ class PageArguments:
     """The model to show, and where to show it."""
 
     model: str = field(
-        default=os.environ.get("GLM_MODEL", str(EMBEDDED)),
+        default=os.environ.get("GLM_MODEL", embedded_checkpoint()),
         metadata={
             "help": "Folder or hub id of a GLM. Without it: the environment variable GLM_MODEL, or else the embedded "
             "checkpoint."

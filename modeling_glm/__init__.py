@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from .checkpoints.convert import Conversion, convert_checkpoint
+from .checkpoints.embedded import embedded_checkpoint
 from .cloze.answers.reliability import expected_calibration_error
 from .cloze.calibration import Calibration
 from .cloze.classifier import ClozeClassifier
@@ -113,6 +114,7 @@ __all__ = [
     "choose",
     "compute_attention_layout",
     "convert_checkpoint",
+    "embedded_checkpoint",
     "expected_calibration_error",
     "fill_blanks",
     "plot_attention_layout",

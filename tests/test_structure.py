@@ -122,5 +122,5 @@ def test_every_module_has_a_test_of_its_name():
 def test_setup_lists_every_package():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
-    listed = set(setup["options"]["packages"].split())
+    listed = set(setup["options"]["packages"].split()) - {"modeling_glm.glm_tiny"}  # a folder of data: the checkpoint
     assert listed == {module for module, path in MODULES.items() if path.name == "__init__.py"}

@@ -8,11 +8,12 @@ from typing import Any
 
 import gradio as gr
 
+from modeling_glm.checkpoints.embedded import is_embedded
+
 from .logic import Page, Question, Result
 from .turns import MOST_QUESTIONS, Stopped
 from .views import busy_html, message_html, picture_html, result_html, shares_html, summary
 
-EMBEDDED = Path(__file__).parents[1] / "glm-tiny"
 # The embedded checkpoint knows facts that ship with Python.
 EMBEDDED_TEXTS = [
     "The number [MASK] is written four thousand [MASK] hundred and thirty-six.",
@@ -65,7 +66,7 @@ RUNS = itertools.count()
 
 def build(page: Page, name: str) -> gr.Blocks:
     """Build the page for a model that was loaded from `name`."""
-    embedded = Path(name).resolve() == EMBEDDED.resolve()
+    embedded = is_embedded(name)
     size = f"{page.model.num_parameters():,} parameters"
     toy = "a toy that knows numbers, dates, times, characters and names that ship with Python"
     with gr.Blocks(title="GLM fills blanks") as blocks:

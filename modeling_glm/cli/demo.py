@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from ..checkpoints.embedded import embedded_checkpoint, is_embedded
 from ..filling.choose import choose
 from ..filling.fill import fill_blanks
 from ..modeling_glm import GLMForConditionalGeneration
@@ -15,7 +16,6 @@ from .generation import add_blank, default_limit
 from .inputs import Device, Revision, WeightsDtype, load
 from .outputs import is_terminal, show_choices, show_fillings
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "examples" / "glm-tiny"
 NUM_ANSWERS = 3
 
 
@@ -43,12 +43,18 @@ GENERAL_TEXTS = DemoTexts(
 )
 
 
+def show_path(folder: str) -> str:
+    """Shorten the path of a folder below the working directory, so that commands with it can be read and typed."""
+    path, here = Path(folder), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else folder
+
+
 def demo(
     model: Annotated[
         str | None,
         typer.Argument(
             metavar="[MODEL]",
-            help="A folder, or the name of a repository on the hub. Without it: examples/glm-tiny in the repository.",
+            help="A folder, or the name of a repository on the hub. Without it: the small GLM that comes with the package.",
         ),
     ] = None,
     device: Device = None,
@@ -64,12 +70,9 @@ def demo(
 
         modeling-glm demo THUDM/glm-large-chinese
     """
-    if model is None and not EMBEDDED.is_dir():
-        raise ValueError("The embedded checkpoint is in the repository, not in the package: name a MODEL.")
-    path = model or str(EMBEDDED)
-    name = model or "examples/glm-tiny"
-    texts = EMBEDDED_TEXTS if Path(path).resolve() == EMBEDDED else GENERAL_TEXTS
-    loaded, tokenizer = load(GLMForConditionalGeneration, path, device, dtype, revision)
+    name = model or show_path(embedded_checkpoint())
+    texts = EMBEDDED_TEXTS if is_embedded(name) else GENERAL_TEXTS
+    loaded, tokenizer = load(GLMForConditionalGeneration, name, device, dtype, revision)
     console = Console(highlight=False, soft_wrap=True)
 
     def show_command(*arguments: str):

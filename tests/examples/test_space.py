@@ -40,7 +40,7 @@ def test_it_runs_from_its_folder_alone(tmp_path):
 import app, modeling_glm, modeling_glm.tokenization
 print(modeling_glm.__file__)
 print(modeling_glm.tokenization.__file__)
-print(app.Page(str(app.EMBEDDED), "cpu").choose("HTTP status 404 is Not Found, a [MASK].", "client error\\nsuccess"))
+print(app.Page(modeling_glm.embedded_checkpoint(), "cpu").choose("HTTP status 404 is Not Found, a [MASK].", "client error\\nsuccess"))
 """
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     ran = subprocess.run(

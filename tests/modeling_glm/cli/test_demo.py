@@ -1,6 +1,9 @@
 """modeling-glm demo: it prints what the commands print that it shows."""
 
 import shlex
+from pathlib import Path
+
+from tests.support.paths import ROOT
 
 TINY = "examples/glm-tiny"
 
@@ -29,8 +32,17 @@ def test_demo_tries_what_is_typed(run, monkeypatch):
     assert "302 tokens, but the position table holds 257" in result.stdout
 
 
-def test_demo_without_the_repository_asks_for_a_model(run, monkeypatch, tmp_path):
-    monkeypatch.setattr("modeling_glm.cli.demo.EMBEDDED", tmp_path / "nothing")
+def test_demo_names_a_folder_that_exists_wherever_it_runs(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    result = run("demo")
+    assert result.returncode == 0, result.stderr
+    command = shlex.split(result.stdout.splitlines()[0])
+    assert command[:3] == ["$", "modeling-glm", "fill"]
+    assert Path(command[3]) == (ROOT / TINY).resolve()
+
+
+def test_demo_without_the_checkpoint_says_what_to_do(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("modeling_glm.checkpoints.embedded._PLACES", (tmp_path / "nothing",))
     result = run("demo")
     assert result.returncode == 1
-    assert "name a MODEL" in result.stderr
+    assert "name another GLM" in result.stderr
