@@ -35,6 +35,8 @@ from tests.support.decisions import (
     shares_of,
     softmax,
 )
+from tests.support.fake_hub import run_hub
+from tests.support.hub_runs import use_without_package
 from tests.support.models import make_model
 
 ALL = ask(STATE, kind=CHOICE, where=NOUL, level=SCORE)
@@ -225,6 +227,19 @@ def test_options_longer_than_the_position_table_are_refused(decider, tokenizer):
         rows, _ = config.encode(request, tokenizer)
         with pytest.raises(ValueError, match=f"The {name} has .* tokens, but the position table holds 6"):
             lay_out_row(rows[0], decider.config)
+
+
+@pytest.mark.slow
+def test_remote_code_without_the_package_gives_the_same_numbers(decider, tokenizer, tmp_path):
+    decider.save_pretrained(tmp_path / "local")
+    tokenizer.save_pretrained(tmp_path / "local")
+    (tmp_path / "request.json").write_text(json.dumps(ALL))
+    with run_hub() as hub:
+        found = use_without_package(tmp_path, hub, "decide_local")
+    assert found["installed"] is False
+    assert found["module"].startswith("transformers_modules.")
+    for name, answer in decide(decider, tokenizer, ALL).items():
+        assert shares_of(found["decided"][name]) == pytest.approx(shares_of(answer), abs=1e-6)
 
 
 def test_transformers_without_decisions_is_used_without_a_warning():

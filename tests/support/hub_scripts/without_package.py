@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForMultipleChoice, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForMultipleChoice, AutoModelForSeq2SeqLM, AutoTokenizer, pipeline
 
 TEXT = "The quick brown [MASK] jumps over the [MASK] dog."
 CHOICES = [[" fox", " dog", " lazy cat"]]
@@ -72,6 +72,13 @@ def use_local():
     push_again(work / "local", "writer/again")
     push_again(work / "local", "writer/remote-code")
     found["pushed_again"] = use("writer/remote-code")
+
+
+def decide_local():
+    """Answer WORK_FOLDER/request.json with the pipeline of the library."""
+    decide = pipeline("decision", model=str(work / "local"), trust_remote_code=True)
+    found["decided"] = decide(json.loads((work / "request.json").read_text()))
+    found["module"] = type(decide.model).__module__
 
 
 def use_commits():
