@@ -7,6 +7,7 @@ do not see each other, so their order does not matter, and they may have several
 Transformers has decision models from 5.23 on. Before, nothing imports this file.
 """
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -77,9 +78,10 @@ class GLMDecisionMixin(DecisionMixin):
         self.decision_config = GLMDecisionConfig()
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Load weights as the library does. The model may answer afterwards."""
+        """Load weights as the library does. If none are missing, the model may answer afterwards."""
         loaded = super().load_state_dict(state_dict, *args, **kwargs)  # type: ignore[misc]
-        self.has_trained_weights = True
+        tied = {"lm_head.weight"} if self.config.tie_word_embeddings else set()
+        self.has_trained_weights |= not set(loaded.missing_keys) - tied
         return loaded
 
     @property
@@ -204,7 +206,8 @@ class GLMDecisionMixin(DecisionMixin):
         for question, of_question in zip(questions, table.view(states, total).split(sizes, dim=1), strict=True):
             scores = of_question[0]
             if states > 1:
-                scores = scores - of_question[1:].softmax(-1).mean(0).log()
+                # A sum of logarithms, because a probability may be too small for float64.
+                scores = scores - of_question[1:].log_softmax(-1).logsumexp(0) + math.log(states - 1)
             process = config.get_logits_processor(question.type)
             corrected.append(process(torch.empty(0, dtype=torch.long), scores))
         return corrected

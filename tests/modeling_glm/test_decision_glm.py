@@ -190,6 +190,11 @@ class TestUntrainedWeights:
             decide(new, tokenizer, ALL)
         with pytest.raises(ValueError, match="random"):
             decide(AutoModelForDecision.from_config(decider.config), tokenizer, ALL)
+        weights = dict(decider.state_dict())
+        del weights["glm.transformer.final_layernorm.weight"]
+        new.load_state_dict(weights, strict=False)
+        with pytest.raises(ValueError, match="random"):
+            decide(new, tokenizer, ALL)
 
     @pytest.mark.parametrize("head", [GLMForSequenceClassification, GLMForTokenClassification])
     def test_a_checkpoint_with_another_head_is_refused(self, head, tmp_path):

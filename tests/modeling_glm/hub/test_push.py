@@ -178,7 +178,7 @@ class TestPush:
         assert commit.message == "Saved"
         needed = {"config.json", "model.safetensors", "README.md", "tokenizer.json", "tokenizer_config.json"}
         needed |= MODEL_CODE | TOKENIZER_CODE | {".gitattributes"}
-        assert needed == commit.files.keys() - {"generation_config.json"}
+        assert needed == commit.files.keys() - {"generation_config.json", "decision.json"}
         for path in (work / "saved" / name).iterdir():
             assert path.name == "notes.txt" or path.read_bytes() == commit.files[path.name]
         card = commit.text("README.md")

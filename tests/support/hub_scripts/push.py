@@ -25,7 +25,6 @@ from transformers import (
     TrainingArguments,
 )
 
-import modeling_glm
 from modeling_glm import (
     DataCollatorForBlankInfilling,
     GLMForConditionalGeneration,
@@ -34,17 +33,11 @@ from modeling_glm import (
     HubCallback,
     convert_checkpoint,
 )
+from modeling_glm.hub.card import PIPELINE_TAGS
 from tests.support.checkpoints import ORIGINAL
 from tests.support.models import make_model
 
-CLASSES = [
-    modeling_glm.GLMModel,
-    modeling_glm.GLMForConditionalGeneration,
-    modeling_glm.GLMForMultipleChoice,
-    modeling_glm.GLMForSequenceClassification,
-    modeling_glm.GLMForTokenClassification,
-    modeling_glm.GLMForQuestionAnswering,
-]
+CLASSES = list(PIPELINE_TAGS)
 TEXTS = ["The quick brown fox jumps over the lazy dog.", "Paris is the capital of France.", "One plus one is two."]
 OWN_CARD = """---
 license: mit
