@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .grammar import END_OF_BYTES, Grammar, byte_tokenizer, make_matcher
+from .grammar import END_OF_BYTES, Grammar, byte_matcher
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
@@ -51,7 +51,7 @@ class EndingSearch:
     """
 
     def __init__(self, grammar: Grammar, tokens: Mapping[int, bytes]):
-        self._start = make_matcher(grammar, byte_tokenizer())
+        self._start = byte_matcher(grammar)
         self._token_of = {text: token_id for token_id, text in tokens.items()}
         self._lengths: dict[int, list[int]] = {}  # of the tokens that begin with a byte
         for first, length in sorted({(text[0], len(text)) for text in self._token_of}):
@@ -78,7 +78,7 @@ class EndingSearch:
             itertools.islice(self._go_ahead(start.deep_copy(), most_states), 1),
             itertools.islice(self._visit_short(start, most_states), MOST_ENDS),
         ):
-            if best is not None and len(text) > 2 * len(best.text) + 16:
+            if best is not None and (len(best.token_ids) <= 1 or len(text) > 2 * len(best.text) + 16):
                 break
             token_ids = self.cut(text)
             if token_ids is not None and (best is None or len(token_ids) < len(best.token_ids)):

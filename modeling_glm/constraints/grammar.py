@@ -66,7 +66,7 @@ def read_schema(given: Any) -> Grammar:
     Read a JSON schema, given as a dict or as JSON.
 
     Raises:
-        ValueError: If it is no schema, or one that llguidance does not support.
+        ValueError: If it is not a schema, or has a keyword that llguidance does not support.
         ImportError: If llguidance is not installed.
     """
     expected = 'expected a dict or its JSON, such as {"type": "integer"}'
@@ -91,7 +91,7 @@ def read_grammar(given: Any) -> Grammar:
     Read a context-free grammar in the syntax of Lark.
 
     Raises:
-        ValueError: If it is no grammar, or has no rule `start`.
+        ValueError: If it is not a grammar, or lacks the rule `start`.
         ImportError: If llguidance is not installed.
     """
     if not isinstance(given, str):
@@ -128,7 +128,7 @@ def shorten_reason(reason: str, most: int = 300) -> str:
 
 def accepts(grammar: Grammar, text: str) -> bool:
     """Return whether a grammar accepts a whole text, or all of it behind a space."""
-    matcher = make_matcher(grammar, byte_tokenizer())
+    matcher = byte_matcher(grammar)
     written = text.encode("utf-8", "surrogatepass")
     return matcher.try_consume_tokens(list(written)) == len(written) and bool(matcher.is_accepting())
 
@@ -144,6 +144,16 @@ def make_matcher(grammar: Grammar, tokenizer: "LLTokenizer") -> "LLMatcher":
     if matcher.is_error():
         raise ValueError(f"{grammar} cannot be used: {shorten_reason(matcher.get_error())}.")
     return matcher
+
+
+def byte_matcher(grammar: Grammar) -> "LLMatcher":
+    """Make a parser that reads bytes. A grammar is compiled once: the parsers are copies."""
+    return _first_byte_matcher(grammar).deep_copy()
+
+
+@functools.lru_cache(maxsize=64)
+def _first_byte_matcher(grammar: Grammar) -> "LLMatcher":
+    return make_matcher(grammar, byte_tokenizer())
 
 
 @functools.lru_cache(maxsize=1)

@@ -49,7 +49,9 @@ class GrammarAutomaton:
         # To the parser of bytes, a token that a grammar names by its id is another one.
         if shortest is not None and not self._is_answer(shortest.token_ids):
             shortest = None
-        self._endings: dict[Prefix, Ending | None] = {(): shortest}
+        self._shortest = shortest
+        # Of each prefix the ending, and whether it took a search. It depends on the prefix alone, not on what was asked before.
+        self._endings: dict[Prefix, tuple[Ending | None, bool]] = {}
 
     def allowed(self, prefix: Prefix, room: int) -> torch.Tensor:
         with self._lock:
@@ -68,8 +70,7 @@ class GrammarAutomaton:
 
     def shortest(self) -> int | None:
         """Return the number of tokens of the shortest answer that was found, or None if there is none."""
-        ending = self._endings[()]
-        return None if ending is None else len(ending.token_ids)
+        return None if self._shortest is None else len(self._shortest.token_ids)
 
     def keep_ending(self, prefix: Prefix, room: int, allowed: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """
@@ -85,10 +86,11 @@ class GrammarAutomaton:
         Returns:
             (vocabulary,) bool. Nothing may follow if no ending fits.
         """
-        shortest = self._endings[()]
-        if shortest is None or room > NEAR * len(shortest.token_ids) + SLACK:
+        if self._shortest is None or room > NEAR * len(self._shortest.token_ids) + SLACK:
             return allowed
         with self._lock:
+            if len(self._endings) > MOST_PREFIXES:
+                self._endings = {}
             ending = self._ending(prefix)
             if ending is None or room > len(ending.token_ids) + SLACK:
                 return allowed
@@ -100,12 +102,8 @@ class GrammarAutomaton:
             likeliest = scores.float().cpu().masked_fill(~allowed, -torch.inf).topk(min(LIKELIEST, len(allowed)))
             searches = MOST_SEARCHES
             for token_id in likeliest.indices[likeliest.values > -torch.inf].tolist():
-                after = (*prefix, token_id)
-                found = self._endings.get(after) or self._continued(prefix, token_id)
-                if found is None and after not in self._endings and searches:
-                    searches -= 1
-                    found = self._search.find(self._text(after), STATES_OF_SEARCH)
-                    self._remember(after, found)
+                found, was_searched = self._find_ending(ending, prefix, token_id, may_search=searches > 0)
+                searches -= was_searched
                 kept[token_id] = found is not None and len(found.token_ids) < room
             return kept
 
@@ -114,14 +112,37 @@ class GrammarAutomaton:
         return bool(self._start.validate_tokens(steps) == len(steps))
 
     def _ending(self, prefix: Prefix) -> Ending | None:
-        if prefix not in self._endings:
-            known = self._continued(prefix[:-1], prefix[-1])
-            self._remember(prefix, known or self._search.find(self._text(prefix)))
-        return self._endings[prefix]
+        """Find an ending behind a prefix, token by token from the last one that is known."""
+        known = len(prefix)
+        while known and prefix[:known] not in self._endings:
+            known -= 1
+        ending = self._endings[prefix[:known]][0] if known else self._shortest
+        for place in range(known, len(prefix)):
+            ending, _ = self._find_ending(ending, prefix[:place], prefix[place])
+        return ending
 
-    def _continued(self, prefix: Prefix, token_id: int) -> Ending | None:
+    def _find_ending(
+        self, ending: Ending | None, prefix: Prefix, token_id: int, may_search: bool = True
+    ) -> tuple[Ending | None, bool]:
+        """
+        Find an ending behind a token, with that of the prefix or by a search.
+
+        Returns:
+            The ending, and whether it took a search. Without leave to search, such an ending is None.
+        """
+        after = (*prefix, token_id)
+        if after not in self._endings:
+            found = self._continued(ending, prefix, token_id)
+            if found is None and not may_search:
+                return None, True
+            was_searched = found is None
+            self._endings[after] = found or self._search.find(self._text(after), STATES_OF_SEARCH), was_searched
+        found, was_searched = self._endings[after]
+        return (None if was_searched and not may_search else found), was_searched
+
+    def _continued(self, ending: Ending | None, prefix: Prefix, token_id: int) -> Ending | None:
         """Find an ending behind a token with that of the prefix, which takes no search."""
-        ending, text = self._endings.get(prefix), self._vocabulary.texts.get(token_id)
+        text = self._vocabulary.texts.get(token_id)
         if ending is None or text is None:
             return None
         if ending.text.startswith(text):
@@ -136,11 +157,6 @@ class GrammarAutomaton:
             if parser.validate_tokens(steps) == len(steps):
                 return Ending(self._text(tokens[first:]), tokens[first:])
         return None
-
-    def _remember(self, prefix: Prefix, ending: Ending | None):
-        if len(self._endings) >= MOST_PREFIXES:
-            self._endings = {(): self._endings[()]}
-        self._endings[prefix] = ending
 
     def _text(self, token_ids: Prefix) -> bytes:
         return b"".join(self._vocabulary.texts.get(token_id, b"") for token_id in token_ids)

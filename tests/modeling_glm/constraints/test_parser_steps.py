@@ -12,7 +12,7 @@ pytest.importorskip("llguidance")
 from modeling_glm import BlankConstraint, fill_blanks
 from modeling_glm.constraints import parser_steps
 from modeling_glm.constraints.factory import Automata
-from modeling_glm.constraints.grammar import byte_tokenizer, make_matcher, read_grammar, read_schema
+from modeling_glm.constraints.grammar import byte_matcher, read_grammar, read_schema
 from modeling_glm.constraints.parser_steps import GrammarAutomaton
 from modeling_glm.constraints.rules import BlankRules
 from modeling_glm.constraints.token_steps import VocabularyBytes
@@ -39,7 +39,7 @@ def test_tokens_are_those_that_the_bytes_allow(of_family, family, grammar):
     prefix = ()
     for _ in range(6):
         expected = set()
-        start = make_matcher(grammar, byte_tokenizer())
+        start = byte_matcher(grammar)
         assert start.consume_tokens([byte for token_id in prefix for byte in texts[token_id]])
         for token_id, text in texts.items():
             if start.validate_tokens(list(text)) == len(text):
@@ -188,11 +188,13 @@ def test_parsers_and_masks_are_kept_within_limits(tokenizer, monkeypatch):
             room = 40 - end
             for automaton in (few, many):
                 kept = automaton.keep_ending(piece[:end], room, automaton.allowed(piece[:end], room), scores)
-                assert kept.any() == few.keep_ending(piece[:end], room, few.allowed(piece[:end], room), scores).any()
+                assert torch.equal(kept, few.keep_ending(piece[:end], room, few.allowed(piece[:end], room), scores)), (
+                    "endings do not depend on what was asked before"
+                )
             assert torch.equal(few.allowed(piece[:end], room), many.allowed(piece[:end], room))
     assert len(few._parsers) <= 4
     assert len(few._masks) <= 16
-    assert len(few._endings) <= 5
+    assert len(few._endings) <= 4 + parser_steps.LIKELIEST + len(piece)
 
 
 def test_threads_share_an_automaton(tokenizer):
@@ -212,5 +214,4 @@ def test_threads_share_an_automaton(tokenizer):
 
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(follow, [*range(8)] * 3))
-    assert [SUM.accepts(decode_piece(tokenizer, piece)) for piece in found] == [True] * 24
-    assert len(expected) == 8
+    assert found == expected * 3
