@@ -2,20 +2,21 @@
 PYTHON ?= python3
 MODEL ?=
 SPACE ?= runs/space
-LOWEST = transformers==5.10.1
+# PyPI has no CPU build of the lowest torch for Linux. Empty where pip has an index with CPU builds.
+LOWEST_TORCH ?= 2.13.0
 # Test processes side by side. Each uses one thread: two processes with two threads each would slow each other down.
 WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 # Random cases of the tests in tests/stress, which one command repeats.
 SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 SCALE ?= $(if $(SECONDS),,1)
-.PHONY: demo app space test test-lowest stress lint docs data tiny card clean
+.PHONY: demo app space test test-lowest stress lint docs wheel data tiny card clean
 
 demo: .venv/demo
 	.venv/bin/python examples/01_quickstart.py $(if $(MODEL),--model $(MODEL))
 
 # The page on which blanks are filled.
-app: .venv/app
+app: .venv/page
 	.venv/bin/python examples/app.py --open $(if $(MODEL),--model $(MODEL))
 
 # The same page as a Space of the hub: a folder to upload, with the package in it.
@@ -31,7 +32,7 @@ space:
 test: .venv/test
 	$(call PYTEST,.venv)
 
-# The quick tests on the lowest supported Transformers: a few cases of each, because versions differ in what they offer.
+# The quick tests on the lowest versions: a few cases of each, because versions differ in what they offer.
 test-lowest: .venv-lowest/test
 	$(call PYTEST,.venv-lowest) -p no:cacheprovider -m "not slow" --most-cases 3 \
 		tests/modeling_glm tests/tokenization tests/docs/test_readme.py
@@ -72,12 +73,16 @@ card: .venv/demo
 	@PYTHON=$(PYTHON) .ci/install .venv $* --constraint requirements.txt
 	@touch $@
 
-# The lowest supported Transformers chooses its own tokenizers and huggingface_hub.
-.venv-lowest/test: requirements.txt setup.cfg pyproject.toml
+# The lowest version of every dependency that setup.cfg claims. Their own dependencies are the newest that fit.
+.venv-lowest/test: requirements.txt setup.cfg pyproject.toml .ci/lowest.py
 	@mkdir -p build
-	@grep -vE '^(transformers|huggingface_hub|tokenizers)=' requirements.txt > build/lowest.txt
-	@PYTHON=$(PYTHON) .ci/install .venv-lowest test --constraint build/lowest.txt '$(LOWEST)'
+	@$(PYTHON) .ci/lowest.py setup.cfg requirements.txt $(if $(LOWEST_TORCH),--torch $(LOWEST_TORCH)) > build/lowest.txt
+	@PYTHON=$(PYTHON) .ci/install .venv-lowest test --constraint build/lowest.txt
 	@touch $@
 
+# Wheel and sdist in dist/, tried outside the clone.
+wheel: .venv/test
+	PYTHON=$(PYTHON) .ci/wheel .venv
+
 clean:
-	rm -rf .venv .venv-lowest build runs
+	rm -rf .venv .venv-lowest build dist runs

@@ -5,7 +5,7 @@ Open a page that fills blanks: fillings, alternatives to click, choices, and a p
 It runs on this machine without network access, unless the model is on the hub or you give --share. Without arguments it
 shows the embedded checkpoint (`examples/glm-tiny`), a toy that knows facts that ship with Python.
 
-    pip install 'modeling-glm[app]'
+    pip install 'modeling-glm[page]'
     python examples/app.py
     python examples/app.py --model path/or/hub-id --device cuda
 """

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..tokenization.patterns.values import text_of
+from ..utils.extras import from_extra
 from .metrics import compute_metrics, with_labels
 from .sources import ClozeData, is_labelled
 
@@ -74,10 +75,11 @@ def fit_tfidf(
     Raises:
         ValueError: For another classifier, and for a field that is missing.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.svm import LinearSVC
+    with from_extra("train", "A linear classifier"):
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.svm import LinearSVC
 
     if classifier not in LINEAR_CLASSIFIERS:
         raise ValueError(f"classifier={classifier!r}: expected one of {', '.join(map(repr, LINEAR_CLASSIFIERS))}.")

@@ -4,12 +4,14 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
-
 from ..tokenization import PatternVerbalizer
 from ..tokenization.patterns.values import find_class, is_missing
+from ..utils.extras import from_extra
 from ..utils.rows import read_rows
 from ..utils.squad_words import squad_words, word_f1
+
+with from_extra("train", "Metrics of cloze tasks"):
+    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 Examples = Sequence[Mapping[str, Any]]
 

@@ -9,6 +9,7 @@ import numpy as np
 from transformers import TrainingArguments
 
 from ..tokenization.patterns.punctuation import with_original_texts
+from ..utils.extras import from_extra
 from ..utils.files import write_json_lines, write_whole
 from ..utils.plots import save_figure
 from ..utils.rows import RowError
@@ -106,8 +107,9 @@ def _require_all(data: ClozeData, outcome: ClozeOutcome) -> tuple[list[dict[str,
 
 def plot_confusion(gold: Sequence[int], predicted: Sequence[int], labels: Sequence[str], path: Path, title: str):
     """Draw a confusion matrix into a PNG file: numbers of examples, the true class in rows, the predicted one in columns."""
-    from matplotlib.figure import Figure  # without pyplot, so the backend of the caller stays
-    from sklearn.metrics import ConfusionMatrixDisplay
+    with from_extra("train", "The confusion matrix"):
+        from matplotlib.figure import Figure  # without pyplot, so the backend of the caller stays
+        from sklearn.metrics import ConfusionMatrixDisplay
 
     size = 3 + 0.6 * len(labels)
     figure = Figure(figsize=(size + 1, size), layout="constrained")

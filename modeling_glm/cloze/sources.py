@@ -16,6 +16,7 @@ from ..tokenization.cloze.rows import example_from_row
 from ..tokenization.cloze.superglue import SUPERGLUE_TASKS, read_superglue
 from ..tokenization.patterns.values import is_missing, text_of
 from ..tokenization.row_files import DELIMITERS, JSON_LINES, read_examples, read_lines
+from ..utils.extras import from_extra
 from ..utils.rows import check_rows
 from ..utils.splits import VALIDATION_NAMES, hold_out
 
@@ -219,7 +220,8 @@ def _load_rows(
         }
         examples = {name: read_examples(path, convert=convert) for name, path in splits.items()}
     else:
-        from datasets import load_dataset
+        with from_extra("train", "A published task"):
+            from datasets import load_dataset
 
         dataset = load_dataset(published["dataset"]["path"], published["dataset"].get("config"))
         examples = {

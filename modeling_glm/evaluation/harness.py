@@ -14,7 +14,9 @@ try:
     from lm_eval.api.model import TemplateLM
     from lm_eval.models.utils import normalize_gen_kwargs
 except ImportError as error:
-    raise ImportError("modeling_glm.evaluation.lm_eval needs lm-evaluation-harness: pip install 'lm-eval'") from error
+    raise ImportError(
+        "modeling_glm.evaluation.lm_eval needs lm-evaluation-harness: pip install 'modeling-glm[eval]'."
+    ) from error
 from tqdm.auto import tqdm
 from transformers import StopStringCriteria
 

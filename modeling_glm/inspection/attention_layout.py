@@ -16,6 +16,7 @@ from ..layout_glm import compute_position_ids, create_glm_mask
 from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import encode_text, shown_form
 from ..tokenization.token_bytes import token_bytes
+from ..utils.extras import from_extra
 from ..utils.plots import save_figure
 
 if TYPE_CHECKING:
@@ -156,10 +157,8 @@ def plot_attention_layout(
         ValueError: As `compute_attention_layout`. Also if there are more than 80 tokens, or if the path has another
             ending.
     """
-    try:
+    with from_extra("plots", "plot_attention_layout"):
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plot_attention_layout needs matplotlib: pip install 'modeling-glm[plots]'.") from error
     ending = "" if path is None else Path(path).suffix.lower()
     if path is not None and ending not in FORMATS:
         raise ValueError(f"path={os.fspath(path)!r} must end in one of {', '.join(FORMATS)}.")

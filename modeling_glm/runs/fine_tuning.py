@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from transformers import PreTrainedModel
 
+from ..utils.extras import from_extra
 from ..utils.files import write_whole
 from .flow import on_first_process
 
@@ -60,7 +61,8 @@ def add_adapter(
     Returns:
         PEFT's wrapper, which is used as the model.
     """
-    from peft import LoraConfig, TrainableTokensConfig, get_peft_model
+    with from_extra("train", "An adapter"):
+        from peft import LoraConfig, TrainableTokensConfig, get_peft_model
 
     adapter: LoraConfig | TrainableTokensConfig
     if lora_rank:

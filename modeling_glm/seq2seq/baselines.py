@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from ..utils.extras import from_extra
 from .metrics import find_metric
 from .sources import Columns, Seq2SeqData
 
@@ -72,10 +73,8 @@ def nearest_rows(sources: Sequence[str], train: Sequence[str], batch_size: int =
     Raises:
         ImportError: If scikit-learn is not installed.
     """
-    try:
+    with from_extra("train", "The nearest neighbour"):
         from sklearn.feature_extraction.text import TfidfVectorizer
-    except ImportError as error:
-        raise ImportError("The nearest neighbour needs scikit-learn: pip install scikit-learn.") from error
     # Not only words of two letters or more, which scripts without spaces do not have.
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
     known = vectorizer.fit_transform(train)

@@ -313,7 +313,9 @@ def _import_package(metric: str, module: str, package: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f"The metric {metric!r} needs the package {package}: pip install {package}.") from error
+        raise ImportError(
+            f"The metric {metric!r} needs the package {package}: pip install 'modeling-glm[eval]'."
+        ) from error
 
 
 def read_pairs(predictions: Any, references: Any, *, may_be_empty: bool = False) -> tuple[list[str], list[list[str]]]:

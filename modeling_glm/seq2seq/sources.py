@@ -14,6 +14,7 @@ from ..tokenization.patterns.values import text_of, texts_of
 from ..tokenization.row_files import read_examples, read_lines
 from ..tokenization.seq2seq.encoding import SourcePattern
 from ..tokenization.seq2seq.published import Seq2SeqTask
+from ..utils.extras import from_extra
 from ..utils.rows import check_rows
 from ..utils.splits import VALIDATION_NAMES, hold_out
 
@@ -219,10 +220,8 @@ def load_hub_dataset(columns: Columns, name: str, config: str | None = None) -> 
         ValueError: If no split is known, or if a row lacks a column or has an empty source or target.
         ImportError: If `datasets` is not installed.
     """
-    try:
+    with from_extra("train", "--dataset"):
         import datasets
-    except ImportError as error:
-        raise ImportError("--dataset needs the package datasets: pip install datasets.") from error
     saved = any((Path(name) / file).is_file() for file in ("dataset_dict.json", "state.json"))
     loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, config)
     splits = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .extras import from_extra
 from .files import write_whole
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def plot_losses(
     Raises:
         ImportError: If matplotlib is not installed.
     """
-    from matplotlib.figure import Figure  # without pyplot, so the backend of the caller stays
+    with from_extra("plots", "A picture"):
+        from matplotlib.figure import Figure  # without pyplot, so the backend of the caller stays
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()

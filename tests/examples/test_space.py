@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 def test_it_asks_for_what_the_package_asks_for():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
-    wanted = {*config["options"]["install_requires"].split(), *config["options.extras_require"]["app"].split()}
+    wanted = {*config["options"]["install_requires"].split(), *config["options.extras_require"]["page"].split()}
     lines = (ROOT / "examples" / "space" / "requirements.txt").read_text().splitlines()
     listed = {line for line in lines if line and not line.startswith("#")}
     assert listed == {line for line in wanted if not line.startswith("gradio")}  # which the Space brings

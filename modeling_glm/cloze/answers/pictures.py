@@ -5,6 +5,7 @@ import os
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...utils.extras import from_extra
 from ...utils.plots import save_figure
 from .reliability import measure_reliability, selective_accuracy
 
@@ -30,7 +31,8 @@ def plot_reliability(probabilities: ArrayLike, labels: ArrayLike, path: str | os
     """
     found, curve = measure_reliability(probabilities, labels, bins), selective_accuracy(probabilities, labels)
 
-    from matplotlib.figure import Figure  # without pyplot, so the backend of the caller stays
+    with from_extra("plots", "A picture"):
+        from matplotlib.figure import Figure  # without pyplot, so the backend of the caller stays
 
     figure = Figure(figsize=(10, 5), layout="constrained")
     panels = figure.subplot_mosaic([["reliability", "selective"], ["counts", "selective"]], height_ratios=[3, 1])

@@ -210,7 +210,7 @@ def test_a_missing_file_and_a_missing_package(run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
     code, _, err = run("evaluate", "infilling", TINY, write(tmp_path / "texts.txt", TEXTS))
     assert code == 1
-    assert "pip install sacrebleu" in err
+    assert "sacrebleu: pip install 'modeling-glm[eval]'" in err
 
 
 def test_an_interrupted_run_resumes(run, tmp_path, monkeypatch):

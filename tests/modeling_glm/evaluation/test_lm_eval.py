@@ -226,5 +226,5 @@ def test_the_guide_names_tasks_of_the_harness():
 def test_a_missing_harness_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "lm_eval.api.model", None)
     spec = importlib.util.find_spec("modeling_glm.evaluation.harness")
-    with pytest.raises(ImportError, match="pip install 'lm-eval'"):
+    with pytest.raises(ImportError, match=r"pip install 'modeling-glm\[eval\]'"):
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
