@@ -9,6 +9,7 @@ import json
 import math
 import re
 import string
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
@@ -414,8 +415,8 @@ def _split_into_rows(by_context: Mapping[Tokens, Sequence[OptionForm]]) -> Itera
 
 def _read_json(request: str) -> Any:
     def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        if twice := [name for name in names if names.count(name) > 1]:
+        counts = Counter(name for name, _ in pairs)
+        if twice := [name for name, count in counts.items() if count > 1]:
             raise ValueError(
                 f"The request has the name {twice[0]!r} twice in one object: every option and question once."
             )
