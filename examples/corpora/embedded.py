@@ -24,6 +24,8 @@ DESCRIPTIONS = {
     "wordnet": "Small documents about the English words that are in use, made of WordNet 3.1 (Princeton University, "
     "WordNet license): definitions, kinds, opposites, examples.",
     "wordnet_rare": "The same about words that are little used.",
+    "kinds": "The short ones of `wordnet` that say what a word is a kind of, read more often.",
+    "opposites": "The short ones of `wordnet` that name opposites, read more often.",
     "bible": "The World English Bible (public domain).",
     "austen": "Six novels of Jane Austen (public domain).",
 }

@@ -27,7 +27,7 @@ from .literature.bible import bible_chapters
 from .literature.chapters import Chapter
 from .wordnet import read_wordnet, wordnet_documents
 from .wordnet.database import WordNet, require_version
-from .wordnet.documents import RARE, key_of
+from .wordnet.documents import KINDS, OPPOSITES, RARE, key_of
 
 PARAGRAPH_WORDS = 70
 
@@ -79,6 +79,9 @@ GROUPS: dict[str, Callable[[], list[Document]]] = {
     "documentation": lambda: build_corpus(families=["prose"]),
     "wordnet": lambda: [document for document in _wordnet_documents() if document.family != RARE],
     "wordnet_rare": lambda: [document for document in _wordnet_documents() if document.family == RARE],
+    # These are in "wordnet", too. As groups of their own they can be read more often: a model learns them by heart.
+    "kinds": lambda: [document for document in _wordnet_documents() if document.family == KINDS],
+    "opposites": lambda: [document for document in _wordnet_documents() if document.family == OPPOSITES],
     "bible": lambda: _literature("bible", bible_chapters()),
     "austen": lambda: _literature("austen", austen_chapters()),
 }

@@ -13,7 +13,8 @@ from .database import Synset, WordNet
 from .english import everyday_kind, is_presentable, is_sentence, named, sentence
 
 USED, RARE = "wordnet", "wordnet_rare"
-FAMILIES = (USED, RARE, "kind_of", "opposites", "examples")
+KINDS, OPPOSITES = "kind_of", "opposites"
+FAMILIES = (USED, RARE, KINDS, OPPOSITES, "examples")
 MOST_WORDS = 60
 # How many documents a synset has, by how often it was met.
 _VERSIONS = ((50, 3), (5, 2), (0, 1))
@@ -101,11 +102,11 @@ def _kinds(wordnet: WordNet, synset: Synset, kind: Synset | None) -> Iterator[Do
     name = named(synset, synset.words[0])
     link = "is a kind of" if synset.related("@") else "is"
     own = kind.words[0] if synset.related("@") else named(kind, kind.words[0])
-    yield Document(family="kind_of", key=key_of(synset), text=sentence(f"{name} {link} {own}"))
+    yield Document(family=KINDS, key=key_of(synset), text=sentence(f"{name} {link} {own}"))
     above = wordnet.ancestors(kind, 1)
     if above and not is_held_out(key_of(kind)):
         text = f"{name} {link} {own}, and {named(kind, kind.words[0])} is a kind of {above[0].words[0]}"
-        yield Document(family="kind_of", key=key_of(synset), text=sentence(text))
+        yield Document(family=KINDS, key=key_of(synset), text=sentence(text))
 
 
 def _opposites(synset: Synset) -> Iterator[Document]:
@@ -114,9 +115,9 @@ def _opposites(synset: Synset) -> Iterator[Document]:
         return
     for own, other in synset.opposites:
         key = opposites_key(own, other)
-        yield Document(family="opposites", key=key, text=sentence(f"the opposite of {own} is {other}"))
+        yield Document(family=OPPOSITES, key=key, text=sentence(f"the opposite of {own} is {other}"))
         text = f"{sentence(f'the opposite of {own} is {other}')} {sentence(f'the opposite of {other} is {own}')}"
-        yield Document(family="opposites", key=key, text=text)
+        yield Document(family=OPPOSITES, key=key, text=text)
 
 
 def _examples(synset: Synset) -> Iterator[Document]:
