@@ -53,9 +53,9 @@ data: .venv/examples
 	.venv/bin/python -m examples.corpora.archives $(ONLY)
 
 # Trains examples/glm-tiny again, on the texts of make data. Run it again to resume. With SHORT=1 it trains for
-# 1200 steps, into runs/glm-tiny-short.
+# 700 steps, into runs/glm-tiny-short.
 SHORT ?=
-TINY_STEPS = $(if $(SHORT),--max_steps 1200 --output_dir runs/glm-tiny-short,--export examples/glm-tiny)
+TINY_STEPS = $(if $(SHORT),--max_steps 700 --output_dir runs/glm-tiny-short,--export examples/glm-tiny)
 tiny: .venv/examples
 	.venv/bin/python examples/03_pretrain.py --recipe examples/recipes/embedded/glm-tiny.yaml --export_dtype bfloat16 $(TINY_STEPS)
 
