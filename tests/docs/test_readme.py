@@ -2,6 +2,7 @@
 
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,9 @@ def test_names_are_public():
     """Names in the table of README exist: functions and classes of the package, commands and scripts."""
     table = re.search(r"^\| you want to .*?\n\n", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[0]
     names = re.findall(r"`([A-Za-z_]+)`", table)
-    assert set(names) - {"push_to_hub"} <= set(modeling_glm.__all__)
+    # Transformers has decision models from 5.23 on.
+    newer = set() if find_spec("transformers.decision") else {"GLMForDecision"}
+    assert set(names) - {"push_to_hub"} - newer <= set(modeling_glm.__all__)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
