@@ -16,7 +16,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,7 +25,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, Field
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, HfArgumentParser
 
-from modeling_glm import ClozeClassifier, GLMForMultipleChoice, choose, fill_blanks
+from modeling_glm import ClozeClassifier, GLMForMultipleChoice, choose, embedded_checkpoint, fill_blanks
 from modeling_glm.utils.help import HelpFormatter
 
 PATHS = ("/fill", "/choose", "/classify", "/health", "/metrics")
@@ -38,7 +37,7 @@ class ServiceArguments:
     """The model to serve, and how much a request may ask."""
 
     model: str = field(
-        default=str(Path(__file__).parent / "glm-tiny"),
+        default=embedded_checkpoint(),
         metadata={"help": "Folder or hub id of a GLM that fills blanks."},
     )
     host: str = field(default="127.0.0.1", metadata={"help": "Address to listen on."})

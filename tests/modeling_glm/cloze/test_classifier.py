@@ -28,6 +28,7 @@ from tests.support.containers import CONTAINERS
 from tests.support.drawn_classes import draw_examples
 from tests.support.missing import MISSING, NOT_TEXTS
 from tests.support.models import make_model
+from tests.support.own_choices import CHOICES, QUESTIONS
 
 PATTERN = "{text|shorten} It was [MASK]."
 VERBALIZER = {"good": ["lazy", "quick fox"], "bad": "capital of France", "odd": "dog"}
@@ -43,12 +44,6 @@ TEXTS = [
 EXAMPLES = [
     {"text": text, "label": label} for text, label in zip(TEXTS, ["good", "odd", 1, "bad", 0, "good"], strict=True)
 ]
-QUESTIONS = [  # as many choices as it pleases
-    {"text": "What jumps?", "options": ["the fox", "Rome"], "label": 0},
-    {"text": "Where?", "options": ["over", "the lazy dog", "in Paris", "capital"], "label": "in Paris"},
-    {"text": "The number 404", "options": ["was", "was not found", "the"], "label": 1},
-]
-CHOICES = ["{text} [MASK]!", None, "{options}"]
 
 
 @pytest.fixture

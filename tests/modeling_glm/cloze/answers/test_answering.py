@@ -11,17 +11,12 @@ from modeling_glm.cloze.answers.rule import AnswerRule
 from modeling_glm.utils.rows import RowError
 from tests.support.drawn_classes import draw_examples
 from tests.support.models import make_model
+from tests.support.own_choices import CHOICES, QUESTIONS
 
 TEXTS = ["The fox jumps.", "Paris", "In the year 1987 the number 404", "And Rome is the capital", "", "the cat"]
 EXAMPLES = [
     {"text": text, "label": label} for text, label in zip(TEXTS, ["good", "odd", 1, "bad", 0, "good"], strict=True)
 ]
-QUESTIONS = [  # as many choices as it pleases
-    {"text": "What jumps?", "options": ["the fox", "Rome"], "label": 0},
-    {"text": "Where?", "options": ["over", "the lazy dog", "in Paris", "capital"], "label": "in Paris"},
-    {"text": "The number 404", "options": ["was", "was not found", "the"], "label": 1},
-]
-CHOICES = ["{text} [MASK]!", None, "{options}"]
 
 
 def labelled() -> PatternVerbalizer:
