@@ -1,5 +1,8 @@
 """A cache for `generate` that grows in place."""
 
+import copy
+from typing import Any
+
 import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
@@ -37,6 +40,20 @@ class GrowingLayer(DynamicLayer):
     def reset(self) -> None:
         super().reset()
         self._key_room = self._value_room = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DynamicLayer:
+        """
+        Copy what is held to a layer of the library, without the room.
+
+        Exporters copy the cache that `generate` feeds, and take every tensor in it for state. A program that was exported
+        with a room would fit no other cache.
+        """
+        layer = DynamicLayer()
+        for name, value in vars(self).items():
+            if name not in ("_key_room", "_value_room"):
+                is_view = isinstance(value, torch.Tensor)  # a deep copy of a view would copy the whole room
+                vars(layer)[name] = value.contiguous().clone() if is_view else copy.deepcopy(value, memo)
+        return layer
 
 
 def _append(

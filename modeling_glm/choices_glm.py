@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from .configuration_glm import GLMConfig
 from .inputs_glm import (
     find_outside,
+    is_exported,
     is_readable,
     is_traced,
     require_everywhere,
@@ -132,6 +133,10 @@ def read_choices(
         classes, words, length = choice_ids.shape[-3:]
         shape = ChoiceShape(leading[0], 1 if len(leading) == 1 else leading[1], classes, words)
         choice_ids = choice_ids.reshape(-1, classes * words, length)
+        if is_exported():
+            # All tokens of a choice but the last are fed. With one column more, an example whose longest choice has two
+            # tokens has two columns to feed, and the graph does not take their number for the constant 1.
+            choice_ids = F.pad(choice_ids, (0, 1), value=-100)
     return ChoiceInputs(
         input_ids=input_ids.reshape(-1, input_ids.shape[-1]),
         attention_mask=None if attention_mask is None else attention_mask.reshape(-1, input_ids.shape[-1]),
@@ -237,9 +242,9 @@ def lay_out_branches(choices: ChoiceInputs, config: GLMConfig) -> ChoiceBranches
     start = choice_ids.new_full((rows, 1), config.sop_token_id)
     fed = torch.cat((start, choice_ids[..., :-1].clamp(min=0).flatten(1)), dim=1)
     row0 = _next_blank(parts, positions, config).expand_as(fed)
-    within = torch.arange(2, length + 1, device=fed.device).repeat(count)  # [2 3 2 3]
+    within = torch.arange(2, length + 1, device=fed.device).expand(count, -1).flatten()  # [2 3 2 3]
     row1 = torch.cat((start.new_ones(1), within)).expand_as(fed)
-    number = torch.arange(1, count + 1, device=fed.device).repeat_interleave(length - 1)  # [1 1 2 2]
+    number = torch.arange(1, count + 1, device=fed.device)[:, None].expand(-1, length - 1).flatten()  # [1 1 2 2]
     branch = torch.cat((start.new_zeros(1), number)).expand_as(fed)
     # The last token of a choice is only a target, so a fed token is real where its successor is present.
     real = torch.cat((torch.ones_like(start, dtype=torch.bool), present[..., 1:].flatten(1)), dim=1)

@@ -28,6 +28,12 @@ def is_traced() -> bool:
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
+def is_exported() -> bool:
+    """Return whether a graph is traced to be exported, for inputs of other sizes than those of the example."""
+    compiler = torch.compiler  # before torch 2.7 it does not tell an export from a compilation
+    return compiler.is_exporting() if hasattr(compiler, "is_exporting") else compiler.is_compiling()
+
+
 def is_readable(values: torch.Tensor) -> bool:
     """Return whether values can be read without waiting for a device, and without breaking a graph that is traced."""
     return values.device.type == "cpu" and not is_traced()

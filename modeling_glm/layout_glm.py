@@ -376,4 +376,4 @@ def _convert_given_mask(
 def is_empty(cache: Cache) -> bool:
     """Return whether a cache holds no tokens yet."""
     length = cache.get_seq_length()
-    return length == 0 if isinstance(length, int) else bool((length == 0).all())
+    return bool((length == 0).all()) if isinstance(length, torch.Tensor) else bool(length == 0)

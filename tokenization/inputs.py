@@ -7,7 +7,13 @@ from types import UnionType
 from typing import Any
 
 import numpy as np
-import torch
+
+try:
+    import torch
+
+    TENSORS: tuple[type, ...] = (torch.Tensor,)
+except ImportError:  # texts and lists of ids need no torch: exported models run without it
+    TENSORS = ()
 
 # A row of texts as the backend takes it: a text or a pair of texts. Each text is a string or a list of words.
 TextRow = Any
@@ -111,7 +117,7 @@ def read_several(values: Any, name: str) -> list[Any]:
 def read_number(value: Any, name: str, least: int) -> int:
     """Read a whole number. Raises a `ValueError` for another type, for a bool, and below `least`."""
     try:
-        number = None if isinstance(value, bool | np.bool_ | torch.Tensor) else operator.index(value)
+        number = None if isinstance(value, (bool, np.bool_, *TENSORS)) else operator.index(value)
     except TypeError:
         number = None
     if number is None or not least <= number <= LARGEST_NUMBER:
@@ -127,7 +133,7 @@ def read_id_rows(sequences: Any, name: str) -> list[list[int]]:
     Raises:
         ValueError: For other shapes, and for what is not a whole number.
     """
-    if isinstance(sequences, torch.Tensor | np.ndarray):
+    if isinstance(sequences, (np.ndarray, *TENSORS)):
         check_id_table(sequences, name)
         return sequences.tolist()
     if isinstance(sequences, str | bytes | Mapping) or not isinstance(sequences, Iterable):
@@ -144,7 +150,7 @@ def read_ids(ids: Any, name: str) -> list[int]:
     Raises:
         ValueError: For other shapes, and for what is not a whole number.
     """
-    if isinstance(ids, torch.Tensor | np.ndarray):
+    if isinstance(ids, (np.ndarray, *TENSORS)):
         check_id_table(ids, name, ndim=1)
         return ids.tolist()
     if isinstance(ids, str | bytes | Mapping) or not isinstance(ids, Iterable):
@@ -157,7 +163,7 @@ def read_ids(ids: Any, name: str) -> list[int]:
 
 def read_id(token_id: Any, name: str) -> int:
     """Read an id: a whole number. Raises a `ValueError` for another type, and for a bool."""
-    is_bool = isinstance(token_id, bool | np.bool_) or getattr(token_id, "dtype", None) is torch.bool
+    is_bool = isinstance(token_id, bool | np.bool_) or str(getattr(token_id, "dtype", None)) == "torch.bool"
     try:
         if not is_bool:
             return operator.index(token_id)

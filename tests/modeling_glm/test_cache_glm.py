@@ -81,6 +81,20 @@ def test_it_does_not_copy_while_there_is_room():
     assert layer.keys.data_ptr() not in {key for key, _ in places}
 
 
+def test_a_copy_is_a_layer_of_the_library_without_the_room():
+    layer = GrowingLayer()
+    layer.update(torch.ones(1, 2, 1, 3), torch.zeros(1, 2, 1, 3))
+    copied = copy.deepcopy(layer)
+    assert type(copied) is DynamicLayer
+    assert copied.keys.untyped_storage().nbytes() < layer.keys.untyped_storage().nbytes()
+    plain = DynamicLayer()
+    plain.update(torch.ones(1, 2, 1, 3), torch.zeros(1, 2, 1, 3))
+    assert vars(copied).keys() == vars(plain).keys()
+    copied.update(torch.ones(1, 2, 1, 3), torch.ones(1, 2, 1, 3))
+    assert layer.get_seq_length() == 1
+    assert type(copy.deepcopy(GrowingLayer())) is DynamicLayer  # an empty one, as `generate` feeds it first
+
+
 def test_gradients_flow_through_what_is_held():
     layer = GrowingLayer()
     first, second = (torch.ones(1, 1, 2, 3, requires_grad=True) for _ in range(2))

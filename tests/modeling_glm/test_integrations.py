@@ -8,6 +8,7 @@ from transformers import (
     AutoModelForMultipleChoice,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
+    DynamicCache,
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
     Trainer,
@@ -21,6 +22,7 @@ from modeling_glm import (
     GLMForMultipleChoice,
     GLMTokenizer,
 )
+from modeling_glm.layout_glm import compute_position_ids
 from tests.support.models import make_model, randomise, tiny_config
 
 TEXTS = ["The quick brown fox jumps over the lazy dog.", "Paris is the capital of France.", "One plus one is two."]
@@ -243,6 +245,69 @@ def test_export_of_choices():
     program = torch.export.export(model, (), inputs, strict=False)
     with torch.no_grad():
         torch.testing.assert_close(program.module()(**inputs).logits, model(**inputs).logits, atol=1e-5, rtol=1e-5)
+
+
+AUTO = torch.export.Dim.AUTO
+
+
+@pytest.fixture(scope="module")
+def small():
+    return make_model(GLMForConditionalGeneration, num_hidden_layers=2)
+
+
+@pytest.fixture(scope="module")
+def stages(small):
+    """Prefill and decode by the exporter of Transformers, with the default cache and all sizes dynamic."""
+    exporters = pytest.importorskip("transformers.exporters")
+    ids = torch.tensor([[2, 11, 3, 12, 1], [2, 3, 12, 1, 0]])
+    inputs = {"input_ids": ids, "attention_mask": (ids != 0).long()}
+    config = exporters.DynamoConfig(dynamic=True)
+    return exporters.DynamoExporter().export_for_generation(small, inputs, config).components
+
+
+def test_exported_prefill_and_decode_are_chained(small, stages):
+    ids = torch.tensor([[2, 11, 12, 13, 3, 14, 15, 1, 6]] * 3)
+    ids[1, 1], ids[2, 4], ids[2, 7] = 3, 16, 3
+    mask = torch.ones_like(ids)
+    prefill, decode = (stages[name].program.module() for name in ("prefill", "decode"))
+    cache, expected_cache = DynamicCache(config=small.config), DynamicCache(config=small.config)
+    positions = compute_position_ids(ids, small.config)
+    with torch.no_grad():
+        found = prefill(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache)
+        expected = small(ids, mask, positions, expected_cache)
+        for _ in range(3):
+            torch.testing.assert_close(found.logits, expected.logits, atol=1e-5, rtol=1e-5)
+            new, mask = expected.logits[:, -1:].argmax(-1), torch.nn.functional.pad(mask, (0, 1), value=1)
+            positions = torch.stack((positions[:, 0, -1:], positions[:, 1, -1:] + 1), dim=1)
+            inputs = {"input_ids": new, "attention_mask": mask, "position_ids": positions}
+            found = decode(**inputs, past_key_values=found.past_key_values)
+            expected = small(**inputs, past_key_values=expected_cache)
+    assert found.past_key_values.get_seq_length() == 9 + 3
+
+
+def test_exported_programs_are_saved_and_loaded(stages, tmp_path):
+    program, path = stages["decode"].program, tmp_path / "decode.pt2"
+    program.example_inputs = None  # torch warns of a cache in them, in a way that fails under pytest
+    torch.export.save(program, path)
+    assert str(torch.export.load(path).graph_signature) == str(program.graph_signature)
+
+
+def test_exported_choices_of_two_tokens_do_not_fix_the_sizes():
+    model = make_model(GLMForMultipleChoice, num_hidden_layers=1)
+    inputs = {
+        "input_ids": torch.tensor([[2, 11, 3, 1], [2, 3, 11, 1]]),
+        "choice_ids": torch.tensor([[[11, 12], [13, -100]], [[14, -100], [15, 16]]]),
+    }
+    shapes = {"input_ids": {0: AUTO, 1: AUTO}, "choice_ids": dict.fromkeys(range(3), AUTO)}
+    program = torch.export.export(model, (), inputs, dynamic_shapes=shapes, strict=False).module()
+    with torch.no_grad():
+        for rows, length, choices, longest in ((2, 4, 2, 2), (3, 9, 4, 5)):
+            ids = torch.full((rows, length), 11)
+            ids[:, 2] = 3
+            choice_ids = torch.arange(rows * choices * longest).view(rows, choices, longest) % 50 + 10
+            choice_ids[:, 1, 1:] = -100
+            found = program(input_ids=ids, choice_ids=choice_ids).logits
+            torch.testing.assert_close(found, model(ids, choice_ids=choice_ids).logits, atol=1e-5, rtol=1e-5)
 
 
 class TestOriginalSnippets:
