@@ -19,6 +19,7 @@ MEAN_WORDS = 18
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "MODEL_CARD.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "examples" / "notebooks").glob("*.md")),
 ]
 # From the style guide: turns that a reader has to translate.
 ARCHAIC = re.compile(

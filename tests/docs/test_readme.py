@@ -16,6 +16,8 @@ PAGES = [
     README,
     *(ROOT / name for name in ("MODEL_CARD.md", "CONTRIBUTING.md", "examples/glm-tiny/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "examples" / "README.md",
+    *sorted((ROOT / "examples" / "notebooks").glob("*.md")),
 ]
 LINKS = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
 

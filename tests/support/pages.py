@@ -122,11 +122,13 @@ def commands_of(block: Block) -> list[str]:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Let `folder` look like a clone, as far as the pages read from it."""
+    """Let `folder` look like a clone, as far as the pages read from it, with the data of the notebooks beside it."""
     (folder / "examples").symlink_to(ROOT / "examples")
+    for path in (ROOT / "examples" / "notebooks").glob("*.csv"):
+        (folder / path.name).symlink_to(path)
 
 
-def _update(page: Path) -> None:
+def update_page(page: Path) -> None:
     """Write the output of every block that shows one into the page."""
     text = page.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
@@ -156,4 +158,4 @@ if __name__ == "__main__":
     else:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         for name in sys.argv[1:]:
-            _update(Path(name).absolute())
+            update_page(Path(name).absolute())
