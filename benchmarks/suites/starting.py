@@ -1,4 +1,4 @@
-"""Measure how long the import and `from_pretrained` take, and the peak memory of loading."""
+"""Measure how long the import, the command line and `from_pretrained` take, and the peak memory of loading."""
 
 import os
 import statistics
@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from modeling_glm import GLMForConditionalGeneration
 
-from ..harness.measuring import ROOT, PeakMemory, run_alone
+from ..harness.measuring import ROOT, PeakMemory, run_alone, take_turns
 from ..harness.peers import GPT2, build_peer
 from ..harness.results import Memory, Result, Speed, Value
 from ..harness.settings import RunSettings
@@ -23,6 +24,20 @@ from ..harness.shapes import BASE, TINY, Shape, build_glm
 IMPORT = "import modeling_glm"
 # The classes of Transformers that ours inherit from, which a program with any model imports.
 CLASSES = "from transformers import AutoModel, AutoTokenizer, Pipeline, Trainer"
+# What a program imports at least that loads a model and its tokenizer and generates with them.
+BARE = (
+    "import torch; from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationMixin, "
+    "Pipeline, PreTrainedModel, PreTrainedTokenizerFast"
+)
+BARE_PEER = "a process that imports its classes of torch and Transformers, and nothing else"
+# Whole processes, by the work they do.
+COMMANDS = {
+    "modeling-glm fill, one text with glm-tiny, whole process": (
+        *("-m", "modeling_glm_command", "fill", "examples/glm-tiny"),
+        "The time 19:20 has the hour [MASK] and the minute [MASK].",
+    ),
+    "modeling-glm --help, whole process": ("-m", "modeling_glm_command", "--help"),
+}
 TIMED = """
 import time
 start = time.perf_counter()
@@ -66,7 +81,24 @@ def load(folder: str, auto_class: str) -> dict[str, float]:
 
 def run(settings: RunSettings) -> list[Result]:
     rounds = 1 if settings.quick else max(5, settings.rounds)
-    return [*measure_loading(TINY if settings.quick else BASE, rounds), *measure_imports(rounds)]
+    return [
+        *measure_loading(TINY if settings.quick else BASE, rounds),
+        *measure_commands(rounds),
+        *measure_imports(rounds),
+    ]
+
+
+def run_python(*arguments: str):
+    """Run a new interpreter to its end. As where a package is installed, modules are compiled once and not every time."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, check=True)
+
+
+def measure_commands(rounds: int) -> list[Result]:
+    """Compare whole processes of the command line with one that only imports. They take turns."""
+    runs = {name: partial(run_python, *arguments) for name, arguments in {BARE_PEER: ("-c", BARE), **COMMANDS}.items()}
+    seconds = take_turns(runs, rounds)
+    return [Speed.from_seconds(work, BARE_PEER, seconds[work], seconds[BARE_PEER]) for work in COMMANDS]
 
 
 def measure_imports(rounds: int) -> list[Result]:

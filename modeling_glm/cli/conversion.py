@@ -4,12 +4,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
-from ..checkpoints.convert import convert_checkpoint
-from ..configuration_glm import PRESETS
 from .inputs import Dtype, Revision
+
+# The keys of `PRESETS`, which help shows without importing the config.
+PRESET_NAMES = (
+    *("glm-base", "glm-large", "glm-doc", "glm-410m", "glm-515m"),
+    *("glm-roberta-large", "glm-large-chinese", "glm-2b", "glm-10b", "glm-10b-chinese"),
+)
 
 
 class HeadName(StrEnum):
@@ -37,7 +40,7 @@ def convert(
         ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help=f"A published size: {', '.join(PRESETS)}.")
+        str | None, typer.Option(metavar="NAME", help=f"A published size: {', '.join(PRESET_NAMES)}.")
     ] = None,
     vocab: Annotated[
         Path | None,
@@ -88,6 +91,10 @@ def convert(
 
         modeling-glm convert glm-10b glm-10b-MP4 --shards 4
     """
+    import torch
+
+    from ..checkpoints.convert import convert_checkpoint
+
     done = convert_checkpoint(
         source,
         target,

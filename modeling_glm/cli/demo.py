@@ -8,10 +8,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ..checkpoints.embedded import embedded_checkpoint, is_embedded
-from ..filling.choose import choose
-from ..filling.fill import fill_blanks
-from ..modeling_glm import GLMForConditionalGeneration
 from .generation import add_blank, default_limit
 from .inputs import Device, Revision, WeightsDtype, load
 from .outputs import is_terminal, show_choices, show_fillings
@@ -70,6 +66,11 @@ def demo(
 
         modeling-glm demo THUDM/glm-large-chinese
     """
+    from ..checkpoints.embedded import embedded_checkpoint, is_embedded
+    from ..filling.choose import choose
+    from ..filling.fill import fill_blanks
+    from ..modeling_glm import GLMForConditionalGeneration
+
     name = model or show_path(embedded_checkpoint())
     texts = EMBEDDED_TEXTS if is_embedded(name) else GENERAL_TEXTS
     loaded, tokenizer = load(GLMForConditionalGeneration, name, device, dtype, revision)

@@ -7,28 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import typer
 
-from ..evaluation.causal.loading import load_causal_model, names_causal_model
-from ..evaluation.choices import FIELDS, ORIGINAL_FIELDS, evaluate_choices
-from ..evaluation.infilling import RATIOS, evaluate_infilling
-from ..evaluation.lambada import evaluate_lambada
-from ..evaluation.perplexity import compute_perplexity
-from ..evaluation.report import build_report
-from ..evaluation.texts import check_max_length
-from ..evaluation.windows import default_stride, default_window
-from ..modeling_glm import GLMForConditionalGeneration
-from ..tokenization.row_files import read_file_text
-from ..tokenization.seq2seq.detokenizers import detokenize_ptb, detokenize_wikitext
-from ..utils.files import write_whole
-from ..utils.rows import RowError
 from .inputs import BatchSize, Model, Truncation, load
 from .lines import ENDINGS, InputFormat, Line, read_lines
 from .outputs import Output, print_json, show_table
+from .package import PackageCommand
 from .run_options import RunOptions, with_options
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..utils.rows import RowError
 
 evaluate = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -48,12 +40,6 @@ class Detokenizer(StrEnum):
     wikitext = "wikitext"
     ptb = "ptb"
 
-
-DETOKENIZERS: dict[Detokenizer, Callable[[str], str] | None] = {
-    Detokenizer.none: None,
-    Detokenizer.wikitext: detokenize_wikitext,
-    Detokenizer.ptb: detokenize_ptb,
-}
 
 DataFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="Lines of text, JSON lines, CSV or TSV. The ending says which.")
@@ -85,7 +71,7 @@ def _measures():
     """
 
 
-@evaluate.command()
+@evaluate.command(cls=PackageCommand)
 @with_options("run", without=("details",))
 def perplexity(
     model: Model,
@@ -119,6 +105,16 @@ def perplexity(
 
         modeling-glm evaluate perplexity my-model wiki.test.tokens --one-document --detokenize wikitext -o wikitext.json
     """
+    from ..evaluation.perplexity import compute_perplexity
+    from ..evaluation.windows import default_stride, default_window
+    from ..modeling_glm import GLMForConditionalGeneration
+    from ..tokenization.seq2seq.detokenizers import detokenize_ptb, detokenize_wikitext
+
+    detokenizers: dict[Detokenizer, Callable[[str], str] | None] = {
+        Detokenizer.none: None,
+        Detokenizer.wikitext: detokenize_wikitext,
+        Detokenizer.ptb: detokenize_ptb,
+    }
     if one_document:
         lines = [_read_document(file, run.input_format)]
     else:
@@ -132,13 +128,13 @@ def perplexity(
         "score_first": score_first,
         "batch_size": batch_size,
     }
-    measure = partial(compute_perplexity, loaded, tokenizer, detokenize=DETOKENIZERS[detokenize], **settings)
+    measure = partial(compute_perplexity, loaded, tokenizer, detokenize=detokenizers[detokenize], **settings)
     settings |= {"one_document": one_document, "detokenize": detokenize.value}
     measured = _Run("perplexity", loaded, model, file, lines, settings, run)
     _show(measured.measure(measure, [line.text for line in lines]), run.format)
 
 
-@evaluate.command()
+@evaluate.command(cls=PackageCommand)
 @with_options("run")
 def lambada(
     model: Model,
@@ -155,6 +151,10 @@ def lambada(
 
         modeling-glm evaluate lambada my-model lambada_test.jsonl --max-length 512 -o lambada.json
     """
+    from ..evaluation.lambada import evaluate_lambada
+    from ..evaluation.texts import check_max_length
+    from ..modeling_glm import GLMForConditionalGeneration
+
     lines = list(read_lines([], file, run.input_format, run.text_field))
     loaded, tokenizer = load(GLMForConditionalGeneration, model, run.device, run.dtype, run.revision)
     settings: dict[str, Any] = {
@@ -167,7 +167,7 @@ def lambada(
     _show(measured.measure(measure, [line.text for line in lines]), run.format)
 
 
-@evaluate.command()
+@evaluate.command(cls=PackageCommand)
 @with_options("run")
 def infilling(
     model: Model,
@@ -191,6 +191,9 @@ def infilling(
 
         modeling-glm evaluate infilling my-model texts.txt --ratio 0.1 --ratio 0.3 --details filled.jsonl
     """
+    from ..evaluation.infilling import RATIOS, evaluate_infilling
+    from ..modeling_glm import GLMForConditionalGeneration
+
     lines = list(read_lines([], file, run.input_format, run.text_field))
     loaded, tokenizer = load(GLMForConditionalGeneration, model, run.device, run.dtype, run.revision)
     settings: dict[str, Any] = {
@@ -205,7 +208,7 @@ def infilling(
     _show(measured.measure(measure, [line.text for line in lines]), run.format)
 
 
-@evaluate.command()
+@evaluate.command(cls=PackageCommand)
 @with_options("run")
 def choices(
     model: Model,
@@ -245,6 +248,11 @@ def choices(
 
         modeling-glm evaluate choices SmolLM2-135M-Instruct.Q4_1.gguf questions.jsonl
     """
+    from ..evaluation.causal.loading import load_causal_model, names_causal_model
+    from ..evaluation.choices import evaluate_choices
+    from ..evaluation.texts import check_max_length
+    from ..modeling_glm import GLMForConditionalGeneration
+
     lines = list(read_lines([], file, run.input_format, run.text_field))
     loaded: Any
     if names_causal_model(model, run.revision):
@@ -273,7 +281,7 @@ class _Run:
     def __init__(
         self,
         name: str,
-        model: torch.nn.Module,
+        model: "torch.nn.Module",
         model_name: str,
         file: Path,
         lines: Sequence[Line],
@@ -305,6 +313,10 @@ class _Run:
 
     def measure(self, measure: Callable[..., Any], rows: Sequence[Any]) -> dict[str, Any]:
         """Measure the rows of all lines, and return the report. Errors name the line."""
+        from ..evaluation.report import build_report
+        from ..utils.files import write_whole
+        from ..utils.rows import RowError
+
         partial_file = None if self.output is None else self.output.with_name(f"{self.output.name}.partial")
         started = time.monotonic()
         try:
@@ -345,8 +357,10 @@ class _Run:
         return report
 
 
-def _tell(line: Line, error: RowError) -> str:
+def _tell(line: Line, error: "RowError") -> str:
     """Name the line in an error. Errors of reading say "line", those of measuring say "text" or "example"."""
+    from ..utils.rows import RowError
+
     kind = "Line" if error.reason.startswith("The line ") else error.kind
     return line.tell(RowError(error.row, error.reason, kind))
 
@@ -355,11 +369,15 @@ def _read_document(file: Path, form: InputFormat) -> Line:
     """Read a whole file as one line."""
     if file.suffix.lower() in ENDINGS or form not in (InputFormat.auto, InputFormat.lines):
         raise ValueError(f"--one-document reads a plain text, but {file} has a text in each row: leave it out.")
+    from ..tokenization.row_files import read_file_text
+
     return Line(1, str(file), read_file_text(file))
 
 
 def _read_choices(line: Line, text_field: str) -> Any:
     """Read the fields of an example with choices, or return the error of the line."""
+    from ..evaluation.choices import FIELDS, ORIGINAL_FIELDS
+
     if not line.fields:
         return line.text if isinstance(line.text, ValueError) else {FIELDS[0]: line.text}
     fields = dict(line.fields)

@@ -5,18 +5,10 @@ import itertools
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..constraints.blank_constraint import BlankConstraint
-from ..filling.choose import choose
-from ..filling.fill import Filler
-from ..filling.jobs import FillingSettings
-from ..modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
-from ..tokenization import GLMTokenizer
-from ..utils.numbers import check_batch_size
-from ..utils.rows import RowError, check_rows, in_batches
 from .inputs import (
     BatchSize,
     Device,
@@ -34,6 +26,10 @@ from .inputs import (
 )
 from .lines import InputFormat, Line, read_lines
 from .outputs import CHOICES, FILLINGS, OutputFile, RowFormat, RowOutput, result_writer
+
+if TYPE_CHECKING:
+    from ..constraints.blank_constraint import BlankConstraint
+    from ..tokenization import GLMTokenizer
 
 
 class OrderName(StrEnum):
@@ -124,6 +120,12 @@ def fill(
 
         modeling-glm fill my-model --input texts.csv --output filled.csv
     """
+    from ..constraints.blank_constraint import BlankConstraint
+    from ..filling.fill import Filler
+    from ..filling.jobs import FillingSettings
+    from ..modeling_glm import GLMForConditionalGeneration
+    from ..utils.rows import RowError, check_rows, in_batches
+
     for_all = BlankConstraint(
         choices=choice or None,
         regex=regex,
@@ -202,6 +204,11 @@ def choose_command(
 
         modeling-glm choose examples/glm-tiny "HTTP status 404 is Not Found, a [MASK]." "client error" "server error"
     """
+    from ..filling.choose import choose
+    from ..modeling_glm import GLMForMultipleChoice
+    from ..utils.numbers import check_batch_size
+    from ..utils.rows import RowError, check_rows, in_batches
+
     lines = read_lines([] if text is None else [text], input, input_format, text_field)
     first_line = next(lines)
     if text is not None and not choices and first_line.place == "text 1":
@@ -236,7 +243,9 @@ def _read_option(option: str, given: str | None) -> str | None:
         raise ValueError(f"{option} names a file that cannot be read: {given[1:]!r}: {error}.") from None
 
 
-def _read_constraints(line: Line, tokenizer: GLMTokenizer, for_all: BlankConstraint) -> list[BlankConstraint | None]:
+def _read_constraints(
+    line: Line, tokenizer: "GLMTokenizer", for_all: "BlankConstraint"
+) -> "list[BlankConstraint | None]":
     blanks = len(tokenizer.split_at_blanks(line.read_text())) - 1
     given = _parse(line.fields.get("constraints"))
     if given is None:
@@ -249,7 +258,9 @@ def _read_constraints(line: Line, tokenizer: GLMTokenizer, for_all: BlankConstra
         raise ValueError(f'The line has "constraints" {given!r}: {error}.') from None
 
 
-def _read_constraint(entry: Any) -> BlankConstraint:
+def _read_constraint(entry: Any) -> "BlankConstraint":
+    from ..constraints.blank_constraint import BlankConstraint
+
     if not isinstance(entry, dict) or (unknown := sorted(set(entry) - set(CONSTRAINT_FIELDS))):
         wrong = unknown[0] if isinstance(entry, dict) else entry
         raise ValueError(f"{wrong!r} is not one of {', '.join(CONSTRAINT_FIELDS)}")

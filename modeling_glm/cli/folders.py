@@ -1,15 +1,16 @@
 """The commands that describe a model: info and card."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..configuration_glm import GLMConfig
-from ..hub.card import count_parameters, create_model_card, write_model_card
-from ..tokenization import GLMTokenizer
 from .inputs import Model, Revision, require_converted
 from .outputs import Format, Output, in_units, print_json, show_table
+
+if TYPE_CHECKING:
+    from ..configuration_glm import GLMConfig
+    from ..tokenization import GLMTokenizer
 
 
 def info(model: Model, output: Format = Output.auto, revision: Revision = None):
@@ -20,6 +21,8 @@ def info(model: Model, output: Format = Output.auto, revision: Revision = None):
 
         modeling-glm info examples/glm-tiny
     """
+    from ..hub.card import count_parameters
+
     config, tokenizer = _read(model, revision)
     parameters = count_parameters(config)
     facts: dict[str, Any] = {
@@ -84,6 +87,8 @@ def card(
 
         modeling-glm card my-model --write --license mit --language en --dataset wikipedia
     """
+    from ..hub.card import create_model_card, write_model_card
+
     config, tokenizer = _read(model, revision)
     details: dict[str, Any] = {
         "license": license,
@@ -100,8 +105,11 @@ def card(
     print(write_model_card(model, config, tokenizer, **details))
 
 
-def _read(model: str, revision: str | None) -> tuple[GLMConfig, GLMTokenizer | None]:
+def _read(model: str, revision: str | None) -> "tuple[GLMConfig, GLMTokenizer | None]":
     """Read the config and, if there is one, the tokenizer."""
+    from ..configuration_glm import GLMConfig
+    from ..tokenization import GLMTokenizer
+
     require_converted(model)
     try:
         config = GLMConfig.from_pretrained(model, revision=revision or "main")

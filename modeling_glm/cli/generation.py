@@ -1,19 +1,10 @@
 """The command that continues texts: generate."""
 
 import unicodedata
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import typer
-from transformers.generation.streamers import BaseStreamer
 
-from ..filling.fill import fill_blanks
-from ..filling.jobs import FillingSettings
-from ..modeling_glm import GLMForConditionalGeneration
-from ..tokenization import GLMTokenizer
-from ..tokenization.blanks import decode_piece
-from ..utils.numbers import check_batch_size
-from ..utils.rows import check_rows, in_batches
 from .inputs import (
     BatchSize,
     Device,
@@ -32,25 +23,33 @@ from .inputs import (
 from .lines import InputFormat, read_lines
 from .outputs import CONTINUATIONS, OutputFile, RowFormat, RowOutput, is_terminal, result_writer, show_fillings
 
+if TYPE_CHECKING:
+    import torch
+
+    from ..modeling_glm import GLMForConditionalGeneration
+    from ..tokenization import GLMTokenizer
+
 DEFAULT_MAX_NEW_TOKENS = 128
 
 
-class TerminalStreamer(BaseStreamer):
+class TerminalStreamer:
     """
     Print a text that ends with a blank, and its answer word by word. All together it prints the filled text.
+
+    It has the two methods that `generate` calls, and no base class, so that `--help` does not import Transformers.
 
     Args:
         tokenizer: The tokenizer of the model.
         prompt: The text.
     """
 
-    def __init__(self, tokenizer: GLMTokenizer, prompt: str):
+    def __init__(self, tokenizer: "GLMTokenizer", prompt: str):
         self.tokenizer = tokenizer
         self.prompt = prompt
         self._ids: list[int] | None = None
         self._printed = 0
 
-    def put(self, value: torch.Tensor) -> None:
+    def put(self, value: "torch.Tensor") -> None:
         """Take what `generate` hands over: first the prompt, then the tokens one by one."""
         if self._ids is None:
             self._ids = []
@@ -64,6 +63,8 @@ class TerminalStreamer(BaseStreamer):
         print(flush=True)
 
     def _filled(self) -> str:
+        from ..tokenization.blanks import decode_piece
+
         return self.tokenizer.fill(self.prompt, [decode_piece(self.tokenizer, self._ids or [])])
 
     def _words(self) -> str:
@@ -133,6 +134,12 @@ def generate(
 
         modeling-glm generate my-model < starts.txt > stories.jsonl
     """
+    from ..filling.fill import fill_blanks
+    from ..filling.jobs import FillingSettings
+    from ..modeling_glm import GLMForConditionalGeneration
+    from ..utils.numbers import check_batch_size
+    from ..utils.rows import check_rows, in_batches
+
     settings: dict[str, Any] = {
         "do_sample": sample,
         "temperature": temperature,
@@ -169,20 +176,22 @@ def generate(
                 writer.write(line, fillings)
 
 
-def default_limit(model: GLMForConditionalGeneration) -> int:
+def default_limit(model: "GLMForConditionalGeneration") -> int:
     """Find the longest continuation in tokens, where the user sets no limit."""
     return min(DEFAULT_MAX_NEW_TOKENS, model.config.max_piece_length - 2)
 
 
-def add_blank(tokenizer: GLMTokenizer, text: str) -> str:
+def add_blank(tokenizer: "GLMTokenizer", text: str) -> str:
     """Put a blank at the end of a text that has none."""
     if len(tokenizer.split_at_blanks(text)) > 1:
         return text
     return f"{text.rstrip()} {tokenizer.gmask_token or tokenizer.mask_token}"
 
 
-def _stream(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, prompt: str, settings: dict[str, Any]):
+def _stream(model: "GLMForConditionalGeneration", tokenizer: "GLMTokenizer", prompt: str, settings: dict[str, Any]):
     """Print a text as it is generated. If text follows the blank, print it when it is complete."""
+    from ..filling.fill import fill_blanks
+
     _, *after = tokenizer.split_at_blanks(prompt)
     if len(after) == 1 and not after[0].strip():
         fill_blanks(model, tokenizer, prompt, streamer=TerminalStreamer(tokenizer, prompt), **settings)

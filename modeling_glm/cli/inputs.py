@@ -2,16 +2,17 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
-import torch
 import typer
 
-from ..modeling_glm import GLMPreTrainedModel
-from ..tokenization import GLMTokenizer
 from .lines import InputFormat
 
-LoadedModel = TypeVar("LoadedModel", bound=GLMPreTrainedModel)
+if TYPE_CHECKING:
+    from ..modeling_glm import GLMPreTrainedModel
+    from ..tokenization import GLMTokenizer
+
+LoadedModel = TypeVar("LoadedModel", bound="GLMPreTrainedModel")
 
 
 class Dtype(StrEnum):
@@ -72,7 +73,7 @@ def require_converted(name: str) -> None:
 
 def load(
     model_class: type[LoadedModel], name: str, device: str | None, dtype: Dtype | None, revision: str | None
-) -> tuple[LoadedModel, GLMTokenizer]:
+) -> "tuple[LoadedModel, GLMTokenizer]":
     """
     Load a model in eval mode, and its tokenizer.
 
@@ -83,6 +84,10 @@ def load(
         OSError: If the folder or repository does not exist.
         ValueError: If the device does not exist, or if the folder is a checkpoint that must be converted first.
     """
+    import torch
+
+    from ..tokenization import GLMTokenizer
+
     require_converted(name)
     if device is None:
         found = torch.accelerator.current_accelerator(check_available=True)

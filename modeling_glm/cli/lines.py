@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..tokenization.row_files import read_table_rows
-from ..utils.rows import RowError, read_text
+if TYPE_CHECKING:
+    from ..utils.rows import RowError
 
 
 class InputFormat(StrEnum):
@@ -65,7 +65,7 @@ class Line:
         kept = {name: value for name, value in self.fields.items() if name not in known}
         return kept or {"text": self.text}
 
-    def tell(self, error: RowError) -> str:
+    def tell(self, error: "RowError") -> str:
         """Say what is wrong, with the place of the line."""
         return error.tell(self.place)
 
@@ -172,6 +172,8 @@ def _read_object(number: int, place: str, content: str, text_field: str) -> Line
 
 
 def _read_table(raw: Iterable[bytes], name: str, delimiter: str, text_field: str) -> Iterator[Line]:
+    from ..tokenization.row_files import read_table_rows
+
     # Bytes that are not UTF-8 become surrogates, so that they are found in their own row.
     decoded = (content.decode("utf-8", "surrogateescape") for content in raw)
     reader = csv.reader(decoded, delimiter=delimiter, strict=True)
@@ -204,6 +206,8 @@ def _take_text(fields: Mapping[str, Any], text_field: str) -> str | ValueError:
 
 
 def _check_text(text: Any) -> str | ValueError:
+    from ..utils.rows import read_text
+
     try:
         return read_text(text)
     except ValueError as error:

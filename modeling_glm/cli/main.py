@@ -4,9 +4,10 @@ import os
 import signal
 import sys
 import warnings
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
-from transformers.utils.logging import disable_progress_bar
 
 from .conversion import convert
 from .demo import demo
@@ -14,6 +15,7 @@ from .evaluation import evaluate
 from .filling import choose_command, fill
 from .folders import card, info
 from .generation import generate
+from .package import PackageCommand
 from .seq2seq import seq2seq
 
 DESCRIPTION = "GLM (autoregressive blank infilling, ACL 2022) for Hugging Face Transformers."
@@ -27,8 +29,18 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool):
+    if wanted:
+        print(f"modeling-glm {version('modeling-glm')}")
+        raise typer.Exit
+
+
 @app.callback(help=DESCRIPTION)
-def _commands():
+def _commands(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+):
     # With a callback, Typer expects the name of a command.
     pass
 
@@ -44,7 +56,7 @@ for name, command in (
     ("card", card),
     ("demo", demo),
 ):
-    app.command(name)(command)
+    app.command(name, cls=PackageCommand)(command)
 app.add_typer(evaluate, name="evaluate")
 
 
@@ -54,8 +66,6 @@ def main():
 
     An error that the user can fix prints one line and exits with code 1. Ctrl+C exits with code 130.
     """
-    if not sys.stderr.isatty():
-        disable_progress_bar()
     # These signals would end the process at once. As SystemExit they let `finally` blocks clean up.
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP

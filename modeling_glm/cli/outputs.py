@@ -10,19 +10,19 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Generic, TextIO, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TextIO, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..filling.choose import Choice
-from ..filling.pipeline import as_dict
-from ..filling.results import Filling
-from ..utils.files import whole_file
-from ..utils.rows import RowError, as_row_error
 from .lines import Line
+
+if TYPE_CHECKING:
+    from ..filling.choose import Choice
+    from ..filling.results import Filling
+    from ..utils.rows import RowError
 
 Result = TypeVar("Result")
 
@@ -122,6 +122,8 @@ class ResultWriter(Generic[Result]):
 
     def write(self, line: Line, result: Result | ValueError):
         """Write the result of a line, or what is wrong with it."""
+        from ..utils.rows import as_row_error
+
         self.count += 1
         if isinstance(result, ValueError):
             error = as_row_error(result, line.number - 1, "Line")
@@ -136,7 +138,7 @@ class ResultWriter(Generic[Result]):
         else:
             self.rows += [{**passed_on, **row} for row in self.form.as_rows(result) or [{}]]
 
-    def _write_error(self, line: Line, error: RowError):
+    def _write_error(self, line: Line, error: "RowError"):
         if self.output is RowOutput.text:
             print(f"error: {line.tell(error)}", file=sys.stderr)
         elif self.output is RowOutput.jsonl:
@@ -180,6 +182,8 @@ def result_writer(form: ResultForm[Result], output: RowOutput, file: Path | None
     Raises:
         ValueError: At the end, if a line failed.
     """
+    from ..utils.files import whole_file
+
     with nullcontext(sys.stdout) if file is None else whole_file(file) as stream:
         writer = ResultWriter(form, output.settle(file), stream)
         yield writer
@@ -191,9 +195,15 @@ def _as_cell(value: Any) -> Any:
     return value if isinstance(value, str | int | float) else "" if value is None else _dump(value)
 
 
-def _fillings_as_rows(fillings: Sequence[Filling]) -> list[dict[str, Any]]:
+def _fillings_as_dicts(fillings: "Sequence[Filling]") -> list[dict[str, Any]]:
+    from ..filling.pipeline import as_dict
+
+    return list(map(as_dict, fillings))
+
+
+def _fillings_as_rows(fillings: "Sequence[Filling]") -> list[dict[str, Any]]:
     rows = []
-    for rank, entry in enumerate(map(as_dict, fillings), start=1):
+    for rank, entry in enumerate(_fillings_as_dicts(fillings), start=1):
         numbers = {name: entry[name] for name in ("probability", "score", "log_prob", "mean_log_prob")}
         rows.append(
             {"rank": rank, "filled": entry["text"], "answers": [a["text"] for a in entry["answers"]], **numbers}
@@ -201,7 +211,7 @@ def _fillings_as_rows(fillings: Sequence[Filling]) -> list[dict[str, Any]]:
     return rows
 
 
-def _choice_as_dict(choice: Choice) -> dict[str, Any]:
+def _choice_as_dict(choice: "Choice") -> dict[str, Any]:
     return {
         "text": choice.text,
         "choice": choice.text,
@@ -211,7 +221,7 @@ def _choice_as_dict(choice: Choice) -> dict[str, Any]:
     }
 
 
-def _choices_as_rows(choices: Sequence[Choice]) -> list[dict[str, Any]]:
+def _choices_as_rows(choices: "Sequence[Choice]") -> list[dict[str, Any]]:
     rows = []
     for rank, choice in enumerate(choices, start=1):
         rows.append(
@@ -220,7 +230,7 @@ def _choices_as_rows(choices: Sequence[Choice]) -> list[dict[str, Any]]:
     return rows
 
 
-def show_fillings(fillings: Sequence[Filling], stream: TextIO | None = None):
+def show_fillings(fillings: "Sequence[Filling]", stream: TextIO | None = None):
     """Show fillings on a line each: the probability, and the text with its answers marked."""
     console = Console(file=stream, highlight=False, soft_wrap=True)
     for filling in fillings:
@@ -233,7 +243,7 @@ def show_fillings(fillings: Sequence[Filling], stream: TextIO | None = None):
         console.print()
 
 
-def show_choices(choices: Sequence[Choice], stream: TextIO | None = None):
+def show_choices(choices: "Sequence[Choice]", stream: TextIO | None = None):
     """Show choices with the probability of each."""
     show_table(["choice", "probability"], [[choice.text, f"{choice.probability:.1%}"] for choice in choices], stream)
 
@@ -246,9 +256,7 @@ def show_table(header: list[str] | None, rows: list[list[str]], stream: TextIO |
     Console(file=stream, highlight=False).print(table)
 
 
-FILLINGS = ResultForm(
-    "fillings", ("constraints",), lambda fillings: list(map(as_dict, fillings)), _fillings_as_rows, show_fillings
-)
+FILLINGS = ResultForm("fillings", ("constraints",), _fillings_as_dicts, _fillings_as_rows, show_fillings)
 CONTINUATIONS = dataclasses.replace(FILLINGS, known=())
 CHOICES = ResultForm(
     "choices", ("choices",), lambda choices: list(map(_choice_as_dict, choices)), _choices_as_rows, show_choices

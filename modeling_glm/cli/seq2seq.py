@@ -2,21 +2,19 @@
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from ..modeling_glm import GLMForConditionalGeneration
-from ..seq2seq.decoding import SearchSettings, find_model
-from ..seq2seq.predictions import TargetPrediction, predict_targets
-from ..tokenization import DataCollatorForInfillingSeq2Seq, GLMTokenizer
-from ..utils.numbers import check_batch_size
-from ..utils.rows import check_rows, in_batches
 from .inputs import BatchSize, Device, InputFile, InputForm, Model, Revision, WeightsDtype, load
 from .lines import InputFormat, Line, read_lines
 from .outputs import OutputFile, ResultForm, RowFormat, RowOutput, result_writer
+
+if TYPE_CHECKING:
+    from ..seq2seq.predictions import TargetPrediction
+    from ..tokenization import DataCollatorForInfillingSeq2Seq, GLMTokenizer
 
 # Rows of similar length share a batch, so a few batches are read at a time.
 BATCHES_AT_A_TIME = 8
@@ -88,6 +86,12 @@ def seq2seq(
 
         modeling-glm seq2seq my-model --pattern "{article|shorten} In short: [sMASK]" < articles.jsonl
     """
+    from ..modeling_glm import GLMForConditionalGeneration
+    from ..seq2seq.decoding import SearchSettings, find_model
+    from ..seq2seq.predictions import TargetPrediction, predict_targets
+    from ..utils.numbers import check_batch_size
+    from ..utils.rows import check_rows, in_batches
+
     model = find_model(model)
     check_batch_size("batch_size", batch_size)
     loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision)
@@ -120,14 +124,16 @@ def seq2seq(
 
 
 def load_collator(
-    model: str, tokenizer: GLMTokenizer, pattern: str | None, max_source_length: int | None, revision: str | None
-) -> DataCollatorForInfillingSeq2Seq:
+    model: str, tokenizer: "GLMTokenizer", pattern: str | None, max_source_length: int | None, revision: str | None
+) -> "DataCollatorForInfillingSeq2Seq":
     """
     Make the collator of a pattern, or load the one that the model was trained with.
 
     Raises:
         ValueError: If the model has none and no pattern is given, and for a pattern that reads no column.
     """
+    from ..tokenization import DataCollatorForInfillingSeq2Seq
+
     lengths: dict[str, Any] = {} if max_source_length is None else {"max_source_length": max_source_length}
     if pattern is not None:
         return DataCollatorForInfillingSeq2Seq(tokenizer, pattern, **lengths)
@@ -141,7 +147,7 @@ def load_collator(
         ) from error
 
 
-def read_row(line: Line, collator: DataCollatorForInfillingSeq2Seq) -> dict[str, Any]:
+def read_row(line: Line, collator: "DataCollatorForInfillingSeq2Seq") -> dict[str, Any]:
     """Read a line as a row with the columns of the pattern. Raises a `ValueError` for a bad line."""
     text = line.read_text()
     if line.fields:
@@ -152,7 +158,7 @@ def read_row(line: Line, collator: DataCollatorForInfillingSeq2Seq) -> dict[str,
     return dict.fromkeys(collator.fields, text)
 
 
-def as_rows(predictions: Sequence[TargetPrediction]) -> list[dict[str, Any]]:
+def as_rows(predictions: "Sequence[TargetPrediction]") -> list[dict[str, Any]]:
     """Describe answers as rows of a table."""
     rows = []
     for rank, prediction in enumerate(predictions, start=1):
@@ -161,7 +167,7 @@ def as_rows(predictions: Sequence[TargetPrediction]) -> list[dict[str, Any]]:
     return rows
 
 
-def show_predictions(predictions: Sequence[TargetPrediction], stream: TextIO | None = None):
+def show_predictions(predictions: "Sequence[TargetPrediction]", stream: TextIO | None = None):
     """Show answers on a line each, with their probabilities."""
     console = Console(file=stream, highlight=False, soft_wrap=True)
     for prediction in predictions:
@@ -171,6 +177,6 @@ def show_predictions(predictions: Sequence[TargetPrediction], stream: TextIO | N
         console.print()
 
 
-PREDICTIONS: ResultForm[Sequence[TargetPrediction]] = ResultForm(
+PREDICTIONS: "ResultForm[Sequence[TargetPrediction]]" = ResultForm(
     "predictions", (), lambda found: [prediction.as_dict() for prediction in found], as_rows, show_predictions
 )

@@ -8,6 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from modeling_glm import GLMForConditionalGeneration
+from modeling_glm.cli.conversion import PRESET_NAMES
+from modeling_glm.configuration_glm import PRESETS
 from tests.support.checkpoints import (
     CHECKPOINTS,
     CONFIG,
@@ -19,6 +21,10 @@ from tests.support.checkpoints import (
     weights_of,
 )
 from tests.support.models import tiny_config
+
+
+def test_help_names_all_presets():
+    assert tuple(PRESETS) == PRESET_NAMES
 
 
 def test_convert(tmp_path, run):
