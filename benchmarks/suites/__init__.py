@@ -8,6 +8,7 @@ SUITES = (
     "scoring",
     "decoding",
     "quantization",
+    "exporting",
     "filling",
     "seq2seq",
     "evaluation",

@@ -12,6 +12,7 @@ import typer
 from .conversion import convert
 from .demo import demo
 from .evaluation import evaluate
+from .export import export
 from .filling import choose_command, fill
 from .folders import card, info
 from .generation import generate
@@ -52,6 +53,7 @@ for name, command in (
     ("generate", generate),
     ("seq2seq", seq2seq),
     ("convert", convert),
+    ("export", export),
     ("info", info),
     ("card", card),
     ("demo", demo),

@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "evaluation": {"core", "tokenization", "utils", "cloze", "filling", "seq2seq"},
     "pretraining": {"core", "tokenization", "utils", "hub", "inspection", "runs"},
     "checkpoints": {"core", "tokenization", "utils", "hub"},
+    "export": {"core", "tokenization", "utils"},
     "cpu_training": {"core"},
     "cli": {
         "core",
@@ -44,6 +45,7 @@ MAY_IMPORT = {
         "inspection",
         "pretraining",
         "checkpoints",
+        "export",
         "seq2seq",
         "evaluation",
     },
