@@ -20,6 +20,8 @@ from tests.support.stress import add_options
 # Transformers has decision models from 5.23 on.
 OF_DECISIONS = ["modeling_glm/decision", "modeling_glm/test_decision_glm.py", "modeling_glm/test_questions_glm.py"]
 collect_ignore = [] if find_spec("transformers.decision") else OF_DECISIONS
+if not collect_ignore:
+    from tests.support.decisions import decider, decider_folder  # noqa: F401 (fixtures)
 
 # The same examples in every run, and nothing written beside the tests.
 settings.register_profile("deterministic", derandomize=True, deadline=None)

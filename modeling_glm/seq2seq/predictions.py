@@ -319,14 +319,23 @@ def _predict(
     if settings.original_search:  # behind an open answer stands padding
         written = [_without_padding(ids, padding_id) for ids in written]
     prompts = [prompt.ids for prompt in batch for _ in range(settings.num_return_sequences)]
+    masks = set(collator.tokenizer.mask_token_ids)
+    blanks = [sum(token_id in masks for token_id in ids) for ids in prompts]
     if recorded is None:
-        log_probs = _score(model, prompts, written, ends)
+        log_probs = _score(model, prompts, written, blanks, ends)
     else:  # the first token is a start of piece, which nothing predicts
         log_probs = [sum(row[: len(ids) - 1]) for row, ids in zip(recorded.tolist(), written, strict=True)]
-    if scores is None:
+    if scores is not None:
+        for number, (ids, count) in enumerate(zip(written, blanks, strict=True)):
+            if count > 1 and ids.count(model.config.sop_token_id) > count:
+                # Which starts the model wrote itself is known to the search alone. Its score is the sum of all.
+                log_probs[number] = scores[number]
+    else:
         powers = [max(1, len(ids) - 1) ** settings.length_penalty for ids in written]
         scores = [log_prob / power for log_prob, power in zip(log_probs, powers, strict=True)]
-    answers = collator.tokenizer.decode_blanks([ids + new for ids, new in zip(prompts, written, strict=True)])
+    sop_token_id = model.config.sop_token_id
+    shown = [_without_surplus_starts(ids, count, sop_token_id) for ids, count in zip(written, blanks, strict=True)]
+    answers = collator.tokenizer.decode_blanks([ids + new for ids, new in zip(prompts, shown, strict=True)])
     predictions = [
         TargetPrediction(
             answers=tuple(of_row), text="\n".join(of_row), token_ids=tuple(new), log_prob=log_prob, score=score
@@ -343,8 +352,25 @@ def _without_padding(ids: list[int], padding_id: int) -> list[int]:
     return ids[:stop]
 
 
-def _score(model: Any, prompts: Sequence[list[int]], written: Sequence[list[int]], ends: Sequence[int]) -> list[float]:
-    """Score Part B of rows in another pass, for searches that change the order of rows on the way."""
+def _without_surplus_starts(ids: list[int], blanks: int, sop_token_id: int) -> list[int]:
+    """Remove starts of pieces behind that of the last blank: the authors' search lets an answer have them, as no text."""
+    starts = [place for place, token_id in enumerate(ids) if token_id == sop_token_id]
+    surplus = set(starts[blanks:])
+    return [token_id for place, token_id in enumerate(ids) if place not in surplus]
+
+
+def _score(
+    model: Any,
+    prompts: Sequence[list[int]],
+    written: Sequence[list[int]],
+    blanks: Sequence[int],
+    ends: Sequence[int],
+) -> list[float]:
+    """
+    Score Part B of rows in another pass, for searches that change the order of rows on the way.
+
+    A start of a piece behind that of the last blank is a token that the model wrote into its answer.
+    """
     sop_token_id = model.config.sop_token_id
     log_probs = [0.0] * len(written)
     for is_whole in (True, False):
@@ -353,7 +379,7 @@ def _score(model: Any, prompts: Sequence[list[int]], written: Sequence[list[int]
         for number in chosen:
             pieces: list[list[int]] = []
             for token_id in written[number]:
-                if token_id == sop_token_id:
+                if token_id == sop_token_id and len(pieces) < blanks[number]:
                     pieces.append([])
                 elif token_id not in ends:
                     pieces[-1].append(token_id)

@@ -1,9 +1,6 @@
 """The service of examples/service.py under parallel requests: the answers of each alone, limits in words, flat memory."""
 
 import asyncio
-import re
-import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,8 +11,9 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from examples.service import Batcher, ServiceArguments, create_app
+from examples.service import create_app
 from modeling_glm import ClozeClassifier, GLMForMultipleChoice, PatternVerbalizer, choose, fill_blanks
+from modeling_glm.serving.settings import ServiceSettings
 from tests.support.models import TEXTS, make_text_model
 
 TASK = PatternVerbalizer("{text} It was [MASK].", {"good": "quick", "bad": "the lazy dog"})
@@ -96,7 +94,7 @@ def test_fifty_parallel_requests_get_the_answers_of_each_alone(model, carrier):
     chooser = GLMForMultipleChoice(model.config).eval()
     chooser.load_state_dict(model.state_dict())
     classifier = ClozeClassifier(chooser, carrier)
-    calls, app = make_calls(50), create_app(model, carrier, ServiceArguments(most_tokens=3))
+    calls, app = make_calls(50), create_app(model, carrier, ServiceSettings(most_tokens=3))
     for (path, body), response in zip(calls, post_all(app, calls), strict=True):
         assert response.status_code == 200
         assert same(response.json(), answer_alone(model, carrier, classifier, path, body))
@@ -115,14 +113,14 @@ def test_memory_is_flat(model, carrier):
             statuses.update(response.status_code for response in await send(client, make_calls(50)))
             sizes.append(process.memory_info().rss)
 
-    run(create_app(model, carrier, ServiceArguments(most_tokens=3)), use)
+    run(create_app(model, carrier, ServiceSettings(most_tokens=3)), use)
     assert statuses == {200}
     assert sizes[-1] - sizes[1] < 8 * 2**20
 
 
 def test_wrong_requests_get_words_and_the_others_their_answers(model, carrier):
     app = create_app(
-        model, carrier, ServiceArguments(most_tokens=3, most_blanks=3, most_characters=900, most_choices=4)
+        model, carrier, ServiceSettings(most_tokens=3, most_blanks=3, most_characters=900, most_choices=4)
     )
     wrong = [
         ("/fill", {"text": "no blank"}, "has no blank to fill"),
@@ -145,68 +143,9 @@ def test_wrong_requests_get_words_and_the_others_their_answers(model, carrier):
 
 
 def test_without_a_task_nothing_is_classified(model, tokenizer):
-    app = create_app(model, tokenizer, ServiceArguments(most_tokens=3))
+    app = create_app(model, tokenizer, ServiceSettings(most_tokens=3))
     (response,) = post_all(app, [("/classify", {"example": "x"})])
     assert (response.status_code, "has no task" in response.text) == (422, True)
     assert get(app, "/health").json() == {"status": "ok", "classifies": False}
     assert get(app, "/nothing").status_code == 404
     assert 'path="other",status="404"' in get(app, "/metrics").text
-
-
-async def submit(batcher: Batcher, requests: Sequence[Any]) -> list[Any]:
-    return await asyncio.gather(*map(batcher, requests), return_exceptions=True)
-
-
-@pytest.mark.parametrize(
-    ("settings", "count", "statuses"),
-    [({"timeout": 0.05}, 2, [504, 504]), ({"most_waiting": 1}, 3, [200, 503, 503])],
-    ids=["slow", "crowded"],
-)
-def test_slow_and_crowded_services_say_so(settings, count, statuses):
-    def answer(requests: list[Any]) -> list[Any]:
-        time.sleep(0.2)
-        return requests
-
-    async def ask() -> list[Any]:
-        return await submit(Batcher(answer, asyncio.Lock(), Counter(), ServiceArguments(**settings)), range(count))
-
-    found = asyncio.run(ask())
-    assert [getattr(answer, "status_code", 200) for answer in found] == statuses
-
-
-def test_an_error_of_a_whole_batch_reaches_every_request():
-    """And the next batch is answered."""
-
-    def answer(requests: list[Any]) -> list[Any]:
-        if "bad" in requests:
-            raise RuntimeError("out of memory")
-        return requests
-
-    async def ask() -> list[Any]:
-        counts = Counter()
-        batcher = Batcher(answer, asyncio.Lock(), counts, ServiceArguments(batch_size=2))
-        return [*await submit(batcher, ["bad", "a", "b", "c", "d"]), counts["glm_batches_total"]]
-
-    *found, batches = asyncio.run(ask())
-    assert [type(answer) for answer in found[:2]] == [RuntimeError] * 2
-    assert found[2:] == ["b", "c", "d"]
-    assert batches == 3
-
-
-def test_a_timed_out_request_is_not_answered():
-    asked = []
-
-    def answer(requests: list[Any]) -> list[Any]:
-        asked.extend(requests)
-        time.sleep(0.15)
-        return requests
-
-    async def ask() -> list[Any]:
-        batcher = Batcher(answer, asyncio.Lock(), Counter(), ServiceArguments(timeout=0.1, batch_size=1))
-        found = await submit(batcher, ["first", "second"])
-        await asyncio.gather(*batcher.tasks)
-        return found
-
-    found = asyncio.run(ask())
-    assert [re.sub(r"\d\S*", "N", found_.detail) for found_ in found] == ["There was no answer within N seconds."] * 2
-    assert asked == ["first"]

@@ -30,7 +30,6 @@ from tests.support.decisions import (
     SCORE,
     STATE,
     ask,
-    make_decider,
     naive_option_scores,
     shares_of,
     softmax,
@@ -41,19 +40,6 @@ from tests.support.models import make_model
 
 ALL = ask(STATE, kind=CHOICE, where=NOUL, level=SCORE)
 OPTIONS = [["quick", "the lazy dog", "a cat"], ["Yes", "No"], SCORE["criteria"]]
-
-
-@pytest.fixture(scope="module")
-def decider(tokenizer) -> GLMForDecision:
-    return make_decider(tokenizer)
-
-
-@pytest.fixture(scope="module")
-def folder(decider, tokenizer, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("decider")
-    decider.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def decide(model, tokenizer, request, config=None) -> dict:
@@ -148,19 +134,19 @@ def test_many_rows_take_several_passes(decider, tokenizer, monkeypatch):
         assert shares_of(answer) == pytest.approx(shares_of(expected[name]), abs=1e-6)
 
 
-def test_pipeline_and_auto_class_and_folder_give_the_same_numbers(decider, tokenizer, folder):
+def test_pipeline_and_auto_class_and_folder_give_the_same_numbers(decider, tokenizer, decider_folder):
     expected = decide(decider, tokenizer, ALL)
-    loaded = AutoModelForDecision.from_pretrained(folder)
+    loaded = AutoModelForDecision.from_pretrained(decider_folder)
     assert type(loaded) is GLMForDecision
     assert loaded.decision_config == decider.decision_config
     assert decide(loaded, tokenizer, ALL) == expected
-    pipe = pipeline("decision", model=str(folder))
+    pipe = pipeline("decision", model=str(decider_folder))
     assert pipe(ALL) == pipe(json.dumps(ALL)) == expected
     assert pipe([ALL, ALL]) == [expected] * 2
 
 
-def test_the_folder_names_every_class_behind_its_auto_class(folder):
-    assert json.loads((folder / "config.json").read_text())["auto_map"] == AUTO_MAP
+def test_the_folder_names_every_class_behind_its_auto_class(decider_folder):
+    assert json.loads((decider_folder / "config.json").read_text())["auto_map"] == AUTO_MAP
 
 
 def test_any_checkpoint_that_fills_blanks_will_do(tokenizer, decider, tmp_path):
@@ -202,9 +188,9 @@ class TestUntrainedWeights:
         with pytest.raises(ValueError, match="a head of another kind"):
             GLMForDecision.from_pretrained(tmp_path)
 
-    def test_missing_weights_are_refused(self, folder, tmp_path):
-        tensors = load_file(folder / "model.safetensors")
-        config = json.loads((folder / "config.json").read_text())
+    def test_missing_weights_are_refused(self, decider_folder, tmp_path):
+        tensors = load_file(decider_folder / "model.safetensors")
+        config = json.loads((decider_folder / "config.json").read_text())
         for name, settings in (("word_embeddings.weight", {}), ("lm_head.weight", {"tie_word_embeddings": False})):
             target = tmp_path / name
             target.mkdir()

@@ -10,9 +10,9 @@ import torch
 if find_spec("transformers.decision") is None:
     pytest.skip("Transformers has decision models from 5.23 on", allow_module_level=True)
 
-from modeling_glm import GLMDecisionConfig, GLMForDecision, choose
+from modeling_glm import GLMDecisionConfig, choose
 from modeling_glm.decision.answers import decide
-from tests.support.decisions import ask, make_decider, shares_of, softmax
+from tests.support.decisions import ask, shares_of, softmax
 from tests.support.stress import why_unclear
 
 WORDS = ["fox", "the", "lazy", "404", "Paris", "Rome", "of", "Italy", "dog.", "1987,", "é数", "[MASK]", "</s>"]
@@ -29,11 +29,6 @@ BAD = [
     lambda request: ask("fox " * 100, **request["questions"]),
     lambda request: ask(None, **request["questions"]),
 ]
-
-
-@pytest.fixture(scope="module")
-def decider(tokenizer) -> GLMForDecision:
-    return make_decider(tokenizer)
 
 
 def draw_words(draw: random.Random, most: int) -> str:

@@ -1,7 +1,9 @@
 """Decision models for tests, and their answers computed one option at a time."""
 
 import math
+from pathlib import Path
 
+import pytest
 import torch
 
 from modeling_glm import GLMForDecision, GLMTokenizer
@@ -27,6 +29,19 @@ def make_decider(tokenizer: GLMTokenizer, **settings) -> GLMForDecision:
     for name, value in settings.items():
         setattr(decider.decision_config, name, value)
     return decider
+
+
+@pytest.fixture(scope="module")
+def decider(tokenizer) -> GLMForDecision:
+    return make_decider(tokenizer)
+
+
+@pytest.fixture(scope="module")
+def decider_folder(decider, tokenizer, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("decider")
+    decider.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def ask(state, **questions) -> dict:

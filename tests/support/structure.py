@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "decision": {"core", "tokenization", "utils", "cloze"},
     "filling": {"core", "tokenization", "utils", "cloze", "constraints"},  # choose takes a Calibration
     "inspection": {"core", "tokenization", "utils", "filling"},
+    "serving": {"core", "tokenization", "utils", "cloze", "filling"},
     "seq2seq": {"core", "tokenization", "utils", "hub", "runs", "constraints", "filling"},
     "evaluation": {"core", "tokenization", "utils", "cloze", "filling", "seq2seq"},
     "pretraining": {"core", "tokenization", "utils", "hub", "inspection", "runs"},

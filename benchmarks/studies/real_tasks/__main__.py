@@ -44,7 +44,7 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 from examples.corpora.real_tasks import REAL_TASKS
 from modeling_glm.utils.precision import has_fast_bf16
 
-from ...harness.measuring import ROOT
+from ...harness.embedded import EMBEDDED
 from ...harness.report import replace_blocks
 from .budgets import SHOTS
 from .cells import Row, TaskStudy, missing_cells, rows_of
@@ -62,7 +62,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     parser.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS), metavar="NAME")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--model", default=str(ROOT / "examples" / "glm-tiny"), help="folder or hub id of a GLM")
+    parser.add_argument("--model", default=str(EMBEDDED), help="folder or hub id of a GLM")
     parser.add_argument("--output_dir", type=Path, default=Path("runs/real_tasks"), help="folder of the results")
     parser.add_argument("--estimate", action="store_true", help="print the CPU time of what is missing, and stop")
     parser.add_argument("--rates", action="store_true", help="choose the learning rates, and stop")

@@ -5,18 +5,13 @@ import json
 import pandas as pd
 import pytest
 
-from modeling_glm import GLMDecisionConfig, GLMForDecision
+from modeling_glm import GLMDecisionConfig
 from modeling_glm.decision.answers import decide
 from modeling_glm.utils.rows import RowError
-from tests.support.decisions import CHOICE, NOUL, SCORE, STATE, ask, make_decider, shares_of
+from tests.support.decisions import CHOICE, NOUL, SCORE, STATE, ask, shares_of
 from tests.support.models import make_text_model
 
 REQUESTS = [ask(STATE, kind=CHOICE), ask("Rome.", where=NOUL, level=SCORE), ask("The fox is quick. " * 3, kind=CHOICE)]
-
-
-@pytest.fixture(scope="module")
-def decider(tokenizer) -> GLMForDecision:
-    return make_decider(tokenizer)
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ import pytest
 from transformers import pipeline
 from transformers.utils import logging
 
-from modeling_glm import GLMForDecision, choose
-from tests.support.decisions import CHOICE, NOUL, SCORE, STATE, ask, make_decider, shares_of
+from modeling_glm import choose
+from tests.support.decisions import CHOICE, NOUL, SCORE, STATE, ask, shares_of
 
 pytest.importorskip("openai", reason="the server of Transformers needs it")
 
@@ -56,25 +56,12 @@ def make_post(port: int, wait: float) -> Post:
 
 
 @pytest.fixture(scope="module")
-def decider(tokenizer) -> GLMForDecision:
-    return make_decider(tokenizer)
-
-
-@pytest.fixture(scope="module")
-def folder(decider, tokenizer, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("served")
-    decider.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def post(folder) -> Iterator[Post]:
+def post(decider_folder) -> Iterator[Post]:
     """The server in a thread of this process, which has imported the package."""
     from transformers.cli.serve import Serve
 
     port, verbosity = free_port(), logging.get_verbosity()
-    server = Serve(force_model=str(folder), non_blocking=True, host="127.0.0.1", port=port, device="cpu")
+    server = Serve(force_model=str(decider_folder), non_blocking=True, host="127.0.0.1", port=port, device="cpu")
     yield make_post(port, wait=60)
     server.kill_server()
     logging.set_verbosity(verbosity)
@@ -134,10 +121,17 @@ def test_completions_fill_the_blanks_of_the_prompt(post, decider, tokenizer):
 
 
 @pytest.mark.slow
-def test_the_command_serves_a_folder_by_its_own_code(folder, post, tmp_path):
+def test_the_command_serves_a_folder_by_its_own_code(decider_folder, post, tmp_path):
     """`transformers serve` does not import this package: the code in the folder answers."""
     port = free_port()
-    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder), "--trust-remote-code"]
+    command = [
+        sys.executable,
+        "-m",
+        "transformers.cli.transformers",
+        "serve",
+        str(decider_folder),
+        "--trust-remote-code",
+    ]
     environment = {**os.environ, "HF_HOME": str(tmp_path), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     with (
         subprocess.Popen(

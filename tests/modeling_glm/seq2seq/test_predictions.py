@@ -10,6 +10,7 @@ import torch
 from modeling_glm import DataCollatorForInfillingSeq2Seq, GLMForConditionalGeneration, RowError, fill_blanks
 from modeling_glm.seq2seq.original_search import search_as_originals
 from modeling_glm.seq2seq.predictions import TargetPrediction, predict_targets
+from tests.support.models import make_text_model
 from tests.support.seq2seq_runs import generate_alone, make_ending_model, make_rows
 
 TWO_BLANKS = "First [MASK] then {source} and [MASK]."
@@ -106,6 +107,24 @@ def test_the_search_of_the_authors(tokenizer, model, pattern, settings):
             assert set(ids[len(one.token_ids) :]) <= {model.padding_id}
             naive = score_naively(model, prompt["input_ids"][0].tolist(), one.token_ids)
             assert one.log_prob == pytest.approx(naive, abs=1e-4)
+
+
+@pytest.mark.parametrize(("pattern", "beams"), [(None, 1), (None, 3), (TWO_BLANKS, 1)], ids=["one", "beams", "two"])
+def test_a_model_that_writes_starts_of_pieces(tokenizer, pattern, beams):
+    """The authors' search takes them for tokens of the answer. They count in its probability and are no text."""
+    model = make_text_model(tokenizer)
+    start = model.get_input_embeddings().weight[tokenizer.sop_token_id]
+    with torch.no_grad():  # raises the logits of the start of a piece
+        model.glm.transformer.final_layernorm.bias += 9 * start / start.norm() ** 2
+    collator = DataCollatorForInfillingSeq2Seq(tokenizer, pattern, max_target_length=7)
+    settings = {"num_beams": beams, "length_penalty": 0.0, "original_search": True}
+    for row, found in zip(ROWS, predict_targets(model, collator, ROWS, **settings), strict=True):
+        prompt = collator.prompts([row])
+        expected = search_as_originals(model, **prompt, max_new_tokens=7, num_beams=beams)
+        assert found.token_ids.count(tokenizer.sop_token_id) > len(found.answers)
+        assert len(found.answers) == (2 if pattern else 1)
+        assert found.log_prob == pytest.approx(expected.scores[0].item(), abs=1e-3)  # all ends count as one
+        assert "startofpiece" not in found.text
 
 
 def test_draws_follow_the_seed(model, collator):

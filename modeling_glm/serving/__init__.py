@@ -1,0 +1,1 @@
+"""Answer many callers at once: requests that arrive together share a forward pass, within limits."""
