@@ -9,10 +9,9 @@ from typing import Annotated
 
 import typer
 
-from .conversion import convert
+from .conversion import convert, export
 from .demo import demo
 from .evaluation import evaluate
-from .export import export
 from .filling import choose_command, fill
 from .folders import card, info
 from .generation import generate

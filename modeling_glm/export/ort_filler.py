@@ -90,7 +90,7 @@ class ORTChoice:
     index: int
 
 
-class _Query(NamedTuple):
+class _Wanted(NamedTuple):
     """A token to score: where it is predicted, and its id. The target -1 stands for the end of a piece."""
 
     column: int
@@ -98,7 +98,7 @@ class _Query(NamedTuple):
 
 
 @dataclass
-class _Layout:
+class _TextLayout:
     """The ids, positions and branches of a text and of what follows it: the layout of the paper, section 2.1."""
 
     ids: list[int]
@@ -106,7 +106,7 @@ class _Layout:
     row0: list[int]
     row1: list[int]
     branch: list[int]
-    queries: list[_Query] = field(default_factory=list)
+    queries: list[_Wanted] = field(default_factory=list)
 
     def append(self, blank: int, tokens: Ids, first: int = 1, branch: int = 0) -> list[int]:
         """Append tokens of the piece of a blank. Returns their columns."""
@@ -119,10 +119,10 @@ class _Layout:
 
 
 @dataclass
-class _Row:
+class _FilledRow:
     """A text that is filled: its layout up to the first start of piece, and its pieces so far."""
 
-    layout: _Layout
+    layout: _TextLayout
     pieces: list[tuple[list[int], list[float]]]
     is_done: bool = False
 
@@ -350,14 +350,14 @@ class ORTFiller:
             ),
         )
 
-    def _lay_out(self, context: Ids) -> _Layout:
+    def _lay_out(self, context: Ids) -> _TextLayout:
         size = len(context)
         blanks = [place for place, token_id in enumerate(context) if token_id in self.masks]
-        return _Layout(list(context), blanks, list(range(size)), [0] * size, [0] * size)
+        return _TextLayout(list(context), blanks, list(range(size)), [0] * size, [0] * size)
 
-    def _decode(self, contexts: Sequence[Ids], limit: int) -> list[_Row]:
+    def _decode(self, contexts: Sequence[Ids], limit: int) -> list[_FilledRow]:
         """Fill texts together: a prefill, then a token for every row in each step."""
-        rows = [_Row(self._lay_out(context), [([], [])]) for context in contexts]
+        rows = [_FilledRow(self._lay_out(context), [([], [])]) for context in contexts]
         for row in rows:
             row.layout.append(0, [self.start])
         ids, positions, mask, real = _stack([row.layout for row in rows])
@@ -379,7 +379,7 @@ class ORTFiller:
             every = np.arange(len(active))
             log_probs, cache = self._run(tokens[:, None], positions, real[:, None, None], every, cache)
 
-    def _step(self, row: _Row, log_probs: np.ndarray, limit: int) -> tuple[int, int, int]:
+    def _step(self, row: _FilledRow, log_probs: np.ndarray, limit: int) -> tuple[int, int, int]:
         """Take the next token of a row. Returns it as it is fed, with its positions."""
         if row.is_done:
             return self.start, 0, 0
@@ -447,7 +447,7 @@ class ORTFiller:
                 )
         return results
 
-    def _lay_out_candidates(self, context: Ids, candidates: Sequence[Sequence[Ids]], score_ends: bool) -> _Layout:
+    def _lay_out_candidates(self, context: Ids, candidates: Sequence[Sequence[Ids]], score_ends: bool) -> _TextLayout:
         """Put candidates side by side behind a text. They share the start of the first piece, in branch 0."""
         layout = self._lay_out(context)
         shared = layout.append(0, [self.start])
@@ -459,10 +459,10 @@ class ORTFiller:
                     columns = [*shared, *layout.append(0, fed, first=2, branch=branch)]
                 else:
                     columns = layout.append(blank, [self.start, *fed], branch=branch)
-                layout.queries += map(_Query, columns, [*piece, -1] if has_end else piece)
+                layout.queries += map(_Wanted, columns, [*piece, -1] if has_end else piece)
         return layout
 
-    def _look_up(self, layouts: Sequence[_Layout], batch_size: int) -> list[list[float]]:
+    def _look_up(self, layouts: Sequence[_TextLayout], batch_size: int) -> list[list[float]]:
         """Find the log-probabilities of the queries of layouts."""
         order = sorted(range(len(layouts)), key=lambda number: len(layouts[number].ids))
         results: dict[int, list[float]] = {}
@@ -513,7 +513,7 @@ class ORTFiller:
         return named.pop("log_probs").numpy(), list(named.values())
 
 
-def _stack(layouts: Sequence[_Layout]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _stack(layouts: Sequence[_TextLayout]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """
     Stack layouts with the padding on the left.
 
