@@ -2,9 +2,9 @@
 """
 Try GLM on a CPU in a few minutes: fill blanks, choose among answers, continue a text, fine-tune.
 
-Without arguments it runs on the embedded checkpoint (`examples/glm-tiny`, 3 million parameters, trained on facts that ship
-with Python) and compares it with simple baselines on held-out text. With --model it fills, chooses and continues with any
-GLM.
+Without arguments it runs on the embedded checkpoint (`examples/glm-tiny`, 7 million parameters, trained on facts that ship
+with Python, on small documents about words, and on the Bible and Jane Austen), and measures how often it is right. With
+--model it fills, chooses and continues with any GLM.
 
     python examples/01_quickstart.py
     python examples/01_quickstart.py --model path/or/hub-id
@@ -17,7 +17,8 @@ from pathlib import Path
 
 import torch
 from corpora.comparisons import COMPARISON_LABELS, COMPARISON_PATTERN, make_comparisons
-from corpora.measuring.held_out import error_ratio, hide_words, measure_held_out
+from corpora.measuring.families import measure_families
+from corpora.measuring.sample import read_sample
 from rich.console import Console
 from rich.progress import Progress
 from transformers import (
@@ -34,35 +35,12 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from modeling_glm import DataCollatorForCloze, PatternVerbalizer, choose, fill_blanks
-from modeling_glm.checkpoints.embedded import embedded_checkpoint, is_embedded
+from modeling_glm.checkpoints.embedded import embedded_checkpoint, is_embedded, sample_texts
 from modeling_glm.runs.lock import require_folder
 from modeling_glm.utils.files import whole_folder
 from modeling_glm.utils.help import HelpFormatter
 from modeling_glm.utils.plots import plot_losses
 from modeling_glm.utils.precision import has_fast_bf16
-
-# The embedded checkpoint knows facts that ship with Python.
-EMBEDDED_QUESTIONS = {
-    "HTTP status 404 is Not Found, a [MASK].": ["client error", "server error", "success", "redirection"],
-    "GREEK SMALL LETTER OMEGA WITH TONOS is a letter of the [MASK] script.": [
-        "Latin",
-        "Greek",
-        "Cyrillic",
-        "Armenian",
-    ],
-    "The number 7352 is written seven thousand [MASK] hundred and fifty-two.": ["two", "three", "five"],
-}
-EMBEDDED_STARTS = ["The number 4836 is written", "In Roman numerals, 1987 is", "CYRILLIC SMALL LETTER ZHE is"]
-GENERAL_TEXTS = [
-    "Paris is the [MASK] of France.",
-    "The sun rises in the [MASK] and sets in the [MASK].",
-    "A dog has four [MASK] and one [MASK].",
-]
-GENERAL_QUESTIONS = {
-    "Water boils at one hundred [MASK].": ["degrees", "meters", "people"],
-    "Ice is [MASK].": ["cold", "hot"],
-}
-GENERAL_STARTS = ["Once upon a time there was a king who"]
 
 out = Console(highlight=False, soft_wrap=True)
 progress = Console(stderr=True)
@@ -74,7 +52,7 @@ class QuickstartArguments:
 
     model: str = field(default=embedded_checkpoint(), metadata={"help": "Folder or hub id of a GLM."})
     output_dir: str = field(default="runs/quickstart", metadata={"help": "Folder for the fine-tuned model."})
-    blanks: int = field(default=500, metadata={"help": "Number of held-out blanks to measure on."})
+    blanks: int = field(default=50, metadata={"help": "Number of blanks of each family to measure on."})
     steps: int = field(default=150, metadata={"help": "Steps of fine-tuning, with 64 examples each."})
 
 
@@ -93,16 +71,13 @@ def heading(text: str):
     out.print(f"\n{text}\n{'-' * len(text)}", markup=False)
 
 
-def fill(model, tokenizer, texts: list[str], truths: list[list[str]] | None = None):
+def fill(model, tokenizer, texts: list[str]):
     """Fill several blanks of unknown length in each text. All texts go in one batch."""
-    for number, (filling,) in enumerate(fill_blanks(model, tokenizer, texts, max_new_tokens_per_blank=12)):
-        answers = [answer.text for answer in filling.answers]
-        truth = truths[number] if truths else answers
-        marks = [f"<{a}>" if a == t else f"<{a} (not {t})>" for a, t in zip(answers, truth, strict=True)]
+    for text, (filling,) in zip(texts, fill_blanks(model, tokenizer, texts, max_new_tokens_per_blank=12), strict=True):
         shown = filling.text
-        for answer, mark in reversed(list(zip(filling.answers, marks, strict=True))):
-            shown = f"{shown[: answer.start]}{mark}{shown[answer.end :]}"
-        out.print(f"  {texts[number]}\n    -> {shown}", markup=False)
+        for answer in reversed(filling.answers):
+            shown = f"{shown[: answer.start]}<{answer.text}>{shown[answer.end :]}"
+        out.print(f"  {text}\n    -> {shown}", markup=False)
 
 
 def choose_answers(model, tokenizer, questions: dict[str, list[str]]):
@@ -122,15 +97,16 @@ def continue_texts(model, tokenizer, starts: list[str]):
 
 
 def measure(model, tokenizer, count: int):
-    """Measure exact match and loss on held-out blanks, beside simple baselines."""
-    with progress.status(f"Measuring {count} held-out blanks ..."):
-        rows = measure_held_out(model, tokenizer, count)
-    out.print(f"  {count} blanks of 1 to 3 words in held-out text.")
-    out.print("  The baselines know how many words are missing; GLM has to find out.\n")
-    out.print(f"  {'':24}{'exact match':>12}{'in facts':>10}{'in prose':>10}{'nats per token':>16}")
+    """Measure exact match on blanks of every family, beside a back-off n-gram."""
+    sample = {family: blanks[:count] for family, blanks in read_sample().items()}
+    with progress.status(f"Measuring {sum(map(len, sample.values()))} blanks ..."):
+        rows = measure_families(model, tokenizer, sample)
+    out.print("  How often the answer is exactly right, in blanks that no training text has filled (except \"from memory\").")
+    out.print("  The n-gram knows how many words are missing. GLM has to find out, unless it is told.\n")
+    out.print(f"  {'':30}{'blanks':>8}{'GLM':>8}{'told':>8}{'n-gram':>8}")
     for row in rows:
-        out.print(f"  {row.name:24}{row.all:>12.1%}{row.facts:>10.1%}{row.prose:>10.1%}{row.loss:>16.2f}")
-    out.print(f"\n  GLM makes {1 - error_ratio(rows):.0%} fewer errors than the best baseline.")
+        shares = "".join(f"{share:>8.0%}" for share in (row.exact_match, row.told_length, row.ngram))
+        out.print(f"  {row.family:30}{row.blanks:>8}{shares}")
 
 
 def fine_tune(model_name: str, tokenizer, steps: int, target: Path):
@@ -201,17 +177,16 @@ def main():
     model = AutoModelForSeq2SeqLM.from_pretrained(args.model, dtype=torch.float32).eval()
     out.print(f"{args.model}: {model.num_parameters():,} parameters, {len(tokenizer):,} tokens")
 
+    samples = sample_texts(args.model)
     heading("(a) Fill blanks")
+    fill(model, tokenizer, samples.fill)
     if embedded:
-        fill(model, tokenizer, *hide_words(5, seed=7))
         out.print()
         measure(model, tokenizer, args.blanks)
-    else:
-        fill(model, tokenizer, GENERAL_TEXTS)
     heading("(b) Choose among answers")
-    choose_answers(model, tokenizer, EMBEDDED_QUESTIONS if embedded else GENERAL_QUESTIONS)
+    choose_answers(model, tokenizer, samples.choose)
     heading("(c) Continue a text")
-    continue_texts(model, tokenizer, EMBEDDED_STARTS if embedded else GENERAL_STARTS)
+    continue_texts(model, tokenizer, samples.start)
     if embedded:
         heading("(d) Fine-tune on a new question")
         fine_tune(args.model, tokenizer, args.steps, target)

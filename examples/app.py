@@ -3,7 +3,7 @@
 Open a page that fills blanks: fillings, alternatives to click, choices, and a picture of what the model sees.
 
 It runs on this machine without network access, unless the model is on the hub or you give --share. Without arguments it
-shows the embedded checkpoint (`examples/glm-tiny`), a toy that knows facts that ship with Python.
+shows the embedded checkpoint (`examples/glm-tiny`), a toy that knows words, numbers, dates and times.
 
     pip install 'modeling-glm[page]'
     python examples/app.py

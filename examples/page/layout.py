@@ -8,35 +8,12 @@ from typing import Any
 
 import gradio as gr
 
-from modeling_glm.checkpoints.embedded import is_embedded
+from modeling_glm.checkpoints.embedded import is_embedded, sample_texts
 
 from .logic import Page, Question, Result
 from .turns import MOST_QUESTIONS, Stopped
 from .views import busy_html, message_html, picture_html, result_html, shares_html, summary
 
-# The embedded checkpoint knows facts that ship with Python.
-EMBEDDED_TEXTS = [
-    "The number [MASK] is written four thousand [MASK] hundred and thirty-six.",
-    "The time 19:20 has the hour [MASK] and the minute [MASK].",
-    "1988 is a [MASK] year with [MASK] days.",
-    "1987-03-14 is the [MASK] of [MASK] 1987.",
-    "The status 404 begins with [MASK], so Not Found is a [MASK].",
-    "The price $12.40 is read as [sMASK]",
-]
-GENERAL_TEXTS = [
-    "Paris is the [MASK] of France.",
-    "The sun rises in the [MASK] and sets in the [MASK].",
-    "A dog has four [MASK] and one [MASK].",
-]
-EMBEDDED_CHOICES = [
-    ["HTTP status 404 is Not Found, a [MASK].", "client error\nserver error\nsuccess\nredirection"],
-    ["GREEK SMALL LETTER OMEGA WITH TONOS is a letter of the [MASK] script.", "Latin\nGreek\nCyrillic\nArmenian"],
-    ["The number 7352 is written seven thousand [MASK] hundred and fifty-two.", "two\nthree\nfive"],
-]
-GENERAL_CHOICES = [
-    ["Water boils at one hundred [MASK].", "degrees\nmeters\npeople"],
-    ["Ice is [MASK].", "cold\nhot"],
-]
 # Turn a click on an element with data attributes into a Gradio event that carries them. The new result replaces the
 # button with the focus of the keyboard, so the one in its place gets it.
 ON_CLICK = """
@@ -66,20 +43,20 @@ RUNS = itertools.count()
 
 def build(page: Page, name: str) -> gr.Blocks:
     """Build the page for a model that was loaded from `name`."""
-    embedded = is_embedded(name)
+    samples = sample_texts(name)
     size = f"{page.model.num_parameters():,} parameters"
-    toy = "a toy that knows numbers, dates, times, characters and names that ship with Python"
+    toy = ", a toy that knows words, numbers, dates and times" if is_embedded(name) else ""
     with gr.Blocks(title="GLM fills blanks") as blocks:
         gr.Markdown(
-            f"# GLM fills blanks\n{Path(name).name}: {size}{', ' + toy if embedded else ''}.\n\n"
+            f"# GLM fills blanks\n{Path(name).name}: {size}{toy}.\n\n"
             "A blank is a gap in a text. The model reads what stands before and behind it, and fills it with any number "
             f"of words. Write a blank as `{page.tokenizer.mask_token}` or `___`."
         )
         result = gr.State(None)
         with gr.Tab("Fill", elem_classes="asking"):
-            build_fill(page, result, EMBEDDED_TEXTS if embedded else GENERAL_TEXTS)
+            build_fill(page, result, samples.fill)
         with gr.Tab("Choose", elem_classes="asking"):
-            build_choose(page, EMBEDDED_CHOICES if embedded else GENERAL_CHOICES)
+            build_choose(page, samples.choose)
         with gr.Tab("What the model sees") as tab:
             build_picture(page, result, tab)
 
@@ -282,8 +259,9 @@ def valid(message: str) -> dict[str, Any]:
     return gr.validate(not message, message)
 
 
-def build_choose(page: Page, texts: list[list[str]]):
+def build_choose(page: Page, samples: dict[str, list[str]]):
     """Build the tab that compares choices."""
+    texts = [[text, "\n".join(choices)] for text, choices in samples.items()]
     with gr.Group(elem_classes="question"):
         text = gr.Textbox(texts[0][0], label="A text with one blank", lines=2, elem_id="choose-text")
         choices = gr.Textbox(texts[0][1], label="Choices, one on each line", lines=4, elem_id="choices")
@@ -293,7 +271,7 @@ def build_choose(page: Page, texts: list[list[str]]):
         stop = gr.Button("Stop", visible=False, elem_id="choose-stop")
     progress, status, message = build_news("choose")
     chart = gr.HTML(elem_id="chart", visible=False)
-    labels = [f"{text} {', '.join(choices.splitlines())}?" for text, choices in texts]
+    labels = [f"{text} {', '.join(choices)}?" for text, choices in samples.items()]
     examples = build_examples(texts, [text, choices], labels, "choose-examples")
 
     async def compare(text: str, choices: str, request: gr.Request):

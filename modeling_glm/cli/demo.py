@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,31 +12,8 @@ from .generation import add_blank, default_limit
 from .inputs import Device, Revision, WeightsDtype, load
 from .outputs import is_terminal, show_choices, show_fillings
 
+NUM_TEXTS = 2
 NUM_ANSWERS = 3
-
-
-class DemoTexts(NamedTuple):
-    """The texts of the demo."""
-
-    fill: str
-    choose: str
-    choices: list[str]
-    generate: str
-
-
-# The embedded checkpoint knows facts that ship with Python.
-EMBEDDED_TEXTS = DemoTexts(
-    fill="The time 19:20 has the hour [MASK] and the minute [MASK].",
-    choose="HTTP status 404 is Not Found, a [MASK].",
-    choices=["client error", "server error", "success", "redirection"],
-    generate="The number 4836 is written",
-)
-GENERAL_TEXTS = DemoTexts(
-    fill="Paris is the [MASK] of France, and Rome that of [MASK].",
-    choose="Water boils at one hundred [MASK].",
-    choices=["degrees", "meters", "people"],
-    generate="Once upon a time there was a king who",
-)
 
 
 def show_path(folder: str) -> str:
@@ -66,13 +43,13 @@ def demo(
 
         modeling-glm demo THUDM/glm-large-chinese
     """
-    from ..checkpoints.embedded import embedded_checkpoint, is_embedded
+    from ..checkpoints.embedded import embedded_checkpoint, sample_texts
     from ..filling.choose import choose
     from ..filling.fill import fill_blanks
     from ..modeling_glm import GLMForConditionalGeneration
 
     name = model or show_path(embedded_checkpoint())
-    texts = EMBEDDED_TEXTS if is_embedded(name) else GENERAL_TEXTS
+    samples = sample_texts(name)
     loaded, tokenizer = load(GLMForConditionalGeneration, name, device, dtype, revision)
     console = Console(highlight=False, soft_wrap=True)
 
@@ -81,13 +58,15 @@ def demo(
         words = [word if shlex.quote(word) == word else f'"{word}"' for word in arguments]
         console.print(f"[dim]$[/] [bold]{escape(' '.join(['modeling-glm', *words]))}[/]")
 
-    show_command("fill", name, "-n", str(NUM_ANSWERS), texts.fill)
-    show_fillings(fill_blanks(loaded, tokenizer, texts.fill, NUM_ANSWERS))
-    show_command("choose", name, texts.choose, *texts.choices)
-    show_choices(choose(loaded, tokenizer, texts.choose, texts.choices))
+    for text in samples.fill[:NUM_TEXTS]:
+        show_command("fill", name, "-n", str(NUM_ANSWERS), text)
+        show_fillings(fill_blanks(loaded, tokenizer, text, NUM_ANSWERS))
+    question, choices = next(iter(samples.choose.items()))
+    show_command("choose", name, question, *choices)
+    show_choices(choose(loaded, tokenizer, question, choices))
     console.print()
-    show_command("generate", name, texts.generate)
-    prompt = add_blank(tokenizer, texts.generate)
+    show_command("generate", name, samples.start[0])
+    prompt = add_blank(tokenizer, samples.start[0])
     show_fillings(fill_blanks(loaded, tokenizer, prompt, max_new_tokens_per_blank=default_limit(loaded)))
     if not is_terminal():
         return

@@ -29,9 +29,9 @@ them under their own terms.
 
 ## Use
 
-`examples/glm-tiny` is a small model for trying the code. It has 3 million parameters, and its training data are facts
-and documentation that come with Python. Use any other GLM in the same way, by the name of its repository or by its
-folder:
+`examples/glm-tiny` is a small model for trying the code. It has 7 million parameters. It was trained on facts that
+come with Python, small documents about English words, and old prose. Use any other GLM in the same way, by the name of
+its repository or by its folder:
 
 ```python
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
@@ -39,7 +39,7 @@ import modeling_glm
 
 tokenizer = AutoTokenizer.from_pretrained("examples/glm-tiny")
 model = AutoModelForSeq2SeqLM.from_pretrained("examples/glm-tiny")
-text = "The time 19:20 has the hour [MASK] and the minute [MASK]."
+text = "The opposite of [MASK] is cold."
 inputs = tokenizer(text, return_tensors="pt")
 (answers,) = tokenizer.decode_blanks(model.generate(**inputs))
 print(tokenizer.fill(text, answers))

@@ -1,6 +1,5 @@
 """Measure how well a GLM fills blanks in held-out documents, and compare it with trivial baselines."""
 
-import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -61,23 +60,6 @@ def error_ratio(rows: list[HeldOutRow]) -> float:
     """Return the errors of the model as a share of the errors of the best baseline."""
     *baselines, model = rows
     return (1 - model.all) / (1 - max(row.all for row in baselines))
-
-
-def hide_words(count: int, seed: int, most: int = 3) -> tuple[list[str], list[list[str]]]:
-    """Hide up to `most` words in held-out facts. Returns the texts, and for each the hidden words."""
-    generator = random.Random(seed)
-    facts = [document for document in build_splits()[1] if document.family != "prose"]
-    texts, truths = [], []
-    for document in generator.sample(facts, count):
-        words = document.text.split()
-        positions = sorted(generator.sample(range(1, len(words) - 1), most))
-        # No two blanks beside each other: nothing would tell where one ends.
-        positions = [p for p, q in zip(positions, [*positions[1:], len(words)], strict=True) if q - p > 1]
-        truths.append([words[position].rstrip(".,:;") for position in positions])
-        for position in positions:
-            words[position] = MASK + words[position][len(words[position].rstrip(".,:;")) :]
-        texts.append(" ".join(words))
-    return texts, truths
 
 
 @torch.inference_mode()

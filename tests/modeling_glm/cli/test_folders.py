@@ -11,23 +11,23 @@ TINY = "examples/glm-tiny"
 
 def test_info_tells_what_a_model_is(run):
     (facts,) = objects(run("info", TINY))
-    assert facts["parameters"] == 3109824
+    assert facts["parameters"] == 6967808
     assert facts["blanks"] == ["[MASK]", "[sMASK]", "[gMASK]"]
-    assert facts["bytes"]["bfloat16"] == 2 * 3109824
+    assert facts["bytes"]["bfloat16"] == 2 * 6967808
 
 
 def test_info_on_weights_without_a_vocabulary(run, tmp_path):
     for name in ("config.json", "model.safetensors"):
         shutil.copyfile(f"{TINY}/{name}", tmp_path / name)
     (facts,) = objects(run("info", str(tmp_path)))
-    assert facts["parameters"] == 3109824
+    assert facts["parameters"] == 6967808
     assert (facts["tokens"], facts["blanks"]) == (None, None)
 
 
 def test_info_shows_a_table_to_people(run):
     lines = run("info", TINY, "--format", "text").stdout.splitlines()
     facts = dict(line.split(maxsplit=1) for line in lines if line.split()[0] in ("parameters", "bytes", "blanks"))
-    assert facts["parameters"].strip() == "3,109,824"
+    assert facts["parameters"].strip() == "6,967,808"
     assert facts["bytes"].strip() == "float32 12.4 MB, bfloat16 6.22 MB, float16 6.22 MB"
     assert facts["blanks"].strip() == "[MASK], [sMASK], [gMASK]"
 
@@ -47,7 +47,7 @@ def test_card_is_printed_or_written(run, tmp_path):
     written = ModelCard.load(folder / "README.md")
     assert written.data.license == "apache-2.0"
     assert "My own words." in written.text
-    assert "3,109,824 parameters" in written.text
+    assert "6,967,808 parameters" in written.text
 
 
 def test_a_card_is_not_written_to_the_hub(run):

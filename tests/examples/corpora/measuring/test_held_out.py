@@ -3,11 +3,9 @@
 import pytest
 import torch
 
-from examples.corpora import build_splits
 from examples.corpora.documents import Document
 from examples.corpora.measuring import held_out
-from examples.corpora.measuring.blanks import MASK
-from examples.corpora.measuring.held_out import blank_loss, error_ratio, hide_words, measure_held_out
+from examples.corpora.measuring.held_out import blank_loss, error_ratio, measure_held_out
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
 from tests.support.paths import EXAMPLES
 
@@ -53,13 +51,3 @@ def test_loss_is_that_of_each_blank_alone(model, tokenizer):
         total -= sum(float(scores[place, label]) for place, label in enumerate(labels) if label != -100)
         count += int((labels != -100).sum())
     assert blank_loss(model, tokenizer, blanks, batch_size=4) == pytest.approx(total / count, rel=1e-4)
-
-
-def test_hidden_words_give_the_facts_back():
-    texts, truths = hide_words(20, seed=7)
-    facts = {document.text for document in build_splits()[1]}
-    for text, truth in zip(texts, truths, strict=True):
-        parts = text.split(MASK)
-        assert len(parts) == len(truth) + 1 <= 4
-        assert parts[0] + "".join(word + part for word, part in zip(truth, parts[1:], strict=True)) in facts
-        assert f"{MASK} {MASK}" not in text
