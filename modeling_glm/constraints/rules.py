@@ -57,35 +57,36 @@ class BlankRules:
             )
         if constraint.regex is not None:
             regex = automata.regex(constraint.regex)
-            shortest = regex.shortest()
-            if shortest is None:
-                raise ValueError(
-                    f"regex={show_pattern(constraint.regex)}: the vocabulary cannot form an answer that matches. An answer "
-                    "is the text of tokens, behind a space or glued to what stands before."
-                )
-            if shortest > self.longest:
-                raise ValueError(
-                    f"regex={show_pattern(constraint.regex)} asks for at least {shortest} tokens, but the answer may have "
-                    f"at most {self.longest}: raise max_new_tokens."
-                )
+            self._require_answer(
+                regex.shortest(),
+                f"regex={show_pattern(constraint.regex)}",
+                nothing="the vocabulary cannot form an answer that matches",
+                too_long=" asks for at least {} tokens",
+            )
             self._automata.append(regex)
         for grammar in constraint.grammars:
             followed = automata.grammar(grammar)
-            shortest = followed.shortest()
-            if shortest is None:
-                raise ValueError(
-                    f"{grammar}: no answer was found that the vocabulary can form. An answer is the text of tokens, behind a "
-                    "space or glued to what stands before."
-                )
-            if shortest > self.longest:
-                raise ValueError(
-                    f"{grammar}: the shortest answer that was found has {shortest} tokens, but the answer may have at most "
-                    f"{self.longest}: raise max_new_tokens."
-                )
+            self._require_answer(
+                followed.shortest(),
+                str(grammar),
+                nothing="no answer was found that the vocabulary can form",
+                too_long=": the shortest answer that was found has {} tokens",
+            )
             self._grammars.append(followed)
         self._automata += self._grammars
         if constraint.forbidden_words:
             self._automata.append(automata.without(tuple(constraint.forbidden_words)))
+
+    def _require_answer(self, shortest: int | None, name: str, *, nothing: str, too_long: str):
+        """Raise a `ValueError` if the vocabulary forms no answer, or only answers that are too long."""
+        if shortest is None:
+            raise ValueError(
+                f"{name}: {nothing}. An answer is the text of tokens, behind a space or glued to what stands before."
+            )
+        if shortest > self.longest:
+            raise ValueError(
+                f"{name}{too_long.format(shortest)}, but the answer may have at most {self.longest}: raise max_new_tokens."
+            )
 
     def allowed(self, prefix: Prefix, scores: torch.Tensor | None = None) -> torch.Tensor:
         """
