@@ -6,6 +6,7 @@ Measure speed and memory of GLM against peers and against the limits of the mach
     python -m benchmarks run --quick              # tiny models, to check that everything works
     python -m benchmarks run --only training decoding
     python -m benchmarks run --device cuda        # on the GPU
+    python -m benchmarks run --machine laptop     # on another machine: a file and a column of its own
     python -m benchmarks page                     # write tables and picture of the page again from the JSON file
 
 A run on the CPU writes docs/results/performance_cpu.json and the tables and the picture of docs/results/performance.md.
@@ -14,6 +15,7 @@ Suites that do not run keep their results if they are from a machine like this o
 
 import argparse
 import os
+import re
 import shlex
 import sys
 import time
@@ -31,6 +33,9 @@ from .harness.settings import RunSettings
 from .harness.shapes import BASE, GLM_2B, GLM_10B, LARGE, TINY
 from .suites import GPU_SUITES, SUITES, describe_suite, load_suite
 
+# Two machines of a cloud may have CPUs of one name, and only one of them bf16 instructions.
+SAME_MACHINE = ("device", "cores", "threads", "has_bf16")
+
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -45,6 +50,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     run.add_argument("--quick", action="store_true", help="tiny models, few rounds, results in runs/benchmarks")
     run.add_argument("--rounds", type=int, default=5, help="number of rounds in which the runs take turns")
     run.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads of torch")
+    run.add_argument("--machine", metavar="NAME", help="name of another machine than that of the page's tables")
     run.add_argument("--output", type=Path, help="folder for the results instead of docs/results")
     args = parser.parse_args(arguments)
     if args.command == "run":
@@ -59,6 +65,8 @@ def check_run(parser: argparse.ArgumentParser, args: argparse.Namespace):
         parser.error(f"--only {unknown[0]}: expected some of {', '.join(known)}")
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: torch finds no GPU")
+    if args.machine is not None and not re.fullmatch(r"[A-Za-z0-9-]+", args.machine):
+        parser.error(f"--machine {args.machine}: expected letters, digits and -")
     if args.rounds < 1 or args.threads < 1:
         parser.error("--rounds and --threads must be at least 1")
     args.suites = [name for name in known if args.only is None or name in args.only]
@@ -71,7 +79,7 @@ def main(arguments: list[str] | None = None):
         for name in SUITES:
             print(f"{name:13} {describe_suite(name)}")
     elif args.command == "page":
-        write_page(Results.read(report.PAGE.with_name("performance_cpu.json")))
+        write_page()
     else:
         run(args, shlex.join(["python", "-m", "benchmarks", *arguments]))
 
@@ -89,7 +97,8 @@ def run(args: argparse.Namespace, command: str):
         machine=machine, device=args.device, quick=args.quick, rounds=2 if args.quick else args.rounds
     )
     folder = args.output or (ROOT / "runs" / "benchmarks" if args.quick else report.PAGE.parent)
-    path = folder / f"performance_{args.device}.json"
+    name = f"performance_{args.device}" + (f"_{args.machine}" if args.machine else "")
+    path = folder / f"{name}.json"
     suites = kept_suites(path, settings) if args.only else {}
     for name in args.suites:
         start = time.perf_counter()
@@ -98,8 +107,8 @@ def run(args: argparse.Namespace, command: str):
         ordered = {suite: suites[suite] for suite in SUITES if suite in suites}
         results = Results(command=command, machine=machine, suites=ordered)
         results.write(path)
-        if path == report.PAGE.parent / "performance_cpu.json":
-            write_page(results)
+        if folder == report.PAGE.parent and args.device == "cpu":
+            write_page()
 
 
 def kept_suites(path: Path, settings: RunSettings) -> dict[str, list[Result]]:
@@ -107,12 +116,17 @@ def kept_suites(path: Path, settings: RunSettings) -> dict[str, list[Result]]:
     if not path.exists():
         return {}
     before = Results.read(path)
-    same = (before.machine.device, before.machine.threads) == (settings.machine.device, settings.machine.threads)
+    same = all(getattr(before.machine, name) == getattr(settings.machine, name) for name in SAME_MACHINE)
     return before.suites if same else {}
 
 
-def write_page(results: Results):
-    report.update_page(report.PAGE, results)
+def write_page():
+    """Write the page from the files of all machines beside it: performance_cpu.json, and performance_cpu_NAME.json."""
+    folder = report.PAGE.parent
+    results = Results.read(folder / "performance_cpu.json")
+    files = sorted(folder.glob("performance_cpu_*.json"))
+    others = {path.stem.removeprefix("performance_cpu_"): Results.read(path) for path in files}
+    report.update_page(report.PAGE, results, others)
     report.draw(report.PAGE.with_name("performance_cpu.png"), results)
 
 

@@ -4,17 +4,17 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+import psutil
 import torch
 
 from modeling_glm.inspection.sizing import measure_matmul_peak
+from modeling_glm.utils.precision import cpu_instructions, cpu_name
 
 from .measuring import take_turns
 from .shapes import Shape
 
 DTYPES = (torch.float32, torch.bfloat16)
-CPU_INFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,8 @@ class Machine:
         has_bf16: Whether the device has bf16 instructions. Without them, bf16 is computed in fp32.
         bandwidth: Memory bandwidth in bytes per second, for reading.
         peaks: Matmul peak in floating point operations per second, by shape and dtype ("Base float32").
+        instructions: Sets of instructions that a CPU has: keys of `modeling_glm.utils.precision.INSTRUCTIONS`.
+        memory: Bytes of memory of the device; 0 where that was not written down.
     """
 
     device: str
@@ -39,6 +41,11 @@ class Machine:
     has_bf16: bool
     bandwidth: float
     peaks: dict[str, float]
+    instructions: tuple[str, ...] = ()
+    memory: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "instructions", tuple(self.instructions))  # JSON has a list
 
     def peak(self, shape: Shape, dtype: torch.dtype) -> float:
         """Return the matmul peak at a shape, in floating point operations per second."""
@@ -47,11 +54,17 @@ class Machine:
     def describe(self) -> str:
         """Describe the machine and its limits in two sentences."""
         peaks = ", ".join(f"{peak / 1e9:,.0f} GFLOP/s ({name})" for name, peak in self.peaks.items())
-        bf16 = "with" if self.has_bf16 else "without"
         return (
-            f"{self.device}, {self.cores} cores, {self.threads} threads, {bf16} bf16 instructions, torch {self.torch_version}. "
+            f"{self.describe_parts()}, torch {self.torch_version}. "
             f"Measured limits: memory bandwidth {self.bandwidth / 1e9:,.1f} GB/s; matmul peak {peaks}."
         )
+
+    def describe_parts(self) -> str:
+        """Describe what the machine has: "Some CPU, 2 cores, 1 threads, 22 GiB of memory, AVX2, without bf16 instructions"."""
+        memory = [f"{self.memory / 2**30:.0f} GiB of memory"] if self.memory else []
+        others = [name for name in self.instructions if name != "BF16"]
+        bf16 = f"{'with' if self.has_bf16 else 'without'} bf16 instructions"
+        return ", ".join([self.device, f"{self.cores} cores", f"{self.threads} threads", *memory, *others, bf16])
 
 
 def dtype_name(dtype: torch.dtype) -> str:
@@ -59,18 +72,11 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def cpu_name() -> str:
-    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or "unknown CPU"
-
-
 def has_bf16(device: str) -> bool:
     """Return whether the device has bf16 instructions."""
     if torch.device(device).type != "cpu":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    flags = CPU_INFO.read_text() if CPU_INFO.exists() else ""
-    return any(flag in flags for flag in ("avx512_bf16", "amx_bf16"))
+    return "BF16" in cpu_instructions()
 
 
 def matmul_peak(shape: Shape, tokens: int, dtype: torch.dtype, device: str, seconds: float) -> float:
@@ -101,11 +107,13 @@ def measure_machine(shapes: Sequence[Shape], device: str, quick: bool = False) -
     on_cpu = torch.device(device).type == "cpu"
     seconds = 0.05 if quick else 0.5
     return Machine(
-        device=cpu_name() if on_cpu else torch.cuda.get_device_name(device),
+        device=(cpu_name() or platform.processor() or "unknown CPU") if on_cpu else torch.cuda.get_device_name(device),
         cores=os.cpu_count() or 1,
         threads=torch.get_num_threads(),
         torch_version=torch.__version__,
         has_bf16=has_bf16(device),
+        instructions=cpu_instructions() if on_cpu else (),
+        memory=psutil.virtual_memory().total if on_cpu else torch.cuda.get_device_properties(device).total_memory,
         bandwidth=memory_bandwidth(device, rounds=2 if quick else 20),
         peaks={
             f"{shape.name} {dtype_name(dtype)}": matmul_peak(shape, 2048, dtype, device, seconds)

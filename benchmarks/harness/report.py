@@ -15,6 +15,8 @@ from .peers import BERT, GPT2
 from .results import Memory, Quality, Result, Results, Speed, Value, show_ratio
 from .steps import NAIVE
 
+# The name of the machine whose figures all tables show.
+MAIN = "main"
 PAGE = ROOT / "docs" / "results" / "performance.md"
 STEP = "Base, vocabulary 30592, 4 x 512 tokens"
 BATCH = "make a pretraining batch of 64 x 512 tokens"
@@ -160,9 +162,41 @@ def find_speed(results: Results, headline: Headline) -> Speed | None:
     return found
 
 
-def update_page(page: Path, results: Results):
-    """Write the tables of the benchmarks into the page; see `replace_blocks`."""
-    replace_blocks(page, {"headlines": headline_table(results), "tables": all_tables(results)})
+def machines_table(several: Mapping[str, Results]) -> str:
+    """
+    Say which machine gave which figures, and put the speeds that all machines measured side by side.
+
+    Args:
+        several: The results of each machine by its name. The first ones are those of the other tables.
+    """
+    first = next(iter(several.values()))
+    about = [(name, results.machine.describe_parts(), f"`{results.command}`") for name, results in several.items()]
+    parts = [make_table(("machine", "what it has", "measured by"), about)]
+    rows = []
+    for suite, found in first.suites.items():
+        for speed in found:
+            if not isinstance(speed, Speed):
+                continue
+            same = [results.find(suite, Speed, speed.work, speed.peer) for results in several.values()]
+            cells = [show_ratio(other.ratio) for other in same if isinstance(other, Speed)]
+            if len(cells) == len(several) > 1:
+                rows.append((speed.work, speed.peer, *cells))
+    if rows:
+        parts.append(make_table(("work", "compared with", *(f"times as fast, {name}" for name in several)), rows))
+    return "\n\n".join(parts)
+
+
+def update_page(page: Path, results: Results, others: Mapping[str, Results] | None = None):
+    """
+    Write the tables of the benchmarks into the page; see `replace_blocks`.
+
+    Args:
+        page: The page.
+        results: The results of most tables.
+        others: The results of other machines, by the names of the machines.
+    """
+    blocks = {"headlines": headline_table(results), "tables": all_tables(results)}
+    replace_blocks(page, {**blocks, "machines": machines_table({MAIN: results, **(others or {})})})
 
 
 def replace_blocks(page: Path, blocks: Mapping[str, str]):

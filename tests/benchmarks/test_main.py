@@ -52,11 +52,17 @@ def test_single_suite_keeps_the_others(suites, tmp_path):
     ]
 
 
-def test_results_of_another_machine_are_not_kept(suites, tmp_path, machine):
+def test_another_machine_has_a_file_of_its_own(suites, tmp_path):
+    command.main(["run", "--only", "data", "--machine", "laptop", "--output", str(tmp_path)])
+    assert [path.name for path in tmp_path.iterdir()] == ["performance_cpu_laptop.json"]
+
+
+@pytest.mark.parametrize("difference", [{"device": "Another CPU"}, {"has_bf16": True}, {"cores": 64}])
+def test_results_of_another_machine_are_not_kept(suites, tmp_path, machine, difference):
     path = tmp_path / "performance_cpu.json"
     other = Results(
         command="",
-        machine=type(machine)(**{**vars(machine), "device": "Another CPU"}),
+        machine=type(machine)(**{**vars(machine), **difference}),
         suites={"training": [Value(work="old", value=1.0, unit="s")]},
     )
     other.write(path)
@@ -66,7 +72,7 @@ def test_results_of_another_machine_are_not_kept(suites, tmp_path, machine):
 
 def test_only_a_whole_run_on_the_cpu_writes_the_page(suites, tmp_path, monkeypatch):
     written = []
-    monkeypatch.setattr(command, "write_page", written.append)
+    monkeypatch.setattr(command, "write_page", lambda: written.append(True))
     monkeypatch.setattr(command.report, "PAGE", tmp_path / "performance.md")
     command.main(["run", "--output", str(tmp_path / "elsewhere")])
     assert not written
@@ -81,6 +87,7 @@ def test_only_a_whole_run_on_the_cpu_writes_the_page(suites, tmp_path, monkeypat
         (["--device", "cuda"], "torch finds no GPU"),
         (["--device", "cuda", "--only", "data"], "--only data: expected some of training, scoring, decoding"),
         (["--rounds", "0"], "must be at least 1"),
+        (["--machine", "my laptop"], "--machine my laptop: expected letters, digits and -"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message, capsys, monkeypatch):
@@ -101,10 +108,14 @@ def test_list_describes_every_suite(capsys):
 def test_page_is_written_from_the_file(tmp_path, monkeypatch, results):
     results.write(tmp_path / "performance_cpu.json")
     page = tmp_path / "performance.md"
-    page.write_text("<!-- headlines: begin --><!-- headlines: end --><!-- tables: begin --><!-- tables: end -->")
+    page.write_text(
+        "".join(f"<!-- {name}: begin --><!-- {name}: end -->" for name in ("headlines", "tables", "machines"))
+    )
+    results.write(tmp_path / "performance_cpu_laptop.json")
     monkeypatch.setattr(command.report, "PAGE", page)
     command.main(["page"])
     assert "| a step | GPT-2 | 2.00 |" in page.read_text()
+    assert "| a step | GPT-2 | 2.00 | 2.00 |" in page.read_text()  # main, laptop
     assert (tmp_path / "performance_cpu.png").exists()
 
 

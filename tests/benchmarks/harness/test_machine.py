@@ -1,10 +1,14 @@
 """The limits of the machine."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 
 from benchmarks.harness import machine as module
 from benchmarks.harness.machine import Machine, dtype_name, matmul_peak, measure_machine, memory_bandwidth
 from benchmarks.harness.shapes import BASE, TINY
+from modeling_glm.utils.precision import cpu_instructions
 
 
 def test_machine_is_described(machine):
@@ -38,19 +42,24 @@ def test_machine_is_measured(monkeypatch):
     found = measure_machine([TINY], "cpu", quick=True)
     assert isinstance(found, Machine)
     assert found.threads == torch.get_num_threads()
-    assert found.device == module.cpu_name() != ""
+    assert found.device
+    assert found.instructions == cpu_instructions()
+    assert found.memory > 2**28
     assert found.peaks.keys() == {"Tiny float32", "Tiny bfloat16"}
     assert all(1e8 < peak < 1e15 for peak in found.peaks.values())
 
 
-def test_bf16_needs_instructions(tmp_path, monkeypatch):
-    info = tmp_path / "cpuinfo"
-    monkeypatch.setattr(module, "CPU_INFO", info)
-    info.write_text("model name\t: Some CPU @ 2 GHz\nflags\t: avx2 avx512f\n")
-    assert module.cpu_name() == "Some CPU @ 2 GHz"
-    assert not module.has_bf16("cpu")
-    info.write_text("flags\t: avx512_bf16\n")
-    assert module.has_bf16("cpu")
+@pytest.mark.parametrize("instructions", [("AVX2",), ("AVX2", "BF16")])
+def test_bf16_needs_instructions(monkeypatch, instructions):
+    monkeypatch.setattr(module, "cpu_instructions", lambda: instructions)
+    assert module.has_bf16("cpu") == ("BF16" in instructions)
+
+
+def test_instructions_and_memory_are_described(machine):
+    known = replace(machine, instructions=["AVX2", "VNNI", "BF16"], memory=22 * 2**30, has_bf16=True)
+    assert known.describe_parts() == (
+        "Some CPU, 2 cores, 1 threads, 22 GiB of memory, AVX2, VNNI, with bf16 instructions"
+    )
 
 
 def test_dtypes_have_short_names():

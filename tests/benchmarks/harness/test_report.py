@@ -10,7 +10,8 @@ from benchmarks.harness import report
 from benchmarks.harness.results import Results, Speed
 
 MEASURED = report.PAGE.with_name("performance_cpu.json")
-MARKS = "before <!-- headlines: begin --> old <!-- headlines: end --> <!-- tables: begin --><!-- tables: end --> after"
+MARKS = "before <!-- headlines: begin --> old <!-- headlines: end --> <!-- tables: begin --><!-- tables: end --> "
+MARKS += "<!-- machines: begin --><!-- machines: end --> after"
 
 
 @pytest.fixture
@@ -49,7 +50,8 @@ def test_page_is_updated_between_its_marks(results, headline, tmp_path):
     report.update_page(page, results)
     once = page.read_text()
     assert once.startswith("before <!-- headlines: begin -->\n\n| result |")
-    assert once.endswith("| padding | 5.0% |\n\n<!-- tables: end --> after")
+    assert "| padding | 5.0% |\n\n<!-- tables: end -->" in once
+    assert once.endswith("without bf16 instructions | `python -m benchmarks run` |\n\n<!-- machines: end --> after")
     report.update_page(page, results)
     assert page.read_text() == once
 
@@ -67,6 +69,22 @@ def test_page_has_the_figures_of_its_file():
     page = report.PAGE.read_text(encoding="utf-8")
     assert report.headline_table(measured) in page
     assert report.all_tables(measured) in page
+    assert report.machines_table({report.MAIN: measured}) in page
+
+
+def test_machines_stand_side_by_side(results):
+    faster = Speed.from_seconds("a step", "GPT-2", ours=[1.0], theirs=[5.0])
+    suites = {"training": [faster, Speed.from_seconds("only here", "GPT-2", ours=[1.0], theirs=[1.0])]}
+    other = replace(results, machine=replace(results.machine, device="Other CPU"), suites=suites)
+    assert report.machines_table({"main": results, "laptop": other}) == (
+        "| machine | what it has | measured by |\n"
+        "| --- | --- | --- |\n"
+        "| main | Some CPU, 2 cores, 1 threads, without bf16 instructions | `python -m benchmarks run` |\n"
+        "| laptop | Other CPU, 2 cores, 1 threads, without bf16 instructions | `python -m benchmarks run` |\n\n"
+        "| work | compared with | times as fast, main | times as fast, laptop |\n"
+        "| --- | --- | --- | --- |\n"
+        "| a step | GPT-2 | 2.00 | 5.00 |"
+    )
 
 
 def test_text_of_the_page_quotes_its_tables():
