@@ -101,7 +101,9 @@ def measure(model, tokenizer, count: int):
     sample = {family: blanks[:count] for family, blanks in read_sample().items()}
     with progress.status(f"Measuring {sum(map(len, sample.values()))} blanks ..."):
         rows = measure_families(model, tokenizer, sample)
-    out.print("  How often the answer is exactly right, in blanks that no training text has filled (except \"from memory\").")
+    out.print(
+        '  How often the answer is exactly right, in blanks that no training text has filled (except "from memory").'
+    )
     out.print("  The n-gram knows how many words are missing. GLM has to find out, unless it is told.\n")
     out.print(f"  {'':30}{'blanks':>8}{'GLM':>8}{'told':>8}{'n-gram':>8}")
     for row in rows:

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from examples.corpora.measuring.families import measure_families
+from examples.corpora.measuring.families import FamilyRow, format_families, measure_families
 from examples.corpora.measuring.sample import read_sample
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.pretraining.settings import SUMMARY
@@ -32,6 +32,7 @@ LOG = ROOT / "docs" / "results" / "recipe_search.jsonl"
 PAGE = ROOT / "docs" / "results" / "embedded_model.md"
 SCRIPT = ROOT / "examples" / "03_pretrain.py"
 RECIPE = ROOT / "examples" / "recipes" / "embedded" / "glm-tiny.yaml"
+EMBEDDED = "the embedded checkpoint"  # the run of the log whose model is in examples/glm-tiny
 
 
 def train(name: str, options: Sequence[str], folder: Path) -> tuple[int, float]:
@@ -106,6 +107,12 @@ def score_table(entries: Sequence[dict[str, Any]]) -> str:
     return make_table(("run", *families), rows)
 
 
+def family_table(entries: Sequence[dict[str, Any]]) -> str:
+    """Make a table of what the embedded checkpoint reaches in every family."""
+    (families,) = (entry["families"] for entry in entries if entry["name"] == EMBEDDED)
+    return format_families([FamilyRow(family=family, **row) for family, row in families.items()])
+
+
 def _ngram(entries: Sequence[dict[str, Any]], family: str) -> float:
     return next(entry["families"][family]["ngram"] for entry in entries if family in entry.get("families", {}))
 
@@ -123,7 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     own, options = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
     given = parser.parse_args(own)
     if given.command == "table":
-        blocks = {"runs": run_table(read_log()), "scores": score_table(read_log())}
+        entries = read_log()
+        blocks = {"families": family_table(entries), "runs": run_table(entries), "scores": score_table(entries)}
         if given.write:
             replace_blocks(PAGE, blocks)
         print("\n\n".join(blocks.values()))

@@ -96,14 +96,12 @@ def _manifest(names: Sequence[str]) -> str:
 def measure(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, args: RunArguments) -> dict[str, str]:
     """Measure a model on held-out blanks, and return the sections of its card with figures and limits."""
     if args.corpus == [PYTHON]:
-        sections = {"limits": _limits(args.max_length, PYTHON_LIMITS)}
-        if args.blanks:
-            sections["figures"] = _figures(measure_held_out(model, tokenizer, args.blanks), args.blanks)
-        return sections
-    sections = {"limits": _limits(args.max_length, GROUPS_LIMITS)}
-    if args.blanks:
-        sections["figures"] = _figures_by_family(measure_families(model, tokenizer, read_sample()))
-    return sections
+        rows = measure_held_out(model, tokenizer, args.blanks) if args.blanks else None
+        figures, limits = rows and _figures(rows, args.blanks), PYTHON_LIMITS
+    else:
+        figures = _figures_by_family(measure_families(model, tokenizer, read_sample())) if args.blanks else None
+        limits = GROUPS_LIMITS
+    return ({"figures": figures} if figures else {}) | {"limits": _limits(args.max_length, limits)}
 
 
 def _figures_by_family(rows: Sequence[FamilyRow]) -> str:
