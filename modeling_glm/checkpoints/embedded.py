@@ -8,7 +8,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _PLACES = (_PACKAGE / "glm_tiny", _PACKAGE.parent / "examples" / "glm-tiny")
 
 
-class SampleTexts(NamedTuple):
+class ShowcaseTexts(NamedTuple):
     """
     Hold texts that show at a glance what a model can do.
 
@@ -24,7 +24,7 @@ class SampleTexts(NamedTuple):
 
 
 # A test checks that the embedded checkpoint answers these as a reader expects.
-EMBEDDED_SAMPLES = SampleTexts(
+EMBEDDED_SAMPLES = ShowcaseTexts(
     fill=[
         "The opposite of [MASK] is cold.",
         "A glim is a blue bird that sings at night. A glim is a kind of [MASK].",
@@ -40,7 +40,7 @@ EMBEDDED_SAMPLES = SampleTexts(
     },
     start=["The number 4836 is written", "The price $12.40 is read as"],
 )
-GENERAL_SAMPLES = SampleTexts(
+GENERAL_SAMPLES = ShowcaseTexts(
     fill=[
         "Paris is the [MASK] of France.",
         "The sun rises in the [MASK] and sets in the [MASK].",
@@ -86,9 +86,9 @@ def is_embedded(name: str) -> bool:
     return any(folder == Path(name).resolve() for folder in _PLACES)
 
 
-def sample_texts(name: str) -> SampleTexts:
+def sample_texts(name: str) -> ShowcaseTexts:
     """Return texts that suit a model by its folder or repository: simple ones for the embedded checkpoint."""
     return EMBEDDED_SAMPLES if is_embedded(name) else GENERAL_SAMPLES
 
 
-__all__ = ["SampleTexts", "embedded_checkpoint", "is_embedded", "sample_texts"]
+__all__ = ["ShowcaseTexts", "embedded_checkpoint", "is_embedded", "sample_texts"]
