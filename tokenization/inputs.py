@@ -11,9 +11,10 @@ import numpy as np
 try:
     import torch
 
-    TENSORS: tuple[type, ...] = (torch.Tensor,)
+    TENSORS: tuple[Any, ...] = (torch.Tensor,)
 except ImportError:  # texts and lists of ids need no torch: exported models run without it
     TENSORS = ()
+ARRAYS: Any = (np.ndarray, *TENSORS)
 
 # A row of texts as the backend takes it: a text or a pair of texts. Each text is a string or a list of words.
 TextRow = Any
@@ -133,7 +134,7 @@ def read_id_rows(sequences: Any, name: str) -> list[list[int]]:
     Raises:
         ValueError: For other shapes, and for what is not a whole number.
     """
-    if isinstance(sequences, (np.ndarray, *TENSORS)):
+    if isinstance(sequences, ARRAYS):
         check_id_table(sequences, name)
         return sequences.tolist()
     if isinstance(sequences, str | bytes | Mapping) or not isinstance(sequences, Iterable):
@@ -150,7 +151,7 @@ def read_ids(ids: Any, name: str) -> list[int]:
     Raises:
         ValueError: For other shapes, and for what is not a whole number.
     """
-    if isinstance(ids, (np.ndarray, *TENSORS)):
+    if isinstance(ids, ARRAYS):
         check_id_table(ids, name, ndim=1)
         return ids.tolist()
     if isinstance(ids, str | bytes | Mapping) or not isinstance(ids, Iterable):

@@ -185,7 +185,7 @@ class ORTFiller:
             from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
             # `AutoTokenizer` would ask for the code of the model, and that for torch.
-            tokenizer_class = get_class_from_dynamic_module("tokenization_glm.GLMTokenizer", str(folder))
+            tokenizer_class: Any = get_class_from_dynamic_module("tokenization_glm.GLMTokenizer", str(folder))
             tokenizer = tokenizer_class.from_pretrained(folder)
         self.tokenizer = tokenizer
         # What white space at a blank means stands beside the class of the tokenizer, wherever that was loaded from.
@@ -412,10 +412,12 @@ class ORTFiller:
                 forms[place] = [forms[place][best]]
         combined = [list(product(*forms)) for forms in rows]
         found = iter(self._score([(context, [pieces for of_row in combined for pieces in of_row])], batch_size)[0])
-        likeliest = []
+        likeliest: list[list[tuple[Ids, Sequence[float]]]] = []
         for of_row in combined:
-            scored = [list(zip(pieces, next(found), strict=True)) for pieces in of_row]
-            likeliest.append(max(scored, key=lambda pieces: sum(sum(log_probs) for _, log_probs in pieces)))
+            joined: list[list[tuple[Ids, Sequence[float]]]] = [
+                list(zip(pieces, next(found), strict=True)) for pieces in of_row
+            ]
+            likeliest.append(max(joined, key=lambda pieces: sum(sum(log_probs) for _, log_probs in pieces)))
         return likeliest
 
     def _score(
@@ -547,7 +549,7 @@ def _chunks(candidates: Sequence[Sequence[Ids]]) -> Iterator[Sequence[Sequence[I
 
 
 def _as_texts(texts: Any) -> list[str]:
-    """List texts. Raises a `ValueError` for what is no string."""
+    """List texts. Raises a `ValueError` for other types."""
     listed = [texts] if isinstance(texts, str) else list(texts)
     for number, text in enumerate(listed):
         if not isinstance(text, str):

@@ -135,7 +135,7 @@ def _find_exporter(format: str, quantize: str | None) -> tuple[Any, dict[str, An
 
 def _load(name: str | os.PathLike, revision: str | None) -> PreTrainedModel:
     """Load a model with the class that its config names."""
-    config = GLMConfig.from_pretrained(name, revision=revision)
+    config = GLMConfig.from_pretrained(name, revision=revision or "main")
     architecture = (config.architectures or ["GLMForConditionalGeneration"])[0]
     classes: dict[str, type[GLMPreTrainedModel]] = {each.__name__: each for each in AUTO_CLASSES.values()}
     if architecture not in classes:
@@ -180,7 +180,7 @@ def _exportable(model: PreTrainedModel) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(attention)
-        model.to(dtype).train(training)
+        model.to(dtype).train(training)  # type: ignore[arg-type]
 
 
 @contextmanager
