@@ -186,16 +186,15 @@ def _exportable(model: PreTrainedModel) -> Iterator[None]:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Silence the progress of torch.onnx, and warnings of versions and packages that do not concern the caller."""
-    verbosity, noisy = library_logging.get_verbosity(), logging.getLogger("torch.onnx")
-    level = noisy.level
+    verbosity, disabled = library_logging.get_verbosity(), logging.root.manager.disable
     library_logging.set_verbosity_error()
-    noisy.setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)  # the quantizer warns through the root logger
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        noisy.setLevel(level)
+        logging.disable(disabled)
         library_logging.set_verbosity(verbosity)
 
 
