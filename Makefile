@@ -55,7 +55,7 @@ data: .venv/examples
 # Trains examples/glm-tiny again, on the texts of make data. Run it again to resume. With SHORT=1 it trains for
 # 700 steps, into runs/glm-tiny-short.
 SHORT ?=
-TINY_STEPS = $(if $(SHORT),--max_steps 700 --output_dir runs/glm-tiny-short,--export examples/glm-tiny)
+TINY_STEPS = $(if $(SHORT),--max_steps 700 --output_dir runs/glm-tiny-short,--export examples/glm-tiny --export_code False)
 tiny: .venv/examples
 	.venv/bin/python examples/03_pretrain.py --recipe examples/recipes/embedded/glm-tiny.yaml --export_dtype bfloat16 $(TINY_STEPS)
 

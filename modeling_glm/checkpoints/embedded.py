@@ -28,15 +28,15 @@ EMBEDDED_SAMPLES = ShowcaseTexts(
     fill=[
         "The opposite of [MASK] is cold.",
         "A glim is a blue bird that sings at night. A glim is a kind of [MASK].",
-        "I have two sons and three [MASK].",
+        "She is my [MASK], and I am her brother.",
         "The number 4836 is written four thousand [MASK] hundred and [MASK].",
         "The time 19:20 has the hour [MASK] and the minute [MASK].",
         "The price $12.40 is read as [sMASK]",
     ],
     choose={
+        "A spaniel is a kind of [MASK].": ["dog", "bird", "tree", "boat"],
         "The time 19:20 is in the [MASK].": ["morning", "evening"],
         "HTTP status 404 is Not Found, a [MASK].": ["client error", "server error", "success", "redirection"],
-        "An elm is a tall tree with rough leaves. An elm is a kind of [MASK].": ["tree", "leaf", "bird"],
     },
     start=["The number 4836 is written", "The price $12.40 is read as"],
 )

@@ -1,6 +1,7 @@
 """Push models and tokenizers to the hub, with code and card."""
 
 import inspect
+import json
 import os
 import shutil
 import tempfile
@@ -30,6 +31,16 @@ def save_code(config: GLMConfig, folder: str | os.PathLike) -> None:
     with staging_folder(folder, inside=True) as staging:
         custom_object_save(GLMModel, staging)
         save_through(folder, staging)
+
+
+def remove_code(folder: str | os.PathLike) -> None:
+    """Delete the code that `save_pretrained` copied into a folder. The folder then loads with this package only."""
+    for path in Path(folder).glob("*.py"):
+        path.unlink()
+    for path in Path(folder).glob("*config.json"):
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings.pop("auto_map", None)
+        write_whole(path, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
 
 
 def push_model(
@@ -196,4 +207,4 @@ def _is_first_process() -> bool:
     return not distributed or torch.distributed.get_rank() == 0
 
 
-__all__ = ["push_model", "push_tokenizer", "save_and_push_model", "save_code"]
+__all__ = ["push_model", "push_tokenizer", "remove_code", "save_and_push_model", "save_code"]

@@ -207,6 +207,10 @@ class ResultArguments:
         default="float32",
         metadata={"help": "Type of its weights: bfloat16 is half as large, float32 is better for further training."},
     )
+    export_code: bool = field(
+        default=True,
+        metadata={"help": "Copy the code of the model into the folder, for those who load it without the package."},
+    )
     peak_tflops: float | None = field(
         default=None,
         metadata={"help": "TFLOP/s of one device, for the MFU in the log. Without it, a matmul is timed."},

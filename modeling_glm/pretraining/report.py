@@ -15,6 +15,7 @@ import torch
 from transformers import TrainerCallback
 
 from ..hub.card import write_model_card
+from ..hub.push import remove_code
 from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import GLMTokenizer
 from ..utils.files import whole_folder, write_whole
@@ -114,6 +115,8 @@ def export(
     with whole_folder(args.export) as folder:
         model.to(getattr(torch, args.export_dtype)).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+        if not args.export_code:
+            remove_code(folder)
         curves = {"loss": "training, all objectives"}
         curves.update({f"eval_{name}_loss": f"validation, {name}" for name in measured_losses(args)})
         plot_losses(history, folder / "loss.png", "Blank infilling", curves=curves)

@@ -1,5 +1,6 @@
 """The checkpoint that comes with the package: where it is in a clone and in an installed wheel."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,9 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from modeling_glm import GLMConfig, GLMTokenizer, embedded_checkpoint
+from modeling_glm import (
+    GLMConfig,
+    GLMForConditionalGeneration,
+    GLMTokenizer,
+    choose,
+    embedded_checkpoint,
+    fill_blanks,
+)
 from modeling_glm.checkpoints import embedded
-from modeling_glm.checkpoints.embedded import is_embedded
+from modeling_glm.checkpoints.embedded import EMBEDDED_SAMPLES, GENERAL_SAMPLES, is_embedded, sample_texts
 from tests.support.paths import EXAMPLES
 
 
@@ -53,3 +61,34 @@ print(transformers.pipeline("blank-infilling", modeling_glm.embedded_checkpoint(
     ran = subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, env=offline, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("It is ")
+
+
+def test_texts_that_show_it_are_answered_as_a_reader_expects():
+    model = GLMForConditionalGeneration.from_pretrained(embedded_checkpoint(), dtype="float32").eval()
+    tokenizer = GLMTokenizer.from_pretrained(embedded_checkpoint())
+    filled = fill_blanks(model, tokenizer, EMBEDDED_SAMPLES.fill, max_new_tokens_per_blank=12)
+    assert [[answer.text.rstrip(".") for answer in fillings[0].answers] for fillings in filled] == [
+        ["hot"],
+        ["bird"],
+        ["sister"],
+        ["eight", "thirty-six"],
+        ["19", "20"],
+        ["twelve dollars and forty cents"],
+    ]
+    chosen = choose(model, tokenizer, list(EMBEDDED_SAMPLES.choose), list(EMBEDDED_SAMPLES.choose.values()))
+    assert [choices[0].text for choices in chosen] == ["dog", "evening", "client error"]
+    starts = [f"{start} [gMASK]" for start in EMBEDDED_SAMPLES.start]
+    written = [found[0].text for found in fill_blanks(model, tokenizer, starts, max_new_tokens_per_blank=40)]
+    assert written[0].startswith("The number 4836 is written four thousand eight hundred and thirty-six.")
+    assert written[1].startswith("The price $12.40 is read as twelve dollars and forty cents.")
+
+
+def test_other_models_get_other_texts(tmp_path):
+    assert sample_texts(embedded_checkpoint()) is EMBEDDED_SAMPLES
+    assert sample_texts(str(tmp_path)) is GENERAL_SAMPLES
+
+
+def test_a_clone_has_no_copy_of_the_code_beside_the_weights():
+    assert not list(Path(embedded_checkpoint()).glob("*.py"))
+    for name in ("config.json", "tokenizer_config.json"):
+        assert "auto_map" not in json.loads((Path(embedded_checkpoint()) / name).read_text(encoding="utf-8"))

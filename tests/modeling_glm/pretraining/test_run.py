@@ -51,12 +51,16 @@ def test_a_run_resumes_and_is_written_out(folder, capsys):
 def test_a_finished_run_is_only_written_out_again(folder):
     pretrain(folder, max_steps=2, export=folder / "first")
     before = (folder / "run" / "checkpoint-2" / "trainer_state.json").read_bytes()
-    pretrain(folder, max_steps=2, export=folder / "second")
+    pretrain(folder, max_steps=2, export=folder / "second", export_code=False)
     assert (folder / "run" / "checkpoint-2" / "trainer_state.json").read_bytes() == before
     first, second = (read_weights(folder / name) for name in ("first", "second"))
     assert all((first[name] == second[name]).all() for name in first)
     settings = [json.loads((folder / name / "training.json").read_text()) for name in ("first", "second")]
     assert settings[0]["validation_loss"] == settings[1]["validation_loss"]
+    assert (folder / "first" / "modeling_glm.py").exists()
+    assert not list((folder / "second").glob("*.py"))
+    assert all("auto_map" not in path.read_text() for path in (folder / "second").glob("*config.json"))
+    GLMForConditionalGeneration.from_pretrained(folder / "second")
 
 
 def test_a_damaged_checkpoint_is_skipped(folder, capsys):
