@@ -1,4 +1,4 @@
-"""What a service allows, and how it puts requests together."""
+"""Say what a service allows, and how it puts requests together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -13,7 +13,7 @@ def test_each_command_prints_what_stands_below_it(run):
     result = run("demo")
     assert result.returncode == 0, result.stderr
     _, *sections = result.stdout.split("$ modeling-glm ")
-    assert [section.split()[0] for section in sections] == ["fill", "choose", "generate"]
+    assert [section.split()[0] for section in sections] == ["fill", "fill", "choose", "generate"]
     for section in sections:
         command, printed = section.split("\n", 1)
         told = run(*shlex.split(command), "--format", "text")

@@ -28,7 +28,7 @@ def test_info_shows_a_table_to_people(run):
     lines = run("info", TINY, "--format", "text").stdout.splitlines()
     facts = dict(line.split(maxsplit=1) for line in lines if line.split()[0] in ("parameters", "bytes", "blanks"))
     assert facts["parameters"].strip() == "6,967,808"
-    assert facts["bytes"].strip() == "float32 12.4 MB, bfloat16 6.22 MB, float16 6.22 MB"
+    assert facts["bytes"].strip() == "float32 27.9 MB, bfloat16 13.9 MB, float16 13.9 MB"
     assert facts["blanks"].strip() == "[MASK], [sMASK], [gMASK]"
 
 

@@ -125,11 +125,11 @@ def test_a_folder_is_loaded(model, tokenizer, answers, pipeline_class, tmp_path)
         ("The number 4836 is written four thousand eight hundred and thirty [gMASK]", "thirty-six"),
         ("The number 4836 is written four thousand eight hundred and thirty[gMASK]", "thirty-six"),
         ("The number 4836 is written four thousand eight hundred and thirty [MASK].", "thirty-six."),
-        ("The number 12 is[MASK].", "The number 12 is read as twelve."),
-        ("The number 12 is \u00a0[MASK].", "The number 12 is read as twelve."),
+        ("The number 57 is[MASK].", "The number 57 is read as fifty-seven."),
+        ("The number 57 is \u00a0[MASK].", "The number 57 is read as fifty-seven."),
         (
-            "The number 4444 is written [MASK] thousand[MASK] hundred and [MASK]-four.",
-            "four thousand four hundred and forty-four.",
+            "The number 4836 is written[MASK] thousand [MASK] hundred and[MASK].",
+            "four thousand eight hundred and thirty-six.",
         ),
     ],
 )
@@ -188,15 +188,15 @@ def test_a_blank_that_was_not_reached_is_empty(trained):
 )
 def test_a_stop_string_ends_its_piece_and_not_the_row(trained, how):
     model, tokenizer = trained
-    inputs = tokenizer("The number 12 is [MASK]. The number 12 is [MASK].", return_tensors="pt")
+    inputs = tokenizer("The number 57 is [MASK]. The number 57 is written [MASK].", return_tensors="pt")
     outputs = model.generate(**inputs, tokenizer=tokenizer, stop_strings=[" as"], do_sample=False, **how)
-    assert tokenizer.decode_blanks(outputs) == [["read as", "written twelve"]]
+    assert tokenizer.decode_blanks(outputs) == [["read as", "fifty-seven"]]
 
 
 def test_stop_strings_in_the_pipeline(trained):
-    prompt = "The number 12 is [MASK]. The number 12 is [MASK]."
+    prompt = "The number 57 is [MASK]. The number 57 is written [MASK]."
     (record,) = build(*trained)(prompt, stop_sequence=" as", max_new_tokens=20)
-    assert record["generated_text"].endswith("The number 12 is written twelve.")
+    assert record["generated_text"].endswith("The number 57 is written fifty-seven.")
 
 
 def test_decoded_pieces_are_ordinary_strings_elsewhere(trained):

@@ -212,7 +212,7 @@ def test_refused(folder, settings, message):
 def test_a_vocabulary_larger_than_the_model_is_refused(folder):
     pretrain(folder, max_steps=1, eval_strategy="no")
     new = dict.fromkeys(("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"))
-    with pytest.raises(SystemExit, match=r"The vocabulary has 4096 tokens, .*final has 384"):
+    with pytest.raises(SystemExit, match=r"The vocabulary has 8192 tokens, .*final has 384"):
         pretrain(
             folder, **new, model=folder / "run/final", tokenizer=EXAMPLES / "glm-tiny", output_dir=folder / "other"
         )
