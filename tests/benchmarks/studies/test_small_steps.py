@@ -7,7 +7,7 @@ import pytest
 from benchmarks.studies import small_steps
 from benchmarks.studies.small_steps import MeasuredStep, Setting, compare
 
-SMALL = ["--hidden", "16", "--layers", "1", "--heads", "2", "--vocabulary", "4096", "--tokens", "64", "--packed", "64"]
+SMALL = ["--hidden", "16", "--layers", "1", "--heads", "2", "--vocabulary", "8192", "--tokens", "64", "--packed", "64"]
 
 
 @pytest.fixture(autouse=True)
@@ -43,10 +43,10 @@ def test_a_study_is_resumed(tmp_path, capsys, monkeypatch):
     assert len(results) == 4
     assert {name: results[name] for name in kept} == kept
     shown = capsys.readouterr().out.splitlines()[-4:]
-    assert all(row.startswith("| 16 | 1 | 2 | 4096 | 64 | 64 |") for row in shown)
+    assert all(row.startswith("| 16 | 1 | 2 | 8192 | 64 | 64 |") for row in shown)
     assert shown[-1].endswith("| bf16 | eager | muon | 7 | 2 |")
 
 
 def test_texts_fill_the_batch():
-    step = small_steps.make_measured(Setting(hidden=16, layers=1, heads=2, vocabulary=4096, tokens=512), text=32)
+    step = small_steps.make_measured(Setting(hidden=16, layers=1, heads=2, vocabulary=8192, tokens=512), text=32)
     assert 350 < step.tokens < 700
