@@ -16,6 +16,7 @@ from tests.support.scripts import run_script
 from tests.support.visitors import served_page
 
 FOR_BLANKS = "#fill-message .problem"
+TWO_BLANKS = "The number 4836 is written four thousand [MASK] hundred and [MASK]."
 
 
 def find_chromium() -> tuple[str, str]:
@@ -121,13 +122,14 @@ def test_a_text_is_typed_and_filled(page):
     page.see("#fill").click()
     first = page.see("#result .filling.chosen")
     assert "seven thousand three" in first.text
-    assert re.match(r"\d\d%", first.text)
+    assert re.match(r"\d\d(\.\d)?%", first.text)
     assert first.find_element("css selector", "mark").text == "three"
     assert len(page.all("#result .filling")) == 3
     assert not page.all(FOR_BLANKS)
 
 
 def test_an_alternative_is_clicked_and_released(page):
+    page.write("#text textarea", TWO_BLANKS)
     page.see("#fill").click()
     alternative = page.see('#result [data-blank="1"][data-alternative="0"]')
     text = alternative.text.rsplit(maxsplit=1)[0]
@@ -187,8 +189,9 @@ def test_the_picture_follows_the_filling(page):
 
 
 def test_an_example_is_loaded_and_filled(page):
-    page.see("#fill-examples button", "1988 is a").click()
-    assert "leap" in page.see("#result .filling.chosen").text
+    page.see("#fill-examples button", "The time 19:20").click()
+    page.see("#result .filling.chosen", "has the hour 19")
+    assert [mark.text for mark in page.all("#result .filling.chosen mark")] == ["19", "20"]
 
 
 def test_narrow_screens_need_no_scrolling_sideways(phone):
@@ -196,7 +199,7 @@ def test_narrow_screens_need_no_scrolling_sideways(phone):
     phone.see("#result .filling")
     phone.open("Choose")
     phone.see("#choose").click()
-    phone.see("#chart", "client error")
+    phone.see("#chart", "dog")
     for tab, seen in (
         ("Choose", "#choose-examples"),
         ("What the model sees", "#picture table"),
@@ -223,6 +226,7 @@ def test_all_texts_have_enough_contrast(page, address, theme):
     page.see("#settings button").click()
     page.see("#pattern")
     check("settings")
+    page.write("#text textarea", TWO_BLANKS)
     page.see("#fill").click()
     page.see('#result [data-blank="1"][data-alternative="0"]').click()
     page.see("#result mark.given")
@@ -241,10 +245,10 @@ def test_all_texts_have_enough_contrast(page, address, theme):
     check("a problem")
     page.open("Choose")
     page.see("#choose").click()
-    page.see("#chart", "client error")
+    page.see("#chart", "dog")
     check("choices")
     page.open("Fill")
-    page.see("#fill-examples button", "1988 is a").click()
+    page.see("#fill-examples button", "The time 19:20").click()
     page.see("#result .filling")
     page.open("What the model sees")
     page.see("#picture table")
@@ -261,6 +265,7 @@ def test_a_text_in_a_dull_colour_is_found(page):
 
 def test_buttons_boxes_and_pictures_have_names(page):
     page.see("#settings button").click()
+    page.write("#text textarea", TWO_BLANKS)
     page.see("#fill").click()
     page.see('#result [data-blank="1"][data-alternative="0"]')
     named = {"button", "image", "img", "textbox", "slider", "radio", "spinbutton", "link", "tab", "region", "alert"}
@@ -286,7 +291,9 @@ def test_screen_readers_hear_the_result(page):
     page.see("#fill").click()
     page.see("#result .filling")
     page.gone(".busy")
-    assert re.match(r"3 fillings found\. Number 1, \d+%: The number \d+ is", page.window.execute_script(heard))
+    assert re.match(
+        r"3 fillings found\. Number 1, \d+%: The opposite of \w+ is cold\.", page.window.execute_script(heard)
+    )
     page.write("#text textarea", "no blank")
     page.see("#fill").click()
     page.see(FOR_BLANKS)
@@ -298,30 +305,31 @@ def test_a_button_inserts_a_blank_at_the_cursor(page):
 
     written = "return document.querySelector('#text textarea').value"
     cursor = "return document.activeElement.selectionStart"
-    page.write("#text textarea", "The number 12 is written .")
+    page.write("#text textarea", "The number 57 is written .")
     box = page.see("#text textarea")
     box.send_keys(Keys.ARROW_LEFT)
     page.see("#insert button", "Insert [MASK]").click()
-    page.wait(lambda: page.window.execute_script(written) == "The number 12 is written [MASK].")
-    page.wait(lambda: page.window.execute_script(cursor) == len("The number 12 is written [MASK]"))
+    page.wait(lambda: page.window.execute_script(written) == "The number 57 is written [MASK].")
+    page.wait(lambda: page.window.execute_script(cursor) == len("The number 57 is written [MASK]"))
     box.send_keys("!")
     page.see("#fill").click()
-    assert page.see("#result .filling.chosen mark").text.startswith("twelve")
+    assert page.see("#result .filling.chosen mark").text.startswith("fifty-seven")
     assert "!." in page.see("#result .filling.chosen").text
 
 
 def test_control_and_enter_ask(page):
     from selenium.webdriver.common.keys import Keys
 
-    page.write("#text textarea", "The number 12 is written ___.")
+    page.write("#text textarea", "The number 57 is written ___.")
     page.see("#text textarea").send_keys(Keys.CONTROL + Keys.ENTER)
-    assert page.see("#result .filling.chosen mark").text == "twelve"
+    assert page.see("#result .filling.chosen mark").text == "fifty-seven"
     page.open("Choose")
     page.see("#choices textarea").send_keys(Keys.CONTROL + Keys.ENTER)
-    page.see("#chart", "client error")
+    page.see("#chart", "dog")
 
 
 def test_a_result_is_stale_when_its_question_changes(page):
+    page.write("#text textarea", TWO_BLANKS)
     page.see("#fill").click()
     page.see('#result [data-blank="1"][data-alternative="0"]')
     page.gone(".busy")
@@ -338,7 +346,7 @@ def test_a_result_is_stale_when_its_question_changes(page):
     page.see("#result .answers.stale")
     page.open("Choose")
     page.see("#choose").click()
-    page.see("#chart", "client error")
+    page.see("#chart", "dog")
     page.see("#choices textarea").send_keys("x")
     page.see("#chart .answers.stale")
 

@@ -68,12 +68,19 @@ def test_the_view_of_a_set_answer_does_not_read_it(page):
 
 def test_other_fillings_have_the_same_numbers(result):
     first = {other.text: other.probability for other in result.views[0].others}
-    others = result.fillings[1:]
-    assert [filling.answers[0].text for filling in others] == list(first)[:2]
-    shown = [math.exp(filling.answers[0].log_prob) for filling in others]
-    assert list(first.values())[:2] == pytest.approx(shown, rel=1e-5)
+    shown = {filling.answers[0].text: math.exp(filling.answers[0].log_prob) for filling in result.fillings[1:]}
+    assert len(shown) == 2
+    assert {text: first[text] for text in shown} == pytest.approx(shown, rel=1e-5)
     own = [math.exp(answer.log_prob) for answer in result.fillings[0].answers]
     assert [view.probability for view in result.views] == pytest.approx(own, rel=1e-5)
+
+
+def test_other_fillings_of_one_blank_are_its_best_alternatives(page):
+    result = viewed(page, page.fill(Question(text="The opposite of [MASK] is cold.")))
+    listed = [(other.text, other.probability) for other in result.views[0].others]
+    for filling, (text, probability) in zip(result.fillings[1:], listed[:2], strict=True):
+        assert filling.answers[0].text == text
+        assert math.exp(filling.answers[0].log_prob) == pytest.approx(probability, rel=1e-5)
 
 
 @pytest.mark.parametrize("chosen", [0, 1, 2])
