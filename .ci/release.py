@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+COMMAND = "modeling_glm_command.py"  # the console script starts in it, beside the package
 CHECKPOINT = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "README.md")
 SOURCES = (
     "CHANGELOG.md",
@@ -35,14 +36,15 @@ def find_faults_of_wheel(names: Iterable[str]) -> list[str]:
     """Name the files that a wheel must not have, and those that it lacks."""
     names = set(names)
     tops = {name.partition("/")[0] for name in names}
-    faults = [f"{top} in the wheel" for top in sorted(tops) if not re.fullmatch(r"modeling_glm(-.*\.dist-info)?", top)]
+    expected = r"modeling_glm(-.*\.dist-info)?|" + re.escape(COMMAND)
+    faults = [f"{top} in the wheel" for top in sorted(tops) if not re.fullmatch(expected, top)]
     faults += [
         f"{name} in the wheel"
         for name in sorted(names)
         if re.search(r"(^|/)(tests?|benchmarks|examples|docs)/|(^|/)(test_\w+|conftest)\.py$", name)
     ]
     needed = [f"modeling_glm/glm_tiny/{name}" for name in CHECKPOINT]
-    needed += ["modeling_glm/py.typed", "modeling_glm/tokenization/__init__.py"]
+    needed += [COMMAND, "modeling_glm/py.typed", "modeling_glm/tokenization/__init__.py"]
     return faults + [f"{name} missing in the wheel" for name in needed if name not in names]
 
 

@@ -19,6 +19,7 @@ GOOD_WHEEL = [
         for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "README.md")
     ),
     "modeling_glm-0.2.0.dist-info/METADATA",
+    "modeling_glm_command.py",
 ]
 
 
@@ -45,6 +46,7 @@ def test_a_good_wheel_has_no_faults():
         "modeling_glm/filling/test_fill.py",
         "modeling_glm/examples/app.py",
         "tokenization/__init__.py",
+        "modeling_glm_other.py",
     ],
 )
 def test_a_stray_file_in_the_wheel_is_found(name):
@@ -53,7 +55,9 @@ def test_a_stray_file_in_the_wheel_is_found(name):
     assert all("in the wheel" in fault for fault in faults)
 
 
-@pytest.mark.parametrize("missing", ["modeling_glm/glm_tiny/model.safetensors", "modeling_glm/py.typed"])
+@pytest.mark.parametrize(
+    "missing", ["modeling_glm/glm_tiny/model.safetensors", "modeling_glm/py.typed", "modeling_glm_command.py"]
+)
 def test_a_missing_file_in_the_wheel_is_found(missing):
     assert release.find_faults_of_wheel({*GOOD_WHEEL} - {missing}) == [f"{missing} missing in the wheel"]
 
