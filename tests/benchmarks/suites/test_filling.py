@@ -22,6 +22,6 @@ def test_suite_runs(quick):
     # Of the one round.
     assert all(0 < result.low == result.ratio == result.high == result.theirs / result.ours for result in results)
     assert [result.work for result in results] == [
-        "3M parameters, fill 8 texts with 1 to 4 blanks in a batch",
-        "3M parameters, rank 64 candidates for a blank",
+        "7M parameters, fill 8 texts with 1 to 4 blanks in a batch",
+        "7M parameters, rank 64 candidates for a blank",
     ]
