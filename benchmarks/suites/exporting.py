@@ -9,15 +9,14 @@ from typing import Any
 
 import torch
 
-from examples.corpora import build_splits
-from examples.corpora.measuring.blanks import make_blanks
+from examples.corpora.measuring.blanks import exact_match
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer, choose, fill_blanks, score_fillings
 from modeling_glm.export.ort_filler import ORTFiller
 from modeling_glm.export.save import export_model
 
-from ..harness.embedded import EMBEDDED, load_tokenizer
+from ..harness.embedded import EMBEDDED, compare_quality, held_out_blanks, load_tokenizer
 from ..harness.measuring import PeakMemory, run_alone, take_turns
-from ..harness.results import Memory, Quality, Result, Speed
+from ..harness.results import Memory, Result, Speed
 from ..harness.settings import RunSettings
 from ..harness.shapes import BASE, TINY, Shape, build_glm
 from .filling import LONGEST, make_candidates, make_texts
@@ -132,7 +131,7 @@ def measure_quality(
     model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, folders: dict[str, Path], count: int
 ) -> list[Result]:
     """Measure loss and exact match of the embedded checkpoint in blanks of held-out texts."""
-    blanks = make_blanks(build_splits()[1], count=count, seed=1)
+    blanks = held_out_blanks(count)
     measured = {}
     for name in folders:
         if name in (ORT, ORT_INT8):
@@ -145,17 +144,7 @@ def measure_quality(
             filled = [best for best, *_ in found]
             scored = [score_fillings(changed, tokenizer, blank.text, [blank.answer])[0] for blank in blanks]
         tokens = sum(len(answer.token_log_probs) for filling in scored for answer in filling.answers)
-        right = sum(filling.answers[0].text == blank.answer for filling, blank in zip(filled, blanks, strict=True))
-        measured[name] = -sum(filling.log_prob for filling in scored) / tokens, right / count
-    loss, exact = measured[TORCH]
-    return [
-        Quality(
-            work=f"glm-tiny, {name}",
-            blanks=count,
-            loss=measured[name][0],
-            peer_loss=loss,
-            exact=measured[name][1],
-            peer_exact=exact,
-        )
-        for name in (ORT, ORT_INT8, TORCH_INT8)
-    ]
+        exact = exact_match([filling.answers[0].text for filling in filled], blanks)
+        measured[name] = -sum(filling.log_prob for filling in scored) / tokens, exact
+    compared = {name: measured[name] for name in (ORT, ORT_INT8, TORCH_INT8)}
+    return [*compare_quality(compared, measured[TORCH], count)]

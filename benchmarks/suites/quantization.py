@@ -7,16 +7,15 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from examples.corpora import build_splits
-from examples.corpora.measuring.blanks import make_blanks
+from examples.corpora.measuring.blanks import exact_match
 from examples.corpora.measuring.held_out import blank_loss
 from modeling_glm import GLMForConditionalGeneration
 from modeling_glm.utils.inference import answer_blanks
 
 from ..harness.decoder import GreedyDecoder
-from ..harness.embedded import EMBEDDED, load_tokenizer
+from ..harness.embedded import EMBEDDED, compare_quality, held_out_blanks, load_tokenizer
 from ..harness.measuring import take_turns
-from ..harness.results import Quality, Result, Speed
+from ..harness.results import Result, Speed
 from ..harness.settings import RunSettings
 from ..harness.shapes import BASE, TINY, Shape, build_glm, make_contexts
 
@@ -77,26 +76,14 @@ def compare_decoding(settings: RunSettings, shape: Shape, rows: int, length: int
 def measure_quality(count: int) -> list[Result]:
     """Measure loss and exact match of the embedded checkpoint in blanks of held-out texts."""
     tokenizer = load_tokenizer()
-    blanks = make_blanks(build_splits()[1], count=count, seed=1)
+    blanks = held_out_blanks(count)
 
     def measure(convert: Convert) -> tuple[float, float]:
         model = convert(GLMForConditionalGeneration.from_pretrained(EMBEDDED, dtype=torch.float32).eval())
         answers = answer_blanks(model, tokenizer, [blank.text for blank in blanks], max_new_tokens_per_blank=24)
-        right = sum(row == [blank.answer] for row, blank in zip(answers, blanks, strict=True))
-        return blank_loss(model, tokenizer, blanks), right / count
+        exact = exact_match([answer for (answer,) in answers], blanks)
+        return blank_loss(model, tokenizer, blanks), exact
 
-    peer_loss, peer_exact = measure(lambda model: model)
-    results: list[Result] = []
-    for name, convert in conversions().items():
-        loss, exact = measure(convert)
-        results.append(
-            Quality(
-                work=f"glm-tiny, {name}",
-                blanks=count,
-                loss=loss,
-                peer_loss=peer_loss,
-                exact=exact,
-                peer_exact=peer_exact,
-            )
-        )
-    return results
+    peer = measure(lambda model: model)
+    measured = {name: measure(convert) for name, convert in conversions().items()}
+    return [*compare_quality(measured, peer, count)]

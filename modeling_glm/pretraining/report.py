@@ -123,7 +123,9 @@ def export(
         (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
         corpora, _ = read_corpora(args, args.corpus)
         only_embedded = embedded if embedded is not None and embedded.holds(corpora) else None
-        sections = {"training": training_section(args, training, summary, only_embedded)}
+        sources = [corpus.source for corpus in corpora]
+        described = None if only_embedded is None else only_embedded.describe(sources)
+        sections = {"training": training_section(args, training, summary, described)}
         if only_embedded is not None:
             sections |= only_embedded.measure(model.float(), tokenizer, args)
         write_model_card(
@@ -164,7 +166,7 @@ def training_section(
     args: RunArguments,
     training: PretrainingArguments,
     summary: Mapping[str, Any],
-    embedded: EmbeddedCorpora | None = None,
+    described: str | None = None,
 ) -> str:
     """Return the section of the model card about the data, the command, the settings and the losses."""
     start = f"It was trained further from `{args.model}`.\n\n" if args.model else ""
@@ -180,7 +182,7 @@ def training_section(
     command = shlex.join(["python", "examples/03_pretrain.py", *sys.argv[1:]])
     return f"""## Training
 
-{_describe_corpora(args) if embedded is None else embedded.describe([corpus.source for corpus in read_corpora(args, args.corpus)[0]])}
+{_describe_corpora(args) if described is None else described}
 
 {start}{summary["train_texts"]:,} texts with {summary["train_tokens"]:,} tokens to train on, {summary["validation_texts"]:,} to validate on.
 `{command}` took {summary["minutes"]:.0f} minutes on {summary["device"]} ({speed["tokens_per_second"]:,.0f} tokens per second,

@@ -211,8 +211,7 @@ def encode_prompt(
         ValueError: For a row that does not fit, or that has more blanks than the search fills.
     """
     ids = collator.encode_prompt(row)
-    masks = set(collator.tokenizer.mask_token_ids)
-    blanks = sum(token_id in masks for token_id in ids)
+    blanks = _count_blanks(collator, ids)
     if original_search and num_beams > 1 and blanks > 1:
         raise ValueError(
             f"The row has {blanks} blanks, but the beams of original_search=True fill one: give num_beams=1 (--num_beams 1), "
@@ -304,6 +303,7 @@ def _predict(
     attention_mask = torch.tensor([[0] * pad + [1] * real for pad, real in lengths], device=model.device)
     arguments = settings.generate_kwargs
     ends = find_ends(model, arguments)
+    sop_token_id = model.config.sop_token_id
     recorded = scores = None
     if settings.original_search:
         found = search_as_originals(model, input_ids, attention_mask, **arguments)
@@ -312,28 +312,26 @@ def _predict(
     elif arguments["num_beams"] > 1:
         pieces = generate_pieces(model, input_ids, attention_mask, **arguments).pieces
     else:
-        recorder = ScoreRecorder(model.config.sop_token_id, ends)
+        recorder = ScoreRecorder(sop_token_id, ends)
         generated = generate_pieces(model, input_ids, attention_mask, score_observers=[recorder], **arguments)
         pieces, recorded = generated.pieces, recorder.read(generated.sequences)
     written = [[token_id for token_id in row if token_id != IGNORED] for row in pieces.tolist()]
     if settings.original_search:  # behind an open answer stands padding
         written = [_without_padding(ids, padding_id) for ids in written]
     prompts = [prompt.ids for prompt in batch for _ in range(settings.num_return_sequences)]
-    masks = set(collator.tokenizer.mask_token_ids)
-    blanks = [sum(token_id in masks for token_id in ids) for ids in prompts]
+    blanks = [_count_blanks(collator, ids) for ids in prompts]
     if recorded is None:
         log_probs = _score(model, prompts, written, blanks, ends)
     else:  # the first token is a start of piece, which nothing predicts
         log_probs = [sum(row[: len(ids) - 1]) for row, ids in zip(recorded.tolist(), written, strict=True)]
     if scores is not None:
         for number, (ids, count) in enumerate(zip(written, blanks, strict=True)):
-            if count > 1 and ids.count(model.config.sop_token_id) > count:
+            if count > 1 and ids.count(sop_token_id) > count:
                 # Which starts the model wrote itself is known to the search alone. Its score is the sum of all.
                 log_probs[number] = scores[number]
     else:
         powers = [max(1, len(ids) - 1) ** settings.length_penalty for ids in written]
         scores = [log_prob / power for log_prob, power in zip(log_probs, powers, strict=True)]
-    sop_token_id = model.config.sop_token_id
     shown = [_without_surplus_starts(ids, count, sop_token_id) for ids, count in zip(written, blanks, strict=True)]
     answers = collator.tokenizer.decode_blanks([ids + new for ids, new in zip(prompts, shown, strict=True)])
     predictions = [
@@ -344,6 +342,11 @@ def _predict(
     ]
     size = settings.num_return_sequences
     return [predictions[start : start + size] for start in range(0, len(predictions), size)]
+
+
+def _count_blanks(collator: DataCollatorForInfillingSeq2Seq, ids: Sequence[int]) -> int:
+    masks = set(collator.tokenizer.mask_token_ids)
+    return sum(token_id in masks for token_id in ids)
 
 
 def _without_padding(ids: list[int], padding_id: int) -> list[int]:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks.studies import recipe_search
-from benchmarks.studies.recipe_search import add_to_log, main, read_log, run_table, score_table
+from benchmarks.studies.recipe_search import add_to_log, family_table, main, read_log, run_table, score_table
 from examples.corpora.embedded import EMBEDDED
 from modeling_glm.pretraining.settings import parse_arguments, read_corpora
 
@@ -71,6 +71,7 @@ def test_the_tables_have_failures_and_the_ngram():
 
 def test_the_page_has_the_tables_of_the_log():
     page = recipe_search.PAGE.read_text(encoding="utf-8")
+    assert family_table(read_log()) in page
     assert run_table(read_log()) in page
     assert score_table(read_log()) in page
 
