@@ -32,7 +32,7 @@ FEW = {
     "128": Budget(epochs=10, batch_size=16, test_examples=1000),
 }
 # Epochs over all examples: fewer where there are many, or where they are long.
-EPOCHS = {"rotten_tomatoes": 3, "trec": 4, "sms_spam": 3, "newsgroups": 1, "r8": 2}
+EPOCHS = {"rotten_tomatoes": 2, "trec": 3, "sms_spam": 2, "newsgroups": 1, "r8": 1}
 BATCH_SIZE = 32
 # What a learning rate is chosen with: as many epochs, over this many training examples and validation examples.
 SEARCH_TRAIN, SEARCH_VALIDATION = 1000, 400
