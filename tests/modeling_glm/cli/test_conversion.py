@@ -130,10 +130,14 @@ def test_what_cannot_be_exported_is_said_in_one_line(run, tmp_path):
     result = run("export", "examples/glm-tiny", tmp_path / "onnx", "--format", "tflite")
     assert result.returncode == 2
     assert "tflite" in result.stderr
+    assert not (tmp_path / "onnx").exists()
+
+
+def test_a_folder_that_exists_is_not_exported_over(run, tmp_path):
+    pytest.importorskip("transformers.exporters")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("mine")
     result = run("export", "examples/glm-tiny", tmp_path / "full")
     assert result.returncode == 1
     assert "exists already" in result.stderr
     assert len(result.stderr.splitlines()) == 1
-    assert not (tmp_path / "onnx").exists()

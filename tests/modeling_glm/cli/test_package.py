@@ -44,6 +44,13 @@ def run_commands(*commands: list[str]) -> tuple[list[int], set[str], str]:
     return codes, set(modules), "\n".join(printed)
 
 
+def modules_of_a_pipeline() -> set[str]:
+    """Return what is imported by a program that uses pipelines of Transformers, and nothing else."""
+    code = "import json, sys; from transformers import GenerationMixin, pipeline; print(json.dumps([*sys.modules]))"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
+    return set(json.loads(completed.stdout))
+
+
 def test_help_and_wrong_usage_import_no_torch():
     codes, modules, printed = run_commands(
         ["--version"],
@@ -64,7 +71,8 @@ def test_fill_registers_glm_and_imports_nothing_for_other_jobs():
     assert codes == [0]
     assert json.loads(printed.strip())["text"] == "The hour is [MASK]."
     assert {"modeling_glm.registration", "transformers.pipelines"} <= modules
-    assert not NOT_FOR_FILLING & modules
+    # Older versions of Transformers import some of them for every pipeline.
+    assert not NOT_FOR_FILLING & (modules - modules_of_a_pipeline())
 
 
 def test_the_package_is_run_once():

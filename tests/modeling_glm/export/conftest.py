@@ -31,9 +31,14 @@ def text_model(text_tokenizer) -> GLMForConditionalGeneration:
 
 
 @pytest.fixture(scope="session")
-def exported(text_model, text_tokenizer, tmp_path_factory):
+def exporters():
+    """Return the exporters of Transformers, which older versions do not have."""
+    return pytest.importorskip("transformers.exporters")
+
+
+@pytest.fixture(scope="session")
+def exported(exporters, text_model, text_tokenizer, tmp_path_factory):
     """Export the language model in each way."""
-    pytest.importorskip("transformers.exporters")
     folder = tmp_path_factory.mktemp("exported")
     settings = {"onnx": {}, "int8": {"quantize": "int8"}, "torch": {"format": "torch"}}
     return {

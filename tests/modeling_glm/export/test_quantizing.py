@@ -3,7 +3,10 @@
 import numpy as np
 import onnx
 import onnx_ir
+import pytest
 from onnx import numpy_helper
+
+pytest.importorskip("transformers.exporters")
 
 from modeling_glm.export.quantizing import fold_transposes
 

@@ -22,10 +22,8 @@ def test_a_folder_has_the_model_its_tokenizer_and_the_runtime(exported):
 
 
 @pytest.mark.filterwarnings("ignore:.*children_specs.*:FutureWarning")  # in the exporters of Transformers 5.23
-def test_a_program_of_torch_is_saved_and_loaded(exported, text_model):
-    from transformers.exporters import ExportedModel
-
-    loaded = ExportedModel.from_pretrained(exported["torch"].target)
+def test_a_program_of_torch_is_saved_and_loaded(exporters, exported, text_model):
+    loaded = exporters.ExportedModel.from_pretrained(exported["torch"].target)
     cache, config = DynamicCache(config=text_model.config), text_model.config
     width = config.hidden_size // config.num_attention_heads
     generator = torch.Generator().manual_seed(0)
@@ -60,7 +58,7 @@ def test_settings_are_checked_before_anything_is_loaded(tmp_path, settings, mess
     assert not (tmp_path / "target").exists()
 
 
-def test_a_target_that_exists_stays(tmp_path, text_model):
+def test_a_target_that_exists_stays(exporters, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="exists already"):
         export_model("no/such-model", tmp_path)
@@ -91,16 +89,23 @@ def test_nothing_is_half_written_and_the_model_stays_as_it_was(tmp_path, text_mo
     assert not list(tmp_path.iterdir())
 
 
-def test_a_class_without_an_export_is_named(tmp_path, text_model):
+def test_a_class_without_an_export_is_named(exporters, tmp_path, text_model):
     config = text_model.config.to_dict() | {"architectures": ["GLMForSomethingElse"]}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="GLMForSomethingElse, which has no export: expected one of GLMModel"):
         export_model(tmp_path, tmp_path / "target")
 
 
-def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
+def test_a_missing_package_is_named_with_its_extra(exporters, tmp_path, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(ImportError, match=r"Exporting to ONNX needs the package onnxscript: .*modeling-glm\[export\]"):
         export_model("no/such-model", tmp_path / "target")
+
+
+def test_an_older_transformers_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(save, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"needs Transformers 5\.23 or later, .*: pip install -U transformers"):
+        export_model("no/such-model", tmp_path / "target")
+    assert not (tmp_path / "target").exists()
