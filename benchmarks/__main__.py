@@ -33,9 +33,6 @@ from .harness.settings import RunSettings
 from .harness.shapes import BASE, GLM_2B, GLM_10B, LARGE, TINY
 from .suites import GPU_SUITES, SUITES, describe_suite, load_suite
 
-# Two machines of a cloud may have CPUs of one name, and only one of them bf16 instructions.
-SAME_MACHINE = ("device", "cores", "threads", "has_bf16")
-
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -116,8 +113,7 @@ def kept_suites(path: Path, settings: RunSettings) -> dict[str, list[Result]]:
     if not path.exists():
         return {}
     before = Results.read(path)
-    same = all(getattr(before.machine, name) == getattr(settings.machine, name) for name in SAME_MACHINE)
-    return before.suites if same else {}
+    return before.suites if before.machine.is_like(settings.machine) else {}
 
 
 def write_page():

@@ -1,4 +1,4 @@
-"""Measure the limits of the machine: matmul peak and memory bandwidth."""
+"""Find out what the machine has, and measure its limits: matmul peak and memory bandwidth."""
 
 import os
 import platform
@@ -18,9 +18,9 @@ DTYPES = (torch.float32, torch.bfloat16)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine:
+class Hardware:
     """
-    A machine and its limits.
+    What a machine has.
 
     Attributes:
         device: Name of the CPU or the GPU.
@@ -28,8 +28,6 @@ class Machine:
         threads: Number of threads that torch uses.
         torch_version: Version of torch.
         has_bf16: Whether the device has bf16 instructions. Without them, bf16 is computed in fp32.
-        bandwidth: Memory bandwidth in bytes per second, for reading.
-        peaks: Matmul peak in floating point operations per second, by shape and dtype ("Base float32").
         instructions: Sets of instructions that a CPU has: keys of `modeling_glm.utils.precision.INSTRUCTIONS`.
         memory: Bytes of memory of the device; 0 where that was not written down.
     """
@@ -39,13 +37,37 @@ class Machine:
     threads: int
     torch_version: str
     has_bf16: bool
-    bandwidth: float
-    peaks: dict[str, float]
     instructions: tuple[str, ...] = ()
     memory: int = 0
 
     def __post_init__(self):
         object.__setattr__(self, "instructions", tuple(self.instructions))  # JSON has a list
+
+    def describe_parts(self) -> str:
+        """Describe what the machine has: "Some CPU, 2 cores, 1 threads, 22 GiB of memory, AVX2, without bf16 instructions"."""
+        memory = [f"{self.memory / 2**30:.0f} GiB of memory"] if self.memory else []
+        others = [name for name in self.instructions if name != "BF16"]
+        bf16 = f"{'with' if self.has_bf16 else 'without'} bf16 instructions"
+        return ", ".join([self.device, f"{self.cores} cores", f"{self.threads} threads", *memory, *others, bf16])
+
+    def is_like(self, other: "Hardware") -> bool:
+        """Return whether figures of both may stand in one table."""
+        # Two machines of a cloud may have CPUs of one name, and only one of them bf16 instructions.
+        return all(getattr(self, name) == getattr(other, name) for name in ("device", "cores", "threads", "has_bf16"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine(Hardware):
+    """
+    A machine and its limits.
+
+    Attributes:
+        bandwidth: Memory bandwidth in bytes per second, for reading.
+        peaks: Matmul peak in floating point operations per second, by shape and dtype ("Base float32").
+    """
+
+    bandwidth: float
+    peaks: dict[str, float]
 
     def peak(self, shape: Shape, dtype: torch.dtype) -> float:
         """Return the matmul peak at a shape, in floating point operations per second."""
@@ -58,13 +80,6 @@ class Machine:
             f"{self.describe_parts()}, torch {self.torch_version}. "
             f"Measured limits: memory bandwidth {self.bandwidth / 1e9:,.1f} GB/s; matmul peak {peaks}."
         )
-
-    def describe_parts(self) -> str:
-        """Describe what the machine has: "Some CPU, 2 cores, 1 threads, 22 GiB of memory, AVX2, without bf16 instructions"."""
-        memory = [f"{self.memory / 2**30:.0f} GiB of memory"] if self.memory else []
-        others = [name for name in self.instructions if name != "BF16"]
-        bf16 = f"{'with' if self.has_bf16 else 'without'} bf16 instructions"
-        return ", ".join([self.device, f"{self.cores} cores", f"{self.threads} threads", *memory, *others, bf16])
 
 
 def dtype_name(dtype: torch.dtype) -> str:
@@ -102,11 +117,10 @@ def memory_bandwidth(device: str, rounds: int) -> float:
     return numbers.numel() * numbers.element_size() / min(seconds)
 
 
-def measure_machine(shapes: Sequence[Shape], device: str, quick: bool = False) -> Machine:
-    """Measure the machine and its limits at some shapes."""
+def detect_hardware(device: str = "cpu") -> Hardware:
+    """Find out what this machine has."""
     on_cpu = torch.device(device).type == "cpu"
-    seconds = 0.05 if quick else 0.5
-    return Machine(
+    return Hardware(
         device=(cpu_name() or platform.processor() or "unknown CPU") if on_cpu else torch.cuda.get_device_name(device),
         cores=os.cpu_count() or 1,
         threads=torch.get_num_threads(),
@@ -114,6 +128,20 @@ def measure_machine(shapes: Sequence[Shape], device: str, quick: bool = False) -
         has_bf16=has_bf16(device),
         instructions=cpu_instructions() if on_cpu else (),
         memory=psutil.virtual_memory().total if on_cpu else torch.cuda.get_device_properties(device).total_memory,
+    )
+
+
+def describe_this_machine() -> str:
+    """Describe the machine on which this runs, as every command of the benchmarks prints it beside its figures."""
+    hardware = detect_hardware("cuda" if torch.cuda.is_available() else "cpu")
+    return f"Machine: {hardware.describe_parts()}, torch {hardware.torch_version}."
+
+
+def measure_machine(shapes: Sequence[Shape], device: str, quick: bool = False) -> Machine:
+    """Measure the machine and its limits at some shapes."""
+    seconds = 0.05 if quick else 0.5
+    return Machine(
+        **vars(detect_hardware(device)),
         bandwidth=memory_bandwidth(device, rounds=2 if quick else 20),
         peaks={
             f"{shape.name} {dtype_name(dtype)}": matmul_peak(shape, 2048, dtype, device, seconds)

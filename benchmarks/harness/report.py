@@ -12,9 +12,10 @@ from modeling_glm.utils.plots import save_figure
 
 from .measuring import ROOT
 from .peers import BERT, GPT2
-from .results import Memory, Quality, Result, Results, Speed, Value, show_ratio
+from .results import KINDS, Memory, Quality, Result, Results, Speed, Value, show_ratio
 from .steps import NAIVE
 
+ABSENT = "–"
 # The name of the machine whose figures all tables show.
 MAIN = "main"
 PAGE = ROOT / "docs" / "results" / "performance.md"
@@ -164,26 +165,34 @@ def find_speed(results: Results, headline: Headline) -> Speed | None:
 
 def machines_table(several: Mapping[str, Results]) -> str:
     """
-    Say which machine gave which figures, and put the speeds that all machines measured side by side.
+    Say which machine gave which figures, and put what other machines measured beside the figures of the first.
 
     Args:
         several: The results of each machine by its name. The first ones are those of the other tables.
     """
-    first = next(iter(several.values()))
     about = [(name, results.machine.describe_parts(), f"`{results.command}`") for name, results in several.items()]
     parts = [make_table(("machine", "what it has", "measured by"), about)]
-    rows = []
-    for suite, found in first.suites.items():
-        for speed in found:
-            if not isinstance(speed, Speed):
-                continue
-            same = [results.find(suite, Speed, speed.work, speed.peer) for results in several.values()]
-            cells = [show_ratio(other.ratio) for other in same if isinstance(other, Speed)]
-            if len(cells) == len(several) > 1:
-                rows.append((speed.work, speed.peer, *cells))
-    if rows:
-        parts.append(make_table(("work", "compared with", *(f"times as fast, {name}" for name in several)), rows))
+    figures = [figures_by_key(results) for results in several.values()]
+    keys = list(dict.fromkeys(key for found in figures for key in found))
+    for kind in KINDS.values():
+        rows = [
+            (*key[2:], *(found.get(key, ABSENT) for found in figures))
+            for key in keys
+            if key[1] == kind.__name__ and any(key in found for found in figures[1:])
+        ]
+        if rows:
+            *named, shown = kind.columns[: kind.keys + 1]
+            parts.append(make_table((*named, *(f"{shown}, {name}" for name in several)), rows))
     return "\n\n".join(parts)
+
+
+def figures_by_key(results: Results) -> dict[tuple[str, ...], str]:
+    """Return the most important figure of every result by its suite, its kind and what it is about."""
+    return {
+        (suite, type(result).__name__, *result.cells[: result.keys]): result.cells[result.keys]
+        for suite, found in results.suites.items()
+        for result in found
+    }
 
 
 def update_page(page: Path, results: Results, others: Mapping[str, Results] | None = None):

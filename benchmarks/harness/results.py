@@ -1,4 +1,8 @@
-"""The kinds of results. Each kind is one table, whose columns mean the same in every row."""
+"""
+The kinds of results. Each kind is one table, whose columns mean the same in every row.
+
+The first `keys` columns say what a row is about. The one behind them is the most important figure.
+"""
 
 import json
 import statistics
@@ -26,6 +30,7 @@ class Speed:
     """
 
     columns: ClassVar = ("work", "compared with", "times as fast", "lowest to highest", "here, s", "there, s")
+    keys: ClassVar = 2
 
     work: str
     peer: str
@@ -71,6 +76,7 @@ class Memory:
     """
 
     columns: ClassVar = ("peak memory of", "compared with", "share of its memory", "here, GiB", "there, GiB")
+    keys: ClassVar = 2
 
     work: str
     peer: str
@@ -100,6 +106,7 @@ class LimitShare:
     """
 
     columns: ClassVar = ("work", "limit", "share of the limit", "best time, s")
+    keys: ClassVar = 2
 
     work: str
     limit: str
@@ -135,6 +142,7 @@ class Quality:
         "loss, nats per token",
         "loss in fp32",
     )
+    keys: ClassVar = 2
 
     work: str
     blanks: int
@@ -167,6 +175,7 @@ class Growth:
     """
 
     columns: ClassVar = ("work", "by", "sizes", "exponent measured", "exponent of the arithmetic")
+    keys: ClassVar = 3
 
     work: str
     size: str
@@ -196,6 +205,7 @@ class Value:
     """
 
     columns: ClassVar = ("measured", "value")
+    keys: ClassVar = 1
 
     work: str
     value: float

@@ -17,6 +17,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from ..harness.machine import describe_this_machine
 from ..harness.measuring import ROOT
 from ..harness.report import make_table, mean_and_spread
 
@@ -80,6 +81,7 @@ def main(arguments: Sequence[str] | None = None):
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--output_dir", type=Path, default=Path("runs/cloze_accuracy"), help="folder for the runs")
     args = parser.parse_args(arguments)
+    print(f"{describe_this_machine()}\n", flush=True)
     runs: Runs = {}
     for task, shots in product(args.tasks, args.shots):
         setting = ClozeSetting(task, shots)

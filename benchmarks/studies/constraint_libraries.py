@@ -32,6 +32,7 @@ from modeling_glm.constraints.token_steps import RegexAutomaton, VocabularyBytes
 from modeling_glm.tokenization.blanks import answer_forms
 from modeling_glm.tokenization.token_bytes import token_bytes
 
+from ..harness.machine import describe_this_machine
 from ..harness.report import make_table
 
 PERSON = {
@@ -267,7 +268,7 @@ def main(arguments: Sequence[str] | None = None):
     libraries = {name: library for name, library in LIBRARIES.items() if is_usable(library.package)}
     prepared = {name: library.prepare(vocabulary) for name, library in libraries.items()}
 
-    print(f"{vocabulary.size:,} tokens\n")
+    print(f"{vocabulary.size:,} tokens. {describe_this_machine()}\n")
     rows = [
         (f"{task.kind}: {task.name}", name, *measure(task, library, vocabulary, prepared[name], args.rounds))
         for task in TASKS

@@ -43,6 +43,7 @@ import torch
 from examples.corpora import FAMILIES
 from modeling_glm.utils.precision import has_fast_bf16
 
+from ..harness.machine import describe_this_machine
 from .ablation.report import show_tables
 from .ablation.study import AblationSettings, Study
 from .ablation.texts import LEARNABLE
@@ -175,7 +176,7 @@ def main(arguments: Sequence[str] | None = None):
     wanted: list[Key] = [(name, seed) for seed, name in product(args.seeds, args.variants)]
     done = log.read()
     if missing := [key for key in wanted if key not in done]:
-        print(f"{len(missing)} of {len(wanted)} runs are to do", file=sys.stderr)
+        print(f"{len(missing)} of {len(wanted)} runs are to do. {describe_this_machine()}", file=sys.stderr)
         # All runs of a study train in one precision, also if it resumes on another machine.
         bf16 = next((run["bf16"] for run in done.values()), None)
         bf16 = has_fast_bf16() if bf16 is None else bf16

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from ..harness.machine import matmul_peak
+from ..harness.machine import describe_this_machine, matmul_peak
 from ..harness.measuring import take_turns
 from ..harness.peers import PEERS
 from ..harness.shapes import BASE, SHAPES, Shape
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None):
     shape = shape.with_vocabulary(args.vocabulary or shape.vocabulary)
     print(
         f"{args.model}, {shape.name}, vocabulary {shape.vocabulary}, {args.rows} x {args.length} tokens, "
-        f"{torch.get_num_threads()} threads"
+        f"{torch.get_num_threads()} threads. {describe_this_machine()}"
     )
     print(show_profile(profile_step(make_step(args.model, shape, args.rows, args.length)), args.top))
     print(show_least(shape, args.rows, args.length))

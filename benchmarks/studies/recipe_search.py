@@ -25,6 +25,7 @@ from modeling_glm import GLMForConditionalGeneration, GLMTokenizer
 from modeling_glm.pretraining.settings import SUMMARY
 from modeling_glm.utils.files import write_whole
 
+from ..harness.machine import describe_this_machine
 from ..harness.measuring import ROOT
 from ..harness.report import make_table, replace_blocks
 
@@ -136,8 +137,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             replace_blocks(PAGE, blocks)
         print("\n\n".join(blocks.values()))
         return
+    machine = describe_this_machine()
+    print(machine, flush=True)
     code, seconds = train(given.name, options, given.folder)
-    entry: dict[str, Any] = {"name": given.name, "why": given.why, "options": options}
+    entry: dict[str, Any] = {"name": given.name, "why": given.why, "options": options, "machine": machine}
     if code:
         add_to_log(entry | {"failed": f"exit code {code}", "minutes": round(seconds / 60, 1), "device": ""})
         sys.exit(code)

@@ -28,6 +28,7 @@ from modeling_glm.configuration_glm import PRESETS
 from modeling_glm.hub.card import count_parameters
 from modeling_glm.inspection.sizing import measure_matmul_peak, training_flops, training_memory
 
+from ..harness.machine import describe_this_machine
 from ..harness.measuring import ROOT, PeakMemory, run_alone, take_turns
 from ..harness.report import make_table
 from ..harness.steps import make_batch, split_row
@@ -183,7 +184,7 @@ def check_table(rows: int, length: int, rounds: int) -> str:
     )
     return (
         f"Checked: glm-base, {rows} rows of {length} tokens, fp32, {torch.get_num_threads()} threads, peak "
-        f"{peak / 1e9:,.0f} GFLOP/s, of which half the depth reached {share:.0%}.\n\n{table}"
+        f"{peak / 1e9:,.0f} GFLOP/s, of which half the depth reached {share:.0%}. {describe_this_machine()}\n\n{table}"
     )
 
 

@@ -25,6 +25,7 @@ from modeling_glm.pretraining.optimizer import MuonWithAdamW, group_parameters
 from modeling_glm.utils.files import write_whole
 
 from ..harness.embedded import load_tokenizer, training_texts
+from ..harness.machine import describe_this_machine
 from ..harness.report import make_table
 from ..harness.steps import Step, optimizing
 
@@ -132,8 +133,8 @@ def main(arguments: Sequence[str] | None = None):
     names = list(asdict(Setting()))
     grid = itertools.product(*(getattr(args, name) for name in names))
     settings = [Setting(**dict(zip(names, values, strict=True))) for values in grid]
-    # Times count only beside those of the same first combination and machine settings.
-    group = f"{key(settings[0])}, text={args.text}, threads={torch.get_num_threads()}"
+    # Times count only beside those of the same first combination and machine.
+    group = f"{key(settings[0])}, text={args.text}. {describe_this_machine()}"
     known = json.loads(args.output.read_text()) if args.output.exists() else {}
     results = known.setdefault(group, {})
     first = make_measured(settings[0], args.text)
@@ -142,7 +143,7 @@ def main(arguments: Sequence[str] | None = None):
             results[key(setting)] = compare(first, make_measured(setting, args.text), args.rounds)
             args.output.parent.mkdir(parents=True, exist_ok=True)
             write_whole(args.output, json.dumps(known, indent=2) + "\n")
-    print(show(results, settings))
+    print(f"{describe_this_machine()}\n\n{show(results, settings)}")
 
 
 if __name__ == "__main__":

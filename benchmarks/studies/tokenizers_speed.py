@@ -14,7 +14,6 @@ because the slow ones cache words. GLMTokenizer uses all cores, the others one.
 """
 
 import argparse
-import os
 import random
 import re
 import sysconfig
@@ -28,6 +27,7 @@ from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegac
 
 from modeling_glm import GLMTokenizer
 
+from ..harness.machine import describe_this_machine
 from ..harness.measuring import take_turns
 from ..harness.report import make_table
 from ..harness.results import Speed
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None):
     args = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
 
-    print(f"Batches of {args.texts} texts of {args.characters} characters, {os.cpu_count()} cores\n")
+    print(f"Batches of {args.texts} texts of {args.characters} characters. {describe_this_machine()}\n")
     rows = []
     for folder in args.folders:
         tokenizer = GLMTokenizer.from_pretrained(folder)

@@ -15,6 +15,7 @@ from modeling_glm import DataCollatorForBlankInfilling, GLMTokenizer
 from modeling_glm.utils.files import whole_folder
 
 from ...harness.embedded import EMBEDDED
+from ...harness.machine import describe_this_machine
 from .blanks import as_blanked, make_several_blanks
 from .measuring import TextScores, measure_blanks, measure_objective, measure_reversed
 from .texts import READERS, SourceTexts, digest_texts
@@ -135,6 +136,7 @@ class Study:
             **self.identity,
             "parameters": model.num_parameters(),
             "bf16": bf16,
+            "machine": describe_this_machine(),
             "train_loss": loss,
             "train_cpu_seconds": round(trained - started, 1),
             "measure_cpu_seconds": round(time.process_time() - trained, 1),

@@ -45,6 +45,7 @@ from examples.corpora.real_tasks import REAL_TASKS
 from modeling_glm.utils.precision import has_fast_bf16
 
 from ...harness.embedded import EMBEDDED
+from ...harness.machine import describe_this_machine
 from ...harness.report import replace_blocks
 from .budgets import SHOTS
 from .cells import Row, TaskStudy, missing_cells, rows_of
@@ -80,6 +81,7 @@ def main(arguments: Sequence[str] | None = None):
     rows = rows_of(args.task, args.shots, args.method)
     if not args.tables:
         estimated = estimate_rows(study, rows, args.seeds)
+        tell(describe_this_machine())
         tell(f"{len(list(missing_cells(study, rows, args.seeds)))} cells are missing.")
         tell(f"Estimate: {sum(estimated.values()) / 3600:.2f} hours of CPU time.")
         if args.estimate:

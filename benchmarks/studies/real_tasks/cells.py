@@ -20,6 +20,7 @@ from modeling_glm.cloze.sources import ClozeData, Examples
 from modeling_glm.runs.fine_tuning import require_same_description
 from modeling_glm.utils.files import write_whole
 
+from ...harness.machine import describe_this_machine
 from .budgets import SHOTS, ZERO, budget_of, data_of_row, data_of_search
 from .methods import METHODS, Place, Rates
 from .neural import Score
@@ -122,6 +123,7 @@ class TaskStudy:
         scores = score(data.test)
         result: dict[str, Any] = {"learning_rate": rate, "examples": len(data.train), "test_examples": len(data.test)}
         result |= {"train_seconds": seconds, "test_seconds": round(time.process_time() - started, 2)}
+        result["machine"] = describe_this_machine()
         validation = data.validation if method.has_probabilities else []
         result |= measure(
             scores,

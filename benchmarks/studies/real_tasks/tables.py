@@ -18,7 +18,7 @@ def all_tables(study: TaskStudy, rows: Sequence[Row], seeds: Sequence[int]) -> d
     return {
         "accuracy": _table(study, rows, seeds, _show_accuracy),
         "calibration": _table(study, rows, seeds, _show_calibration),
-        "time": _table(study, rows, seeds, _show_time),
+        "time": _table(study, rows, seeds, _show_time) + _show_machines(study, rows, seeds),
         "learning rates": _table(study, rows, seeds, _show_rate),
     }
 
@@ -57,6 +57,12 @@ def _show_calibration(found: list[dict[str, Any]]) -> str:
 
 def _show_time(found: list[dict[str, Any]]) -> str:
     return f"{statistics.mean(one['train_seconds'] for one in found):.1f}"
+
+
+def _show_machines(study: TaskStudy, rows: Sequence[Row], seeds: Sequence[int]) -> str:
+    """Name the machines that the results come from, behind the table. Older results do not say it."""
+    found = (one.get("machine") for row in rows for one in study.results(row, seeds))
+    return "".join(f"\n\n{machine}" for machine in sorted({machine for machine in found if machine}))
 
 
 def _show_rate(found: list[dict[str, Any]]) -> str:

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from benchmarks.harness import machine as module
-from benchmarks.harness.machine import Machine, dtype_name, matmul_peak, measure_machine, memory_bandwidth
+from benchmarks.harness.machine import (
+    Machine,
+    describe_this_machine,
+    detect_hardware,
+    dtype_name,
+    matmul_peak,
+    measure_machine,
+    memory_bandwidth,
+)
 from benchmarks.harness.shapes import BASE, TINY
 from modeling_glm.utils.precision import cpu_instructions
 
@@ -47,6 +55,19 @@ def test_machine_is_measured(monkeypatch):
     assert found.memory > 2**28
     assert found.peaks.keys() == {"Tiny float32", "Tiny bfloat16"}
     assert all(1e8 < peak < 1e15 for peak in found.peaks.values())
+
+
+def test_figures_of_like_machines_share_a_table(machine):
+    assert machine.is_like(replace(machine, torch_version="2.14", bandwidth=1.0))
+    assert not any(machine.is_like(replace(machine, **other)) for other in ({"threads": 2}, {"has_bf16": True}))
+
+
+def test_this_machine_is_described():
+    hardware = detect_hardware()
+    shown = describe_this_machine()
+    assert shown == f"Machine: {hardware.describe_parts()}, torch {torch.__version__}."
+    assert f"{torch.get_num_threads()} threads" in shown
+    assert all(name in shown for name in hardware.instructions if name != "BF16")
 
 
 @pytest.mark.parametrize("instructions", [("AVX2",), ("AVX2", "BF16")])

@@ -7,7 +7,7 @@ import pytest
 from matplotlib import image
 
 from benchmarks.harness import report
-from benchmarks.harness.results import Results, Speed
+from benchmarks.harness.results import Growth, Results, Speed
 
 MEASURED = report.PAGE.with_name("performance_cpu.json")
 MARKS = "before <!-- headlines: begin --> old <!-- headlines: end --> <!-- tables: begin --><!-- tables: end --> "
@@ -74,7 +74,9 @@ def test_page_has_the_figures_of_its_file():
 
 def test_machines_stand_side_by_side(results):
     faster = Speed.from_seconds("a step", "GPT-2", ours=[1.0], theirs=[5.0])
-    suites = {"training": [faster, Speed.from_seconds("only here", "GPT-2", ours=[1.0], theirs=[1.0])]}
+    growth = Growth(work="a step", size="layers", sizes=[3, 6], measured=0.9, expected=0.93)
+    only_here = Speed.from_seconds("only here", "GPT-2", ours=[1.0], theirs=[1.0])
+    suites = {"training": [faster, only_here], "growth": [growth]}
     other = replace(results, machine=replace(results.machine, device="Other CPU"), suites=suites)
     assert report.machines_table({"main": results, "laptop": other}) == (
         "| machine | what it has | measured by |\n"
@@ -83,7 +85,11 @@ def test_machines_stand_side_by_side(results):
         "| laptop | Other CPU, 2 cores, 1 threads, without bf16 instructions | `python -m benchmarks run` |\n\n"
         "| work | compared with | times as fast, main | times as fast, laptop |\n"
         "| --- | --- | --- | --- |\n"
-        "| a step | GPT-2 | 2.00 | 5.00 |"
+        "| a step | GPT-2 | 2.00 | 5.00 |\n"
+        "| only here | GPT-2 | – | 1.00 |\n\n"
+        "| work | by | sizes | exponent measured, main | exponent measured, laptop |\n"
+        "| --- | --- | --- | --- | --- |\n"
+        "| a step | layers | 3, 6 | 0.81 | 0.90 |"
     )
 
 

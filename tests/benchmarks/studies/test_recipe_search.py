@@ -48,10 +48,12 @@ def test_a_failed_run_has_a_line(log, monkeypatch):
     monkeypatch.setattr(recipe_search.subprocess, "run", lambda command: SimpleNamespace(returncode=3))
     with pytest.raises(SystemExit, match="3"):
         main(["run", "too_much", "--", "--hidden_size", "4096"])
+    machine = recipe_search.describe_this_machine()
     assert read_log()[0] | {"minutes": 0} == {
         "name": "too_much",
         "why": "",
         "options": ["--hidden_size", "4096"],
+        "machine": machine,
         "failed": "exit code 3",
         "minutes": 0,
         "device": "",

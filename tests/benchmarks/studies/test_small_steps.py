@@ -42,7 +42,9 @@ def test_a_study_is_resumed(tmp_path, capsys, monkeypatch):
     (kept,) = before.values()
     assert len(results) == 4
     assert {name: results[name] for name in kept} == kept
-    shown = capsys.readouterr().out.splitlines()[-4:]
+    machine, *_ = lines = capsys.readouterr().out.splitlines()
+    assert machine == small_steps.describe_this_machine()
+    shown = lines[-4:]
     assert all(row.startswith("| 16 | 1 | 2 | 8192 | 64 | 64 |") for row in shown)
     assert shown[-1].endswith("| bf16 | eager | muon | 7 | 2 |")
 

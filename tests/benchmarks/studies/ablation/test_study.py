@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.harness.machine import describe_this_machine
 from benchmarks.studies.ablation import study as module
 from benchmarks.studies.ablation.study import Study
 from benchmarks.studies.ablation.texts import READERS
@@ -36,6 +37,7 @@ def test_a_run_measures_every_source(study):
     run, again = (study.run("mixture", 3, bf16=False) for _ in range(2))
     assert run["measured"] == again["measured"]
     assert (run["variant"], run["seed"]) == ("mixture", 3)
+    assert run["machine"] == describe_this_machine()
     assert list(run["measured"]) == ["wordnet", "austen", "bible"]
     for scores in run["measured"].values():
         assert list(scores) == ["one", "several", "reversed", "sentence", "document"]

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.harness.machine import describe_this_machine
 from benchmarks.studies.real_tasks import cells
 from benchmarks.studies.real_tasks.cells import Row, TaskStudy, measure, missing_cells, rows_of, search
 from benchmarks.studies.real_tasks.methods import METHODS, Rates
@@ -77,6 +78,7 @@ def test_cells_run_once(model, tasks, short, tmp_path, monkeypatch):
     zero, few = (study.results(Row("sms_spam", shots, "cloze"), [0, 1]) for shots in ("0", "32"))
     assert [result["examples"] for result in zero + few] == [0, 32, 32]
     assert [result["test_examples"] for result in zero + few] == [len(tasks["sms_spam"].test), 9, 9]
+    assert {result["machine"] for result in zero + few} == {describe_this_machine()}
     assert (zero[0]["learning_rate"], "ece_calibrated" in zero[0]) == (None, False)
     rate = study.read_rate(Row("sms_spam", "32", "cloze"))
     assert few[0]["learning_rate"] == rate["rate"] in [one["rate"] for one in rate["tried"]]

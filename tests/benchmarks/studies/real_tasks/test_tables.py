@@ -24,6 +24,18 @@ def study(model, tmp_path) -> TaskStudy:
     return TaskStudy(model, tmp_path)
 
 
+def test_times_name_their_machines(study, tmp_path):
+    """The results of the fixture are from an older version, which does not say where it ran."""
+    rows = rows_of(["trec"], ["32"], ["svm"])
+    assert all_tables(study, rows, [0])["time"].splitlines()[-1] == "| trec | 32 | 10.0 |"
+    for seed, name in enumerate("BAB"):
+        path = tmp_path / f"trec/32/cloze/seed-{seed}.json"
+        result = {"train_seconds": 1.0, "accuracy": 0.5, "learning_rate": None, "machine": f"Machine: {name}."}
+        path.write_text(json.dumps(result))
+    rows = rows_of(["trec"], ["32"], ["cloze", "svm"])
+    assert all_tables(study, rows, [0, 1, 2])["time"].splitlines()[-4:] == ["", "Machine: A.", "", "Machine: B."]
+
+
 def test_tables(study):
     rows = rows_of(["trec", "r8"], ["0", "32"], ["cloze", "head", "svm", "majority"])
     tables = all_tables(study, rows, [0, 1])
