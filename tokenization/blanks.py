@@ -425,10 +425,11 @@ def encode_bare(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
         texts: The texts.
     """
     blanks, others = _special_ids(tokenizer)
+    find_masks = re.compile(_mask_pattern(tokenizer)).findall
     rows = []
     encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
     for text, ids in zip(texts, encoded, strict=True):
-        if _has_others(ids, blanks, others, len(re.findall(_mask_pattern(tokenizer), text))):
+        if _has_others(ids, blanks, others, len(find_masks(text))):
             ids = _encode_parts(tokenizer, *split_at_blanks(tokenizer, text), blanks | others)
         rows.append(ids)
     return rows

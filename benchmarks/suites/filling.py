@@ -1,15 +1,21 @@
-"""Time filling many texts in a batch against one at a time, and ranking 64 candidates against 64 forward passes."""
+"""
+Time filling many texts in a batch against one at a time, and ranking 64 candidates against 64 forward passes. Measure the
+share of tokenization in filling many short texts.
+"""
 
 import random
+import statistics
+from functools import partial
 
 import torch
 from torch.nn import functional as F
 
-from modeling_glm import GLMForConditionalGeneration, GLMTokenizer, fill_blanks, score_fillings
+from modeling_glm import BlankConstraint, GLMForConditionalGeneration, GLMTokenizer, fill_blanks, score_fillings
+from modeling_glm.filling.jobs import FillingSettings, JobBuilder
 
 from ..harness.embedded import EMBEDDED, held_out_texts, load_tokenizer
 from ..harness.measuring import take_turns
-from ..harness.results import Result, Speed
+from ..harness.results import Result, Speed, Value
 from ..harness.settings import RunSettings
 from ..harness.shapes import BASE, build_glm
 
@@ -52,10 +58,14 @@ def rank_one_by_one(
     return scores
 
 
+def load_embedded() -> GLMForConditionalGeneration:
+    return GLMForConditionalGeneration.from_pretrained(EMBEDDED, dtype=torch.float32).eval()
+
+
 def load_model(tokenizer: GLMTokenizer, quick: bool) -> GLMForConditionalGeneration:
     """Load the embedded checkpoint, or build a model of the Base shape for its vocabulary."""
     if quick:
-        return GLMForConditionalGeneration.from_pretrained(EMBEDDED, dtype=torch.float32).eval()
+        return load_embedded()
     shape = BASE.with_vocabulary(len(tokenizer))
     return build_glm(GLMForConditionalGeneration, shape, **tokenizer.special_token_ids)
 
@@ -68,6 +78,7 @@ def run(settings: RunSettings) -> list[Result]:
     return [
         compare_filling(settings, model, tokenizer, texts, name),
         compare_ranking(settings, model, tokenizer, texts, name),
+        *measure_tokenization(settings, load_embedded(), tokenizer),
     ]
 
 
@@ -113,3 +124,34 @@ def compare_ranking(
     seconds = take_turns({"together": rank_together, "alone": rank_alone}, settings.rounds)
     work = f"{name}, rank {len(candidates)} candidates for a blank"
     return Speed.from_seconds(work, "one forward pass per candidate", seconds["together"], seconds["alone"])
+
+
+def measure_tokenization(
+    settings: RunSettings, model: GLMForConditionalGeneration, tokenizer: GLMTokenizer
+) -> list[Result]:
+    """
+    Measure the share of tokenization, with all checks of texts and constraints, in filling short texts.
+
+    The model is the embedded one, because a small model leaves tokenization the largest share. An answer out of a closed
+    set takes one forward pass, a free one takes several.
+    """
+    texts = [f"Number {number} comes before [MASK]." for number in range(64 if settings.quick else 2000)]
+    choices = BlankConstraint(choices=["one", "two", "three"])
+    asked = {"a free answer each": None, "one of three choices each": choices}
+    builder = JobBuilder(tokenizer, model.config, FillingSettings())
+    runs = {
+        "tokenize": lambda: list(builder.build_all(texts, [None] * len(texts))),
+        "one by one": lambda: [builder.build(number, text) for number, text in enumerate(texts)],
+        **{name: partial(fill_blanks, model, tokenizer, texts, constraints=only) for name, only in asked.items()},
+    }
+    seconds = take_turns(runs, settings.rounds)
+    work = f"{model.num_parameters() / 1e6:.0f}M parameters, tokenize {len(texts)} short texts"
+    together = seconds["tokenize"]
+    return [
+        Speed.from_seconds(work, "one call of the tokenizer each", together, seconds["one by one"]),
+        *(
+            Value(work=f"{work}, share in filling {name}", value=statistics.median(shares), unit="share")
+            for name in asked
+            if (shares := [ours / whole for ours, whole in zip(together, seconds[name], strict=True)])
+        ),
+    ]

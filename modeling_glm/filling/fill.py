@@ -12,7 +12,7 @@ from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import GLMTokenizer
 from ..utils.inference import evaluation_mode
 from ..utils.numbers import shorten
-from ..utils.rows import OnError, check_rows, read_rows, read_text
+from ..utils.rows import OnError, check_rows, read_rows
 from .confident_first import fill_confident_first
 from .jobs import Constraints, FillingSettings, Job, JobBuilder, Order, make_batches, spread_constraints
 from .results import Filling, ScoredCandidate, build_filling
@@ -247,8 +247,8 @@ class Filler:
         rows = read_rows(texts)
         listed = list(rows)
         checked = check_rows(
-            zip(range(len(listed)), listed, spread_constraints(constraints, len(listed), rows.single), strict=True),
-            lambda row: self._builder.build(row[0], read_text(row[1]), row[2]),
+            self._builder.build_all(listed, spread_constraints(constraints, len(listed), rows.single)),
+            _require_job,
             kind="Text",
             on_error=on_error,
             first_row=settings.first_number,
@@ -271,6 +271,12 @@ class Filler:
                 bar.update(len(batch))
         results = checked.restore([found[job.number] for job in jobs])
         return results[0] if rows.single else results
+
+
+def _require_job(job: Job | ValueError) -> Job:
+    if isinstance(job, ValueError):
+        raise job
+    return job
 
 
 def _warn_of_nothing(job: Job, settings: FillingSettings):

@@ -179,8 +179,22 @@ def encode_context(tokenizer: GLMTokenizer, config: GLMConfig, text: str, trunca
     Raises:
         ValueError: For a text that exceeds the position table, or whose blanks alone do with `truncation`.
     """
+    return fit_context(tokenizer, config, text, None, truncation)
+
+
+def fit_context(
+    tokenizer: GLMTokenizer, config: GLMConfig, text: str, context: list[int] | None, truncation: bool
+) -> list[int]:
+    """
+    Check that a text fits the position table, as `encode_context` does.
+
+    Args:
+        tokenizer, config, text, truncation: As in `encode_context`.
+        context: The ids of the whole text. None encodes it.
+    """
     longest = config.max_context_length
-    (context,) = encode_text(tokenizer, [text], max_length=longest if truncation else None)
+    if context is None or (truncation and len(context) > longest):
+        (context,) = encode_text(tokenizer, [text], max_length=longest if truncation else None)
     if len(context) > longest:
         raise ValueError(
             f"The text has {len(context)} tokens, but the position table holds {longest}: shorten {shorten(text)}, or "

@@ -1,6 +1,6 @@
 """The filling suite."""
 
-from benchmarks.harness.results import Speed
+from benchmarks.harness.results import Speed, Value
 from benchmarks.suites import filling
 
 
@@ -18,10 +18,16 @@ def test_candidates_are_other_words():
 
 def test_suite_runs(quick):
     results = filling.run(quick)
-    assert {type(result) for result in results} == {Speed}
+    speeds = [result for result in results if isinstance(result, Speed)]
     # Of the one round.
-    assert all(0 < result.low == result.ratio == result.high == result.theirs / result.ours for result in results)
-    assert [result.work for result in results] == [
+    assert all(0 < result.low == result.ratio == result.high == result.theirs / result.ours for result in speeds)
+    assert [result.work for result in speeds] == [
         "7M parameters, fill 8 texts with 1 to 4 blanks in a batch",
         "7M parameters, rank 64 candidates for a blank",
+        "7M parameters, tokenize 64 short texts",
     ]
+    free, chosen = (result for result in results if isinstance(result, Value))
+    assert free.work == "7M parameters, tokenize 64 short texts, share in filling a free answer each"
+    assert chosen.work == "7M parameters, tokenize 64 short texts, share in filling one of three choices each"
+    assert 0 < free.value < 0.5
+    assert 0 < chosen.value < 0.5

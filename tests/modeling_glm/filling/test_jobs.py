@@ -1,12 +1,16 @@
 """Settings that check themselves, constraints for every blank, and batches."""
 
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from modeling_glm import BlankConstraint, GLMForConditionalGeneration
+from modeling_glm import BlankConstraint, GLMForConditionalGeneration, RowError, fill_blanks
+from modeling_glm.filling import jobs as jobs_module
 from modeling_glm.filling.jobs import (
     FillingSettings,
     JobBuilder,
@@ -193,3 +197,84 @@ def test_batches_need_one_search_each(tokenizer):
     assert kinds == {0: True, 1: True, 2: False, 3: False, 4: True}
     assert jobs[2].is_generated(do_sample=True)
     assert not jobs[3].is_generated(do_sample=True)
+
+
+SPACES = ["", " ", "  ", "\t", "\n", "\u00a0", "\u3000", "\x1c "]
+PIECES = ["[MASK]", "[gMASK]", "[CLS]", "<|endoftext|>", "The", "fox", "(", "12", "北京", "é", "x " * 40]
+TEXT = st.lists(st.tuples(st.sampled_from(SPACES), st.sampled_from(PIECES)).map("".join), max_size=6).map("".join)
+ROW = st.one_of(
+    TEXT, TEXT.map(lambda text: f"{text}[MASK]"), st.sampled_from([7, None, "\ud800 [MASK]", {"a": 1, "b": 2}])
+)
+ASKED = st.sampled_from(
+    [
+        None,
+        FREE,
+        FOX,
+        BlankConstraint(answer=" a dog"),
+        BlankConstraint(answer="[MASK]"),
+        BlankConstraint(answer="half \udc00"),
+        [FREE, FREE],
+        BlankConstraint(min_new_tokens=60, max_new_tokens=60),
+    ]
+)
+
+
+def tell(prepare, *arguments):
+    """What is known of a job, or the error in its place."""
+    try:
+        job = prepare(*arguments)
+    except ValueError as error:
+        return type(error), str(error)
+    return job.number, job.text, job.given, job.blanks, job.context, [rule.constraint for rule in job.rules]
+
+
+def raise_error(job):
+    if isinstance(job, ValueError):
+        raise job
+    return job
+
+
+@pytest.mark.parametrize("family", ["own", "gpt2", "bert", "chinese"])
+@settings(max_examples=12)
+@given(
+    rows=st.lists(st.tuples(ROW, ASKED), min_size=1, max_size=7),
+    truncation=st.booleans(),
+    together=st.integers(1, 8),
+)
+def test_texts_are_prepared_together_as_one_by_one(of_family, family, rows, truncation, together):
+    """The same ids, and the same errors in the same places, for any number of texts in a call of the tokenizer."""
+    tokenizer = of_family(family)
+    config = tiny_config(vocab_size=len(tokenizer), max_position_embeddings=32, **tokenizer.special_token_ids)
+    builder = JobBuilder(tokenizer, config, FillingSettings(truncation=truncation))
+    expected = [tell(builder.build, number, *row) for number, row in enumerate(rows)]
+    with mock.patch.object(jobs_module, "ENCODED_TOGETHER", together):
+        found = [tell(raise_error, job) for job in builder.build_all(*zip(*rows, strict=True))]
+    assert found == expected
+
+
+def test_the_tokenizer_is_called_once_for_many_texts(tokenizer, model, monkeypatch):
+    """Texts are read as jobs are taken, and no more of them than go into one call."""
+    calls, read = [], []
+    encode = jobs_module.encode_text
+    monkeypatch.setattr(jobs_module, "ENCODED_TOGETHER", 4)
+    monkeypatch.setattr(jobs_module, "encode_text", lambda *args: calls.append(len(args[1])) or encode(*args))
+    monkeypatch.setattr("modeling_glm.filling.results.encode_text", lambda *args: pytest.fail("One text alone."))
+    texts = (read.append(number) or f"{number} [MASK]" for number in range(10))
+    built = JobBuilder(tokenizer, model.config, FillingSettings()).build_all(texts, [None] * 10)
+    assert next(built).number == 0
+    assert (len(read), calls) == (4, [4])
+    assert [job.number for job in built] == list(range(1, 10))
+    assert calls == [4, 4, 2]
+
+
+def test_an_answer_that_no_tokenizer_can_read_spoils_no_other_text(tokenizer, model):
+    """The tokenizer refuses the whole call and names the place there; the caller reads the number of the row."""
+    texts, bad = ["The [MASK] fox.", "The [MASK] dog.", "The [MASK] cat."], BlankConstraint(answer="\udc00")
+    asked = {"constraints": [[None], [bad], [None]], "first_number": 10, "max_new_tokens_per_blank": 2}
+    with pytest.raises(RowError, match="Text 11 has half of a surrogate pair"):
+        fill_blanks(model, tokenizer, texts, **asked)
+    first, second, third = fill_blanks(model, tokenizer, texts, **asked, on_error="record")
+    assert (second.row, type(second)) == (11, RowError)
+    assert [first[0].text, third[0].text] == [
+        fill_blanks(model, tokenizer, text, max_new_tokens_per_blank=2)[0].text for text in (texts[0], texts[2])
+    ]
