@@ -10,6 +10,7 @@ shows the embedded checkpoint (`examples/glm-tiny`), a toy that knows words, num
     python examples/app.py --model path/or/hub-id --device cuda
 """
 
+import argparse
 import os
 import sys
 from dataclasses import dataclass, field
@@ -41,12 +42,20 @@ class PageArguments:
     device: str | None = field(
         default=None, metadata={"help": "Such as cpu or cuda:1. Without it: an accelerator if there is one."}
     )
+    precision: str = field(
+        default="auto",
+        metadata={
+            "help": "In which precision to compute. int8 is for CPUs. auto: what is fastest on this CPU without measurable loss; "
+            "on an accelerator the checkpoint's.",
+            "choices": ["auto", "fp32", "bf16", "fp16", "int8"],
+        },
+    )
     dtype: str | None = field(
         default=None,
         metadata={
-            "help": "Data type of the weights. Without it: float32 on a CPU, else the checkpoint's.",
+            "help": argparse.SUPPRESS,
             "choices": ["float16", "bfloat16", "float32"],
-        },
+        },  # what --precision was before
     )
     port: int | None = field(default=None, metadata={"help": "Port. Without it: the first free one from 7860 on."})
     host: str | None = field(
@@ -62,7 +71,7 @@ def main():
     parser = HfArgumentParser(PageArguments, description=__doc__, formatter_class=HelpFormatter)
     (args,) = parser.parse_args_into_dataclasses()
     disable_progress_bar()  # loading the weights takes less time than drawing the bar
-    build(Page(args.model, args.device, args.dtype), args.model).launch(
+    build(Page(args.model, args.device, args.dtype, args.precision), args.model).launch(
         server_name=args.host,
         server_port=args.port,
         share=args.share,

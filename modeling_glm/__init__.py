@@ -34,6 +34,8 @@ from .modeling_glm import (
     GLMModel,
     GLMPreTrainedModel,
 )
+from .precision.choosing import set_precision
+from .precision.quantizer import GLMInt8Config
 from .registration import register
 from .seq2seq.predictions import TargetPrediction, predict_targets
 from .tokenization import (
@@ -99,6 +101,7 @@ __all__ = [
     "GLMForQuestionAnswering",
     "GLMForSequenceClassification",
     "GLMForTokenClassification",
+    "GLMInt8Config",
     "GLMModel",
     "GLMPreTrainedModel",
     "GLMSeq2SeqTrainer",
@@ -120,6 +123,7 @@ __all__ = [
     "plot_attention_layout",
     "predict_targets",
     "score_fillings",
+    "set_precision",
 ]
 
 if find_spec("transformers.decision") is not None:

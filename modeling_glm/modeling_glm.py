@@ -692,7 +692,7 @@ class GLMForMultipleChoice(GLMWithLMHead):
         """
         self.config.require_token_ids("sop_token_id", purpose="Scoring choices")
         require_values(
-            self.lm_head.weight,
+            self.get_input_embeddings().weight,
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,

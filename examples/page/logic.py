@@ -17,7 +17,7 @@ from modeling_glm import (
     compute_attention_layout,
     fill_blanks,
 )
-from modeling_glm.cli.inputs import Dtype, load
+from modeling_glm.cli.inputs import Dtype, PrecisionName, load
 from modeling_glm.constraints.byte_table import compile_bytes
 from modeling_glm.filling.jobs import FillingSettings, JobBuilder
 from modeling_glm.tokenization.blanks import encode_text
@@ -98,12 +98,15 @@ class Page:
 
     Args:
         name: A folder, or the name of a repository on the hub.
-        device, dtype: Device and data type of the weights, as on the command line.
+        device, dtype, precision: Device, data type of the weights and precision, as on the command line.
     """
 
-    def __init__(self, name: str, device: str | None = None, dtype: str | None = None):
+    def __init__(
+        self, name: str, device: str | None = None, dtype: str | None = None, precision: str = PrecisionName.auto
+    ):
+        weights = Dtype(dtype) if dtype else None
         self.model, self.tokenizer = load(
-            GLMForConditionalGeneration, name, device, Dtype(dtype) if dtype else None, None
+            GLMForConditionalGeneration, name, device, weights, None, PrecisionName(precision)
         )
         self.turns = Turns()
         self.model.glm.register_forward_pre_hook(self.turns.pause)

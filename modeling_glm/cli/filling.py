@@ -15,13 +15,15 @@ from .inputs import (
     InputFile,
     InputForm,
     Model,
+    OldDtype,
+    Precision,
+    PrecisionName,
     Revision,
     Sample,
     Seed,
     Temperature,
     TextField,
     Truncation,
-    WeightsDtype,
     load,
 )
 from .lines import InputFormat, Line, read_lines
@@ -100,7 +102,8 @@ def fill(
     output: OutputFile = None,
     format: RowFormat = RowOutput.auto,
     device: Device = None,
-    dtype: WeightsDtype = None,
+    precision: Precision = PrecisionName.auto,
+    dtype: OldDtype = None,
     revision: Revision = None,
 ):
     """
@@ -144,7 +147,7 @@ def fill(
         batch_size=batch_size,
     )
     lines = read_lines(texts or [], input, input_format, text_field)
-    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision)
+    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision, precision)
     filler = Filler(loaded, tokenizer, settings)
     with result_writer(FILLINGS, format, output) as writer:
         for first, chunk in in_batches(lines, settings.batch_size):
@@ -191,7 +194,8 @@ def choose_command(
     output: OutputFile = None,
     format: RowFormat = RowOutput.auto,
     device: Device = None,
-    dtype: WeightsDtype = None,
+    precision: Precision = PrecisionName.auto,
+    dtype: OldDtype = None,
     revision: Revision = None,
 ):
     """
@@ -213,7 +217,7 @@ def choose_command(
     first_line = next(lines)
     if text is not None and not choices and first_line.place == "text 1":
         raise ValueError("There are no choices: give them after the text.")
-    loaded, tokenizer = load(GLMForMultipleChoice, model, device, dtype, revision)
+    loaded, tokenizer = load(GLMForMultipleChoice, model, device, dtype, revision, precision)
     with result_writer(CHOICES, format, output) as writer:
         for _, chunk in in_batches(itertools.chain([first_line], lines), check_batch_size("batch_size", batch_size)):
             checked = check_rows(

@@ -11,13 +11,15 @@ from .inputs import (
     InputFile,
     InputForm,
     Model,
+    OldDtype,
+    Precision,
+    PrecisionName,
     Revision,
     Sample,
     Seed,
     Temperature,
     TextField,
     Truncation,
-    WeightsDtype,
     load,
 )
 from .lines import InputFormat, read_lines
@@ -118,7 +120,8 @@ def generate(
     output: OutputFile = None,
     format: RowFormat = RowOutput.auto,
     device: Device = None,
-    dtype: WeightsDtype = None,
+    precision: Precision = PrecisionName.auto,
+    dtype: OldDtype = None,
     revision: Revision = None,
 ):
     """
@@ -152,7 +155,7 @@ def generate(
     }
     FillingSettings(num_answers=num_answers, max_new_tokens_per_blank=max_new_tokens, **settings)  # checks them early
     lines = read_lines(texts or [], input, input_format, text_field)
-    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision)
+    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision, precision)
     settings["max_new_tokens_per_blank"] = max_new_tokens or default_limit(loaded)
     for_people = output is None and format.settle(None) is RowOutput.text
     streams = for_people and is_terminal() and num_answers == 1 and (num_beams or 1) == 1

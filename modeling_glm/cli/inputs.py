@@ -1,5 +1,6 @@
 """Options that commands share, and models from folders or the hub."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
@@ -21,6 +22,14 @@ class Dtype(StrEnum):
     float32 = "float32"
 
 
+class PrecisionName(StrEnum):
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+    int8 = "int8"
+
+
 # Endings of the files in which the originals' checkpoints are published.
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 
@@ -32,6 +41,15 @@ WeightsDtype = Annotated[
     Dtype | None,
     typer.Option("--dtype", help="Data type of the weights. Without it: float32 on a CPU, else the checkpoint's."),
 ]
+Precision = Annotated[
+    PrecisionName,
+    typer.Option(
+        help="In which precision to compute. int8 is for CPUs. auto: what is fastest on this CPU without measurable loss; it says "
+        "so if that is not fp32. On an accelerator: the checkpoint's."
+    ),
+]
+# What --precision was before.
+OldDtype = Annotated[Dtype | None, typer.Option("--dtype", hidden=True)]
 Revision = Annotated[str | None, typer.Option(metavar="REF", help="Branch, tag or commit on the hub.")]
 InputFile = Annotated[
     Path | None,
@@ -72,23 +90,32 @@ def require_converted(name: str) -> None:
 
 
 def load(
-    model_class: type[LoadedModel], name: str, device: str | None, dtype: Dtype | None, revision: str | None
+    model_class: type[LoadedModel],
+    name: str,
+    device: str | None,
+    dtype: Dtype | None,
+    revision: str | None,
+    precision: PrecisionName | None = None,
 ) -> "tuple[LoadedModel, GLMTokenizer]":
     """
     Load a model in eval mode, and its tokenizer.
 
-    The default device is an accelerator if there is one. The default data type is that of the checkpoint on an
-    accelerator and float32 on a CPU, where it is faster.
+    The default device is an accelerator if there is one. Without data type and precision, that of the checkpoint is used on an
+    accelerator, and float32 on a CPU. What auto chooses on a CPU is printed to standard error, if it is not fp32.
 
     Raises:
         OSError: If the folder or repository does not exist.
-        ValueError: If the device does not exist, or if the folder is a checkpoint that must be converted first.
+        ValueError: If the device does not exist, if the folder is a checkpoint that must be converted first, and for a
+            precision that does not work on the device.
     """
     import torch
 
+    from ..precision.choosing import DTYPES, choose_precision, set_precision
     from ..tokenization import GLMTokenizer
 
     require_converted(name)
+    if dtype is not None and precision not in (None, PrecisionName.auto):
+        raise ValueError(f"--dtype {dtype.value} and --precision {precision}: give one of them.")
     if device is None:
         found = torch.accelerator.current_accelerator(check_available=True)
         device = "cpu" if found is None else found.type
@@ -96,10 +123,27 @@ def load(
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"--device {device}: {str(error).splitlines()[0]}") from None
-    wanted = dtype.value if dtype else ("float32" if device == "cpu" else "auto")
+    on_cpu = torch.device(device).type == "cpu"
+    if precision is PrecisionName.int8 and not on_cpu:
+        raise ValueError(
+            f"--precision int8 works on CPUs only, but the device is {device}: add --device cpu, or use fp16."
+        )
+    wanted: Any = dtype.value if dtype else ("float32" if on_cpu else "auto")
+    if precision in DTYPES:
+        wanted = DTYPES[precision]
     try:
         model: Any = model_class.from_pretrained(name, revision=revision or "main", dtype=wanted)
     except OSError as error:
         raise OSError(f"Cannot load a model from {name}: {error}") from error
     tokenizer = GLMTokenizer.from_pretrained(name, revision=revision or "main")
-    return cast(LoadedModel, model.to(device).eval()), tokenizer
+    model = model.to(device).eval()
+    if precision is PrecisionName.auto and dtype is None and on_cpu:
+        choice = choose_precision(model)
+        if choice.name != "fp32":
+            print(
+                f"precision: {choice.name}, because {choice.reason}. --precision fp32 turns this off.", file=sys.stderr
+            )
+        set_precision(model, choice.name)
+    elif precision is PrecisionName.int8:
+        set_precision(model, "int8")
+    return cast(LoadedModel, model), tokenizer

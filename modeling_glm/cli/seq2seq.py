@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from .inputs import BatchSize, Device, InputFile, InputForm, Model, Revision, WeightsDtype, load
+from .inputs import BatchSize, Device, InputFile, InputForm, Model, OldDtype, Precision, PrecisionName, Revision, load
 from .lines import InputFormat, Line, read_lines
 from .outputs import OutputFile, ResultForm, RowFormat, RowOutput, result_writer
 
@@ -69,7 +69,8 @@ def seq2seq(
     output: OutputFile = None,
     format: RowFormat = RowOutput.auto,
     device: Device = None,
-    dtype: WeightsDtype = None,
+    precision: Precision = PrecisionName.auto,
+    dtype: OldDtype = None,
     revision: Revision = None,
 ):
     """
@@ -94,7 +95,7 @@ def seq2seq(
 
     model = find_model(model)
     check_batch_size("batch_size", batch_size)
-    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision)
+    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision, precision)
     collator = load_collator(model, tokenizer, pattern, max_source_length, revision)
     search = SearchSettings.for_model(
         loaded,

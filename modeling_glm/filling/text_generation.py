@@ -7,6 +7,7 @@ from typing import Any
 from transformers import TextGenerationPipeline
 from transformers.pipelines.text_generation import ReturnType
 
+from ..precision.choosing import set_precision
 from ..tokenization import GLMTokenizer
 from ..utils.rows import read_rows, read_text
 
@@ -41,6 +42,11 @@ class GLMTextGenerationPipeline(TextGenerationPipeline):
     """
 
     tokenizer: GLMTokenizer
+
+    def __init__(self, *args: Any, precision: str | None = None, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        if precision is not None:
+            set_precision(self.model, precision)
 
     def __call__(self, text_inputs: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         # The library would take any other type for one prompt.

@@ -4,22 +4,29 @@ from typing import Any
 
 from transformers import Pipeline
 
+from ..precision.choosing import set_precision
 from ..tokenization import GLMTokenizer
 
 
 class GLMPipeline(Pipeline):
-    """A pipeline that needs a model and a `GLMTokenizer`. Subclasses override `_check_model`."""
+    """
+    A pipeline that needs a model and a `GLMTokenizer`. Subclasses override `_check_model`.
+
+    `pipeline(..., precision="int8")` sets the precision of the model, as `set_precision` does. Without it the model keeps its own.
+    """
 
     tokenizer: GLMTokenizer
     _load_tokenizer = True  # type: ignore[assignment]
     _load_processor = _load_feature_extractor = False  # type: ignore[assignment]
     _load_image_processor = _load_video_processor = False  # type: ignore[assignment]
 
-    def __init__(self, *args: Any, **kwargs: Any):
+    def __init__(self, *args: Any, precision: str | None = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._check_model()
         if self.tokenizer is None:
             raise ValueError("The pipeline needs a tokenizer: pass tokenizer=GLMTokenizer.from_pretrained(folder).")
+        if precision is not None:
+            set_precision(self.model, precision)
 
     def _check_model(self) -> None:
         """Raise a ValueError for a model that the pipeline cannot use."""

@@ -19,13 +19,13 @@ ENTRANCES = {"__init__", "__main__", "registration"}
 MAY_IMPORT = {
     "core": set(),
     "tokenization": set(),
-    "utils": {"core", "tokenization"},
+    "utils": {"core", "tokenization", "precision"},
     "hub": {"core", "tokenization", "utils"},
     "runs": {"core", "tokenization", "utils"},
     "cloze": {"core", "tokenization", "utils", "runs"},
     "constraints": {"core", "tokenization", "utils"},
     "decision": {"core", "tokenization", "utils", "cloze"},
-    "filling": {"core", "tokenization", "utils", "cloze", "constraints"},  # choose takes a Calibration
+    "filling": {"core", "tokenization", "utils", "cloze", "constraints", "precision"},  # choose takes a Calibration
     "inspection": {"core", "tokenization", "utils", "filling"},
     "serving": {"core", "tokenization", "utils", "cloze", "filling"},
     "seq2seq": {"core", "tokenization", "utils", "hub", "runs", "constraints", "filling"},
@@ -34,7 +34,9 @@ MAY_IMPORT = {
     "checkpoints": {"core", "tokenization", "utils", "hub"},
     "export": {"core", "tokenization", "utils"},
     "cpu_training": {"core"},
+    "precision": {"core"},
     "cli": {
+        "precision",
         "core",
         "tokenization",
         "utils",

@@ -1,9 +1,11 @@
 """The base class of the pipelines."""
 
 import pytest
+import torch
 from transformers import pipeline
 
 from modeling_glm import GLMForConditionalGeneration
+from modeling_glm.precision.quantizer import is_int8
 from modeling_glm.utils.pipeline import GLMPipeline
 from tests.support.models import make_model
 
@@ -46,3 +48,15 @@ def test_models_that_the_pipeline_cannot_use(tokenizer):
 def test_a_tokenizer_is_needed(tokenizer):
     with pytest.raises(ValueError, match="needs a tokenizer"):
         EchoPipeline(model=make_model(GLMForConditionalGeneration), tokenizer=None)
+
+
+def test_the_precision_is_set(tokenizer):
+    found = {}
+    for precision in (None, "int8", "bf16"):
+        model = make_model(GLMForConditionalGeneration)
+        given = {} if precision is None else {"precision": precision}
+        made = pipeline("blank-infilling", model=model, tokenizer=tokenizer, pipeline_class=EchoPipeline, **given)
+        assert made.model is model
+        found[precision] = (model.dtype, is_int8(model))
+    expected = {None: (torch.float32, False), "int8": (torch.float32, True), "bf16": (torch.bfloat16, False)}
+    assert found == expected

@@ -1,4 +1,4 @@
-"""What the CPU has, and the choice of a precision."""
+"""The choice of a precision for training."""
 
 import time
 
@@ -6,25 +6,6 @@ import pytest
 import torch
 
 from modeling_glm.utils import precision
-
-
-@pytest.mark.parametrize(
-    ("written", "name", "instructions"),
-    [
-        ("model name\t: Some CPU @ 2 GHz\nflags\t\t: fpu avx2 avx512f\n", "Some CPU @ 2 GHz", ("AVX2", "AVX-512")),
-        ("flags\t\t: avx2 avx_vnni\n\nflags\t\t: avx2\n", "", ("AVX2", "VNNI")),
-        ("flags : amx_tile avx512_bf16 avx512_vnni", "", ("VNNI", "BF16", "AMX")),
-        ("Features\t: asimd asimddp bf16\n", "", ("VNNI", "BF16")),
-        ("flags\t: avx2_like xavx512f\n", "", ()),
-        ("", "", ()),
-    ],
-)
-def test_cpu_is_described(tmp_path, monkeypatch, written, name, instructions):
-    info = tmp_path / "cpuinfo"
-    monkeypatch.setattr(precision, "CPU_INFO", info)
-    assert (precision.cpu_name(), precision.cpu_instructions()) == ("", ())
-    info.write_text(written)
-    assert (precision.cpu_name(), precision.cpu_instructions()) == (name, instructions)
 
 
 def test_gpus_are_fast(monkeypatch):
