@@ -1,0 +1,1 @@
+"""Measure data-parallel training in several processes, and predict training on clusters."""

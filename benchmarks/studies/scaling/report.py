@@ -1,0 +1,291 @@
+"""Make the tables of the study from its measurements and from the cost model."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+from modeling_glm import GLMConfig
+
+from ...harness.report import make_table
+from ...harness.shapes import SHAPES, Shape
+from ..sizing import gib, read_recipe, row_size
+from .collectives import GLOO_PASSES
+from .costs import TrainingLoad, step_cost, strategy_memory
+from .hardware import DGX_A100
+from .published import CHECKS, HOUR, ONE_A100, REFERENCES, without_recompute
+from .strategies import DDP, STRATEGIES, expected_bytes
+from .timing import fit_fabric, predict_more, read_times
+from .workers import shape_load
+
+MEGA = 1e6
+Measured = Mapping[str, Any]
+
+
+def all_tables(measured: Measured) -> dict[str, str]:
+    """Return the texts of the page by the names of their blocks."""
+    overlap = measured_overlap(measured)
+    return {
+        "work": describe_work(measured),
+        "bytes": bytes_table(measured),
+        "times": times_table(measured),
+        "constants": describe_constants(measured),
+        "more processes": more_processes_table(measured),
+        "published": published_table(overlap),
+        "errors": describe_errors(overlap),
+        "strategies": strategies_table(overlap),
+        "gpus": gpus_table(overlap),
+    }
+
+
+def counts_of(measured: Measured) -> list[int]:
+    """List the numbers of processes above 1 that were measured."""
+    return sorted(int(count) for count in measured["runs"] if int(count) > 1)
+
+
+def describe_work(measured: Measured) -> str:
+    """Say what was measured, and how much losses differ from those of one process."""
+    plan = measured["plan"]
+    shape = read_shape(measured)
+    differences = [
+        abs(loss - alone)
+        for count in counts_of(measured)
+        for found in measured["runs"][str(count)]["strategies"].values()
+        for loss, alone in zip(found["losses"], measured["runs"]["1"]["strategies"][DDP]["losses"], strict=False)
+    ]
+    return (
+        f"*{shape.name}*: {shape.layers} layers of width {shape.hidden}, {shape_load(shape).parameters / MEGA:.1f} million "
+        f"parameters in fp32. {plan['rows']} rows of {plan['length']} positions in all, so {plan['rows']} / n rows for each of n "
+        f"processes, with {plan['threads']} thread each. {measured['machine']}. Medians of {plan['rounds']} rounds.\n\n"
+        f"Losses of all strategies and numbers of processes differ from those of one process by at most "
+        f"{max(differences):.1e}, over {len(measured['runs']['1']['strategies'][DDP]['losses'])} steps."
+    )
+
+
+def read_shape(measured: Measured) -> Shape:
+    return SHAPES[measured["plan"]["shape"]]
+
+
+def bytes_table(measured: Measured) -> str:
+    """Compare the bytes that processes sent with what rings of messages need."""
+    load = shape_load(read_shape(measured))
+    rows = []
+    for count in counts_of(measured):
+        for name, found in measured["runs"][str(count)]["strategies"].items():
+            sent = sum(found["sent"]) / count
+            theory = expected_bytes(name, load.parameters, load.outer, count, GLOO_PASSES)
+            nccl = expected_bytes(name, load.parameters, load.outer, count)
+            calls = ", ".join(f"{number} {kind}" for kind, (number, _) in found["collectives"].items())
+            rows.append(
+                (
+                    str(count),
+                    name,
+                    calls.replace("_", "-"),
+                    f"{sent / MEGA:,.2f}",
+                    f"{theory / MEGA:,.2f}",
+                    f"{sent / theory - 1:+.3%}",
+                    f"{nccl / MEGA:,.2f}",
+                )
+            )
+    columns = ("processes", "strategy", "collectives", "MB sent", "expected", "difference", "expected with NCCL")
+    return make_table(columns, rows)
+
+
+def times_table(measured: Measured) -> str:
+    """Show the times of a step and the share of its communication."""
+    rows = []
+    for count in counts_of(measured):
+        strategies = measured["runs"][str(count)]["strategies"]
+        alone = read_times(strategies[DDP])
+        for name, found in strategies.items():
+            times = read_times(found, strategies[DDP])
+            rows.append(
+                (
+                    str(count),
+                    name,
+                    f"{times.whole:.2f}",
+                    f"{times.passes:.2f}",
+                    f"{times.update:.2f}",
+                    f"{times.local:.2f}",
+                    f"{times.collectives:.2f}",
+                    f"{times.share(alone):.0%}",
+                    f"{times.overlap:.0%}" if times.buckets else "–",
+                )
+            )
+    columns = (
+        "processes",
+        "strategy",
+        "step, s",
+        "both passes",
+        "optimizer",
+        "passes without communication",
+        "collectives alone",
+        "share of communication",
+        "overlap",
+    )
+    return make_table(columns, rows)
+
+
+def measured_overlap(measured: Measured) -> float:
+    """Return the overlap of DDP with two processes."""
+    return read_times(measured["runs"]["2"]["strategies"][DDP]).overlap
+
+
+def describe_constants(measured: Measured) -> str:
+    """Say what two processes give to the model."""
+    run = measured["runs"]["2"]
+    fabric = fit_fabric(run["messages"], 2, measured["cores"])
+    times = read_times(run["strategies"][DDP])
+    last = times.buckets[-1]
+    return (
+        f"Two processes give a latency of {fabric.latency * 1e6:,.0f} microseconds for a message, a bandwidth of "
+        f"{fabric.bandwidth / 1e9:.2f} GB/s, and an overlap of {times.overlap:.0%}. The last of {len(times.buckets)} buckets "
+        f"is complete after {last[0] / times.local:.0%} of both passes and holds "
+        f"{last[1] / sum(size for _, size in times.buckets):.0%} of the bytes."
+    )
+
+
+def more_processes_table(measured: Measured) -> str:
+    """Predict DDP with more processes from two, and compare with what they measured."""
+    first = measured["runs"]["2"]
+    few = read_times(first["strategies"][DDP])
+    fabric = fit_fabric(first["messages"], 2, measured["cores"])
+    rows = []
+    for count in counts_of(measured):
+        if count == 2:
+            continue
+        run = measured["runs"][str(count)]
+        predicted, found = predict_more(few, 2, count, fabric), read_times(run["strategies"][DDP])
+        pairs = {
+            "both passes without communication": (predicted.local, found.local),
+            "optimizer": (predicted.update, found.update),
+            "collectives alone": (predicted.collectives, found.collectives),
+            "step": (predicted.whole, found.whole),
+        }
+        largest = max(run["messages"], key=int)
+        pairs[f"all-reduce of {int(largest) / 2**20:,.0f} MiB"] = (
+            fabric.seconds("all_reduce", int(largest), count),
+            median(run["messages"][largest]),
+        )
+        rows += [
+            (str(count), what, f"{guess:.2f}", f"{real:.2f}", f"{guess / real - 1:+.0%}")
+            for what, (guess, real) in pairs.items()
+        ]
+    return make_table(("processes", "what", "predicted, s", "measured, s", "error"), rows)
+
+
+def published_errors(overlap: float) -> list[tuple[str, float]]:
+    """Return for each published run what its share of the peak comes from, and the relative error of the prediction."""
+    shares = {name: run.fit_utilization(overlap) for name, run in REFERENCES.items()}
+    return [
+        (run.fitted_on or "", run.predict(shares[run.fitted_on or ""], overlap) / run.seconds - 1) for run in CHECKS
+    ]
+
+
+def published_table(overlap: float) -> str:
+    """Compare published times with predictions, each with a share of the peak from another run."""
+    rows = []
+    for run in CHECKS:
+        reference = REFERENCES[run.fitted_on or ""]
+        share = reference.fit_utilization(overlap)
+        predicted = run.predict(share, overlap)
+        rows.append(
+            (
+                run.name,
+                str(run.gpus),
+                f"{reference.gpus} GPU{'s' if reference.gpus > 1 else ''}, {share:.0%}",
+                show_seconds(run.seconds),
+                show_seconds(predicted),
+                f"{predicted / run.seconds - 1:+.0%}",
+                f"{run.predict(share, 0.0) / run.seconds - 1:+.0%}",
+            )
+        )
+    columns = ("run", "GPUs", "share of the peak from", "published", "predicted", "error", "error if nothing overlaps")
+    return make_table(columns, rows)
+
+
+def describe_errors(overlap: float) -> str:
+    """Sum up the errors: of runs that are scaled up, and of runs whose share of the peak comes from other code."""
+    scaled = [
+        abs(run_error) for run, (_, run_error) in zip(CHECKS, published_errors(overlap), strict=True) if not other(run)
+    ]
+    own = next(run for run in CHECKS if run.name == "GLM-Large")
+    share = REFERENCES[own.fitted_on or ""].fit_utilization(overlap)
+    plain = without_recompute(own).predict(share, overlap) / own.seconds - 1
+    error = own.predict(share, overlap) / own.seconds - 1
+    needed = own.fit_utilization(overlap)
+    return (
+        f"Where a smaller run of the same code gives the share of the peak, {len(scaled)} predictions are off by {median(scaled):.0%} "
+        f"in the median and by {max(scaled):.0%} at most. GLM-Large takes NVIDIA's share of {share:.0%} and is off by {error:+.0%}: "
+        f"the authors' run reached {needed:.0%} of the peak. Without gradient checkpointing the prediction would be "
+        f"{plain:+.0%}."
+    )
+
+
+def other(run) -> bool:
+    """Whether the share of the peak of a run comes from the code of others."""
+    return run.name in ("GLM-Large", "RoBERTa-Large")
+
+
+def show_seconds(seconds: float) -> str:
+    """Show a time in a unit that fits: "2.50 days", "8.7 h", "12.1 s"."""
+    for unit, size in (("days", 24 * HOUR), ("h", HOUR)):
+        if seconds >= size:
+            return f"{seconds / size:.2f} {unit}"
+    return f"{seconds / 60:.0f} min" if seconds >= 600 else f"{seconds:.2f} s"
+
+
+def preset_load(preset: str, rows: int = 16, recompute: bool = False) -> TrainingLoad:
+    """Make the load of a recipe: its average row, bf16 weights and fp32 gradients on the wire."""
+    size = row_size(read_recipe(preset))
+    return TrainingLoad(
+        config=GLMConfig.from_preset(preset),
+        rows=rows,
+        row_length=size.row,
+        labelled=size.labelled,
+        recompute=recompute,
+    )
+
+
+def prediction_row(load: TrainingLoad, gpus: int, strategy: str, share: float, overlap: float) -> tuple[str, ...]:
+    """Predict a step on DGX A100: memory, seconds, bytes, exposed communication, tokens."""
+    cost = step_cost(load, DGX_A100, gpus, strategy, utilization=share, overlap=overlap)
+    memory = strategy_memory(load, gpus, strategy).total
+    tokens = gpus * load.rows * load.row_length * load.accumulation / cost.seconds
+    fits = "" if memory <= DGX_A100.memory else " (does not fit)"
+    return (
+        f"{gib(memory)}{fits}",
+        f"{cost.seconds:.2f}",
+        f"{cost.communication:.3f}",
+        f"{cost.exposed / cost.seconds:.1%}",
+        f"{tokens / 1000:,.0f}",
+    )
+
+
+PREDICTED = ("GiB of a GPU", "step, s", "communication, s", "waits for it", "thousand positions per second")
+
+
+def strategies_table(overlap: float) -> str:
+    """Predict every strategy for every size on 64 A100."""
+    share = REFERENCES[ONE_A100].fit_utilization(overlap)
+    sizes = {"glm-base": (16, False), "glm-large": (16, False), "glm-2b": (8, True), "glm-10b": (8, True)}
+    rows = [
+        (preset, strategy, *prediction_row(preset_load(preset, number, recompute), 64, strategy, share, overlap))
+        for preset, (number, recompute) in sizes.items()
+        for strategy in STRATEGIES
+    ]
+    return make_table(("preset", "strategy", *PREDICTED), rows)
+
+
+def gpus_table(overlap: float) -> str:
+    """Predict GLM-Large with DDP on more and more A100, with the same rows on each and with 1,024 rows in all."""
+    share = REFERENCES[ONE_A100].fit_utilization(overlap)
+    rows = []
+    for gpus in (1, 8, 64, 128, 512):
+        whole = preset_load("glm-large")
+        few = replace(whole, rows=max(1, min(16, 1024 // gpus)), accumulation=max(1, 1024 // gpus // 16))
+        same = prediction_row(whole, gpus, DDP, share, overlap)
+        fixed = step_cost(few, DGX_A100, gpus, DDP, utilization=share, overlap=overlap)
+        rows.append((str(gpus), *same[1:], f"{fixed.seconds:.2f}", f"{fixed.exposed / fixed.seconds:.1%}"))
+    columns = ("GPUs", *PREDICTED[1:], "step of 1,024 rows in all, s", "waits for communication")
+    return make_table(columns, rows)
