@@ -8,6 +8,8 @@ Measure speed and memory of GLM against peers and against the limits of the mach
     python -m benchmarks run --device cuda        # on the GPU
     python -m benchmarks run --machine laptop     # on another machine: a file and a column of its own
     python -m benchmarks page                     # write tables and picture of the page again from the JSON file
+    python -m benchmarks profile training         # where the time of a training step goes
+    python -m benchmarks profile --write          # and of decoding, filling and scoring; write docs/results/profile.md
 
 A run on the CPU writes docs/results/performance_cpu.json and the tables and the picture of docs/results/performance.md.
 Suites that do not run keep their results if they are from a machine like this one.
@@ -31,6 +33,7 @@ from .harness.measuring import ROOT
 from .harness.results import Result, Results
 from .harness.settings import RunSettings
 from .harness.shapes import BASE, GLM_2B, GLM_10B, LARGE, TINY
+from .profiling import command as profiling
 from .suites import GPU_SUITES, SUITES, describe_suite, load_suite
 
 
@@ -49,9 +52,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     run.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads of torch")
     run.add_argument("--machine", metavar="NAME", help="name of another machine than that of the page's tables")
     run.add_argument("--output", type=Path, help="folder for the results instead of docs/results")
+    profile = commands.add_parser("profile", help="show where the time goes")
+    profiling.add_arguments(profile)
     args = parser.parse_args(arguments)
     if args.command == "run":
         check_run(run, args)
+    elif args.command == "profile":
+        profiling.check_arguments(profile, args)
     return args
 
 
@@ -72,13 +79,16 @@ def check_run(parser: argparse.ArgumentParser, args: argparse.Namespace):
 def main(arguments: list[str] | None = None):
     arguments = sys.argv[1:] if arguments is None else arguments
     args = parse_arguments(arguments)
+    typed = shlex.join(["python", "-m", "benchmarks", *arguments])
     if args.command == "list":
         for name in SUITES:
             print(f"{name:13} {describe_suite(name)}")
     elif args.command == "page":
         write_page()
+    elif args.command == "profile":
+        profiling.run(args, typed)
     else:
-        run(args, shlex.join(["python", "-m", "benchmarks", *arguments]))
+        run(args, typed)
 
 
 def run(args: argparse.Namespace, command: str):
