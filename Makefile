@@ -10,7 +10,7 @@ PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist workst
 # Random cases of the tests in tests/stress, which one command repeats.
 SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 SCALE ?= $(if $(SECONDS),,1)
-.PHONY: demo app space test test-lowest stress lint docs wheel data tiny card clean
+.PHONY: demo app space test test-lowest test-lowest-extras stress lint docs wheel data tiny card clean
 
 demo: .venv/demo
 	.venv/bin/python examples/01_quickstart.py $(if $(MODEL),--model $(MODEL))
@@ -36,6 +36,11 @@ test: .venv/test
 test-lowest: .venv-lowest/test
 	$(call PYTEST,.venv-lowest) -p no:cacheprovider -m "not slow" --most-cases 3 \
 		tests/modeling_glm tests/tokenization tests/docs/test_readme.py
+
+# What the lowest Transformers lacks, exporters and decisions: with the pinned one, and the lowest versions of what they need.
+test-lowest-extras: .venv-lowest-extras/test
+	$(call PYTEST,.venv-lowest-extras) -p no:cacheprovider tests/modeling_glm/export tests/modeling_glm/decision \
+		tests/modeling_glm/serving tests/modeling_glm/test_decision_glm.py tests/examples/test_service.py
 
 # Threads, kills, hostile files and texts; longer by make stress SCALE=10, or make stress ONLY=ids SECONDS=1200.
 stress: .venv/test
@@ -80,9 +85,15 @@ card: .venv/demo
 	@PYTHON=$(PYTHON) .ci/install .venv-lowest test --constraint build/lowest.txt
 	@touch $@
 
+.venv-lowest-extras/test: requirements.txt setup.cfg pyproject.toml .ci/lowest.py
+	@mkdir -p build
+	@$(PYTHON) .ci/lowest.py setup.cfg requirements.txt --only export page serve > build/lowest-extras.txt
+	@PYTHON=$(PYTHON) .ci/install .venv-lowest-extras test --constraint build/lowest-extras.txt
+	@touch $@
+
 # Wheel and sdist in dist/, tried outside the clone.
 wheel: .venv/test
 	PYTHON=$(PYTHON) .ci/wheel .venv
 
 clean:
-	rm -rf .venv .venv-lowest build dist runs
+	rm -rf .venv .venv-lowest .venv-lowest-extras build dist runs

@@ -11,7 +11,8 @@ Measure speed and memory of GLM against peers and against the limits of the mach
     python -m benchmarks profile training         # where the time of a training step goes
     python -m benchmarks profile --write          # and of decoding, filling and scoring; write docs/results/profile.md
 
-A run on the CPU writes docs/results/performance_cpu.json and the tables and the picture of docs/results/performance.md.
+A run on the CPU writes docs/results/performance_cpu.json, the tables and the picture of docs/results/performance.md, and
+the figures of docs/guides/export.md.
 Suites that do not run keep their results if they are from a machine like this one.
 """
 
@@ -30,7 +31,7 @@ from transformers.utils import logging
 from .harness import report
 from .harness.machine import measure_machine
 from .harness.measuring import ROOT
-from .harness.results import Result, Results
+from .harness.results import Results
 from .harness.settings import RunSettings
 from .harness.shapes import BASE, GLM_2B, GLM_10B, LARGE, TINY
 from .profiling import command as profiling
@@ -106,7 +107,10 @@ def run(args: argparse.Namespace, command: str):
     folder = args.output or (ROOT / "runs" / "benchmarks" if args.quick else report.PAGE.parent)
     name = f"performance_{args.device}" + (f"_{args.machine}" if args.machine else "")
     path = folder / f"{name}.json"
-    suites = kept_suites(path, settings) if args.only else {}
+    kept = find_kept(path, settings) if args.only else None
+    suites = kept.suites if kept else {}
+    if kept and command not in (commands := kept.command.split(" && ")):
+        command = " && ".join((*commands, command))  # which gave some of the figures
     for name in args.suites:
         start = time.perf_counter()
         suites[name] = load_suite(name).run(settings)
@@ -118,12 +122,12 @@ def run(args: argparse.Namespace, command: str):
             write_page()
 
 
-def kept_suites(path: Path, settings: RunSettings) -> dict[str, list[Result]]:
+def find_kept(path: Path, settings: RunSettings) -> Results | None:
     """Return the results in a file if they are from a machine like this one."""
     if not path.exists():
-        return {}
+        return None
     before = Results.read(path)
-    return before.suites if before.machine.is_like(settings.machine) else {}
+    return before if before.machine.is_like(settings.machine) else None
 
 
 def write_page():
@@ -134,6 +138,8 @@ def write_page():
     others = {path.stem.removeprefix("performance_cpu_"): Results.read(path) for path in files}
     report.update_page(report.PAGE, results, others)
     report.draw(report.PAGE.with_name("performance_cpu.png"), results)
+    if found := results.suites.get("exporting"):
+        report.replace_blocks(report.GUIDE, {"exporting": load_suite("exporting").make_summary(found)})
 
 
 if __name__ == "__main__":

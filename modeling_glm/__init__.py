@@ -53,6 +53,8 @@ if find_spec("transformers.decision") is not None:  # from Transformers 5.23 on
     from .questions_glm import GLMDecisionConfig
 
 if TYPE_CHECKING:
+    from .export.ort_filler import ORTFiller
+    from .export.save import export_model
     from .hub.trainer import GLMTrainer, HubCallback
     from .seq2seq.trainer import GLMSeq2SeqTrainer
 
@@ -62,7 +64,7 @@ register()
 
 
 def __getattr__(name: str) -> Any:
-    """Import the classes that need `Trainer` at their first use: that takes a second, and filling does not need it."""
+    """Import what filling does not need at its first use: classes that need `Trainer` take a second."""
     if name in ("GLMTrainer", "HubCallback"):
         from .hub import trainer
 
@@ -71,6 +73,14 @@ def __getattr__(name: str) -> Any:
         from .seq2seq.trainer import GLMSeq2SeqTrainer
 
         return GLMSeq2SeqTrainer
+    if name == "ORTFiller":
+        from .export.ort_filler import ORTFiller
+
+        return ORTFiller
+    if name == "export_model":
+        from .export.save import export_model
+
+        return export_model
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -109,6 +119,7 @@ __all__ = [
     "GLMTokenizer",
     "GLMTrainer",
     "HubCallback",
+    "ORTFiller",
     "PatternVerbalizer",
     "RowError",
     "StreamedAnswer",
@@ -119,6 +130,7 @@ __all__ = [
     "convert_checkpoint",
     "embedded_checkpoint",
     "expected_calibration_error",
+    "export_model",
     "fill_blanks",
     "plot_attention_layout",
     "predict_targets",

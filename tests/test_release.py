@@ -111,6 +111,21 @@ def test_constraints_have_every_claim():
     assert {f"{name}=={version}" for name, version in claims.items()} < set(printed)
 
 
+def test_constraints_of_some_extras_have_the_lowest_of_these_alone():
+    """Exporters and decisions are tested with the pinned Transformers, and with the lowest version of what they need."""
+    command = [sys.executable, ".ci/lowest.py", "setup.cfg", "requirements.txt", "--only", "export", "serve"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    printed = dict(line.split("==") for line in done.stdout.split())
+    lowered = lowest.read_claims(ROOT / "setup.cfg", ["export", "serve"])
+    assert {"onnx", "onnxruntime", "onnxscript", "fastapi", "openai"} <= lowered.keys()
+    assert lowered.items() <= printed.items()
+    assert printed.keys() == {*lowered, *lowest.TOOLS, *lowest.LIBRARIES}
+    requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    assert f"\ntransformers=={printed['transformers']}\n" in requirements
+    with pytest.raises(SystemExit, match="has no extra 'exports': expected some of"):
+        lowest.read_claims(ROOT / "setup.cfg", ["exports"])
+
+
 def test_workflows_and_citation_are_yaml():
     workflows = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
     assert [path.name for path in workflows] == ["ci.yml", "release.yml"]

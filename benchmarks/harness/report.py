@@ -19,6 +19,8 @@ ABSENT = "–"
 # The name of the machine whose figures all tables show.
 MAIN = "main"
 PAGE = ROOT / "docs" / "results" / "performance.md"
+# The guide that shows the results of the suite "exporting".
+GUIDE = ROOT / "docs" / "guides" / "export.md"
 STEP = "Base, vocabulary 30592, 4 x 512 tokens"
 BATCH = "make a pretraining batch of 64 x 512 tokens"
 

@@ -1,22 +1,31 @@
 """Time filling and choosing by ONNX Runtime in fp32 and int8 against torch, with memory, start time and quality."""
 
 import os
+import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from examples.corpora.measuring.blanks import exact_match
-from modeling_glm import GLMForConditionalGeneration, GLMTokenizer, choose, fill_blanks, score_fillings
-from modeling_glm.export.ort_filler import ORTFiller
-from modeling_glm.export.save import export_model
+from modeling_glm import (
+    GLMForConditionalGeneration,
+    GLMTokenizer,
+    ORTFiller,
+    choose,
+    export_model,
+    fill_blanks,
+    score_fillings,
+)
 
 from ..harness.embedded import EMBEDDED, compare_quality, held_out_blanks, load_tokenizer
-from ..harness.measuring import PeakMemory, run_alone, take_turns
-from ..harness.results import Memory, Result, Speed
+from ..harness.measuring import ROOT, take_turns
+from ..harness.report import make_table
+from ..harness.results import Memory, Quality, Result, Speed, show_ratio
 from ..harness.settings import RunSettings
 from ..harness.shapes import BASE, TINY, Shape, build_glm
 from .filling import LONGEST, make_candidates, make_texts
@@ -26,6 +35,36 @@ Answer = Callable[[], Any]
 ORT, ORT_INT8, TORCH, TORCH_INT8 = "onnxruntime fp32", "onnxruntime int8", "torch fp32", "torch int8"
 # Which runs are compared: every other one with torch in fp32, and the two with int8 with each other.
 PAIRS = ((ORT, TORCH), (ORT_INT8, TORCH), (TORCH_INT8, TORCH), (ORT_INT8, TORCH_INT8))
+ANSWER = "new process to its first answer"
+# Programs that load a model and fill a text, as their users write them. They print the most memory that they had, in KiB.
+FILL_AND_PRINT = """
+import resource
+print(fill("The answer is [MASK]."))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+# ONNX Runtime is used where torch is not installed, so an import of torch fails here.
+ORT_PROGRAM = """
+import sys
+sys.modules["torch"] = None
+folder = sys.argv[1]
+sys.path.insert(0, folder)
+from ort_filler import ORTFiller
+fill = ORTFiller(folder, num_threads=int(sys.argv[2])).fill
+"""
+TORCH_PROGRAM = """
+import sys
+import torch
+from modeling_glm import GLMForConditionalGeneration, GLMTokenizer, fill_blanks
+torch.set_num_threads(int(sys.argv[2]))
+tokenizer = GLMTokenizer.from_pretrained(sys.argv[1])
+model = GLMForConditionalGeneration.from_pretrained(sys.argv[1], dtype="float32")
+fill = lambda text: fill_blanks(model, tokenizer, text)
+"""
+TORCH_INT8_PROGRAM = f"""{TORCH_PROGRAM}
+from benchmarks.suites.quantization import to_int8
+model = to_int8(model)
+"""
+PROGRAMS = {ORT: ORT_PROGRAM, ORT_INT8: ORT_PROGRAM, TORCH: TORCH_PROGRAM, TORCH_INT8: TORCH_INT8_PROGRAM}
 
 
 def run(settings: RunSettings) -> list[Result]:
@@ -36,7 +75,7 @@ def run(settings: RunSettings) -> list[Result]:
         folders = export_all(build_model(shape, tokenizer), tokenizer, Path(name, "shape"))
         results = [
             *compare_speed(settings, shape, tokenizer, folders),
-            *compare_starting(shape, folders, 1 if settings.quick else 3),
+            *compare_processes(shape, folders, settings.rounds),
         ]
         embedded = GLMForConditionalGeneration.from_pretrained(EMBEDDED, dtype=torch.float32).eval()
         folders = export_all(embedded, tokenizer, Path(name, "embedded"))
@@ -50,6 +89,7 @@ def build_model(shape: Shape, tokenizer: GLMTokenizer) -> GLMForConditionalGener
 def export_all(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, folder: Path) -> dict[str, Path]:
     """Save a model, and export it in fp32 and int8. Returns the folders by the name of the run."""
     model.save_pretrained(folder / "torch")
+    tokenizer.save_pretrained(folder / "torch")
     for name, quantize in (("fp32", None), ("int8", "int8")):
         export_model(model, folder / name, tokenizer=tokenizer, quantize=quantize)
     return {TORCH: folder / "torch", TORCH_INT8: folder / "torch", ORT: folder / "fp32", ORT_INT8: folder / "int8"}
@@ -97,34 +137,29 @@ def compare_speed(
     return results
 
 
-def start(name: str, folder: str) -> dict[str, float]:
-    """Load a model and fill one text, and measure the time and by how much the process grows. Call it in a process."""
-    tokenizer = load_tokenizer()
-    torch.ones(64, 64) @ torch.ones(64, 64)  # loads what torch loads on first use
-    with PeakMemory() as memory:
-        began = time.perf_counter()
-        fill, _ = make_runs(name, Path(folder), tokenizer, ["The answer is [MASK]."], ["a"])
-        seconds = time.perf_counter() - began
-        fill()
-    return {"seconds": seconds, "grown": memory.grown}
+def answer_once(name: str, folder: str, memory: dict[str, list[int]]):
+    """Run a new process that loads a model and fills a text, and note its peak memory in bytes."""
+    program = [sys.executable, "-c", PROGRAMS[name] + FILL_AND_PRINT, folder, str(torch.get_num_threads())]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    completed = subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True)
+    if completed.returncode:
+        raise RuntimeError(f"{name} failed:\n{completed.stderr[-2000:]}")
+    memory.setdefault(name, []).append(1024 * int(completed.stdout.split()[-1]))
 
 
-def compare_starting(shape: Shape, folders: dict[str, Path], rounds: int) -> list[Result]:
-    """Compare loading, and the memory of loading and filling a text."""
-    runs = {
-        name: [run_alone(start, name, os.fspath(folder)) for _ in range(rounds)] for name, folder in folders.items()
-    }
-    seconds = {name: [each["seconds"] for each in several] for name, several in runs.items()}
-    grown = {name: min(each["grown"] for each in several) for name, several in runs.items()}
-    speeds = [
-        Speed.from_seconds(f"{shape.name}, load, {ours}", theirs, seconds[ours], seconds[theirs])
-        for ours, theirs in PAIRS
+def compare_processes(shape: Shape, folders: dict[str, Path], rounds: int) -> list[Result]:
+    """Compare whole processes, from their start to their first answer: the time, and the peak memory."""
+    memory: dict[str, list[int]] = {}
+    runs = {name: partial(answer_once, name, os.fspath(folder), memory) for name, folder in folders.items()}
+    seconds = take_turns(runs, rounds)
+    work = f"{shape.name}, {ANSWER}"
+    return [
+        *(Speed.from_seconds(f"{work}, {ours}", theirs, seconds[ours], seconds[theirs]) for ours, theirs in PAIRS),
+        *(
+            Memory(work=f"{work}, {ours}", peer=theirs, ours=min(memory[ours]), theirs=min(memory[theirs]))
+            for ours, theirs in PAIRS
+        ),
     ]
-    memories = [
-        Memory(work=f"{shape.name}, load and fill a text, {ours}", peer=theirs, ours=grown[ours], theirs=grown[theirs])
-        for ours, theirs in PAIRS
-    ]
-    return [*speeds, *memories]
 
 
 def measure_quality(
@@ -148,3 +183,28 @@ def measure_quality(
         measured[name] = -sum(filling.log_prob for filling in scored) / tokens, exact
     compared = {name: measured[name] for name in (ORT, ORT_INT8, TORCH_INT8)}
     return [*compare_quality(compared, measured[TORCH], count)]
+
+
+def make_summary(results: Sequence[Result]) -> str:
+    """
+    Make one table of all results, for the guide: a row for each work, a column for each pair of runs.
+
+    Args:
+        results: What `run` returned.
+    """
+    columns = [f"{ours} against {theirs}" for ours, theirs in PAIRS]
+    rows: dict[str, dict[str, str]] = {}
+    for result in results:
+        if isinstance(result, Quality):
+            continue
+        assert isinstance(result, Speed | Memory)
+        work, _, ours = result.work.rpartition(", ")
+        shown = f"{work}, memory" if isinstance(result, Memory) else work
+        value = f"{result.ours / result.theirs:.0%}" if isinstance(result, Memory) else show_ratio(result.ratio)
+        rows.setdefault(shown, {})[f"{ours} against {result.peer}"] = value
+    speeds = make_table(
+        ("times as fast, or share of the memory", *columns),
+        [(work, *(cells[column] for column in columns)) for work, cells in rows.items()],
+    )
+    qualities = [result for result in results if isinstance(result, Quality)]
+    return f"{speeds}\n\n{make_table(Quality.columns, [result.cells for result in qualities])}"

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -46,10 +47,15 @@ def test_single_suite_keeps_the_others(suites, tmp_path):
     command.main(["run", "--output", str(tmp_path)])
     suites["data"] = lambda: [Value(work="new", value=2.0, unit="s")]
     command.main(["run", "--only", "data", "--output", str(tmp_path)])
-    found = Results.read(tmp_path / "performance_cpu.json").suites
-    assert [result.work for results in found.values() for result in results] == [
+    both = Results.read(tmp_path / "performance_cpu.json")
+    assert [result.work for results in both.suites.values() for result in results] == [
         "new" if name == "data" else name for name in SUITES
     ]
+    # The page says which commands gave the figures.
+    output = f"--output {tmp_path}"
+    assert both.command == f"python -m benchmarks run {output} && python -m benchmarks run --only data {output}"
+    command.main(["run", "--only", "data", "--output", str(tmp_path)])
+    assert Results.read(tmp_path / "performance_cpu.json").command == both.command
 
 
 def test_another_machine_has_a_file_of_its_own(suites, tmp_path):
@@ -117,6 +123,19 @@ def test_page_is_written_from_the_file(tmp_path, monkeypatch, results):
     assert "| a step | GPT-2 | 2.00 |" in page.read_text()
     assert "| a step | GPT-2 | 2.00 | 2.00 |" in page.read_text()  # main, laptop
     assert (tmp_path / "performance_cpu.png").exists()
+
+
+def test_the_guide_is_written_from_the_file(tmp_path, monkeypatch, results):
+    monkeypatch.setattr(command, "load_suite", lambda name: SimpleNamespace(make_summary=lambda found: f"{name}: {found[0].work}"))
+    monkeypatch.setattr(command.report, "PAGE", tmp_path / "performance.md")
+    monkeypatch.setattr(command.report, "GUIDE", tmp_path / "export.md")
+    monkeypatch.setattr(command.report, "update_page", lambda *arguments: None)
+    monkeypatch.setattr(command.report, "draw", lambda *arguments: None)
+    (tmp_path / "export.md").write_text("<!-- exporting: begin --><!-- exporting: end -->")
+    suites = {**results.suites, "exporting": [Value(work="fill", value=1.0, unit="s")]}
+    replace(results, suites=suites).write(tmp_path / "performance_cpu.json")
+    command.main(["page"])
+    assert "exporting: fill" in (tmp_path / "export.md").read_text()
 
 
 @pytest.mark.slow  # starts a process that imports torch and measures the machine

@@ -2,15 +2,14 @@
 
 import pytest
 
-from benchmarks.harness.results import Memory, Quality, Speed
+from benchmarks.harness import report
+from benchmarks.harness.results import Memory, Quality, Results, Speed
 from benchmarks.suites import exporting
-
-pytest.importorskip("transformers.exporters")
 
 
 @pytest.mark.slow  # exports four models, and fills with eight
-def test_suite_runs(quick, monkeypatch):
-    monkeypatch.setattr(exporting, "run_alone", lambda function, *arguments: function(*arguments))
+def test_suite_runs(quick):
+    pytest.importorskip("transformers.exporters")
     results = exporting.run(quick)
     pairs = len(exporting.PAIRS)
     assert [type(result) for result in results] == [Speed] * (5 * pairs) + [Memory] * pairs + [Quality] * 3
@@ -19,3 +18,39 @@ def test_suite_runs(quick, monkeypatch):
     assert same.exact == same.peer_exact
     for result in rounded:
         assert result.loss == pytest.approx(result.peer_loss, abs=0.2)
+    table, quality = exporting.make_summary(results).split("\n\n")
+    assert len(table.splitlines()) == 2 + 6
+    assert len(quality.splitlines()) == 2 + 3
+
+
+def test_a_process_that_fails_is_an_error(tmp_path):
+    with pytest.raises(RuntimeError, match=r"onnxruntime fp32 failed:[\s\S]*No module named 'ort_filler'"):
+        exporting.answer_once(exporting.ORT, str(tmp_path), {})
+
+
+def test_summary_by_hand():
+    speeds = [
+        Speed.from_seconds(f"Base, fill 1 text, {ours}", theirs, [1.0], [float(number)])
+        for number, (ours, theirs) in enumerate(exporting.PAIRS, start=1)
+    ]
+    memory = [
+        Memory(work=f"Base, start, {ours}", peer=theirs, ours=number, theirs=4)
+        for number, (ours, theirs) in enumerate(exporting.PAIRS, start=1)
+    ]
+    quality = Quality(work="int8", blanks=40, loss=0.61, peer_loss=0.6, exact=0.725, peer_exact=0.75)
+    header, _, *rows = exporting.make_summary([*speeds, *memory, quality]).splitlines()
+    assert header == (
+        "| times as fast, or share of the memory | onnxruntime fp32 against torch fp32 | onnxruntime int8 against torch "
+        "fp32 | torch int8 against torch fp32 | onnxruntime int8 against torch int8 |"
+    )
+    assert rows[:2] == [
+        "| Base, fill 1 text | 1.00 | 2.00 | 3.00 | 4.00 |",
+        "| Base, start, memory | 25% | 50% | 75% | 100% |",
+    ]
+    assert rows[-1] == "| int8 | 40 | 72.5% | 75.0% | 0.610 | 0.600 |"
+
+
+def test_the_guide_has_the_figures_of_the_file():
+    measured = Results.read(report.PAGE.with_name("performance_cpu.json")).suites.get("exporting")
+    shown = exporting.make_summary(measured) if measured else "Not measured on this machine yet."
+    assert f"<!-- exporting: begin -->\n\n{shown}\n\n<!-- exporting: end -->" in report.GUIDE.read_text()
