@@ -10,7 +10,7 @@ PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist workst
 # Random cases of the tests in tests/stress, which one command repeats.
 SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 SCALE ?= $(if $(SECONDS),,1)
-.PHONY: demo app space test test-lowest test-lowest-extras stress lint docs wheel data tiny card clean
+.PHONY: demo app space test test-lowest test-lowest-extras stress lint docs wheel fresh data tiny card clean
 
 demo: .venv/demo
 	.venv/bin/python examples/01_quickstart.py $(if $(MODEL),--model $(MODEL))
@@ -94,6 +94,10 @@ card: .venv/demo
 # Wheel and sdist in dist/, tried outside the clone.
 wheel: .venv/test
 	PYTHON=$(PYTHON) .ci/wheel .venv
+
+# The wheel in an empty environment with all that it needs: both sizes, and the seconds until the first answer.
+fresh:
+	PYTHON=$(PYTHON) .ci/fresh
 
 clean:
 	rm -rf .venv .venv-lowest .venv-lowest-extras build dist runs

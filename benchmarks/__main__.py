@@ -109,8 +109,8 @@ def run(args: argparse.Namespace, command: str):
     path = folder / f"{name}.json"
     kept = find_kept(path, settings) if args.only else None
     suites = kept.suites if kept else {}
-    if kept and command not in (commands := kept.command.split(" && ")):
-        command = " && ".join((*commands, command))  # which gave some of the figures
+    if kept:  # the page names every command that gave some of its figures
+        command = " && ".join(dict.fromkeys((*kept.command.split(" && "), command)))
     for name in args.suites:
         start = time.perf_counter()
         suites[name] = load_suite(name).run(settings)

@@ -8,7 +8,7 @@ package: the tokenizer is that of the folder.
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import product
@@ -255,8 +255,8 @@ class ORTFiller:
         context = self._read(text, 0)
         blanks = sum(token_id in self.masks for token_id in context)
         scored = []
-        for number, filling in enumerate(fillings):
-            answers = [filling] if isinstance(filling, str) else list(filling)
+        for number, filling in enumerate([fillings] if isinstance(fillings, str) else fillings):
+            answers = [filling] if isinstance(filling, str) else _as_strings(f"fillings[{number}]", filling)
             if len(answers) != blanks:
                 raise ValueError(
                     f"fillings[{number}] has {len(answers)} answers, but the text has {blanks} blanks: {text!r}."
@@ -283,21 +283,22 @@ class ORTFiller:
         """
         batch_size = _check_count("batch_size", batch_size)
         listed = _as_texts(texts)
-        given = list(choices)
+        given = list(choices) if isinstance(choices, Iterable) else []
         of_texts = [given] * len(listed) if all(isinstance(choice, str) for choice in given) else given
         if isinstance(choices, str) or not given or len(of_texts) != len(listed):
             raise ValueError(f"choices is {choices!r}: expected a list of strings, or one such list for each text.")
-        jobs, forms_of_texts = [], []
+        asked, jobs, forms_of_texts = [], [], []
         for number, (text, of_text) in enumerate(zip(listed, of_texts, strict=True)):
             context = self._read(text, number)
             if (blanks := sum(token_id in self.masks for token_id in context)) != 1:
                 raise ValueError(f"Text {number} has {blanks} blanks, but the choices are for one: {text!r}.")
-            forms = self._forms(of_text, self.longest_piece, f"Text {number}: the choices", least=1)
+            asked.append(_as_strings(f"choices[{number}]", of_text))
+            forms = self._forms(asked[-1], self.longest_piece, f"Text {number}: the choices", least=1)
             forms_of_texts.append(forms)
             jobs.append((context, [[form] for of_choice in forms for form in of_choice]))
         results = []
         found = self._score(jobs, batch_size, score_ends=False)
-        for of_text, forms, log_probs in zip(of_texts, forms_of_texts, found, strict=True):
+        for of_text, forms, log_probs in zip(asked, forms_of_texts, found, strict=True):
             sums = iter([sum(pieces[0]) for pieces in log_probs])
             of_forms = [[(next(sums), len(form)) for form in of_choice] for of_choice in forms]
             plain = [float(np.logaddexp.reduce([log_prob for log_prob, _ in each])) for each in of_forms]
@@ -550,10 +551,22 @@ def _chunks(candidates: Sequence[Sequence[Ids]]) -> Iterator[Sequence[Sequence[I
 
 def _as_texts(texts: Any) -> list[str]:
     """List texts. Raises a `ValueError` for other types."""
+    if not isinstance(texts, Iterable):
+        raise ValueError(
+            f"The text is {texts!r}, of type {type(texts).__name__}: expected a string, or a list of them."
+        )
     listed = [texts] if isinstance(texts, str) else list(texts)
     for number, text in enumerate(listed):
         if not isinstance(text, str):
             raise ValueError(f"Text {number} is {text!r}, of type {type(text).__name__}: expected a string.")
+    return listed
+
+
+def _as_strings(name: str, values: Any) -> list[str]:
+    """List strings. Raises a `ValueError` for anything else, a single string among it."""
+    listed = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else []
+    if not listed or not all(isinstance(value, str) for value in listed):
+        raise ValueError(f"{name} is {values!r}: expected a list of strings.")
     return listed
 
 

@@ -126,7 +126,9 @@ def test_page_is_written_from_the_file(tmp_path, monkeypatch, results):
 
 
 def test_the_guide_is_written_from_the_file(tmp_path, monkeypatch, results):
-    monkeypatch.setattr(command, "load_suite", lambda name: SimpleNamespace(make_summary=lambda found: f"{name}: {found[0].work}"))
+    monkeypatch.setattr(
+        command, "load_suite", lambda name: SimpleNamespace(make_summary=lambda found: f"{name}: {found[0].work}")
+    )
     monkeypatch.setattr(command.report, "PAGE", tmp_path / "performance.md")
     monkeypatch.setattr(command.report, "GUIDE", tmp_path / "export.md")
     monkeypatch.setattr(command.report, "update_page", lambda *arguments: None)

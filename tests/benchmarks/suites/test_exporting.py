@@ -13,6 +13,9 @@ def test_suite_runs(quick):
     results = exporting.run(quick)
     pairs = len(exporting.PAIRS)
     assert [type(result) for result in results] == [Speed] * (5 * pairs) + [Memory] * pairs + [Quality] * 3
+    process = next(result for result in results if isinstance(result, Memory))
+    assert process.work.endswith("new process to its first answer, onnxruntime fp32")
+    assert process.ours < process.theirs  # without torch
     same, *rounded = results[-3:]
     assert same.loss == pytest.approx(same.peer_loss, abs=1e-4)
     assert same.exact == same.peer_exact

@@ -66,7 +66,9 @@ def check(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]):
     assert expected
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
-        torch.testing.assert_close(found[name], tensor, atol=1e-4, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            found[name], tensor, atol=1e-4, rtol=0, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 @pytest.mark.parametrize(("kind", "dynamic"), KINDS)
@@ -107,7 +109,9 @@ def test_stages_in_onnx_are_chained():
     mask = torch.ones_like(ids)
     positions = torch.stack((torch.arange(9), torch.zeros(9, dtype=torch.long))).expand(3, -1, -1).clone()
     positions[:, :, -1] = torch.tensor([4, 1])  # the start of the piece stands at the blank
-    found = prefill(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=DynamicCache(config=model.config))
+    found = prefill(
+        input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=DynamicCache(config=model.config)
+    )
     with torch.no_grad():
         expected = model(ids, mask, positions, DynamicCache(config=model.config))
         for _ in range(2):

@@ -21,7 +21,8 @@ from modeling_glm.layout_glm import compute_position_ids, glm_mask_function
 from tests.support.models import FIRST_WORD, TOKEN_IDS, make_model
 
 pytest.importorskip("transformers.exporters")
-SIZES = [(1, 4), (2, 9), (3, 40), (8, 256)]
+# Batches of 1 to 8, lengths of 4 to 256, and all four corners of these ranges.
+SIZES = [(1, 4), (2, 9), (3, 40), (4, 17), (5, 128), (6, 5), (7, 33), (8, 256), (8, 4), (1, 256)]
 # The smallest model that has all parts. Its position table is long enough for the longest inputs.
 SMALL = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "max_position_embeddings": 256}
 HEADS = [
@@ -47,6 +48,13 @@ def make_inputs(rows: int, length: int) -> dict[str, torch.Tensor]:
     return {"input_ids": ids, "attention_mask": mask}
 
 
+def make_choices(rows: int) -> torch.Tensor:
+    """Make three choices for every text, one of them shorter than the others."""
+    choice_ids = torch.arange(rows * 3 * (rows + 1)).view(rows, 3, rows + 1) % 50 + FIRST_WORD
+    choice_ids[:, 1, 1:] = -100
+    return choice_ids
+
+
 @pytest.fixture(scope="module", params=HEADS, ids=lambda model_class: model_class.__name__)
 def exported(request, tmp_path_factory):
     model = make_model(request.param, **SMALL)
@@ -63,9 +71,7 @@ def test_every_head_gives_the_outputs_of_the_model(exported):
     for rows, length in SIZES:
         inputs = make_inputs(rows, length)
         if "choice_ids" in [each.name for each in session.get_inputs()]:
-            choice_ids = torch.arange(rows * 3 * (rows + 1)).view(rows, 3, rows + 1) % 50 + FIRST_WORD
-            choice_ids[:, 1, 1:] = -100
-            inputs["choice_ids"] = choice_ids
+            inputs["choice_ids"] = make_choices(rows)
         found = session.run(None, {name: value.numpy() for name, value in inputs.items()})
         with torch.no_grad():
             expected = model(**inputs)
@@ -75,6 +81,27 @@ def test_every_head_gives_the_outputs_of_the_model(exported):
                 keep = inputs["attention_mask"].numpy() != 0
                 value, real = value[keep], real[keep]
             np.testing.assert_allclose(value, real, atol=1e-4, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore:.*children_specs.*:FutureWarning")  # in the exporters of Transformers 5.23
+@pytest.mark.parametrize(
+    "model_class", [GLMForMultipleChoice, GLMForQuestionAnswering], ids=lambda model: model.__name__
+)
+def test_programs_of_torch_give_the_outputs_of_the_model(model_class, tmp_path):
+    from transformers.exporters import ExportedModel
+
+    model = make_model(model_class, **SMALL)
+    export_model(model, tmp_path / "model", format="torch")
+    loaded = ExportedModel.from_pretrained(tmp_path / "model")
+    for rows, length in [(1, 4), (8, 256)]:
+        inputs = make_inputs(rows, length)
+        if model_class is GLMForMultipleChoice:
+            inputs["choice_ids"] = make_choices(rows)
+        with torch.no_grad():
+            found, expected = loaded(**inputs), model(**inputs)
+        for name, value in expected.items():
+            keep = inputs["attention_mask"] != 0 if value.shape == inputs["attention_mask"].shape else ...
+            torch.testing.assert_close(found[name][keep], value[keep], atol=1e-4, rtol=0)
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from modeling_glm import choose, fill_blanks, score_fillings
-from modeling_glm.export.ort_filler import ORTFiller
+from modeling_glm import ORTFiller, choose, fill_blanks, score_fillings
 
 WORDS = ["fox", "the lazy dog", "Paris", "1987", "capital", "of France", "not", "Rome jumps"]
 WITHOUT_TORCH = """
@@ -96,6 +95,10 @@ def test_scores_are_those_of_the_model(filler, text_model, text_tokenizer, text,
         assert filling.log_prob == pytest.approx(other.log_prob, abs=1e-4)
 
 
+def test_a_single_filling_is_not_read_letter_by_letter(filler):
+    assert filler.score("The [MASK] runs.", "fox") == filler.score("The [MASK] runs.", ["fox"])
+
+
 def test_choices_are_those_of_the_model(filler, text_model, text_tokenizer):
     texts = ["The [MASK] runs.", "Rome is the [MASK] of Italy, and not found [MASK]."[:33], "[gMASK]"]
     for choices in (WORDS, [["fox", "dog"], ["capital", "1987", " not"], ["Paris"]]):
@@ -169,6 +172,22 @@ def test_it_needs_neither_torch_nor_this_package(exported, filler, expected, tmp
         (lambda filler: filler.choose("[MASK] [MASK]", ["a"]), "Text 0 has 2 blanks, but the choices are for one"),
         (lambda filler: filler.choose("[MASK]", []), r"choices is \[\]: expected a list of strings"),
         (lambda filler: filler.choose("[MASK]", ["a", ""]), "Text 0: the choices have '': expected 1 to 64 tokens"),
+        (lambda filler: filler.fill(None), "The text is None, of type NoneType: expected a string, or a list of them"),
+        (lambda filler: filler.score("[MASK]", ["a", 3]), r"fillings\[1\] is 3: expected a list of strings"),
+        (
+            lambda filler: filler.score("[MASK]", [["a"], [None]]),
+            r"fillings\[1\] is \[None\]: expected a list of strings",
+        ),
+        (lambda filler: filler.choose("[MASK]", "ab"), "choices is 'ab': expected a list of strings"),
+        (lambda filler: filler.choose("[MASK]", None), "choices is None: expected a list of strings"),
+        (
+            lambda filler: filler.choose(["[MASK]"] * 2, [["a"], "ab"]),
+            r"choices\[1\] is 'ab': expected a list of strings",
+        ),
+        (
+            lambda filler: filler.choose(["[MASK]"] * 2, [["a"], [3]]),
+            r"choices\[1\] is \[3\]: expected a list of strings",
+        ),
         (lambda filler: ORTFiller("examples/glm-tiny"), "examples/glm-tiny has no ort_filler.json: expected a folder"),
     ],
 )

@@ -39,3 +39,22 @@ def test_transposed_weights_are_stored_as_they_are_multiplied():
     fold_transposes(graph)
     assert [node.op_type for node in graph] == ["Transpose", "MatMul", "MatMul"]  # that of the input stays
     np.testing.assert_array_equal(both.inputs[1].const_value.numpy(), values.T)
+
+
+def test_a_table_that_is_looked_up_and_multiplied_has_a_copy_to_multiply():
+    """Some versions of onnxscript write the projection to the vocabulary as one node with the table itself."""
+    values = np.arange(6, dtype=np.float32).reshape(3, 2)
+    table = onnx_ir.Value(name="table", const_value=onnx_ir.tensor(values, name="table"))
+    ids = onnx_ir.Value(name="ids", shape=onnx_ir.Shape((2,)), type=onnx_ir.TensorType(onnx_ir.DataType.INT64))
+    found = onnx_ir.node("Gather", [table, ids], attributes={"axis": 0})
+    scores = onnx_ir.node("Gemm", [found.outputs[0], table], attributes={"transB": 1})
+    plain = onnx_ir.node("Gemm", [scores.outputs[0], table], attributes={"transB": 0})
+    computed = onnx_ir.node("Gemm", [plain.outputs[0], plain.outputs[0]], attributes={"transB": 1})
+    graph = onnx_ir.Graph([ids], [computed.outputs[0]], nodes=[found, scores, plain, computed], initializers=[table])
+    fold_transposes(graph)
+    np.testing.assert_array_equal(scores.inputs[1].const_value.numpy(), values.T)
+    assert scores.attributes["transB"].as_int() == 0
+    assert found.inputs[0] is plain.inputs[1] is table
+    np.testing.assert_array_equal(table.const_value.numpy(), values)
+    assert computed.inputs[1] is plain.outputs[0]
+    assert computed.attributes["transB"].as_int() == 1
