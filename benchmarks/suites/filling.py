@@ -1,6 +1,6 @@
 """
-Time filling many texts in a batch against one at a time, and ranking 64 candidates against 64 forward passes. Measure the
-share of tokenization in filling many short texts.
+Time filling many texts in a batch against one at a time, and ranking 64 candidates against 64 forward passes. Time
+filling with beams against `generate` alone, and measure the share of tokenization in filling many short texts.
 """
 
 import random
@@ -10,7 +10,14 @@ from functools import partial
 import torch
 from torch.nn import functional as F
 
-from modeling_glm import BlankConstraint, GLMForConditionalGeneration, GLMTokenizer, fill_blanks, score_fillings
+from modeling_glm import (
+    BlankConstraint,
+    Filling,
+    GLMForConditionalGeneration,
+    GLMTokenizer,
+    fill_blanks,
+    score_fillings,
+)
 from modeling_glm.filling.jobs import FillingSettings, JobBuilder
 
 from ..harness.embedded import EMBEDDED, held_out_texts, load_tokenizer
@@ -78,6 +85,7 @@ def run(settings: RunSettings) -> list[Result]:
     return [
         compare_filling(settings, model, tokenizer, texts, name),
         compare_ranking(settings, model, tokenizer, texts, name),
+        compare_beams(settings, model, tokenizer, texts, name),
         *measure_tokenization(settings, load_embedded(), tokenizer),
     ]
 
@@ -124,6 +132,37 @@ def compare_ranking(
     seconds = take_turns({"together": rank_together, "alone": rank_alone}, settings.rounds)
     work = f"{name}, rank {len(candidates)} candidates for a blank"
     return Speed.from_seconds(work, "one forward pass per candidate", seconds["together"], seconds["alone"])
+
+
+def compare_beams(
+    settings: RunSettings, model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, texts: list[str], name: str
+) -> Result:
+    """Compare filling with beams, which tells all log-probabilities, with `generate` alone, which returns ids."""
+    beams = 4
+    texts = sorted(texts, key=lambda text: text.count("[MASK]"))[: len(texts) // 2]
+    blanks = max(text.count("[MASK]") for text in texts)
+    inputs = tokenizer(texts, padding=True, return_tensors="pt")
+
+    def fill() -> list[list[Filling]]:
+        return fill_blanks(
+            model, tokenizer, texts, 2, num_beams=beams, max_new_tokens_per_blank=LONGEST, batch_size=len(texts)
+        )
+
+    @torch.inference_mode()
+    def generate() -> torch.Tensor:
+        return model.generate(
+            **inputs,
+            num_beams=beams,
+            num_return_sequences=beams,
+            length_penalty=0.0,
+            do_sample=False,
+            max_new_tokens=blanks * (LONGEST + 1),
+            max_new_tokens_per_blank=LONGEST,
+        )
+
+    seconds = take_turns({"fill": fill, "generate": generate}, settings.rounds)
+    work = f"{name}, fill {len(texts)} texts with {beams} beams"
+    return Speed.from_seconds(work, "generate alone, without log-probabilities", seconds["fill"], seconds["generate"])
 
 
 def measure_tokenization(

@@ -264,8 +264,7 @@ class Filler:
         with evaluation_mode(self.model), tqdm(total=len(jobs), disable=not progress, desc="filling") as bar:
             for batch in make_batches(jobs, settings.batch_size):
                 for job, candidates in zip(batch, _find_candidates(self.model, batch, settings), strict=True):
-                    fillings = [_build(self.tokenizer, job, candidate) for candidate in candidates]
-                    found[job.number] = _select_best([filling for filling in fillings if filling], settings)
+                    found[job.number] = _select_best(self.tokenizer, job, candidates, settings)
                     if not found[job.number]:
                         _warn_of_nothing(job, settings)
                 bar.update(len(batch))
@@ -310,16 +309,22 @@ def _build(tokenizer: GLMTokenizer, job: Job, candidate: ScoredCandidate) -> Fil
     return build_filling(tokenizer, job.text, [answers[blank] for blank in range(len(answers))], pieces)
 
 
-def _select_best(fillings: Sequence[Filling], settings: FillingSettings) -> list[Filling]:
-    """Select the best fillings with different answers."""
+def _select_best(
+    tokenizer: GLMTokenizer, job: Job, candidates: Sequence[ScoredCandidate], settings: FillingSettings
+) -> list[Filling]:
+    """Build the best fillings with different answers. Of many candidates, only those are decoded that may be returned."""
 
-    def value(filling: Filling) -> float:
-        return filling.log_prob / max(1, filling.num_scores) ** settings.length_penalty
+    def value(candidate: ScoredCandidate) -> float:
+        log_prob = sum(piece.log_prob for piece in candidate.pieces)
+        return log_prob / max(1, sum(len(piece.log_probs) for piece in candidate.pieces)) ** settings.length_penalty
 
     best: dict[tuple[str, ...], Filling] = {}
-    for filling in sorted(fillings, key=value, reverse=True):
-        best.setdefault(tuple(answer.text for answer in filling.answers), filling)
-    return list(best.values())[: settings.num_answers]
+    for candidate in sorted(candidates, key=value, reverse=True):
+        if len(best) == settings.num_answers:
+            break
+        if (filling := _build(tokenizer, job, candidate)) is not None:
+            best.setdefault(tuple(answer.text for answer in filling.answers), filling)
+    return list(best.values())
 
 
 __all__ = ["Filler", "fill_blanks"]

@@ -222,7 +222,7 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Draft:
+class _CheckedText:
     """Hold a checked text whose ids are not known yet. `prompt` is the text with its given answers; see `Job`."""
 
     number: int
@@ -287,20 +287,20 @@ class JobBuilder:
         rows = enumerate(zip(texts, constraints, strict=True))
         for _, batch in in_batches(rows, ENCODED_TOGETHER):
             drafts = [_value_or_error(self._draft, number, *row) for number, row in batch]
-            prompts = [draft.prompt for draft in drafts if isinstance(draft, _Draft)]
+            prompts = [draft.prompt for draft in drafts if isinstance(draft, _CheckedText)]
             contexts = iter(self._encode(prompts))
             for draft in drafts:
-                is_good = isinstance(draft, _Draft)
+                is_good = isinstance(draft, _CheckedText)
                 yield _value_or_error(self._finish, draft, next(contexts)) if is_good else draft
 
-    def _draft(self, number: int, row: Any, constraints: OfText | BlankConstraint | None) -> _Draft:
+    def _draft(self, number: int, row: Any, constraints: OfText | BlankConstraint | None) -> _CheckedText:
         """Check a text with its constraints, and put given answers into it."""
         text = read_text(row)
         of_blanks = constraints_of_blanks(constraints, count_blanks(self.tokenizer, text))
         given = {blank: wanted.answer for blank, wanted in enumerate(of_blanks) if wanted.answer is not None}
         blanks = [blank for blank in range(len(of_blanks)) if blank not in given]
         prompt = self.tokenizer.fill_some(text, given) if given else text
-        return _Draft(number=number, text=text, constraints=of_blanks, given=given, blanks=blanks, prompt=prompt)
+        return _CheckedText(number=number, text=text, constraints=of_blanks, given=given, blanks=blanks, prompt=prompt)
 
     def _encode(self, prompts: Sequence[str]) -> Sequence[list[int] | None]:
         try:
@@ -308,7 +308,7 @@ class JobBuilder:
         except ValueError:  # a given answer that no tokenizer can read: each text alone, so that the error has its row
             return [None] * len(prompts)
 
-    def _finish(self, draft: _Draft, context: list[int] | None = None) -> Job:
+    def _finish(self, draft: _CheckedText, context: list[int] | None = None) -> Job:
         """Prepare a draft. Its ids are those of its prompt, which is encoded here if nobody did."""
         given, blanks = draft.given, draft.blanks
         context = fit_context(self.tokenizer, self.config, draft.prompt, context, self._settings.truncation)

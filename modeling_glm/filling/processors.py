@@ -1,6 +1,7 @@
 """Change or record the scores of `generate`: constraints, draws and log-probabilities."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,21 +31,27 @@ class BlankConstraintLogitsProcessor(LogitsProcessor):
         self.sop_token_id = config.sop_token_id
         self.end_token_ids = end_token_ids
         self.rules = rules
+        self._ends = frozenset(end_token_ids)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        allowed = torch.zeros(scores.shape, dtype=torch.bool)
+        everything = torch.ones(scores.shape[1], dtype=torch.bool)
+        masks, may_end = [], []
         rows_of_text = input_ids.shape[0] // len(self.rules)
         for row, ids in enumerate(input_ids.tolist()):
             rules = self.rules[row // rows_of_text]
             starts = [place for place, token_id in enumerate(ids) if token_id == self.sop_token_id]
             piece = tuple(ids[starts[-1] + 1 :])
-            if any(token_id in self.end_token_ids for token_id in piece):  # all that follows the end is padding
-                allowed[row] = True
+            if not self._ends.isdisjoint(piece):  # all that follows the end is padding
+                masks.append(everything)
+                may_end.append(True)
                 continue
             rule = rules[min(len(starts), len(rules)) - 1]
-            allowed[row] = rule.allowed(piece, scores[row])
+            mask = rule.allowed(piece, scores[row])
+            masks.append(mask)
             # If nothing can follow, the answer ends here, right or wrong. `BlankRules.read` rejects wrong ones later.
-            allowed[row, self.end_token_ids] = rule.may_end(piece) or not bool(allowed[row].any())
+            may_end.append(rule.may_end(piece) or not bool(mask.any()))
+        allowed = torch.stack(masks)
+        allowed[:, self.end_token_ids] = torch.tensor(may_end)[:, None]
         return scores.masked_fill(~allowed.to(scores.device), -torch.inf)
 
 
@@ -131,6 +138,78 @@ class ScoreRecorder(LogitsProcessor):
             return None
         self._take(sequences[:, -1])
         return torch.stack(self._columns, dim=1)
+
+
+class BeamScoreRecorder(LogitsProcessor):
+    """
+    Record the log-probability of every token that beams take, so that no second pass is needed.
+
+    Hand it to `generate(score_observers=[recorder])`, as `ScoreRecorder`. It keeps one number per beam and step, and all
+    scores of one step.
+
+    Args:
+        sop_token_id: The start of a piece.
+        end_token_ids: The tokens that end a piece.
+        num_beams: The beams of a text, which stand together.
+    """
+
+    def __init__(self, sop_token_id: int, end_token_ids: list[int], num_beams: int):
+        self._sop_token_id = sop_token_id
+        self._end_token_ids = end_token_ids
+        self._num_beams = num_beams
+        self._start = 0
+        self._taken: list[torch.Tensor] = []  # for every step but the first: of the last token of every beam
+        self._ends: list[torch.Tensor] = []  # for every step: of the end behind every beam
+        self._before: tuple[torch.Tensor, torch.Tensor] | None = None  # the ids and scores of the step before
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if self._before is None:
+            self._start = input_ids.shape[1]
+        else:
+            self._take(input_ids, *self._before)
+        self._ends.append(scores[:, self._end_token_ids].logsumexp(-1))
+        self._before = input_ids, scores
+        return scores
+
+    def _take(self, input_ids: torch.Tensor, ids_before: torch.Tensor, scores: torch.Tensor):
+        """Look up the last token of every beam in the scores of the beam that it continues."""
+        # Beams with the same ids have the same scores, so each of them will do.
+        new = input_ids[:, self._start : -1].unflatten(0, (-1, 1, self._num_beams))  # (texts, 1, beams, new)
+        old = ids_before[:, self._start :].unflatten(0, (-1, self._num_beams, 1))  # (texts, beams, 1, new)
+        parents = (new == old).all(-1).int().argmax(1)  # (texts, beams)
+        first = torch.arange(0, len(input_ids), self._num_beams, device=parents.device)
+        rows = (parents + first[:, None]).flatten()
+        tokens = input_ids[:, -1]
+        # A start of a piece is fed in place of the end of the piece before.
+        taken = torch.where(tokens == self._sop_token_id, self._ends[-1][rows], scores[rows, tokens])
+        self._taken.append(taken)
+
+    def read(self, output: Any) -> list[list[float]] | None:
+        """
+        Read the recorded log-probabilities.
+
+        Args:
+            output: What `generate(return_dict_in_generate=True)` returned.
+
+        Returns:
+            For every returned row the natural logarithms of its tokens, up to the one that ended it. One that ended
+            without the end of a piece, as by a stop string, has one number less than tokens. None if the output does not
+            say which beams a row had.
+        """
+        beam_indices = getattr(output, "beam_indices", None)
+        if beam_indices is None or beam_indices.shape[1] > len(self._ends):
+            return None
+        tokens = output.sequences[:, self._start :].tolist()
+        rows = beam_indices.tolist()
+        taken, ends = ([step.tolist() for step in steps] for steps in (self._taken, self._ends))
+        found = []
+        for ids, beams in zip(tokens, rows, strict=True):
+            last = sum(beam >= 0 for beam in beams) - 1
+            log_probs = [taken[step][beams[step + 1]] for step in range(last)]
+            if last >= 0 and ids[last] in self._end_token_ids:
+                log_probs.append(ends[last][beams[last]])
+            found.append(log_probs)
+        return found
 
 
 def sampling_warpers(

@@ -15,7 +15,12 @@ from ..generation_glm import end_token_ids
 from ..modeling_glm import GLMForConditionalGeneration
 from ..utils.inference import fill_rows
 from .jobs import FillingSettings, Job
-from .processors import BlankConstraintLogitsProcessor, SampleByRowLogitsProcessor, ScoreRecorder
+from .processors import (
+    BeamScoreRecorder,
+    BlankConstraintLogitsProcessor,
+    SampleByRowLogitsProcessor,
+    ScoreRecorder,
+)
 from .results import ScoredCandidate, ScoredPiece
 from .scoring import Candidates, GivenAnswers, Pieces, score_candidates, score_likeliest_forms
 
@@ -91,24 +96,30 @@ def search_with_beams(
     Returns:
         For every text its candidates: at most `settings.beams`, fewer where beams did not end.
     """
-    inputs = pad_layouts([PieceLayout(job.context, model.config) for job in jobs], model.padding_id, model.device)
+    layouts = [PieceLayout(job.context, model.config) for job in jobs]
+    inputs = pad_layouts(layouts, model.padding_id, model.device)
     ends = end_token_ids(model.config)
     constraint = BlankConstraintLogitsProcessor(model.config, ends, [job.rules for job in jobs])
-    sequences = fill_rows(
+    recorder = BeamScoreRecorder(layouts[0].sop_token_id, ends, settings.beams)
+    output = fill_rows(
         model,
         inputs.input_ids,
         attention_mask=inputs.attention_mask,
+        score_observers=[recorder],
         logits_processor=LogitsProcessorList([constraint]),
         num_beams=settings.beams,
         num_return_sequences=settings.beams,
         length_penalty=settings.length_penalty,
         do_sample=False,
+        return_dict_in_generate=True,
         **_find_limits(model.config, jobs)._asdict(),
         **settings.generate_kwargs,
     )
     rows = [_Row(job=job) for job in jobs for _ in range(settings.beams)]
-    for row, ids in zip(rows, sequences[:, inputs.input_ids.shape[1] :].tolist(), strict=True):
-        row.ids = ids
+    recorded = recorder.read(output)
+    for number, ids in enumerate(output.sequences[:, inputs.input_ids.shape[1] :].tolist()):
+        rows[number].ids = ids
+        rows[number].log_probs = [] if recorded is None else recorded[number]
     return _collect(model, jobs, rows, settings)
 
 

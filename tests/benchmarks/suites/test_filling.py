@@ -24,6 +24,7 @@ def test_suite_runs(quick):
     assert [result.work for result in speeds] == [
         "7M parameters, fill 8 texts with 1 to 4 blanks in a batch",
         "7M parameters, rank 64 candidates for a blank",
+        "7M parameters, fill 4 texts with 4 beams",
         "7M parameters, tokenize 64 short texts",
     ]
     free, chosen = (result for result in results if isinstance(result, Value))

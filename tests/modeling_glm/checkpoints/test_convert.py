@@ -119,6 +119,20 @@ def test_weights_that_are_no_numbers_are_warned_of(tmp_path, value):
     assert_same(weights_of(tmp_path / "glm"), weights)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_no_number_is_overlooked(dtype):
+    """In any place of a chunk, beside the largest numbers, and in chunks of any length."""
+    for length in (0, 1, 7, 33, 129):
+        chunk = torch.full((length,), torch.finfo(dtype).max, dtype=dtype)
+        chunk[1::2] *= -1
+        assert conversion._is_finite(chunk)
+        for place in range(length):
+            for value in (torch.nan, torch.inf, -torch.inf):
+                changed = chunk.clone()
+                changed[place] = value
+                assert not conversion._is_finite(changed)
+
+
 def test_numbers_that_the_new_dtype_cannot_hold_are_warned_of(tmp_path):
     weights = base_weights()
     weights["transformer.final_layernorm.bias"][0] = 1e6
@@ -132,12 +146,12 @@ def test_interruptions(tmp_path, refuse, monkeypatch, interruption):
     source = save_module(tmp_path / "a.pt", base_weights())
     count = iter(range(1000))
 
-    def isfinite(tensor):
+    def is_finite(chunk):
         if next(count) == 10:
             raise interruption("stop")
-        return torch.ones_like(tensor, dtype=torch.bool)
+        return True
 
-    monkeypatch.setattr(conversion.torch, "isfinite", isfinite)
+    monkeypatch.setattr(conversion, "_is_finite", is_finite)
     refuse(source, "stop", error=interruption)
 
 

@@ -1,5 +1,7 @@
 """Processors of `generate`: constraints, draws that do not depend on batching, and recorded scores."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
@@ -8,6 +10,7 @@ from modeling_glm import BlankConstraint, GLMForConditionalGeneration
 from modeling_glm.constraints.factory import Automata
 from modeling_glm.constraints.rules import BlankRules
 from modeling_glm.filling.processors import (
+    BeamScoreRecorder,
     BlankConstraintLogitsProcessor,
     SampleByRowLogitsProcessor,
     ScoreRecorder,
@@ -49,6 +52,33 @@ def test_recorded_scores_are_the_models_own():
     for place in range(3):
         assert recorded[place] == pytest.approx(log_probs[place, 30].item(), abs=1e-5)
     assert recorded[3] == pytest.approx(log_probs[3, [EOP, EOS]].logsumexp(-1).item(), abs=1e-5)
+
+
+def test_beams_are_found_by_their_ids():
+    """Two beams of one text change places, a third one drops out. Worked by hand."""
+    recorder = BeamScoreRecorder(SOP, [EOP, EOS], num_beams=3)
+    prompt = [CLS, MASK, EOS, SOP]
+    steps = [torch.randn(3, 64, generator=torch.Generator().manual_seed(n)).log_softmax(-1) for n in range(3)]
+    recorder(torch.tensor([prompt] * 3), steps[0].clone())
+    recorder(torch.tensor([[*prompt, 20], [*prompt, 21], [*prompt, 22]]), steps[1].clone())
+    recorder(torch.tensor([[*prompt, 21, 30], [*prompt, 20, SOP], [*prompt, 21, 31]]), steps[2].clone())
+    sequences = torch.tensor(
+        [[*prompt, 20, SOP, EOS], [*prompt, 21, 31, EOP], [*prompt, 22, EOP, 0], [*prompt, 20, 40, 0]]
+    )
+    beam_indices = torch.tensor([[0, 0, 1], [0, 1, 2], [0, 2, -1], [0, 0, -1]])
+    found = recorder.read(SimpleNamespace(sequences=sequences, beam_indices=beam_indices))
+
+    def end(step, row):
+        return steps[step][row, [EOP, EOS]].logsumexp(-1)
+
+    expected = [
+        [steps[0][0, 20], end(1, 0), end(2, 1)],
+        [steps[0][0, 21], steps[1][1, 31], end(2, 2)],
+        [steps[0][0, 22], end(1, 2)],
+        [steps[0][0, 20]],  # stopped without an end: its last token has no score
+    ]
+    assert found == [pytest.approx([float(value) for value in row], abs=1e-6) for row in expected]
+    assert recorder.read(SimpleNamespace(sequences=sequences)) is None  # a search that does not tell
 
 
 def test_scores_of_drafts_are_not_recorded():

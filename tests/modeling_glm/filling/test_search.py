@@ -81,6 +81,42 @@ def test_filled_rows_leave_the_batch_and_nothing_is_read_again(model, tokenizer,
     assert sizes[-1] < sizes[0] / 2
 
 
+BEAMS = [
+    {"num_beams": 3},
+    {"num_answers": 3, "length_penalty": 1.0},
+    {"num_answers": 2, "length_penalty": -2.0, "num_beams": 7},
+    {"num_answers": 2, "constraints": BlankConstraint(regex="[a-z ]{1,6}")},
+    {"num_answers": 2, "constraints": BlankConstraint(min_new_tokens=2, max_new_tokens=3)},
+    {"num_answers": 2, "repetition_penalty": 1.5},
+    {"num_answers": 2, "guidance_scale": 1.5},
+    {
+        "num_answers": 4,
+        "num_beams": 12,
+        "constraints": BlankConstraint(regex="[ab]{1,2}"),
+    },  # too few tokens for all beams
+]
+
+
+@pytest.mark.parametrize("settings", BEAMS, ids=str)
+def test_log_probabilities_of_beams_are_kept_while_searching(model, tokenizer, monkeypatch, settings):
+    """The same as those of reading all beams again, and nothing is read again."""
+    texts = [*TEXTS, "[MASK] [MASK] and [MASK]"]
+    settings = {"max_new_tokens_per_blank": 4, **settings}
+    with monkeypatch.context() as patch:
+        patch.setattr(search.BeamScoreRecorder, "read", lambda self, output: None)
+        expected = fill_blanks(model, tokenizer, texts, **settings)
+    monkeypatch.setattr(search, "score_candidates", lambda *args: pytest.fail("All was read again."))
+    found = fill_blanks(model, tokenizer, texts, **settings)
+    assert [[one.text for one in of_text] for of_text in found] == [[o.text for o in of_text] for of_text in expected]
+    kept, read_again = (
+        [answer.token_log_probs for of_text in all_of_them for one in of_text for answer in one.answers]
+        for all_of_them in (found, expected)
+    )
+    assert len(kept) >= 6
+    for one, other in zip(kept, read_again, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+
+
 def test_tokens_of_a_draft_are_scored_as_all_others(model, tokenizer):
     text = TEXTS[0]
     (expected,), (drafted,) = (
