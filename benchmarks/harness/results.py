@@ -194,6 +194,37 @@ class Growth:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Repetition:
+    """
+    How the memory of a process grows while it does something many times, after a warm-up of a third.
+
+    Attributes:
+        work: What was done.
+        times: How often.
+        bytes_each: Bytes by which the process grew each time: the slope of a line through its sizes.
+        objects_each: The same of its Python objects.
+    """
+
+    columns: ClassVar = ("repeated", "times", "grown in all, MiB", "grown each time, KiB", "objects each time")
+    keys: ClassVar = 2
+
+    work: str
+    times: int
+    bytes_each: float
+    objects_each: float
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        grown = self.bytes_each * self.times / 2**20
+        each = f"{self.bytes_each / 1024:.2f}", f"{self.objects_each:.2f}"
+        return self.work, f"{self.times:,}", f"{grown:.1f}", *each
+
+    @property
+    def summary(self) -> str:
+        return f"grown by {self.bytes_each * self.times / 2**20:.1f} MiB over {self.times:,} times"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Value:
     """
     A number without a peer.
@@ -220,8 +251,10 @@ class Value:
         return f"{self.value:.1%}" if self.unit == "share" else f"{show(self.value)} {self.unit}"
 
 
-Result = Speed | Memory | LimitShare | Quality | Growth | Value
-KINDS: dict[str, type[Result]] = {kind.__name__: kind for kind in (Speed, Memory, LimitShare, Quality, Growth, Value)}
+Result = Speed | Memory | LimitShare | Quality | Growth | Repetition | Value
+KINDS: dict[str, type[Result]] = {
+    kind.__name__: kind for kind in (Speed, Memory, LimitShare, Quality, Growth, Repetition, Value)
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from ..harness.peers import PEERS
 from ..harness.report import MAIN
 from ..harness.steps import CHECKPOINTING, GLM, NAIVE
 from . import page as pages
-from .measuring import Parts, WorkProfile, measure_work
+from .measuring import PartTimes, WorkProfile, measure_work
 from .page import FILE, Profiles
 from .works import SIZES, WORKS, training
 
@@ -90,7 +90,7 @@ def kept_works(path: Path, machine) -> dict[str, list[WorkProfile]]:
     return before.works if before.machine.is_like(machine) else {}
 
 
-def show_work(name: str, profiles: Profiles, found: WorkProfile, parts: Parts, top: int) -> str:
+def show_work(name: str, profiles: Profiles, found: WorkProfile, parts: PartTimes, top: int) -> str:
     """Show the tables of a work, and its longest operators with their categories."""
     only = {name: Profiles(command="", machine=profiles.machine, works={"work": [found]})}
     longest = sorted(parts.operators.items(), key=lambda item: -item[1])[:top]

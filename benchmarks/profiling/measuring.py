@@ -28,7 +28,7 @@ class Piece:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class PartTimes:
     """
     The time of a work by part, under the profiler. Both sums are the whole.
 
@@ -71,7 +71,7 @@ class WorkProfile:
         return {category: seconds / self.profiled_seconds for category, seconds in self.categories.items()}
 
 
-def profile_parts(run: Callable[[], object], vocabulary: int, rounds: int) -> Parts:
+def profile_parts(run: Callable[[], object], vocabulary: int, rounds: int) -> PartTimes:
     """
     Run something several times under the profiler of torch.
 
@@ -91,7 +91,7 @@ def profile_parts(run: Callable[[], object], vocabulary: int, rounds: int) -> Pa
     for piece in best:
         categories[piece.category] += piece.seconds
         operators[piece.category, piece.operator] += piece.seconds
-    return Parts(categories={name: categories[name] for name in CATEGORIES}, operators=dict(operators))
+    return PartTimes(categories={name: categories[name] for name in CATEGORIES}, operators=dict(operators))
 
 
 def profile_once(run: Callable[[], object]) -> Any:
@@ -123,7 +123,7 @@ def pieces_of(root: Any, vocabulary: int) -> Iterator[Piece]:
         yield Piece(category, operator, max(0.0, event.time_range.end - start) / 1e6)
 
 
-def measure_work(work: Work, machine: Machine, rounds: int) -> tuple[WorkProfile, Parts]:
+def measure_work(work: Work, machine: Machine, rounds: int) -> tuple[WorkProfile, PartTimes]:
     """
     Profile a work, after two runs to warm up.
 

@@ -117,7 +117,7 @@ def limits_table(several: Mapping[str, Profiles]) -> str:
 
 
 def parts_table(several: Mapping[str, Profiles], title: str) -> str:
-    """Put the parts of a work on all machines side by side. Parts that take no time are left out."""
+    """Put the parts of a work on all machines side by side. PartTimes that take no time are left out."""
     found = {name: work for name, profiles in several.items() if (work := profiles.find(title)) is not None}
     rows = []
     for category in CATEGORIES:

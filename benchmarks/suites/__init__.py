@@ -15,6 +15,7 @@ SUITES = (
     "starting",
     "data",
     "growth",
+    "memory",
 )
 GPU_SUITES = ("training", "scoring", "decoding")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.harness.machine import Machine, dtype_name
-from benchmarks.harness.results import Growth, LimitShare, Memory, Quality, Results, Speed, Value
+from benchmarks.harness.results import Growth, LimitShare, Memory, Quality, Repetition, Results, Speed, Value
 from benchmarks.harness.settings import RunSettings
 from benchmarks.harness.shapes import BASE, TINY
 
@@ -44,6 +44,7 @@ def results(machine) -> Results:
                 step,
             ],
             "growth": [Growth(work="a step", size="layers", sizes=[3, 6], measured=0.81, expected=0.93)],
+            "memory": [Repetition(work="fill a text", times=2000, bytes_each=1024.0, objects_each=0.25)],
             "starting": [
                 Value(work="an import", value=4.0, unit="s"),
                 Value(work="padding", value=0.05, unit="share"),

@@ -13,11 +13,10 @@ from collections.abc import Callable
 from threading import Thread
 from typing import Any
 
-import numpy as np
-import psutil
 import pytest
 from transformers import Trainer, TrainerCallback, TrainingArguments, pipeline
 
+from benchmarks.harness.memory_meter import MemoryMeter
 from modeling_glm import (
     BlankConstraint,
     BlankIteratorStreamer,
@@ -38,34 +37,14 @@ SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "m
 PATTERNS = ["[0-9]{4}", "[a-z]+", "(19|20)[0-9]{2}", "[A-Z][a-z]*", "a|b|c", r"\d+"]
 
 
-class Meter:
-    """Measure the memory of the process and its Python objects as it works."""
-
-    def __init__(self):
-        self.process = psutil.Process()
-        self.steps: list[int] = []
-        self.memory: list[int] = []
-        self.objects: list[int] = []
-
-    def measure(self, step: int):
-        gc.collect()
-        self.steps.append(step)
-        self.memory.append(self.process.memory_info().rss)
-        self.objects.append(len(gc.get_objects()))
-
-    def growth(self, values: list[int]) -> float:
-        """How much a line through the values grows per step, after a warm-up of a third."""
-        start = len(values) // 3
-        return float(np.polyfit(self.steps[start:], values[start:], 1)[0])
-
-    def check(self):
-        assert len(self.steps) >= 12, "too few measurements"
-        shown = [
-            f"{size / 2**20:.1f} MiB, {objects:,} objects"
-            for size, objects in zip(self.memory, self.objects, strict=True)
-        ]
-        assert self.growth(self.objects) < 0.1, shown
-        assert self.growth(self.memory) < 1024, shown
+def check(meter: MemoryMeter):
+    assert len(meter.steps) >= 12, "too few measurements"
+    shown = [
+        f"{size / 2**20:.1f} MiB, {objects:,} objects"
+        for size, objects in zip(meter.memory, meter.objects, strict=True)
+    ]
+    assert meter.objects_each < 0.1, shown
+    assert meter.bytes_each < 1024, shown
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +134,7 @@ def calls(tokenizer) -> list[Callable[[random.Random, str], Any]]:
 
 
 def test_memory_stays_flat_over_mixed_calls(stress, tokenizer, calls):
-    meter = Meter()
+    meter = MemoryMeter()
     number = 0
     for case in stress.cases(1200, smoke=0):
         with case:
@@ -165,7 +144,7 @@ def test_memory_stays_flat_over_mixed_calls(stress, tokenizer, calls):
             number = case.number + 1
         if number % 40 == 0:
             meter.measure(number)
-    meter.check()
+    check(meter)
 
 
 def draw_plain_text(draw: random.Random, tokenizer: GLMTokenizer) -> str:
@@ -179,7 +158,7 @@ def draw_plain_text(draw: random.Random, tokenizer: GLMTokenizer) -> str:
 class Measuring(TrainerCallback):
     """Measure at every tenth step."""
 
-    def __init__(self, meter: Meter):
+    def __init__(self, meter: MemoryMeter):
         self.meter = meter
 
     def on_step_end(self, args, state, control, **kwargs):
@@ -195,7 +174,7 @@ def test_memory_stays_flat_over_training_steps(stress, tokenizer, tmp_path):
             )
             texts = [draw_text(case.random, tokenizer, 0) + " the quick brown fox" for _ in range(64)]
             rows = [{"input_ids": ids} for ids in tokenizer(texts)["input_ids"]]
-            meter = Meter()
+            meter = MemoryMeter()
             arguments = TrainingArguments(
                 output_dir=str(tmp_path / str(case.number)),
                 max_steps=500,
@@ -216,7 +195,7 @@ def test_memory_stays_flat_over_training_steps(stress, tokenizer, tmp_path):
                 data_collator=DataCollatorForBlankInfilling(tokenizer, seed=case.number),
                 callbacks=[Measuring(meter)],
             ).train()
-            meter.check()
+            check(meter)
 
 
 def test_what_is_dropped_is_freed(tokenizer):

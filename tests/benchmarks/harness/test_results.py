@@ -24,6 +24,12 @@ def test_every_kind_fills_its_columns(results):
         ("training", 2, ("a step", "matmul peak in fp32", "50%", "1.5"), "50% of the matmul peak in fp32"),
         ("quantization", 0, ("int8", "40", "72.5%", "75.0%", "0.610", "0.600"), "exact match 72.5% against 75.0%"),
         ("growth", 0, ("a step", "layers", "3, 6", "0.81", "0.93"), "exponent 0.81"),
+        (
+            "memory",
+            0,
+            ("fill a text", "2,000", "2.0", "1.00", "0.25"),
+            "grown by 2.0 MiB over 2,000 times",
+        ),
         ("starting", 0, ("an import", "4 s"), "4 s"),
         ("starting", 1, ("padding", "5.0%"), "5.0%"),
     ],

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks import __main__ as benchmarks
 from benchmarks.profiling import command
-from benchmarks.profiling.measuring import Parts
+from benchmarks.profiling.measuring import PartTimes
 from benchmarks.profiling.page import Profiles
 from tests.benchmarks.profiling.test_page import BLOCKS
 
@@ -22,7 +22,7 @@ def measured(monkeypatch, machine, profile) -> list[str]:
 
     def measure(work, machine, rounds):
         operators = {("attention", "bmm"): 0.5, ("matmuls of the blocks", "mm"): 1.5}
-        return replace(profile, title=work), Parts(categories=profile.categories, operators=operators)
+        return replace(profile, title=work), PartTimes(categories=profile.categories, operators=operators)
 
     monkeypatch.setattr(command, "WORKS", {name: make(name) for name in ("training", "decoding")})
     monkeypatch.setattr(command, "training", make("training"))
