@@ -1,5 +1,6 @@
 """Assign every operator of a profile to one category that a reader knows."""
 
+import math
 from collections.abc import Sequence
 
 MATMULS = "matmuls of the blocks"
@@ -31,6 +32,8 @@ CATEGORIES = (
     PYTHON,
     OTHER,
 )
+
+LARGEST_IDS = 2**14  # elements
 
 # What an operator is by its own name, wherever it runs. Names of aten are without "aten::".
 OWN = {
@@ -98,8 +101,7 @@ def categorize(names: Sequence[str], shapes: Shapes, vocabulary: int) -> str:
         return OPTIMIZER
     name = short(names[0])
     if name == "ge":
-        # Dropout compares a row of random words; the layout compares rows of a batch.
-        return DROPOUT if shapes and len(shapes[0]) == 1 else EMBEDDINGS
+        return DROPOUT if _is_large(shapes) else EMBEDDINGS  # dropout compares random words
     if (own := OWN_CATEGORY.get(name)) is not None:
         return VOCABULARY if own == MATMULS and any(vocabulary in shape for shape in shapes) else own
     if not is_operator(names[0]):
@@ -107,14 +109,20 @@ def categorize(names: Sequence[str], shapes: Shapes, vocabulary: int) -> str:
     if (around := _category_around(names)) is not None:
         return around
     if name == "mul":
-        # Nothing but dropout multiplies hidden states outside of attention. Ids and positions have fewer dimensions.
-        return DROPOUT if shapes and len(shapes[0]) == 3 else EMBEDDINGS
+        return (
+            DROPOUT if _is_large(shapes) else EMBEDDINGS
+        )  # nothing else multiplies hidden states outside of attention
     return ALONE_CATEGORY.get(name, OTHER)
 
 
 def _category_around(names: Sequence[str]) -> str | None:
     around = (OWN_CATEGORY.get(short(name)) for name in names[1:])
     return next((category for category in around if category not in (None, PYTHON)), None)
+
+
+def _is_large(shapes: Shapes) -> bool:
+    """Return whether the first input is as large as hidden states. Ids, positions and their masks are smaller."""
+    return bool(shapes) and math.prod(shapes[0]) > LARGEST_IDS
 
 
 def short(name: str) -> str:

@@ -112,7 +112,7 @@ def limits_table(several: Mapping[str, Profiles]) -> str:
                 )
             )
     columns = ("work", "machine", "time, s", "matmuls, GFLOP", "their operands, GB")
-    columns += ("share of the matmul peak", "share of the bandwidth", "share of both", "new memory pages")
+    columns += ("share of the matmul peak", "share of the bandwidth", "share of both limits", "new memory pages")
     return make_table(columns, rows)
 
 
