@@ -20,6 +20,7 @@ from modeling_glm import (
     export_model,
     fill_blanks,
     score_fillings,
+    set_precision,
 )
 
 from ..harness.embedded import EMBEDDED, compare_quality, held_out_blanks, load_tokenizer
@@ -29,7 +30,6 @@ from ..harness.results import Memory, Quality, Result, Speed, show_ratio
 from ..harness.settings import RunSettings
 from ..harness.shapes import BASE, TINY, Shape, build_glm
 from .filling import LONGEST, make_candidates, make_texts
-from .quantization import to_int8
 
 Answer = Callable[[], Any]
 ORT, ORT_INT8, TORCH, TORCH_INT8 = "onnxruntime fp32", "onnxruntime int8", "torch fp32", "torch int8"
@@ -61,8 +61,8 @@ model = GLMForConditionalGeneration.from_pretrained(sys.argv[1], dtype="float32"
 fill = lambda text: fill_blanks(model, tokenizer, text)
 """
 TORCH_INT8_PROGRAM = f"""{TORCH_PROGRAM}
-from benchmarks.suites.quantization import to_int8
-model = to_int8(model)
+from modeling_glm import set_precision
+set_precision(model, "int8")
 """
 PROGRAMS = {ORT: ORT_PROGRAM, ORT_INT8: ORT_PROGRAM, TORCH: TORCH_PROGRAM, TORCH_INT8: TORCH_INT8_PROGRAM}
 
@@ -115,7 +115,7 @@ def make_runs(
 
 def load_torch(name: str, folder: Path) -> GLMForConditionalGeneration:
     model = GLMForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-    return to_int8(model) if name == TORCH_INT8 else model
+    return set_precision(model, "int8") if name == TORCH_INT8 else model
 
 
 def compare_speed(

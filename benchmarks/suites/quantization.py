@@ -1,15 +1,17 @@
-"""Time decoding with bf16 and int8 weights on the CPU, and measure what they cost in quality."""
+"""Time decoding in int8 and bf16 on the CPU, and measure what they cost in quality, by family of texts."""
 
 import importlib.util
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import nn
 
-from examples.corpora.measuring.blanks import exact_match
+from examples.corpora.measuring.blanks import HeldOutBlank, exact_match
 from examples.corpora.measuring.held_out import blank_loss
-from modeling_glm import GLMForConditionalGeneration
+from examples.corpora.measuring.sample import read_sample
+from modeling_glm import GLMForConditionalGeneration, set_precision
 from modeling_glm.utils.inference import answer_blanks
 
 from ..harness.decoder import GreedyDecoder
@@ -20,17 +22,15 @@ from ..harness.settings import RunSettings
 from ..harness.shapes import BASE, TINY, Shape, build_glm, make_contexts
 
 Convert = Callable[[GLMForConditionalGeneration], GLMForConditionalGeneration]
+# What `set_precision` offers on a CPU.
+OURS: Mapping[str, Convert] = {name: partial(set_precision, precision=name) for name in ("bf16", "int8")}
 TORCH_INT8 = "int8 weights and activations (torch)"
 
 
-def to_bf16(model: GLMForConditionalGeneration) -> GLMForConditionalGeneration:
-    return model.to(torch.bfloat16)
-
-
-def to_int8(model: GLMForConditionalGeneration) -> GLMForConditionalGeneration:
-    """Use torch's dynamic quantization: int8 weights, activations rounded at run time. Works on CPUs only."""
+def to_torch_int8(model: GLMForConditionalGeneration) -> GLMForConditionalGeneration:
+    """Use torch's dynamic quantization, which rounds the inputs of a whole batch by one scale."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch announces its replacement by torchao
+        warnings.simplefilter("ignore")  # torch announces its end
         return torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
 
 
@@ -43,8 +43,10 @@ def to_int8_weights(model: GLMForConditionalGeneration) -> GLMForConditionalGene
 
 
 def conversions() -> dict[str, Convert]:
-    """Return the conversions to measure. torchao is measured where it is installed."""
-    found: dict[str, Convert] = {"bf16": to_bf16, TORCH_INT8: to_int8}
+    """Return the conversions to measure. Those of torch and torchao are measured where they are installed."""
+    found = dict(OURS)
+    if hasattr(torch.ao.quantization, "quantize_dynamic"):
+        found[TORCH_INT8] = to_torch_int8
     if importlib.util.find_spec("torchao"):
         found["int8 weights (torchao)"] = to_int8_weights
     return found
@@ -52,12 +54,9 @@ def conversions() -> dict[str, Convert]:
 
 def run(settings: RunSettings) -> list[Result]:
     if settings.quick:
-        return [*compare_decoding(settings, TINY, 1, 64, 8), *measure_quality(16)]
-    return [
-        *compare_decoding(settings, BASE, 1, 128, 64),
-        *compare_decoding(settings, BASE, 16, 128, 64),
-        *measure_quality(1000),
-    ]
+        return [*compare_decoding(settings, TINY, 1, 64, 8), *measure_quality(16), *measure_families(2)]
+    decoding = [result for rows in (1, 4, 16) for result in compare_decoding(settings, BASE, rows, 128, 64)]
+    return [*decoding, *measure_quality(1000), *measure_families(300)]
 
 
 def compare_decoding(settings: RunSettings, shape: Shape, rows: int, length: int, new_tokens: int) -> list[Result]:
@@ -75,8 +74,28 @@ def compare_decoding(settings: RunSettings, shape: Shape, rows: int, length: int
 
 def measure_quality(count: int) -> list[Result]:
     """Measure loss and exact match of the embedded checkpoint in blanks of held-out texts."""
+    return compare_in(held_out_blanks(count), conversions())
+
+
+def measure_families(count: int) -> list[Result]:
+    """Measure the same in the first blanks of every family of the sample that comes with the repository."""
+    return [
+        result
+        for family, sampled in read_sample().items()
+        for result in compare_in([one.blank for one in sampled[:count]], OURS, f", {family}")
+    ]
+
+
+def compare_in(blanks: Sequence[HeldOutBlank], converted: Mapping[str, Convert], suffix: str = "") -> list[Result]:
+    """
+    Compare the embedded checkpoint in fp32 with other forms of it.
+
+    Args:
+        blanks: The blanks to fill.
+        converted: What makes a form of the checkpoint, by its name.
+        suffix: Names the blanks behind the name of a form.
+    """
     tokenizer = load_tokenizer()
-    blanks = held_out_blanks(count)
 
     def measure(convert: Convert) -> tuple[float, float]:
         model = convert(GLMForConditionalGeneration.from_pretrained(EMBEDDED, dtype=torch.float32).eval())
@@ -85,5 +104,5 @@ def measure_quality(count: int) -> list[Result]:
         return blank_loss(model, tokenizer, blanks), exact
 
     peer = measure(lambda model: model)
-    measured = {name: measure(convert) for name, convert in conversions().items()}
-    return [*compare_quality(measured, peer, count)]
+    measured = {f"{name}{suffix}": measure(convert) for name, convert in converted.items()}
+    return [*compare_quality(measured, peer, len(blanks))]

@@ -8,12 +8,14 @@ import torch
 from benchmarks.harness.results import Quality, Speed
 from benchmarks.harness.shapes import TINY, build_glm, make_contexts
 from benchmarks.suites import quantization
+from examples.corpora.measuring.sample import read_sample
 from modeling_glm import GLMForConditionalGeneration
 
 
-def test_int8_reaches_every_projection_and_changes_little():
+@pytest.mark.parametrize("name", ["int8", quantization.TORCH_INT8])
+def test_int8_reaches_every_projection_and_changes_little(name):
     model = build_glm(GLMForConditionalGeneration, TINY)
-    quantized = quantization.to_int8(copy.deepcopy(model))
+    quantized = quantization.conversions()[name](copy.deepcopy(model))
     assert not [name for name, module in quantized.named_modules() if isinstance(module, torch.nn.Linear)]
     contexts = make_contexts(model.config, 2, 32)
     with torch.inference_mode():
@@ -25,7 +27,9 @@ def test_int8_reaches_every_projection_and_changes_little():
 def test_suite_runs(quick):
     results = quantization.run(quick)
     names = list(quantization.conversions())
-    assert [type(result) for result in results] == [Speed] * len(names) + [Quality] * len(names)
-    for result in results[len(names) :]:
+    families = [f"glm-tiny, {name}, {family}" for family in read_sample() for name in ("bf16", "int8")]
+    assert [type(result) for result in results] == [Speed] * len(names) + [Quality] * (len(names) + len(families))
+    assert [result.work for result in results[2 * len(names) :]] == families
+    for result in results[len(names) : 2 * len(names)]:
         assert result.loss == pytest.approx(result.peer_loss, abs=0.1)
         assert result.exact > 0.5
