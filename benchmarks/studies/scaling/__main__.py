@@ -21,9 +21,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from modeling_glm.utils.files import write_whole
-from modeling_glm.utils.precision import cpu_name
+import torch
 
+from modeling_glm.utils.files import write_whole
+
+from ...harness.machine import describe_this_machine
 from ...harness.report import replace_blocks
 from ...harness.shapes import BASE, SHAPES
 from .report import all_tables
@@ -38,7 +40,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--processes", nargs="+", type=int, default=[1, 2, 4], help="1 and 2 are needed for the tables"
     )
     parser.add_argument("--rows", type=int, default=4, help="rows of a step, of all processes together")
-    parser.add_argument("--length", type=int, default=128, help="positions of a row")
+    parser.add_argument("--length", type=int, default=64, help="positions of a row")
     parser.add_argument("--rounds", type=int, default=3, help="number of steps that are timed")
     parser.add_argument("--threads", type=int, default=1, help="threads of each process")
     parser.add_argument("--output", type=Path, default=Path("runs/scaling/scaling.json"), help="file of the results")
@@ -90,7 +92,8 @@ def read_measured(args: argparse.Namespace) -> dict[str, Any]:
     """
     plan = {name: getattr(args, name) for name in ("shape", "rows", "length", "rounds", "threads")}
     cores = os.cpu_count() or 1
-    machine = f"{cpu_name() or 'unknown CPU'}, {cores} cores"
+    torch.set_num_threads(args.threads)
+    machine = describe_this_machine()
     if not args.output.exists():
         return {"machine": machine, "cores": cores, "plan": plan, "runs": {}}
     measured = json.loads(args.output.read_text(encoding="utf-8"))

@@ -1,18 +1,29 @@
-"""Read constants from what processes on this machine measured, and predict more processes from them."""
+"""
+Read constants from what processes on this machine measured, and predict more processes from them.
 
-from collections.abc import Mapping
+There are two clocks. Wall times say what a user waits for, and are right only on an idle machine. CPU times of a process do
+not depend on other work. Where communication is work of the same cores they say what it costs.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
-from .collectives import ALL_REDUCE, GLOO_PASSES, Fabric
+from .collectives import ALL_REDUCE, GLOO_PASSES, Fabric, sent_bytes
 from .costs import exposed_after
+
+WALL, CPU = "times", "cpu"
+
+
+def best(seconds: Sequence[float]) -> float:
+    """Return the shortest of several times, because other work on the machine only adds to them."""
+    return min(seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepTimes:
     """
-    Median seconds of a step of one strategy, in the slowest process.
+    Seconds of a step of one strategy, in the slowest process: the best of the rounds.
 
     Attributes:
         passes: Forward and backward pass with their communication.
@@ -45,25 +56,27 @@ class StepTimes:
         return min(1.0, max(0.0, hidden / can_hide)) if can_hide > 0 else 0.0
 
 
-def read_times(found: Mapping[str, Any], alone: Mapping[str, Any] | None = None) -> StepTimes:
+def read_times(found: Mapping[str, Any], alone: Mapping[str, Any] | None = None, clock: str = WALL) -> StepTimes:
     """
     Read the times of a strategy.
 
     Args:
         found: What `measure_processes` returns for the strategy.
         alone: The same for DDP, whose passes without communication stand for those of strategies without any.
+        clock: WALL or CPU.
     """
-    times = found["times"]
-    local = median(times.get("local passes") or (alone or found)["times"]["local passes"])
-    passes = median(times["passes"])
+    times = found[clock]
+    local = best(times.get("local passes") or (alone or found)[clock]["local passes"])
+    passes = best(times["passes"])
+    longest = sorted(found[WALL]["passes"])[len(found[WALL]["passes"]) // 2]  # moments are medians of wall times
     buckets = zip(found["bucket times"], found["bucket bytes"], strict=True)
     return StepTimes(
         passes=passes,
-        update=median(times["update"]),
+        update=best(times["update"]),
         local=local,
-        collectives=median(times["collectives"]),
+        collectives=best(times["collectives"]),
         # Communication delays the backward pass of CPUs, so the moments are scaled to a pass without it.
-        buckets=tuple((min(1.0, ready / passes) * local, size) for ready, size in buckets),
+        buckets=tuple((min(1.0, ready / longest) * local, size) for ready, size in buckets),
     )
 
 
@@ -76,7 +89,7 @@ def fit_fabric(messages: Mapping[str, list[float]], processes: int, cores: int) 
         processes: Number of processes that sent them, not more than cores.
         cores: Cores of the machine.
     """
-    seconds = {int(size): median(times) for size, times in messages.items()}
+    seconds = {int(size): best(times) for size, times in messages.items()}
     passes = GLOO_PASSES[ALL_REDUCE]
     latency = seconds[min(seconds)] / passes / (processes - 1)
     largest = max(seconds)
@@ -117,3 +130,16 @@ def predict_more(few: StepTimes, processes: int, more: int, fabric: Fabric) -> S
         collectives=collectives,
         buckets=buckets,
     )
+
+
+def predict_cpu(few: StepTimes, processes: int, more: int) -> StepTimes:
+    """
+    Predict the CPU times of a process of DDP with more processes and the same rows in all. Nothing hides CPU time.
+
+    Args:
+        few: The CPU times of `processes` processes.
+        processes, more: Numbers of processes.
+    """
+    ratio = sent_bytes(ALL_REDUCE, 1.0, more) / sent_bytes(ALL_REDUCE, 1.0, processes)
+    local, collectives = few.local * processes / more, few.collectives * ratio
+    return StepTimes(passes=local + collectives, update=few.update, local=local, collectives=collectives)

@@ -1,5 +1,6 @@
 """Train in several processes on this machine, and measure bytes, times and losses in each of them."""
 
+import gc
 import json
 import os
 import statistics
@@ -44,7 +45,7 @@ class ProcessPlan:
     shape: Shape
     processes: int
     rows: int = 4
-    length: int = 128
+    length: int = 64
     rounds: int = 3
     threads: int = 1
     strategies: tuple[str, ...] = STRATEGIES
@@ -84,8 +85,12 @@ def run_rank(rank: int, plan: ProcessPlan, folder: str, meeting: str):
     torch.set_num_threads(plan.threads)
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=plan.processes)
     try:
+        strategies = {}
+        for name in plan.strategies:
+            strategies[name] = measure_strategy(name, plan, rank)
+            gc.collect()  # the model of a strategy is in a circle, and two of them may not fit
         found = {
-            "strategies": {name: measure_strategy(name, plan, rank) for name in plan.strategies},
+            "strategies": strategies,
             "messages": {size: time_message(size, 3 * plan.rounds) for size in plan.messages},
         }
         Path(folder, f"{rank}.json").write_text(json.dumps(found))
@@ -213,8 +218,9 @@ class Clock:
 
 def make_replay(collectives: list[tuple[str, int]], processes: int) -> Callable[[], None]:
     """Make a call that repeats collectives one after the other, with nothing else to do."""
-    largest = max((size for _, size in collectives), default=0)
-    whole, part = torch.zeros(largest * processes), torch.zeros(largest)
+    gathered = max((size for kind, size in collectives if kind == ALL_GATHER), default=0)
+    whole = torch.zeros(processes * gathered)
+    part = torch.zeros(max((size for _, size in collectives), default=0))
 
     def replay():
         for kind, size in collectives:
