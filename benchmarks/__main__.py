@@ -13,7 +13,7 @@ Measure speed and memory of GLM against peers and against the limits of the mach
 
 A run on the CPU writes docs/results/performance_cpu.json, the tables and the picture of docs/results/performance.md, and
 the figures of docs/guides/export.md.
-Suites that do not run keep their results if they are from a machine like this one.
+Suites that do not run keep their results, which must be from a machine like this one.
 """
 
 import argparse
@@ -123,11 +123,12 @@ def run(args: argparse.Namespace, command: str):
 
 
 def find_kept(path: Path, settings: RunSettings) -> Results | None:
-    """Return the results in a file if they are from a machine like this one."""
+    """Return the results in a file, which must be from a machine like this one."""
     if not path.exists():
         return None
     before = Results.read(path)
-    return before if before.machine.is_like(settings.machine) else None
+    settings.machine.require_like(before.machine, path)
+    return before
 
 
 def write_page():

@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import torch
@@ -54,6 +55,23 @@ class Hardware:
         """Return whether figures of both may stand in one table."""
         # Two machines of a cloud may have CPUs of one name, and only one of them bf16 instructions.
         return all(getattr(self, name) == getattr(other, name) for name in ("device", "cores", "threads", "has_bf16"))
+
+    def require_like(self, before: "Hardware", path: Path):
+        """
+        Refuse to put figures of this machine beside those that a file has.
+
+        Args:
+            before: The machine of the file.
+            path: The file.
+
+        Raises:
+            SystemExit: If they are too different.
+        """
+        if not self.is_like(before):
+            raise SystemExit(
+                f"{path} has the figures of another machine or of other threads ({before.describe_parts()}), which would "
+                "be lost. Give this machine a name with --machine NAME, or measure everything again."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,7 @@ LARGEST_IDS = 2**14  # elements
 
 # What an operator is by its own name, wherever it runs. Names of aten are without "aten::".
 OWN = {
-    MATMULS: "mm addmm linear_dynamic mkldnn_linear _linear_pointwise",
+    MATMULS: "mm addmm linear_dynamic linear_with_input_q_dq_qweight_dq_output_fp32 mkldnn_linear _linear_pointwise",
     ATTENTION: (
         "bmm baddbmm _softmax _softmax_backward_data scaled_dot_product_attention "
         "_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention_for_cpu_backward "
@@ -61,7 +61,7 @@ OWN = {
 }
 # What an operator is if nothing around it has a category.
 ALONE = {
-    SUMS: "add add_ _foreach_add_ sum mean div div_ sub sub_ rsub neg mul_ abs pow sqrt rsqrt",
+    SUMS: "add add_ _foreach_add_ sum mean div div_ sub sub_ rsub neg mul_ abs pow sqrt rsqrt addcmul linalg_vector_norm",
     EMBEDDINGS: "fill_ zero_ full ones zeros ones_like zeros_like full_like scalar_tensor",
 }
 # Operators that only call others, or look at the same memory in another way.

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from transformers.utils import logging
 
-from ..harness.machine import measure_machine
+from ..harness.machine import Machine, measure_machine
 from ..harness.peers import PEERS
 from ..harness.report import MAIN
 from ..harness.steps import CHECKPOINTING, GLM, NAIVE
@@ -67,7 +67,10 @@ def run(args: argparse.Namespace, command: str):
     machine = measure_machine([size.shape], "cpu", quick=size.quick)
     print(machine.describe(), flush=True)
     path = args.write and args.write.with_name(FILE + (f"_{args.machine}" if args.machine else "") + ".json")
-    works = kept_works(path, machine) if path else {}
+    kept = find_kept(path, machine) if path and args.works != list(WORKS) else None
+    works = dict(kept.works) if kept else {}
+    if kept:  # the page names every command that gave some of its figures
+        command = " && ".join(dict.fromkeys((*kept.command.split(" && "), command)))
     for name in args.works:
         start = time.perf_counter()
         prepared = training(size, args.model) if name == "training" else WORKS[name](size)
@@ -82,12 +85,13 @@ def run(args: argparse.Namespace, command: str):
             pages.update_page(args.write, pages.read_machines(args.write.parent))
 
 
-def kept_works(path: Path, machine) -> dict[str, list[WorkProfile]]:
-    """Return the profiles in a file if they are from a machine like this one."""
+def find_kept(path: Path, machine: Machine) -> Profiles | None:
+    """Return the profiles in a file, which must be from a machine like this one."""
     if not path.exists():
-        return {}
+        return None
     before = Profiles.read(path)
-    return before.works if before.machine.is_like(machine) else {}
+    machine.require_like(before.machine, path)
+    return before
 
 
 def show_work(name: str, profiles: Profiles, found: WorkProfile, parts: PartTimes, top: int) -> str:

@@ -8,7 +8,7 @@ from modeling_glm import BlankConstraint, DataCollatorForBlankInfilling, GLMForC
 
 from ..harness.embedded import EMBEDDED, load_tokenizer, training_texts
 from ..harness.measuring import run_alone
-from ..harness.memory_meter import repeat
+from ..harness.memory_meter import MEASUREMENTS, repeat
 from ..harness.peers import BART, BART_HALF, GPT2
 from ..harness.results import Memory, Repetition, Result
 from ..harness.settings import RunSettings
@@ -58,7 +58,8 @@ def repeat_fillings(times: int) -> dict[str, float]:
 def repeat_steps(times: int) -> dict[str, float]:
     """Train on new rows of different lengths in every step. Call it in a separate process."""
     tokenizer, model = load_tokenizer(), load_embedded().train()
-    features = [{"input_ids": ids} for ids in tokenizer(training_texts(50 * BATCH))["input_ids"]]
+    batches = max(4, times // MEASUREMENTS)  # the same batch comes before every measurement
+    features = [{"input_ids": ids} for ids in tokenizer(training_texts(batches * BATCH))["input_ids"]]
     collate = DataCollatorForBlankInfilling(tokenizer, seed=0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
 

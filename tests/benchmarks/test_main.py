@@ -64,7 +64,7 @@ def test_another_machine_has_a_file_of_its_own(suites, tmp_path):
 
 
 @pytest.mark.parametrize("difference", [{"device": "Another CPU"}, {"has_bf16": True}, {"cores": 64}])
-def test_results_of_another_machine_are_not_kept(suites, tmp_path, machine, difference):
+def test_results_of_another_machine_are_not_lost(suites, tmp_path, machine, difference):
     path = tmp_path / "performance_cpu.json"
     other = Results(
         command="",
@@ -72,8 +72,11 @@ def test_results_of_another_machine_are_not_kept(suites, tmp_path, machine, diff
         suites={"training": [Value(work="old", value=1.0, unit="s")]},
     )
     other.write(path)
-    command.main(["run", "--only", "data", "--output", str(tmp_path)])
-    assert list(Results.read(path).suites) == ["data"]
+    with pytest.raises(SystemExit, match=r"performance_cpu.json has the figures of another machine .* --machine NAME"):
+        command.main(["run", "--only", "data", "--output", str(tmp_path)])
+    assert Results.read(path) == other
+    command.main(["run", "--output", str(tmp_path)])  # all of them are measured again
+    assert Results.read(path).machine == machine
 
 
 def test_only_a_whole_run_on_the_cpu_writes_the_page(suites, tmp_path, monkeypatch):

@@ -54,12 +54,16 @@ def test_page_keeps_the_works_of_like_machines(measured, machine, tmp_path):
     benchmarks.main(["profile", "decoding", "--write", str(page)])
     found = Profiles.read(tmp_path / "profile_cpu.json")
     assert list(found.works) == ["training", "decoding"]
-    assert found.command == f"python -m benchmarks profile decoding --write {page}"
+    commands = [f"python -m benchmarks profile{work} --write {page}" for work in ("", " decoding")]
+    assert found.command == " && ".join(commands)
     assert "### training" in page.read_text()
     other = replace(found, machine=replace(machine, device="Other CPU"))
     other.write(tmp_path / "profile_cpu.json")
-    benchmarks.main(["profile", "decoding", "--write", str(page)])
-    assert list(Profiles.read(tmp_path / "profile_cpu.json").works) == ["decoding"]
+    with pytest.raises(SystemExit, match="figures of another machine"):
+        benchmarks.main(["profile", "decoding", "--write", str(page)])
+    assert Profiles.read(tmp_path / "profile_cpu.json") == other
+    benchmarks.main(["profile", "--write", str(page)])
+    assert Profiles.read(tmp_path / "profile_cpu.json").machine == machine
 
 
 def test_another_machine_has_a_file_of_its_own(measured, tmp_path):
