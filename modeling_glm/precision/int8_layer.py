@@ -7,8 +7,8 @@ from torch import nn
 
 from .cpu import cpu_instructions
 
-# Engines of torch whose layers take inputs with a scale of their own. QNNPACK, that of ARM, is not one of them.
-ENGINES = ("x86", "fbgemm", "onednn")
+# Engines of torch that take inputs as floats and round them by a given scale. QNNPACK, that of ARM, does not, nor does oneDNN.
+ENGINES = ("x86", "fbgemm")
 # Added to the largest input of a token, so that a token of zeros can be divided by it. Smaller than any rounding.
 TINY = 1e-30
 
@@ -17,7 +17,7 @@ def why_no_int8() -> str | None:
     """Return why int8 does not work on this machine, or None if it does."""
     engine = torch.backends.quantized.engine
     if engine not in ENGINES:
-        return f"torch computes with the engine {engine!r} for int8 here, and {', '.join(ENGINES)} can do it"
+        return f"torch computes with the engine {engine!r} for int8 here: expected {' or '.join(ENGINES)}"
     if not hasattr(torch, "quantize_per_channel"):
         return f"torch {torch.__version__} has no quantize_per_channel any more"
     return None
