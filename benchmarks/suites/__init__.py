@@ -10,6 +10,7 @@ SUITES = (
     "quantization",
     "exporting",
     "filling",
+    "cloze",
     "seq2seq",
     "evaluation",
     "starting",

@@ -30,6 +30,7 @@ from ..runs.fine_tuning import (
 )
 from ..runs.lock import hold_run
 from ..tokenization import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
+from ..utils.extras import from_extra
 from ..utils.rows import RowError, check_rows
 from .answers.reliability import expected_calibration_error
 from .answers.rule import NO_GOALS, AnswerGoals
@@ -117,6 +118,13 @@ class ClozeTrainingArguments(TrainingArguments):
     )
     remove_unused_columns: bool = field(
         default=False, metadata={"help": "Must be false: the patterns read fields that the model does not know."}
+    )
+    train_sampling_strategy: str = field(
+        default="random",
+        metadata={
+            "help": "random (the default), sequential, or group_by_length: examples of similar length share a batch, which "
+            "leaves out most padding. All examples are then encoded once, before the first step."
+        },
     )
     report_to: str | None = field(
         default="none",
@@ -239,12 +247,13 @@ def train(
     with hold_run(str(arguments.output_dir)):
         start = resume_point(str(arguments.output_dir))
         require_same_run(Path(str(arguments.output_dir)) / "run.json", data, settings, arguments)
+        collator = DataCollatorForCloze(tokenizer, data.task, max_length=settings.max_length)
         trainer = SafeCheckpointTrainer(
             model,
             arguments,
-            data_collator=DataCollatorForCloze(tokenizer, data.task, max_length=settings.max_length),
-            train_dataset=data.train,
-            eval_dataset=validation or None,
+            data_collator=collator,
+            train_dataset=_prepare(data.train, collator, arguments),
+            eval_dataset=_prepare(validation, collator, arguments) if validation else None,
             processing_class=data.task.attach(tokenizer),
             # Batches may have different numbers of choices. Trainer pads their scores with -100, which a choice may have.
             preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
@@ -254,6 +263,16 @@ def train(
         trainer.train(resume_from_checkpoint=start.checkpoint)
     trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # removes the autocast of training
     return trainer.state.log_history
+
+
+def _prepare(examples: Examples, collator: DataCollatorForCloze, arguments: TrainingArguments) -> Any:
+    """Encode examples if Trainer is to group them by length. It reads their lengths from a table."""
+    if arguments.train_sampling_strategy != "group_by_length":
+        return examples
+    with from_extra("train", "train_sampling_strategy='group_by_length'"):
+        from datasets import Dataset  # slow to import
+    rows = collator.encode(examples)
+    return Dataset.from_list([{**row, arguments.length_column_name: row["length"]} for row in rows])
 
 
 def evaluate(
@@ -386,11 +405,15 @@ def require_same_run(path: Path, data: ClozeData, settings: ClozeModelSettings, 
             resumed from, or cannot be read. All processes raise it.
     """
     examples = json.dumps([data.train, data.validation], sort_keys=True, default=str)
+    order = {"train_sampling_strategy": arguments.train_sampling_strategy}
     run = {
         "task": data.task.with_calibration(None).to_dict(),
         "examples": hashlib.sha256(examples.encode("utf-8")).hexdigest(),
         "settings": asdict(settings),
-        "arguments": {name: getattr(arguments, name) for name in IDENTITY},
+        "arguments": {
+            **{name: getattr(arguments, name) for name in IDENTITY},
+            **(order if arguments.train_sampling_strategy != "random" else {}),  # earlier runs did not say it
+        },
     }
     require_same_description(path, run)
 

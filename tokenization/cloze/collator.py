@@ -55,6 +55,22 @@ class DataCollatorForCloze:
         if self.max_length is None and self.tokenizer.model_max_length < LARGE_INTEGER:
             self.max_length = self.tokenizer.model_max_length
 
+    def encode(self, examples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """
+        Encode examples once, for many epochs, or to sort them by length before they are collated.
+
+        Args:
+            examples: Examples, as the collator takes them.
+
+        Returns:
+            For every example what `PatternVerbalizer.encode` returns, and its "length": the tokens of its longest context.
+
+        Raises:
+            ValueError: For all that the encoding refuses. It names the example by its number and by its fields.
+        """
+        encoded = [self._encode(number, example) for number, example in enumerate(examples)]
+        return [{**row, "length": max(map(len, row["input_ids"]))} for row in encoded]
+
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         encoded = [self._encode(number, feature) for number, feature in enumerate(features)]
         contexts = [context for row in encoded for context in row["input_ids"]]

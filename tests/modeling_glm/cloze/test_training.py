@@ -168,6 +168,37 @@ class TestTrain:
         loaded = GLMTokenizer.from_pretrained(tmp_path / "checkpoint-4")
         assert PatternVerbalizer.from_dict(loaded.cloze).to_dict() == TASK.to_dict()
 
+    def test_examples_of_similar_length_share_a_batch(self, saved, tmp_path, monkeypatch):
+        """Every example is read once in an epoch, and an order of examples belongs to a run."""
+        settings = ClozeModelSettings(model=str(saved))
+        model, tokenizer = build_model(settings, TASK, seed=0)
+        examples = [{"text": "the fox " * (number % 6 + 1), "label": "good"} for number in range(64)]
+        data = replace(make_data(), train=examples)
+        batches = []
+        collate = DataCollatorForCloze.__call__
+        monkeypatch.setattr(
+            DataCollatorForCloze, "__call__", lambda self, rows: batches.append(rows) or collate(self, rows)
+        )
+        grouped = {
+            "train_sampling_strategy": "group_by_length",
+            "max_steps": 16,
+            "save_steps": 16,
+            "eval_strategy": "epoch",
+        }
+        log = train(model, tokenizer, data, settings, make_arguments(tmp_path, **grouped))
+        assert any("eval_loss" in entry for entry in log)
+        lengths = [sorted(row["length"] for row in rows) for rows in batches if len(rows) == 4][:16]
+        encoded = DataCollatorForCloze(tokenizer, TASK).encode(examples)
+        assert sorted(length for batch in lengths for length in batch) == sorted(row["length"] for row in encoded)
+        in_order = [row["length"] for row in encoded]
+        batches_in_order = [in_order[start : start + 4] for start in range(0, 64, 4)]
+        spread, spread_in_order = (
+            sum(max(batch) - min(batch) for batch in listed) for listed in (lengths, batches_in_order)
+        )
+        assert spread < spread_in_order
+        with pytest.raises(ValueError, match="holds a run with other arguments"):
+            train(model, tokenizer, data, settings, make_arguments(tmp_path, max_steps=16))
+
     @pytest.mark.parametrize("validation", [[], [{"text": "x", "label": None}]])
     def test_no_examples_for_validation(self, saved, tmp_path, validation):
         settings = ClozeModelSettings(model=str(saved))
