@@ -173,6 +173,11 @@ def _add_filler(folder: Path, config: GLMConfig) -> None:
 @contextmanager
 def _exportable(model: PreTrainedModel) -> Iterator[None]:
     """Compute in float32 and eval mode for a while, with an attention that every runtime knows."""
+    if getattr(model, "is_quantized", False):
+        raise ValueError(
+            'The model is quantized, but graphs are made of float weights: export it before, with quantize="int8" for a graph '
+            "in int8."
+        )
     training, dtype, attention = model.training, model.dtype, model.config._attn_implementation
     model.eval().float()
     model.set_attn_implementation("sdpa")

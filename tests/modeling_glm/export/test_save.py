@@ -6,10 +6,12 @@ import pytest
 import torch
 from transformers import DynamicCache
 
+from modeling_glm import GLMForConditionalGeneration, set_precision
 from modeling_glm.embeddings_glm import mark_as_text
 from modeling_glm.export import save
 from modeling_glm.export.graphs import BlankGraph
 from modeling_glm.export.save import export_model
+from tests.support.models import make_model
 
 
 def test_a_folder_has_the_model_its_tokenizer_and_the_runtime(exported):
@@ -108,4 +110,11 @@ def test_an_older_transformers_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(save, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"needs Transformers 5\.23 or later, .*: pip install -U transformers"):
         export_model("no/such-model", tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+
+
+def test_models_in_int8_are_exported_before(exporters, tmp_path):
+    model = set_precision(make_model(GLMForConditionalGeneration), "int8")
+    with pytest.raises(ValueError, match="export it before"):
+        export_model(model, tmp_path / "target")
     assert not (tmp_path / "target").exists()
