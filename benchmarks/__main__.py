@@ -18,7 +18,6 @@ Suites that do not run keep their results, which must be from a machine like thi
 
 import argparse
 import os
-import re
 import shlex
 import sys
 import time
@@ -70,10 +69,7 @@ def check_run(parser: argparse.ArgumentParser, args: argparse.Namespace):
         parser.error(f"--only {unknown[0]}: expected some of {', '.join(known)}")
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: torch finds no GPU")
-    if args.machine is not None and not re.fullmatch(r"[A-Za-z0-9-]+", args.machine):
-        parser.error(f"--machine {args.machine}: expected letters, digits and -")
-    if args.rounds < 1 or args.threads < 1:
-        parser.error("--rounds and --threads must be at least 1")
+    profiling.check_measuring(parser, args)
     args.suites = [name for name in known if args.only is None or name in args.only]
 
 

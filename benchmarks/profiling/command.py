@@ -49,13 +49,18 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace):
     """Refuse arguments that do not fit, and fill in the works."""
     if unknown := [name for name in args.works if name not in WORKS]:
         parser.error(f"{unknown[0]}: expected some of {', '.join(WORKS)}")
-    if args.rounds < 1 or args.threads < 1:
-        parser.error("--rounds and --threads must be at least 1")
-    if args.machine is not None and not re.fullmatch(r"[A-Za-z0-9-]+", args.machine):
-        parser.error(f"--machine {args.machine}: expected letters, digits and -")
+    check_measuring(parser, args)
     if args.model != GLM and (args.write or args.works != ["training"]):
         parser.error(f"--model {args.model}: only training has other models, and the page is about {GLM}")
     args.works = [name for name in WORKS if not args.works or name in args.works]
+
+
+def check_measuring(parser: argparse.ArgumentParser, args: argparse.Namespace):
+    """Refuse rounds, threads and names of machines that are none."""
+    if args.machine is not None and not re.fullmatch(r"[A-Za-z0-9-]+", args.machine):
+        parser.error(f"--machine {args.machine}: expected letters, digits and -")
+    if args.rounds < 1 or args.threads < 1:
+        parser.error("--rounds and --threads must be at least 1")
 
 
 def run(args: argparse.Namespace, command: str):

@@ -139,10 +139,19 @@ def all_parts(several: Mapping[str, Profiles]) -> str:
 
 def update_page(page: Path, several: Mapping[str, Profiles]):
     """Write the tables into the blocks of the page, and the picture beside it."""
-    replace_blocks(
-        page, {"machines": machines_table(several), "limits": limits_table(several), "parts": all_parts(several)}
-    )
-    draw(page.with_name(f"{FILE}.svg"), several)
+    picture = page.with_name(f"{FILE}.svg")
+    draw(picture, several)
+    replace_blocks(page, page_blocks(several, picture.name))
+
+
+def page_blocks(several: Mapping[str, Profiles], picture: str) -> dict[str, str]:
+    """Return the blocks of the page by name."""
+    return {
+        "picture": f"![Horizontal bars that are divided into the parts of the tables below]({picture})",
+        "limits": limits_table(several),
+        "parts": all_parts(several),
+        "machines": machines_table(several),
+    }
 
 
 def draw(path: Path, several: Mapping[str, Profiles]):

@@ -9,7 +9,8 @@ from benchmarks.profiling import page as pages
 from benchmarks.profiling.categories import CATEGORIES, MATMULS, PYTHON
 from benchmarks.profiling.page import Profiles, limits_table, machines_table, parts_table, read_machines, update_page
 
-BLOCKS = "".join(f"<!-- {name}: begin --><!-- {name}: end -->\n" for name in ("machines", "limits", "parts"))
+NAMES = ("picture", "limits", "parts", "machines")
+BLOCKS = "".join(f"<!-- {name}: begin --><!-- {name}: end -->\n" for name in NAMES)
 
 
 @pytest.fixture
@@ -46,6 +47,7 @@ def test_two_machines_stand_side_by_side(profiles, laptop, tmp_path):
     assert "### Scoring, Base\n\n| part | time, s | share |" in text
     for name, found in several.items():
         assert f"| {name} | {found.machine.describe()} | `python -m benchmarks profile` |" in text
+    assert "](profile_cpu.svg)" in text
     picture = (tmp_path / "profile_cpu.svg").read_text()
     update_page(tmp_path / "page.md", several)
     assert (tmp_path / "page.md").read_text() == text
@@ -67,6 +69,6 @@ def test_page_has_the_figures_of_its_files():
     """The page has blocks also where nothing is measured yet."""
     text = pages.PAGE.read_text(encoding="utf-8")
     several = read_machines(pages.PAGE.parent)
-    shown = [machines_table(several), limits_table(several), pages.all_parts(several)] if several else []
-    assert [table for table in shown if table not in text] == []
-    assert all(f"<!-- {name}: begin -->" in text for name in ("machines", "limits", "parts"))
+    shown = pages.page_blocks(several, "profile_cpu.svg") if several else dict.fromkeys(NAMES, "")
+    assert [name for name, content in shown.items() if content not in text] == []
+    assert [name for name in NAMES if text.count(f"<!-- {name}: begin -->") != 1] == []
