@@ -168,16 +168,18 @@ def describe_constants(measured: Measured) -> str:
 
 
 def more_processes_table(measured: Measured) -> str:
-    """Predict DDP with more processes from two, and compare with what they measured."""
-    first = measured["runs"]["2"]
-    fabric = fit_fabric(first["messages"], 2, measured["cores"])
-    few, few_cpu = (read_times(first["strategies"][DDP], clock=clock) for clock in (WALL, CPU))
+    """Predict DDP with more processes from one and two, and compare with what they measured."""
+    fabric = fit_fabric(measured["runs"]["2"]["messages"], 2, measured["cores"])
+    known = {
+        clock: [read_times(measured["runs"][count]["strategies"][DDP], clock=clock) for count in "12"]
+        for clock in (WALL, CPU)
+    }
     rows = []
     for count in counts_of(measured)[1:]:
         run = measured["runs"][str(count)]
-        predicted = {CPU: predict_cpu(few_cpu, 2, count)}
+        predicted = {CPU: predict_cpu(*known[CPU], 2, count)}
         if was_idle(measured):
-            predicted[WALL] = predict_more(few, 2, count, fabric)
+            predicted[WALL] = predict_more(*known[WALL], 2, count, fabric)
         for clock, times in predicted.items():
             pairs = pair_times(times, read_times(run["strategies"][DDP], clock=clock))
             if clock == WALL:

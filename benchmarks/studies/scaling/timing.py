@@ -103,19 +103,30 @@ def fit_fabric(messages: Mapping[str, list[float]], processes: int, cores: int) 
     )
 
 
-def predict_more(few: StepTimes, processes: int, more: int, fabric: Fabric) -> StepTimes:
+def predict_local(alone: StepTimes, few: StepTimes, processes: int, more: int) -> float:
+    """
+    Predict the passes without communication of one of `more` processes, if each has a core of its own.
+
+    They take a fixed time, such as that of the gradients of all weights, and a time for each row. One process and a few
+    processes give both.
+    """
+    all_rows = (alone.local - few.local) / (1 - 1 / processes)
+    return few.local - all_rows * (1 / processes - 1 / more)
+
+
+def predict_more(alone: StepTimes, few: StepTimes, processes: int, more: int, fabric: Fabric) -> StepTimes:
     """
     Predict DDP with more processes and the same rows in all, from the times of fewer processes.
 
     Args:
+        alone: The times of one process.
         few: The times of `processes` processes.
         processes, more: Numbers of processes.
         fabric: How they are connected.
     """
     crowded = fabric.crowding(more) / fabric.crowding(processes)
-    slower = crowded * processes / more  # each process has fewer rows, and less of a core
-    buckets = tuple((slower * ready, size) for ready, size in few.buckets)
-    local = slower * few.local
+    local = crowded * predict_local(alone, few, processes, more)  # fewer rows, and less of a core
+    buckets = tuple((local / few.local * ready, size) for ready, size in few.buckets)
 
     def reduce_seconds(size: float) -> float:
         return fabric.seconds(ALL_REDUCE, size, more)
@@ -132,14 +143,15 @@ def predict_more(few: StepTimes, processes: int, more: int, fabric: Fabric) -> S
     )
 
 
-def predict_cpu(few: StepTimes, processes: int, more: int) -> StepTimes:
+def predict_cpu(alone: StepTimes, few: StepTimes, processes: int, more: int) -> StepTimes:
     """
     Predict the CPU times of a process of DDP with more processes and the same rows in all. Nothing hides CPU time.
 
     Args:
+        alone: The CPU times of one process.
         few: The CPU times of `processes` processes.
         processes, more: Numbers of processes.
     """
     ratio = sent_bytes(ALL_REDUCE, 1.0, more) / sent_bytes(ALL_REDUCE, 1.0, processes)
-    local, collectives = few.local * processes / more, few.collectives * ratio
+    local, collectives = predict_local(alone, few, processes, more), few.collectives * ratio
     return StepTimes(passes=local + collectives, update=few.update, local=local, collectives=collectives)

@@ -9,6 +9,7 @@ from benchmarks.studies.scaling.timing import (
     best,
     fit_fabric,
     predict_cpu,
+    predict_local,
     predict_more,
     read_times,
 )
@@ -80,20 +81,28 @@ def test_fabric_gives_the_times_that_it_is_fitted_on():
     assert dict(fabric.passes) == GLOO_PASSES
 
 
-def test_same_rows_on_the_same_cores_take_as_long():
-    """Four processes on two cores compute half as much each, at half the speed, and send three times as slowly."""
+ALONE = StepTimes(passes=3.5, update=0.4, local=3.5, collectives=0.0)  # half a second, and three for all rows
+
+
+def test_passes_have_a_fixed_part():
+    found = [predict_local(ALONE, make_times(3.0), 2, more) for more in (1, 2, 4, 8)]
+    assert found == pytest.approx([0.5 + 3.0 / more for more in (1, 2, 4, 8)])
+
+
+def test_same_rows_on_the_same_cores():
+    """Four processes on two cores compute at half the speed, and send three times as slowly."""
     fabric = Fabric(per_machine=64, bandwidth=400.0, latency=0.0, cores=2, passes=tuple(GLOO_PASSES.items()))
     few = make_times(3.0)  # no overlap
-    four = predict_more(few, 2, 4, fabric)
-    assert (four.local, four.update) == (2.0, 0.8)
+    four = predict_more(ALONE, few, 2, 4, fabric)
+    assert (four.local, four.update) == pytest.approx((2.5, 0.8))
     assert four.collectives == pytest.approx(3.0)
-    assert four.whole == pytest.approx(2.0 + 3.0 + 0.8)
-    hidden = predict_more(make_times(2.25), 2, 4, fabric)
+    assert four.whole == pytest.approx(2.5 + 3.0 + 0.8)
+    hidden = predict_more(ALONE, make_times(2.25), 2, 4, fabric)
     assert hidden.local < hidden.passes < four.passes
-    assert predict_more(few, 2, 2, fabric).whole == pytest.approx(few.whole)
+    assert predict_more(ALONE, few, 2, 2, fabric).whole == pytest.approx(few.whole)
 
 
 def test_cpu_time_of_more_processes():
-    four = predict_cpu(make_times(3.0), 2, 4)
-    assert (four.local, four.update, four.collectives) == (1.0, 0.4, pytest.approx(1.5))
-    assert four.whole == pytest.approx(2.9)
+    four = predict_cpu(ALONE, make_times(3.0), 2, 4)
+    assert (four.local, four.update, four.collectives) == pytest.approx((1.25, 0.4, 1.5))
+    assert four.whole == pytest.approx(3.15)
