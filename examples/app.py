@@ -45,8 +45,8 @@ class PageArguments:
     precision: str = field(
         default="auto",
         metadata={
-            "help": "In which precision to compute. int8 is for CPUs. auto: what is fastest on this CPU without measurable loss; "
-            "on an accelerator the checkpoint's.",
+            "help": "In which precision to compute. int8 is for CPUs. auto: what this CPU is good at, for the size of the "
+            "model; on an accelerator the checkpoint's.",
             "choices": ["auto", "fp32", "bf16", "fp16", "int8"],
         },
     )

@@ -37,7 +37,7 @@ class ServiceArguments:
     precision: str = field(
         default="auto",
         metadata={
-            "help": "In which precision to compute. auto: what is fastest on this CPU without measurable loss.",
+            "help": "In which precision to compute. auto: what this CPU is good at, for the size of the model.",
             "choices": ["auto", "fp32", "bf16", "int8"],
         },
     )

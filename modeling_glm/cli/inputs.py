@@ -44,8 +44,8 @@ WeightsDtype = Annotated[
 Precision = Annotated[
     PrecisionName,
     typer.Option(
-        help="In which precision to compute. int8 is for CPUs. auto: what is fastest on this CPU without measurable loss; it says "
-        "so if that is not fp32. On an accelerator: the checkpoint's."
+        help="In which precision to compute. int8 is for CPUs. auto: what this CPU is good at, for the size of the "
+        "model; it is printed if it is not fp32. On an accelerator: the checkpoint's."
     ),
 ]
 # What --precision was before.
