@@ -38,8 +38,8 @@ PAIRS = ((ORT, TORCH), (ORT_INT8, TORCH), (TORCH_INT8, TORCH), (ORT_INT8, TORCH_
 ANSWER = "new process to its first answer"
 # Programs that load a model and fill a text, as their users write them. They print the most memory that they had, in KiB:
 # that of the program alone, whereas `getrusage` begins with that of the process that started it.
-FILL_AND_PRINT = """
-print(fill("The answer is [MASK]."))
+FILL_AND_PRINT = f"""
+print(fill("The answer is [MASK].", max_new_tokens_per_blank={LONGEST}))
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 # ONNX Runtime is used where torch is not installed, so an import of torch fails here.
@@ -51,20 +51,28 @@ sys.path.insert(0, folder)
 from ort_filler import ORTFiller
 fill = ORTFiller(folder, num_threads=int(sys.argv[2])).fill
 """
-TORCH_PROGRAM = """
+LOAD_WITH_TORCH = """
 import sys
+from functools import partial
 import torch
 from modeling_glm import GLMForConditionalGeneration, GLMTokenizer, fill_blanks
 torch.set_num_threads(int(sys.argv[2]))
 tokenizer = GLMTokenizer.from_pretrained(sys.argv[1])
 model = GLMForConditionalGeneration.from_pretrained(sys.argv[1], dtype="float32")
-fill = lambda text: fill_blanks(model, tokenizer, text)
 """
-TORCH_INT8_PROGRAM = f"""{TORCH_PROGRAM}
+TO_INT8 = """
 from modeling_glm import set_precision
 set_precision(model, "int8")
 """
-PROGRAMS = {ORT: ORT_PROGRAM, ORT_INT8: ORT_PROGRAM, TORCH: TORCH_PROGRAM, TORCH_INT8: TORCH_INT8_PROGRAM}
+FILL_WITH_TORCH = """
+fill = partial(fill_blanks, model, tokenizer)
+"""
+PROGRAMS = {
+    ORT: ORT_PROGRAM,
+    ORT_INT8: ORT_PROGRAM,
+    TORCH: LOAD_WITH_TORCH + FILL_WITH_TORCH,
+    TORCH_INT8: LOAD_WITH_TORCH + TO_INT8 + FILL_WITH_TORCH,
+}
 
 
 def run(settings: RunSettings) -> list[Result]:
