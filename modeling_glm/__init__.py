@@ -1,8 +1,8 @@
 """
 GLM (Du et al., ACL 2022, "General Language Model Pretraining with Autoregressive Blank Infilling") for Transformers.
 
-Importing the package registers GLM with the Auto classes and pipelines of Transformers. Nothing else of Transformers
-changes.
+Importing the package registers GLM with the Auto classes and pipelines of Transformers, and int8 with its quantization
+methods. Nothing else of Transformers changes.
 """
 
 from importlib.util import find_spec

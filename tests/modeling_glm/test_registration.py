@@ -22,10 +22,12 @@ from tests.support.paths import ROOT
 SCRIPT = ROOT / "tests" / "support" / "import_changes.py"
 
 
-# These registries are made for entries of others: the Auto classes, the tasks of `pipeline`, and the classes of outputs.
+# These registries are made for entries of others: the Auto classes, the tasks of `pipeline`, quantization methods, and
+# the classes of outputs.
 REGISTRIES = (
     "transformers.models.auto.",
     "transformers.pipelines:SUPPORTED_TASKS",
+    "transformers.quantizers.auto:AUTO_QUANTIZ",
     "torch.export.dynamic_shapes:SUPPORTED_NODES",
     "torch.utils._pytree:",
     "torch.utils._cxx_pytree:",
@@ -55,6 +57,7 @@ def test_importing_only_adds_entries_to_registries(found):
     places = {change["place"] for change in found["import_package"]}
     assert "transformers.pipelines:SUPPORTED_TASKS[blank-infilling]" in places
     assert "transformers.pipelines:SUPPORTED_TASKS[cloze-classification]" in places
+    assert "transformers.quantizers.auto:AUTO_QUANTIZER_MAPPING[glm_int8]" in places
     # This entry stands in front of the one for GLM-4, see `SharedGlmConfig`.
     assert "transformers.models.auto.configuration_auto:CONFIG_MAPPING._extra_content[glm]" in places
 
