@@ -25,7 +25,8 @@ def test_it_measures_at_equal_distances():
 def test_a_leak_is_found():
     kept = []
     meter = repeat(lambda number: kept.append([bytearray(2**20)]), 36)
-    assert 0.8 * 2**20 < meter.bytes_each < 1.3 * 2**20
+    # The system may take other memory of the process back meanwhile.
+    assert 0.5 * 2**20 < meter.bytes_each < 1.5 * 2**20
     assert meter.objects_each == pytest.approx(1, abs=0.2)
 
 
