@@ -39,8 +39,9 @@ test-lowest: .venv-lowest/test
 
 # What the lowest Transformers lacks, exporters and decisions: with the pinned one, and the lowest versions of what they need.
 test-lowest-extras: .venv-lowest-extras/test
-	$(call PYTEST,.venv-lowest-extras) -p no:cacheprovider -m "not slow" tests/modeling_glm/export tests/modeling_glm/decision \
-		tests/modeling_glm/serving tests/modeling_glm/test_decision_glm.py tests/examples/test_service.py tests/examples/page
+	$(call PYTEST,.venv-lowest-extras) -p no:cacheprovider -m "not slow" \
+		tests/modeling_glm/export/test_[oqs]*.py tests/modeling_glm/decision/test_server.py tests/modeling_glm/serving \
+		tests/examples/test_service.py tests/examples/page
 
 # Threads, kills, hostile files and texts; longer by make stress SCALE=10, or make stress ONLY=ids SECONDS=1200.
 stress: .venv/test

@@ -95,12 +95,15 @@ def build_model(shape: Shape, tokenizer: GLMTokenizer) -> GLMForConditionalGener
 
 
 def export_all(model: GLMForConditionalGeneration, tokenizer: GLMTokenizer, folder: Path) -> dict[str, Path]:
-    """Save a model, and export it in fp32 and int8. Returns the folders by the name of the run."""
+    """Save a model, and export it in fp32 and int8. Returns the folders by the name of each run that is compared."""
     model.save_pretrained(folder / "torch")
     tokenizer.save_pretrained(folder / "torch")
-    for name, quantize in (("fp32", None), ("int8", "int8")):
-        export_model(model, folder / name, tokenizer=tokenizer, quantize=quantize)
-    return {TORCH: folder / "torch", TORCH_INT8: folder / "torch", ORT: folder / "fp32", ORT_INT8: folder / "int8"}
+    folders = {TORCH: folder / "torch", TORCH_INT8: folder / "torch", ORT: folder / "fp32", ORT_INT8: folder / "int8"}
+    folders = {name: folders[name] for name in folders if any(name in pair for pair in PAIRS)}
+    for name, quantize in ((ORT, None), (ORT_INT8, "int8")):
+        if name in folders:
+            export_model(model, folders[name], tokenizer=tokenizer, quantize=quantize)
+    return folders
 
 
 def make_runs(
@@ -189,8 +192,8 @@ def measure_quality(
         tokens = sum(len(answer.token_log_probs) for filling in scored for answer in filling.answers)
         exact = exact_match([filling.answers[0].text for filling in filled], blanks)
         measured[name] = -sum(filling.log_prob for filling in scored) / tokens, exact
-    compared = {name: measured[name] for name in (ORT, ORT_INT8, TORCH_INT8)}
-    return [*compare_quality(compared, measured[TORCH], count)]
+    reference = measured.pop(TORCH)
+    return [*compare_quality(measured, reference, count)]
 
 
 def make_summary(results: Sequence[Result]) -> str:
