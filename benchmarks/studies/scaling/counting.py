@@ -31,14 +31,14 @@ def count_written(run: Callable[[], object]) -> int:
 
 def record_collectives(run: Callable[[], object]) -> list[tuple[str, int]]:
     """
-    Record the collectives of a call in their order.
+    Record the collectives of a call.
 
     Returns:
         Kind and number of elements of each, as the profiler has them for gloo: `("all_reduce", 1048576)`. The elements
-        of an all-gather are those of one process.
+        of an all-gather are those of one process. They are sorted, because threads of gloo run several at a time and each
+        process sees its own order.
     """
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as profiled:
         run()
-    events = sorted(profiled.events(), key=lambda event: event.time_range.start)
-    found = [(COLLECTIVE.fullmatch(event.name), event.input_shapes) for event in events]
-    return [(match[1], sum(torch.Size(shape).numel() for shape in shapes)) for match, shapes in found if match]
+    found = [(COLLECTIVE.fullmatch(event.name), event.input_shapes) for event in profiled.events()]
+    return sorted((match[1], sum(torch.Size(shape).numel() for shape in shapes)) for match, shapes in found if match)

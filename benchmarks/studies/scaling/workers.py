@@ -117,8 +117,7 @@ def measure_strategy(strategy: str, plan: ProcessPlan, rank: int) -> dict[str, A
     collectives = record_collectives(whole)
     clock = Clock()
     ready: list[list[float]] = []
-    # In one order for all processes: threads of gloo run several at a time, so each process records them in its own order.
-    replay = make_replay(sorted(collectives), plan.processes)
+    replay = make_replay(collectives, plan.processes)
     for _ in range(plan.rounds):
         training.buckets.clear()
         seconds = clock.time("passes", lambda: losses.append(pass_both_ways(training, batch)))
