@@ -12,7 +12,7 @@ Measure speed and memory of GLM against peers and against the limits of the mach
     python -m benchmarks profile --write          # and of decoding, filling and scoring; write docs/results/profile.md
 
 A run on the CPU writes docs/results/performance_cpu.json, the tables and the picture of docs/results/performance.md, and
-the figures of docs/guides/export.md.
+the figures of docs/guides/export.md. With --machine NAME it writes performance_cpu_NAME.json and a column of the page.
 Suites that do not run keep their results, which must be from a machine like this one.
 """
 
@@ -22,6 +22,7 @@ import shlex
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -135,8 +136,16 @@ def write_page():
     others = {path.stem.removeprefix("performance_cpu_"): Results.read(path) for path in files}
     report.update_page(report.PAGE, results, others)
     report.draw(report.PAGE.with_name("performance_cpu.png"), results)
-    if found := results.suites.get("exporting"):
-        report.replace_blocks(report.GUIDE, {"exporting": load_suite("exporting").make_summary(found)})
+    if shown := show_exporting([results, *others.values()]):
+        report.replace_blocks(report.GUIDE, {"exporting": shown})
+
+
+def show_exporting(several: Sequence[Results]) -> str | None:
+    """Show what the first machine that ran the suite "exporting" measured, and on what; None if none did."""
+    for results in several:
+        if found := results.suites.get("exporting"):
+            return f"{load_suite('exporting').make_summary(found)}\n\nMeasured on: {results.machine.describe_parts()}."
+    return None
 
 
 if __name__ == "__main__":

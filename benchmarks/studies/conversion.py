@@ -4,10 +4,12 @@ Time the conversion of a checkpoint of the authors' training against a plain cop
     python -m benchmarks.studies.conversion --layers 12
 
 A conversion compares the bytes with their checksums, looks for NaN and infinities, and writes safetensors. The copy reads the
-same file and writes it. Both take turns, and both find the file in the page cache if it fits.
+same file and writes it. Both wait until the disk has what they wrote. They take turns, and find the file in the page cache if
+it fits.
 """
 
 import argparse
+import os
 import tempfile
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -47,6 +49,7 @@ def copy_plainly(source: Path, target: Path) -> None:
     with open(source, "rb", buffering=0) as read, open(target, "wb", buffering=0) as written:
         while block := read.read(COPIED):
             written.write(block)
+        os.fsync(written.fileno())
 
 
 def convert(source: str, target: str, shape: Shape) -> None:

@@ -7,9 +7,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
-
-from tqdm.auto import tqdm
+from typing import Any, NamedTuple
 
 from .pickles import PickleReader
 
@@ -20,6 +18,20 @@ MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL_VERSION = 1001
 
 
+class Region(NamedTuple):
+    """
+    Say where the bytes of a storage lie in a file.
+
+    Attributes:
+        start, length: Its first byte, and the number of its bytes.
+        checksum: CRC-32 of the bytes; 0 if the file has none.
+    """
+
+    start: int
+    length: int
+    checksum: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class SavedFile:
     """
@@ -27,12 +39,12 @@ class SavedFile:
 
     Attributes:
         content: The object, as `PickleReader` describes it.
-        regions: First byte and length of every storage, by its key.
+        regions: Where every storage lies, by its key. Whoever reads one compares it with its checksum.
         is_big_endian: Whether the bytes of each element are in the order of big-endian machines.
     """
 
     content: Any
-    regions: dict[str, tuple[int, int]]
+    regions: dict[str, Region]
     is_big_endian: bool = False
 
 
@@ -72,7 +84,6 @@ def _read_archive(path: Path) -> SavedFile:
             parts[part.filename] = part
         if sum(part.file_size for part in parts.values()) > size:
             raise zipfile.BadZipFile("its parts overlap or reach beyond its end")
-        _verify_checksums(path, archive)
         pickles = [name for name in parts if name.count("/") == 1 and name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise UnpicklingError(f"it is an archive with {len(pickles)} parts named data.pkl, expected one")
@@ -82,9 +93,10 @@ def _read_archive(path: Path) -> SavedFile:
         reader = PickleReader()
         content = reader.read(io.BytesIO(archive.read(pickles[0])))
         stored = {key: parts[f"{folder}data/{key}"] for key in reader.storages if f"{folder}data/{key}" in parts}
-        regions = {key: (_find_start(file, part), part.file_size) for key, part in stored.items()}
+        # torch.serialization.set_crc32_options(False) writes parts with the checksum 0.
+        regions = {key: Region(_find_start(file, part), part.file_size, part.CRC) for key, part in stored.items()}
         order = archive.read(f"{folder}byteorder") if f"{folder}byteorder" in parts else b"little"
-    if any(start + length > size for start, length in regions.values()):
+    if any(region.start + region.length > size for region in regions.values()):
         raise zipfile.BadZipFile("a part reaches beyond its end")
     return SavedFile(content=content, regions=regions, is_big_endian=order == b"big")
 
@@ -97,18 +109,6 @@ def _find_start(file: Any, part: zipfile.ZipInfo) -> int:
         raise zipfile.BadZipFile(f"its part {part.filename!r} has no header")
     _, name, extra = LOCAL_HEADER.unpack(header)
     return part.header_offset + LOCAL_HEADER.size + name + extra
-
-
-def _verify_checksums(path: Path, archive: zipfile.ZipFile) -> None:
-    """Compare every part of an archive with its checksum. torch does not do it."""
-    # torch.serialization.set_crc32_options(False) writes parts without a checksum.
-    parts = [part for part in archive.infolist() if part.CRC]
-    total = sum(part.file_size for part in parts)
-    with tqdm(total=total, desc=f"checking {path.name}", unit="B", unit_scale=True, disable=None) as bar:
-        for part in parts:
-            with archive.open(part) as stream:
-                while chunk := stream.read(2**20):
-                    bar.update(len(chunk))
 
 
 def _read_pickles(path: Path) -> SavedFile:
@@ -135,11 +135,11 @@ def _read_pickles(path: Path) -> SavedFile:
             length = storage.count * storage.dtype.itemsize
             if mapped[position : position + 8] != struct.pack("<Q", storage.count):
                 raise UnpicklingError(f"the storage {key} is not of the size that it should have")
-            regions[key] = (position + 8, length)
+            regions[key] = Region(position + 8, length)
             position += 8 + length
         if position > len(mapped):
             raise UnpicklingError(f"it ends after {len(mapped):,} bytes, expected {position:,}")
     return SavedFile(content=content, regions=regions)
 
 
-__all__ = ["SavedFile", "read_saved_file"]
+__all__ = ["Region", "SavedFile", "read_saved_file"]

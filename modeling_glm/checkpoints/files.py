@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, NoReturn
@@ -128,12 +129,13 @@ class PickledFile(TensorFile):
             _refuse(path, error)
         content = self._saved.content
         self._stored: dict[str, StoredTensor] = {}
+        self._verified: set[str] = set()
         for name, tensor in _find_state_dict(content, path).items():
             if isinstance(tensor, UnusualTensor):
                 raise CheckpointError(f"{path}: {name} is {tensor.kind}; expected a plain tensor. Save it as one.")
             if tensor.storage.key not in self._saved.regions:
                 raise CheckpointError(f"{path} is damaged (the elements of {name} are missing): get the file again.")
-            if fault := find_fault(tensor, self._saved.regions[tensor.storage.key][1]):
+            if fault := find_fault(tensor, self._saved.regions[tensor.storage.key].length):
                 raise CheckpointError(f"{path}: {name} {fault}.")
             self._stored[name] = tensor
             self.tensors[name] = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
@@ -148,7 +150,8 @@ class PickledFile(TensorFile):
 
     def _get(self, name: str) -> torch.Tensor:
         tensor = self._stored[name]
-        first, width = self._saved.regions[tensor.storage.key][0], tensor.dtype.itemsize
+        self._verify(tensor.storage.key)
+        first, width = self._saved.regions[tensor.storage.key].start, tensor.dtype.itemsize
         first += tensor.storage.start * tensor.storage.dtype.itemsize + tensor.offset * width
         part = self._content[first : first + tensor.extent * width]
         # The storages of old files stand anywhere.
@@ -157,6 +160,18 @@ class PickledFile(TensorFile):
         if self._saved.is_big_endian:
             part.byteswap(tensor.dtype)
         return torch.empty(0, dtype=tensor.dtype).set_(part, 0, tensor.shape, tensor.strides)
+
+    def _verify(self, key: str) -> None:
+        """Compare a storage with its checksum, which torch does not do: once, just before its bytes are needed."""
+        start, length, checksum = self._saved.regions[key]
+        if checksum and key not in self._verified:
+            content = torch.empty(0, dtype=torch.uint8).set_(self._content, start, (length,))
+            if zlib.crc32(content.numpy()) != checksum:
+                raise CheckpointError(
+                    f"{self.path} is damaged (the storage {key} does not have the checksum that the file gives): get the "
+                    "file again."
+                )
+            self._verified.add(key)
 
 
 def open_tensors(path: Path) -> TensorFile:

@@ -138,9 +138,23 @@ def test_the_guide_is_written_from_the_file(tmp_path, monkeypatch, results):
     monkeypatch.setattr(command.report, "draw", lambda *arguments: None)
     (tmp_path / "export.md").write_text("<!-- exporting: begin --><!-- exporting: end -->")
     suites = {**results.suites, "exporting": [Value(work="fill", value=1.0, unit="s")]}
+    laptop = replace(results.machine, device="a laptop")
+    results.write(tmp_path / "performance_cpu.json")
+    command.main(["page"])
+    assert (tmp_path / "export.md").read_text() == "<!-- exporting: begin --><!-- exporting: end -->"
+    replace(results, machine=laptop, suites=suites).write(tmp_path / "performance_cpu_laptop.json")
+    command.main(["page"])
+    assert f"exporting: fill\n\nMeasured on: {laptop.describe_parts()}." in (tmp_path / "export.md").read_text()
     replace(results, suites=suites).write(tmp_path / "performance_cpu.json")
     command.main(["page"])
-    assert "exporting: fill" in (tmp_path / "export.md").read_text()
+    assert f"Measured on: {results.machine.describe_parts()}." in (tmp_path / "export.md").read_text()
+
+
+def test_the_guide_of_the_repository_has_the_figures_of_the_files():
+    folder = command.report.PAGE.parent
+    files = [folder / "performance_cpu.json", *sorted(folder.glob("performance_cpu_*.json"))]
+    shown = command.show_exporting([Results.read(path) for path in files]) or "Not measured on this machine yet."
+    assert f"<!-- exporting: begin -->\n\n{shown}\n\n<!-- exporting: end -->" in command.report.GUIDE.read_text()
 
 
 @pytest.mark.slow  # starts a process that imports torch and measures the machine

@@ -24,10 +24,10 @@ is the highest or the lowest. Linear classifiers choose their regularization in 
 The study makes these choices to fit into a few hours on two CPU cores, which `--estimate` counts before they begin:
 
 - Networks read at most 128 tokens of a text.
-- With 32 and 128 examples a network makes 80 training steps. With all examples it makes 1 to 3 epochs, as `EPOCHS` in
-  budgets.py says.
+- With 32 and 128 examples a network makes 80 training steps. With all examples it makes one epoch, or two over the short
+  texts of trec.
 - Learning rates of rows with all examples are chosen with at most 1,000 training and 400 validation examples.
-- Rows with few examples report on at most 1,000 test examples, the same ones for every method.
+- Rows report on at most 1,000 test examples, the same ones for every row and method.
 - With 32 examples there are 32 more for validation, with 128 there are 128.
 
 Results are JSON files in `--output_dir`. Run the same command again to resume: cells that have run are not repeated. To use

@@ -21,7 +21,7 @@ from modeling_glm.runs.fine_tuning import require_same_description
 from modeling_glm.utils.files import write_whole
 
 from ...harness.machine import describe_this_machine
-from .budgets import SHOTS, ZERO, budget_of, data_of_row, data_of_search
+from .budgets import SHOTS, TEST_EXAMPLES, ZERO, budget_of, data_of_row, data_of_search
 from .methods import METHODS, Place, Rates
 from .neural import Score
 
@@ -68,7 +68,12 @@ class TaskStudy:
         budgets = {f"{task}, {shots}": asdict(budget_of(task, shots)) for task, shots in rows}
         require_same_description(
             folder / "study.json",
-            {"model": identity_of(model), "budgets": budgets, "precision": "bf16" if bf16 else "fp32"},
+            {
+                "model": identity_of(model),
+                "budgets": budgets,
+                "test_examples": TEST_EXAMPLES,
+                "precision": "bf16" if bf16 else "fp32",
+            },
         )
 
     @staticmethod

@@ -2,9 +2,8 @@
 
 import pytest
 
-from benchmarks.harness import report
 from benchmarks.harness.embedded import load_tokenizer
-from benchmarks.harness.results import Memory, Quality, Results, Speed
+from benchmarks.harness.results import Memory, Quality, Speed
 from benchmarks.harness.shapes import TINY
 from benchmarks.suites import exporting
 
@@ -66,9 +65,3 @@ def test_summary_by_hand():
         "| Base, start, memory | 25% | 50% | 75% | 100% |",
     ]
     assert rows[-1] == "| int8 | 40 | 72.5% | 75.0% | 0.610 | 0.600 |"
-
-
-def test_the_guide_has_the_figures_of_the_file():
-    measured = Results.read(report.PAGE.with_name("performance_cpu.json")).suites.get("exporting")
-    shown = exporting.make_summary(measured) if measured else "Not measured on this machine yet."
-    assert f"<!-- exporting: begin -->\n\n{shown}\n\n<!-- exporting: end -->" in report.GUIDE.read_text()

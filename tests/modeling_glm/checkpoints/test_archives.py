@@ -4,6 +4,7 @@ import io
 import struct
 import tarfile
 import zipfile
+import zlib
 
 import pytest
 import torch
@@ -21,8 +22,9 @@ def test_regions_hold_the_elements(tmp_path):
         saved = read_saved_file(path)
         content = path.read_bytes()
         for name, tensor in WEIGHTS.items():
-            first, length = saved.regions[saved.content[name].storage.key]
-            assert content[first : first + length] == tensor.numpy().tobytes()
+            start, length, checksum = saved.regions[saved.content[name].storage.key]
+            assert content[start : start + length] == tensor.numpy().tobytes()
+            assert checksum == (zlib.crc32(content[start : start + length]) if archive else 0)
         assert not saved.is_big_endian
 
 

@@ -30,7 +30,8 @@ def tasks(tmp_path_factory) -> dict[str, ClozeData]:
 
 @pytest.fixture
 def short(monkeypatch):
-    """Budgets of one epoch."""
-    few = {shots: budgets.Budget(epochs=1, batch_size=16, test_examples=9) for shots in budgets.FEW}
+    """Budgets of one epoch, and nine test examples."""
+    few = {shots: budgets.Budget(epochs=1, batch_size=16) for shots in budgets.FEW}
     monkeypatch.setattr(budgets, "FEW", few)
+    monkeypatch.setattr(budgets, "TEST_EXAMPLES", 9)
     monkeypatch.setattr(budgets, "EPOCHS", dict.fromkeys(budgets.EPOCHS, 1))

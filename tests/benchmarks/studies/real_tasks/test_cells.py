@@ -77,7 +77,7 @@ def test_cells_run_once(model, tasks, short, tmp_path, monkeypatch):
         study.run(row, seed)
     zero, few = (study.results(Row("sms_spam", shots, "cloze"), [0, 1]) for shots in ("0", "32"))
     assert [result["examples"] for result in zero + few] == [0, 32, 32]
-    assert [result["test_examples"] for result in zero + few] == [len(tasks["sms_spam"].test), 9, 9]
+    assert [result["test_examples"] for result in zero + few] == [9, 9, 9]
     assert {result["machine"] for result in zero + few} == {describe_this_machine()}
     assert (zero[0]["learning_rate"], "ece_calibrated" in zero[0]) == (None, False)
     rate = study.read_rate(Row("sms_spam", "32", "cloze"))

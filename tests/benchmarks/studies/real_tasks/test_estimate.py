@@ -21,7 +21,7 @@ def test_estimate_adds_training_scoring_and_the_search(study, tasks, monkeypatch
     assert found == {few: pytest.approx(expected), head: pytest.approx(expected)}
     every = Row("trec", "all", "majority")
     assert estimate.estimate_rows(study, [every], [0, 1]) == {
-        every: len(data.train) + 1000.0 * (len(data.test) + len(data.validation))
+        every: len(data.train) + 1000.0 * (9 + len(data.validation))
     }
 
 
