@@ -13,7 +13,7 @@ from .configuration_glm import GLMConfig
 from .mlp_glm import EXCHANGEABLE_FUNCTIONS, GLMDropout, residual_projection
 
 # The library's attention functions. This instance of their registry is our own, so that a function which is set here
-# serves GLM only. The installed package sets a faster "sdpa" for training on CPUs (modeling_glm.cpu_training).
+# serves GLM only. The installed package sets a faster "sdpa" for training on CPUs (modeling_glm.cpu_functions).
 ALL_ATTENTION_FUNCTIONS = AttentionInterface()
 
 
@@ -70,9 +70,10 @@ class GLMAttention(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         input_shape = hidden_states.shape[:-1]
         # (batch, seq, 3 * hidden) -> three of (batch, heads, seq, head_dim)
+        project = EXCHANGEABLE_FUNCTIONS["project"]
         query, key, value = (
             states.view(*input_shape, -1, self.head_dim).transpose(1, 2)
-            for states in self.query_key_value(hidden_states).chunk(3, dim=-1)
+            for states in project(self.query_key_value, hidden_states).chunk(3, dim=-1)
         )
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
@@ -90,4 +91,4 @@ class GLMAttention(nn.Module):
             scaling=self.scaling,
             **kwargs,
         )
-        return self.output_dropout(self.dense(attended.reshape(*input_shape, -1))), weights
+        return self.output_dropout(project(self.dense, attended.reshape(*input_shape, -1))), weights

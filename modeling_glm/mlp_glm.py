@@ -12,15 +12,21 @@ from .configuration_glm import GLMConfig
 RESIDUAL = "_glm_residual"
 
 
-def project_activated(projection: nn.Linear, activation: nn.Module, states: torch.Tensor) -> torch.Tensor:
-    """Compute `projection(activation(states))`, the second half of the MLP."""
-    return projection(activation(states))
+def project(layer: nn.Linear, states: torch.Tensor) -> torch.Tensor:
+    """Compute `layer(states)`."""
+    return layer(states)
+
+
+def project_activated(layer: nn.Linear, activation: nn.Module, states: torch.Tensor) -> torch.Tensor:
+    """Compute `layer(activation(states))`, the second half of the MLP."""
+    return EXCHANGEABLE_FUNCTIONS["project"](layer, activation(states))
 
 
 # What the model calls by name, so that it can be exchanged. The installed package sets functions of the same results
-# that are faster in training on CPUs (modeling_glm.cpu_training). The model works without them.
+# that are faster on CPUs (modeling_glm.cpu_functions). The model works without them.
 EXCHANGEABLE_FUNCTIONS: dict[str, Callable] = {
     "dropout": nn.functional.dropout,
+    "project": project,
     "project_activated": project_activated,
 }
 
@@ -55,6 +61,6 @@ class GLMMLP(nn.Module):
         self.output_dropout = GLMDropout(config.hidden_dropout)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        hidden_states = self.dense_h_to_4h(hidden_states)
-        project = EXCHANGEABLE_FUNCTIONS["project_activated"]
-        return self.output_dropout(project(self.dense_4h_to_h, self.activation, hidden_states))
+        hidden_states = EXCHANGEABLE_FUNCTIONS["project"](self.dense_h_to_4h, hidden_states)
+        project_activated = EXCHANGEABLE_FUNCTIONS["project_activated"]
+        return self.output_dropout(project_activated(self.dense_4h_to_h, self.activation, hidden_states))

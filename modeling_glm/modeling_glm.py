@@ -76,7 +76,7 @@ from .labels_glm import (
     find_text_alone,
 )
 from .layout_glm import complete_position_ids, create_glm_mask, own_padding_mask, real_tokens
-from .mlp_glm import GLMMLP, RESIDUAL, GLMDropout
+from .mlp_glm import EXCHANGEABLE_FUNCTIONS, GLMMLP, RESIDUAL, GLMDropout
 
 FILL_MASK_REFUSED = (
     'pipeline("fill-mask") reads a single token at the mask itself, but GLM writes an answer of any length behind the text: '
@@ -468,7 +468,7 @@ class GLMWithLMHead(GLMPreTrainedModel):
         Raises:
             RuntimeError: if tensor parallelism returned only a part of the logits.
         """
-        logits = self.lm_head(hidden_states)
+        logits = EXCHANGEABLE_FUNCTIONS["project"](self.lm_head, hidden_states)
         if logits.shape[-1] != self.config.vocab_size:
             raise RuntimeError(
                 f"The projection to the vocabulary gave {logits.shape[-1]} of {self.config.vocab_size} logits. Under tensor "

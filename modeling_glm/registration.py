@@ -15,7 +15,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from .cloze.pipeline import CLOZE_TASK, ClozeClassificationPipeline
 from .configuration_glm import GLMConfig
-from .cpu_training.switch import enable as enable_cpu_training
+from .cpu_functions.switch import enable as enable_cpu_functions
 from .filling.pipeline import INFILLING_TASK, BlankInfillingPipeline
 from .hub import push
 from .modeling_glm import AUTO_CLASSES, FILL_MASK_REFUSED, GLMPreTrainedModel
@@ -70,7 +70,7 @@ def register() -> None:
     It adds entries to the registries of Transformers and replaces one: that of "glm" in `AutoConfig`, with
     `SharedGlmConfig`. No class, function or default list of Transformers changes.
     """
-    enable_cpu_training()
+    enable_cpu_functions()
     AutoConfig.register(GLMConfig.model_type, GLMConfig, exist_ok=True)
     AutoConfig.register(SharedGlmConfig.model_type, SharedGlmConfig, exist_ok=True)
     GLMConfig.register_for_auto_class()

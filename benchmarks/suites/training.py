@@ -3,7 +3,7 @@
 import torch
 
 from modeling_glm import DataCollatorForBlankInfilling, GLMForConditionalGeneration
-from modeling_glm.cpu_training import switch as cpu_training
+from modeling_glm.cpu_functions import switch as cpu_functions
 from modeling_glm.pretraining.optimizer import MuonWithAdamW, group_parameters, has_muon
 
 from ..harness.embedded import load_tokenizer, training_texts
@@ -79,11 +79,11 @@ def compare_small_steps(settings: RunSettings, shape: Shape, rows: int, length: 
     bf16 = optimizing(model, loss, bf16=True)
 
     def on_the_hub():
-        cpu_training.disable()
+        cpu_functions.disable()
         try:
             bf16()
         finally:
-            cpu_training.enable()
+            cpu_functions.enable()
 
     ours = "bf16"
     steps = {ours: bf16, "GLM as on the hub": on_the_hub, "GLM in fp32": optimizing(model, loss)}

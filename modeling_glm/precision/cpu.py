@@ -18,6 +18,11 @@ def cpu_name() -> str:
     return _cpu_line("model name")
 
 
+def cpu_vendor() -> str:
+    """Return who made the CPU, such as "GenuineIntel" or "AuthenticAMD", or an empty string where Linux does not tell it."""
+    return _cpu_line("vendor_id")
+
+
 def cpu_instructions() -> tuple[str, ...]:
     """
     Return the sets of instructions that matter for matmuls and that the CPU has.
@@ -35,4 +40,4 @@ def _cpu_line(name: str) -> str:
     return next(found, "")
 
 
-__all__ = ["INSTRUCTIONS", "cpu_instructions", "cpu_name"]
+__all__ = ["INSTRUCTIONS", "cpu_instructions", "cpu_name", "cpu_vendor"]

@@ -18,7 +18,7 @@ from modeling_glm import (
     GLMForTokenClassification,
     GLMModel,
 )
-from modeling_glm.cpu_training import switch
+from modeling_glm.cpu_functions import switch
 from modeling_glm.layout_glm import compute_position_ids
 from tests.support.models import TOKEN_IDS, make_model, pad_rows, words
 

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "pretraining": {"core", "tokenization", "utils", "hub", "inspection", "runs"},
     "checkpoints": {"core", "tokenization", "utils", "hub"},
     "export": {"core", "tokenization", "utils"},
-    "cpu_training": {"core"},
+    "cpu_functions": {"core", "precision"},
     "precision": {"core"},
     "cli": {
         "precision",

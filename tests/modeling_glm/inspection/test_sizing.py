@@ -74,8 +74,8 @@ def kept_bytes(model: GLMForConditionalGeneration, precision: str) -> int:
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_activations_are_those_that_the_backward_pass_keeps(monkeypatch, precision, dropout):
     """Of a layer: the difference between a model and one with a layer more; as on GPUs."""
-    monkeypatch.setattr("modeling_glm.cpu_training.mlp.is_recomputed", lambda *_: False)
-    monkeypatch.setattr("modeling_glm.cpu_training.kept_weights.keeps_weights", lambda *_: False)
+    monkeypatch.setattr("modeling_glm.cpu_functions.mlp.is_recomputed", lambda *_: False)
+    monkeypatch.setattr("modeling_glm.cpu_functions.kept_weights.keeps_weights", lambda *_: False)
     overrides = {"attention_dropout": dropout, "hidden_dropout": dropout, "embedding_dropout": dropout}
     kept, expected, copied = [], [], []
     for layers in (2, 3):

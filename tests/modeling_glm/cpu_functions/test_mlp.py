@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from modeling_glm import GLMForConditionalGeneration
-from modeling_glm.cpu_training.mlp import project_recomputed
+from modeling_glm.cpu_functions.mlp import project_recomputed
 from modeling_glm.mlp_glm import EXCHANGEABLE_FUNCTIONS, project_activated
 from tests.support.models import make_model
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from ..mlp_glm import project_activated
 from .gelu import GELUWithSlope, is_tanh_gelu
+from .plain import is_plain
 
 
 def project_recomputed(projection: nn.Linear, activation: nn.Module, states: torch.Tensor) -> torch.Tensor:
@@ -39,18 +40,11 @@ def is_recomputed(projection: nn.Linear, activation: nn.Module, states: torch.Te
 
     The answer does not depend on gradients, as in `attention.is_recomputed`.
     """
-    training = projection.training and states.device.type == "cpu"
-    # Adapters, quantization and parallelism replace the class of the layer or of its weight.
-    plain = type(projection).forward is nn.Linear.forward and type(projection.weight) is nn.Parameter
-    watched = projection._forward_hooks or projection._forward_pre_hooks or "forward" in vars(projection)
     return (
-        training
-        and plain
-        and not watched
-        and projection.weight.dtype == states.dtype
+        projection.training
+        and states.device.type == "cpu"
         and not any(True for _ in activation.parameters())
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
+        and is_plain(projection, states)
     )
 
 

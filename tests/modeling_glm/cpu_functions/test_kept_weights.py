@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from modeling_glm.attention_glm import ALL_ATTENTION_FUNCTIONS, eager_attention_forward
-from modeling_glm.cpu_training import kept_weights
-from modeling_glm.cpu_training.kept_weights import KeptAttention, eager_attention, keeps_weights
+from modeling_glm.cpu_functions import kept_weights
+from modeling_glm.cpu_functions.kept_weights import KeptAttention, eager_attention, keeps_weights
 
 MODULE = torch.nn.Module().train()
 

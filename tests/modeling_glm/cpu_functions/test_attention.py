@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from modeling_glm.attention_glm import eager_attention_forward
-from modeling_glm.cpu_training import attention as cpu_attention
-from modeling_glm.cpu_training.attention import sdpa_attention_forward
+from modeling_glm.cpu_functions import attention as cpu_attention
+from modeling_glm.cpu_functions.attention import sdpa_attention_forward
 from modeling_glm.mlp_glm import EXCHANGEABLE_FUNCTIONS
 
 

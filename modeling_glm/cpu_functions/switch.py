@@ -1,13 +1,14 @@
-"""Switch the faster functions for training on CPUs on and off."""
+"""Switch the faster functions for CPUs on and off."""
 
 from contextlib import suppress
 
 from torch.nn import functional as F
 
 from ..attention_glm import ALL_ATTENTION_FUNCTIONS
-from ..mlp_glm import EXCHANGEABLE_FUNCTIONS, project_activated
+from ..mlp_glm import EXCHANGEABLE_FUNCTIONS, project, project_activated
 from .attention import sdpa_attention_forward
 from .dropout import dropout
+from .few_rows import project_few_rows
 from .kept_weights import eager_attention
 from .mlp import project_recomputed
 
@@ -17,6 +18,7 @@ def enable():
     ALL_ATTENTION_FUNCTIONS["sdpa"] = sdpa_attention_forward
     ALL_ATTENTION_FUNCTIONS["eager"] = eager_attention
     EXCHANGEABLE_FUNCTIONS["dropout"] = dropout
+    EXCHANGEABLE_FUNCTIONS["project"] = project_few_rows
     EXCHANGEABLE_FUNCTIONS["project_activated"] = project_recomputed
 
 
@@ -26,6 +28,7 @@ def disable():
         with suppress(KeyError):  # the library's own "sdpa" cannot be deleted here
             del ALL_ATTENTION_FUNCTIONS[name]
     EXCHANGEABLE_FUNCTIONS["dropout"] = F.dropout
+    EXCHANGEABLE_FUNCTIONS["project"] = project
     EXCHANGEABLE_FUNCTIONS["project_activated"] = project_activated
 
 

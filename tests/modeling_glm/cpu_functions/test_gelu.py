@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
-from modeling_glm.cpu_training import gelu as module
-from modeling_glm.cpu_training.gelu import GELUWithSlope, compute_gelu, is_tanh_gelu
+from modeling_glm.cpu_functions import gelu as module
+from modeling_glm.cpu_functions.gelu import GELUWithSlope, compute_gelu, is_tanh_gelu
 
 
 def reference(states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""The switch between the functions of the uploaded files and those for training on CPUs."""
+"""The switch between the functions of the uploaded files and those for CPUs."""
 
 import copy
 
@@ -9,14 +9,15 @@ from torch.nn import functional as F
 
 from modeling_glm import GLMForConditionalGeneration
 from modeling_glm.attention_glm import ALL_ATTENTION_FUNCTIONS
-from modeling_glm.cpu_training import attention as cpu_attention
-from modeling_glm.cpu_training import dropout as cpu_dropout
-from modeling_glm.cpu_training import switch
-from modeling_glm.cpu_training.attention import RecomputedAttention, sdpa_attention_forward
-from modeling_glm.cpu_training.gelu import GELUWithSlope
-from modeling_glm.cpu_training.kept_weights import KeptAttention, eager_attention
-from modeling_glm.cpu_training.mlp import RecomputedActivation, project_recomputed
-from modeling_glm.mlp_glm import EXCHANGEABLE_FUNCTIONS, project_activated
+from modeling_glm.cpu_functions import attention as cpu_attention
+from modeling_glm.cpu_functions import dropout as cpu_dropout
+from modeling_glm.cpu_functions import switch
+from modeling_glm.cpu_functions.attention import RecomputedAttention, sdpa_attention_forward
+from modeling_glm.cpu_functions.few_rows import project_few_rows
+from modeling_glm.cpu_functions.gelu import GELUWithSlope
+from modeling_glm.cpu_functions.kept_weights import KeptAttention, eager_attention
+from modeling_glm.cpu_functions.mlp import RecomputedActivation, project_recomputed
+from modeling_glm.mlp_glm import EXCHANGEABLE_FUNCTIONS, project, project_activated
 from tests.support.models import make_model
 
 IDS = torch.tensor([[2, 11, 3, 12, 1, 6, 13, 14], [2, 3, 14, 12, 1, 6, 15, 16]])
@@ -33,7 +34,11 @@ def disabled():
 def test_importing_the_package_enables_the_functions_for_glm_alone():
     assert ALL_ATTENTION_FUNCTIONS["sdpa"] is sdpa_attention_forward
     assert ALL_ATTENTION_FUNCTIONS["eager"] is eager_attention
-    assert {"dropout": cpu_dropout.dropout, "project_activated": project_recomputed} == EXCHANGEABLE_FUNCTIONS
+    assert {
+        "dropout": cpu_dropout.dropout,
+        "project": project_few_rows,
+        "project_activated": project_recomputed,
+    } == EXCHANGEABLE_FUNCTIONS
     assert library.ALL_ATTENTION_FUNCTIONS["sdpa"] is not sdpa_attention_forward
 
 
@@ -41,7 +46,8 @@ def test_disabled_the_functions_are_those_of_the_hub(disabled):
     switch.disable()  # twice does no harm
     assert ALL_ATTENTION_FUNCTIONS["sdpa"] is library.ALL_ATTENTION_FUNCTIONS["sdpa"]
     assert "eager" not in ALL_ATTENTION_FUNCTIONS
-    assert {"dropout": F.dropout, "project_activated": project_activated} == EXCHANGEABLE_FUNCTIONS
+    expected = {"dropout": F.dropout, "project": project, "project_activated": project_activated}
+    assert expected == EXCHANGEABLE_FUNCTIONS
 
 
 def calls_in_training(monkeypatch, model, **how) -> list[type]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from modeling_glm.cpu_training.dropout import draw_kept, dropout
+from modeling_glm.cpu_functions.dropout import draw_kept, dropout
 
 
 @given(st.floats(0.001, 0.999), st.lists(st.integers(1, 7), min_size=1, max_size=4))
