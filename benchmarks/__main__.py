@@ -22,7 +22,7 @@ import shlex
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -129,18 +129,21 @@ def find_kept(path: Path, settings: RunSettings) -> Results | None:
 
 
 def write_page():
-    """Write the page from the files of all machines beside it: performance_cpu.json, and performance_cpu_NAME.json."""
-    folder = report.PAGE.parent
-    results = Results.read(folder / "performance_cpu.json")
-    files = sorted(folder.glob("performance_cpu_*.json"))
-    others = {path.stem.removeprefix("performance_cpu_"): Results.read(path) for path in files}
-    report.update_page(report.PAGE, results, others)
-    report.draw(report.PAGE.with_name("performance_cpu.png"), results)
-    if shown := show_exporting([results, *others.values()]):
+    """Write the page and the figures of the guide from the files of all machines beside the page."""
+    several = read_machines()
+    report.update_page(report.PAGE, several)
+    report.draw(report.PAGE.with_name("performance_cpu.png"), several[report.MAIN])
+    if shown := show_exporting(several.values()):
         report.replace_blocks(report.GUIDE, {"exporting": shown})
 
 
-def show_exporting(several: Sequence[Results]) -> str | None:
+def read_machines() -> dict[str, Results]:
+    """Read performance_cpu.json and every performance_cpu_NAME.json: the results by the names of the machines."""
+    files = report.files_of_machines(report.PAGE.parent, "performance_cpu")
+    return {name: Results.read(path) for name, path in files.items()}
+
+
+def show_exporting(several: Iterable[Results]) -> str | None:
     """Show what the first machine that ran the suite "exporting" measured, and on what; None if none did."""
     for results in several:
         if found := results.suites.get("exporting"):

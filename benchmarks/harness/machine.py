@@ -18,6 +18,13 @@ from .shapes import Shape
 DTYPES = (torch.float32, torch.bfloat16)
 
 
+# Of the matmul peak in fp32.
+SLOWEST_BF16 = 0.05
+# A matmul that takes more seconds is measured with fewer tokens.
+LONGEST_MATMUL = 1.0
+FEW_TOKENS = 32
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
     """
@@ -91,6 +98,10 @@ class Machine(Hardware):
         """Return the matmul peak at a shape, in floating point operations per second."""
         return self.peaks[f"{shape.name} {dtype_name(dtype)}"]
 
+    def computes_bf16(self, shape: Shape) -> bool:
+        """Return whether bf16 is fast enough to be measured: some CPUs have no kernels for it, and take a hundred times as long."""
+        return self.peak(shape, torch.bfloat16) > SLOWEST_BF16 * self.peak(shape, torch.float32)
+
     def describe(self) -> str:
         """Describe the machine and its limits in two sentences."""
         peaks = ", ".join(f"{peak / 1e9:,.0f} GFLOP/s ({name})" for name, peak in self.peaks.items())
@@ -120,6 +131,10 @@ def matmul_peak(shape: Shape, tokens: int, dtype: torch.dtype, device: str, seco
         Floating point operations per second.
     """
     width = shape.hidden
+    # Some CPUs have no kernels for bf16, and would take minutes.
+    rough = measure_matmul_peak(device, dtype, size=(FEW_TOKENS, width, width), seconds=0.0)
+    if 2 * tokens * width * width / rough > LONGEST_MATMUL:
+        return rough
     # Inputs and outputs of the query-key-value projection, the output projection, and the two of the MLP.
     sizes = ((width, 3 * width), (width, width), (width, 4 * width), (4 * width, width))
     return max(

@@ -118,6 +118,18 @@ HEADLINES = (
 )
 
 
+def files_of_machines(folder: Path, name: str) -> dict[str, Path]:
+    """
+    List the files of results of all machines: `NAME.json`, if it is there, and `NAME_MACHINE.json`.
+
+    Returns:
+        The files by the names of the machines. That of the first file is "main".
+    """
+    main = folder / f"{name}.json"
+    others = {path.stem.removeprefix(f"{name}_"): path for path in sorted(folder.glob(f"{name}_*.json"))}
+    return {**({MAIN: main} if main.exists() else {}), **others}
+
+
 def mean_and_spread(values: Sequence[float], digits: int) -> str:
     """Show the mean and the standard deviation of values: "27.8 ± 4.2"."""
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
@@ -197,17 +209,17 @@ def figures_by_key(results: Results) -> dict[tuple[str, ...], str]:
     }
 
 
-def update_page(page: Path, results: Results, others: Mapping[str, Results] | None = None):
+def update_page(page: Path, several: Mapping[str, Results]):
     """
     Write the tables of the benchmarks into the page; see `replace_blocks`.
 
     Args:
         page: The page.
-        results: The results of most tables.
-        others: The results of other machines, by the names of the machines.
+        several: The results of each machine by its name. Most tables show those of "main".
     """
+    results = several[MAIN]
     blocks = {"headlines": headline_table(results), "tables": all_tables(results)}
-    replace_blocks(page, {**blocks, "machines": machines_table({MAIN: results, **(others or {})})})
+    replace_blocks(page, {**blocks, "machines": machines_table(several)})
 
 
 def replace_blocks(page: Path, blocks: Mapping[str, str]):
@@ -219,13 +231,27 @@ def replace_blocks(page: Path, blocks: Mapping[str, str]):
     """
     text = page.read_text(encoding="utf-8")
     for name, content in blocks.items():
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-        if len(pattern.findall(text)) != 1:
-            raise ValueError(f"{page} must have one line {begin!r} with one line {end!r} after it.")
-        block = f"{begin}\n\n{content}\n\n{end}"
-        text = pattern.sub(lambda _, block=block: block, text)
+        found = _find_block(page, text, name)
+        text = f"{text[: found.start(1)]}\n\n{content}\n\n{text[found.end(1) :]}"
     write_whole(page, text)
+
+
+def read_block(page: Path, name: str) -> str:
+    """
+    Read what stands between the marks that `replace_blocks` writes to.
+
+    Raises:
+        ValueError: If a mark is missing.
+    """
+    return _find_block(page, page.read_text(encoding="utf-8"), name)[1].strip()
+
+
+def _find_block(page: Path, text: str, name: str) -> re.Match:
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    found = list(re.finditer(f"{re.escape(begin)}(.*?){re.escape(end)}", text, re.DOTALL))
+    if len(found) != 1:
+        raise ValueError(f"{page} must have one line {begin!r} with one line {end!r} after it.")
+    return found[0]
 
 
 def draw(path: Path, results: Results):

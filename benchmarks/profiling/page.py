@@ -11,7 +11,7 @@ from modeling_glm.utils.plots import save_figure
 
 from ..harness.machine import Machine
 from ..harness.measuring import ROOT
-from ..harness.report import ABSENT, MAIN, make_table, replace_blocks
+from ..harness.report import ABSENT, files_of_machines, make_table, replace_blocks
 from ..harness.results import show
 from .categories import CATEGORIES
 from .matmuls import LeastTime
@@ -73,10 +73,7 @@ class Profiles:
 
 def read_machines(folder: Path) -> dict[str, Profiles]:
     """Read the files of all machines, by their names. The first one is that without a name, if it is there."""
-    main = folder / f"{FILE}.json"
-    files = {MAIN: main} if main.exists() else {}
-    files |= {path.stem.removeprefix(f"{FILE}_"): path for path in sorted(folder.glob(f"{FILE}_*.json"))}
-    return {name: Profiles.read(path) for name, path in files.items()}
+    return {name: Profiles.read(path) for name, path in files_of_machines(folder, FILE).items()}
 
 
 def titles_of(several: Mapping[str, Profiles]) -> list[str]:

@@ -42,9 +42,14 @@ def to_int8_weights(model: GLMForConditionalGeneration) -> GLMForConditionalGene
     return model
 
 
-def conversions() -> dict[str, Convert]:
+def conversions_of_ours(bf16: bool = True) -> dict[str, Convert]:
+    """Return what `set_precision` offers; bf16 where it is fast enough to be measured."""
+    return {name: convert for name, convert in OURS.items() if bf16 or name != "bf16"}
+
+
+def conversions(bf16: bool = True) -> dict[str, Convert]:
     """Return the conversions to measure. Those of torch and torchao are measured where they are installed."""
-    found = dict(OURS)
+    found = conversions_of_ours(bf16)
     if hasattr(torch.ao.quantization, "quantize_dynamic"):
         found[TORCH_INT8] = to_torch_int8
     if importlib.util.find_spec("torchao"):
@@ -55,34 +60,38 @@ def conversions() -> dict[str, Convert]:
 def run(settings: RunSettings) -> list[Result]:
     if settings.quick:
         return [*compare_decoding(settings, TINY, 1, 64, 8), *measure_quality(16), *measure_families(2)]
-    decoding = [result for rows in (1, 4, 16) for result in compare_decoding(settings, BASE, rows, 128, 64)]
-    return [*decoding, *measure_quality(1000), *measure_families(300)]
+    bf16 = settings.machine.computes_bf16(BASE)
+    decoding = [result for rows in (1, 4, 16) for result in compare_decoding(settings, BASE, rows, 128, 64, bf16)]
+    return [*decoding, *measure_quality(1000, bf16), *measure_families(300, bf16)]
 
 
-def compare_decoding(settings: RunSettings, shape: Shape, rows: int, length: int, new_tokens: int) -> list[Result]:
+def compare_decoding(
+    settings: RunSettings, shape: Shape, rows: int, length: int, new_tokens: int, bf16: bool = True
+) -> list[Result]:
     """Compare decoding with smaller weights with decoding in fp32."""
+    converting = conversions(bf16)
     model = build_glm(GLMForConditionalGeneration, shape)
     contexts = make_contexts(model.config, rows, length)
     decoders = {"fp32": GreedyDecoder(model, contexts, new_tokens)}
-    for name, convert in conversions().items():
+    for name, convert in converting.items():
         converted = convert(build_glm(GLMForConditionalGeneration, shape))
         decoders[name] = GreedyDecoder(converted, contexts, new_tokens)
     seconds = take_turns(decoders, settings.rounds)
     work = f"{shape.name}, {rows} x {length}, {new_tokens} new tokens"
-    return [Speed.from_seconds(f"{work}, {name}", "fp32", seconds[name], seconds["fp32"]) for name in conversions()]
+    return [Speed.from_seconds(f"{work}, {name}", "fp32", seconds[name], seconds["fp32"]) for name in converting]
 
 
-def measure_quality(count: int) -> list[Result]:
+def measure_quality(count: int, bf16: bool = True) -> list[Result]:
     """Measure loss and exact match of the embedded checkpoint in blanks of held-out texts."""
-    return compare_in(held_out_blanks(count), conversions())
+    return compare_in(held_out_blanks(count), conversions(bf16))
 
 
-def measure_families(count: int) -> list[Result]:
+def measure_families(count: int, bf16: bool = True) -> list[Result]:
     """Measure the same in the first blanks of every family of the sample that comes with the repository."""
     return [
         result
         for family, sampled in read_sample().items()
-        for result in compare_in([one.blank for one in sampled[:count]], OURS, f", {family}")
+        for result in compare_in([one.blank for one in sampled[:count]], conversions_of_ours(bf16), f", {family}")
     ]
 
 

@@ -151,9 +151,7 @@ def test_the_guide_is_written_from_the_file(tmp_path, monkeypatch, results):
 
 
 def test_the_guide_of_the_repository_has_the_figures_of_the_files():
-    folder = command.report.PAGE.parent
-    files = [folder / "performance_cpu.json", *sorted(folder.glob("performance_cpu_*.json"))]
-    shown = command.show_exporting([Results.read(path) for path in files]) or "Not measured on this machine yet."
+    shown = command.show_exporting(command.read_machines().values()) or "Not measured on this machine yet."
     assert f"<!-- exporting: begin -->\n\n{shown}\n\n<!-- exporting: end -->" in command.report.GUIDE.read_text()
 
 

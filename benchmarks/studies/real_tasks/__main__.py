@@ -46,12 +46,11 @@ from modeling_glm.utils.precision import has_fast_bf16
 
 from ...harness.embedded import EMBEDDED
 from ...harness.machine import describe_this_machine
-from ...harness.report import replace_blocks
 from .budgets import SHOTS
 from .cells import Row, TaskStudy, missing_cells, rows_of
 from .estimate import estimate_rows
 from .methods import METHODS
-from .tables import all_tables
+from .tables import all_tables, write_tables
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -68,7 +67,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--estimate", action="store_true", help="print the CPU time of what is missing, and stop")
     parser.add_argument("--rates", action="store_true", help="choose the learning rates, and stop")
     parser.add_argument("--tables", action="store_true", help="print the tables of what has run, and stop")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="also write the tables into the blocks of a page")
+    parser.add_argument(
+        "--write", type=Path, metavar="PAGE", help="also write the tables into a page; its other rows stay"
+    )
     return parser.parse_args(arguments)
 
 
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str] | None = None):
     for name, table in tables.items():
         print(f"{name}:\n\n{table}\n")
     if args.write:
-        replace_blocks(args.write, tables)
+        write_tables(args.write, tables)
 
 
 def choose_precision(folder: Path) -> bool:

@@ -1,11 +1,15 @@
 """Make the tables of the study from its results."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ...harness.report import make_table, mean_and_spread
+from examples.corpora.real_tasks import REAL_TASKS
+
+from ...harness.report import make_table, mean_and_spread, read_block, replace_blocks
+from .budgets import SHOTS
 from .cells import Row, TaskStudy
 from .methods import METHODS
 
@@ -21,6 +25,55 @@ def all_tables(study: TaskStudy, rows: Sequence[Row], seeds: Sequence[int]) -> d
         "time": _table(study, rows, seeds, _show_time) + _show_machines(study, rows, seeds),
         "learning rates": _table(study, rows, seeds, _show_rate),
     }
+
+
+def write_tables(page: Path, tables: Mapping[str, str]):
+    """
+    Write the tables into a page, each between its marks.
+
+    Rows that the page has and the tables lack stay, so that a study may run part by part, on several machines.
+
+    Args:
+        page: The page.
+        tables: What `all_tables` returned.
+
+    Raises:
+        ValueError: If the page has a table with other columns, or if a mark is missing.
+    """
+    merged = {name: merge_tables(read_block(page, name), table) for name, table in tables.items()}
+    replace_blocks(page, merged)
+
+
+def merge_tables(before: str, table: str) -> str:
+    """
+    Put the rows of a table in the place of those of an older one, by their tasks and numbers of examples.
+
+    Lines behind a table, such as the machines, stay as well.
+
+    Args:
+        before: The older table, or nothing.
+        table: The newer table.
+
+    Raises:
+        ValueError: If both have other columns.
+    """
+    if not before:
+        return table
+    (header, old, behind), (columns, new, more) = _parts(before), _parts(table)
+    if header != columns:
+        raise ValueError(f"The page has the columns {header[0]}, expected {columns[0]}: measure all methods.")
+    places = {(task, shots): place for place, (task, shots) in enumerate(product(REAL_TASKS, SHOTS))}
+    rows = sorted({**old, **new}.items(), key=lambda row: places[row[0]])
+    return "\n".join([*header, *(line for _, line in rows), *(f"\n{line}" for line in dict.fromkeys(behind + more))])
+
+
+def _parts(table: str) -> tuple[list[str], dict[tuple[str, str], str], list[str]]:
+    """Take a table apart: its first two lines, its rows by their first two cells, and the lines behind it."""
+    lines = [line for line in table.splitlines() if line]
+    rows = [line for line in lines if line.startswith("|")]
+    cells = ([cell.strip() for cell in line.split("|")[1:3]] for line in rows[2:])
+    by_name = {(task, shots): line for (task, shots), line in zip(cells, rows[2:], strict=True)}
+    return rows[:2], by_name, [line for line in lines if not line.startswith("|")]
 
 
 def _table(study: TaskStudy, rows: Sequence[Row], seeds: Sequence[int], show: Cell) -> str:
@@ -70,4 +123,4 @@ def _show_rate(found: list[dict[str, Any]]) -> str:
     return "" if rate is None else f"{rate:g}"
 
 
-__all__ = ["all_tables"]
+__all__ = ["all_tables", "write_tables"]

@@ -33,11 +33,25 @@ def test_matmul_peak_covers_the_four_matmuls_of_a_layer(monkeypatch):
 
     def measure(device, dtype, size, seconds):
         sizes.append(size)
-        return float(size[2])
+        return 1e9 + size[2]
 
     monkeypatch.setattr(module, "measure_matmul_peak", measure)
-    assert matmul_peak(TINY, 100, torch.float32, "cpu", 0.1) == 4 * 256
-    assert sizes == [(100, 256, 768), (100, 256, 256), (100, 256, 1024), (100, 1024, 256)]
+    assert matmul_peak(TINY, 100, torch.float32, "cpu", 0.1) == 1e9 + 4 * 256
+    assert sizes == [(32, 256, 256), (100, 256, 768), (100, 256, 256), (100, 256, 1024), (100, 1024, 256)]
+
+
+def test_a_slow_matmul_is_measured_with_few_tokens(monkeypatch):
+    """bf16 on a CPU without kernels for it: 2048 tokens of Base would take seconds, and there are many matmuls."""
+    sizes = []
+    monkeypatch.setattr(module, "measure_matmul_peak", lambda *args, size, seconds: sizes.append(size) or 1e9)
+    assert matmul_peak(BASE, 2048, torch.bfloat16, "cpu", 0.5) == 1e9
+    assert sizes == [(32, 768, 768)]
+
+
+def test_bf16_that_is_too_slow_to_be_measured(machine):
+    assert machine.computes_bf16(BASE)
+    slow = replace(machine, peaks={**machine.peaks, "Base bfloat16": 1e9})
+    assert not slow.computes_bf16(BASE)
 
 
 def test_bandwidth_is_bytes_over_the_best_time(monkeypatch):

@@ -47,12 +47,12 @@ def test_headlines_put_the_result_first(results, headline):
 def test_page_is_updated_between_its_marks(results, headline, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(MARKS)
-    report.update_page(page, results)
+    report.update_page(page, {report.MAIN: results})
     once = page.read_text()
     assert once.startswith("before <!-- headlines: begin -->\n\n| result |")
     assert "| padding | 5.0% |\n\n<!-- tables: end -->" in once
     assert once.endswith("without bf16 instructions | `python -m benchmarks run` |\n\n<!-- machines: end --> after")
-    report.update_page(page, results)
+    report.update_page(page, {report.MAIN: results})
     assert page.read_text() == once
 
 
@@ -60,7 +60,7 @@ def test_page_without_marks_is_refused(results, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("<!-- headlines: begin --> <!-- headlines: end -->")
     with pytest.raises(ValueError, match="tables: begin"):
-        report.update_page(page, results)
+        report.update_page(page, {report.MAIN: results})
     assert page.read_text() == "<!-- headlines: begin --> <!-- headlines: end -->"
 
 
@@ -69,7 +69,19 @@ def test_page_has_the_figures_of_its_file():
     page = report.PAGE.read_text(encoding="utf-8")
     assert report.headline_table(measured) in page
     assert report.all_tables(measured) in page
-    assert report.machines_table({report.MAIN: measured}) in page
+    files = report.files_of_machines(report.PAGE.parent, "performance_cpu")
+    assert next(iter(files)) == report.MAIN
+    assert report.machines_table({name: Results.read(path) for name, path in files.items()}) in page
+
+
+def test_files_of_machines(tmp_path):
+    assert report.files_of_machines(tmp_path, "profile") == {}
+    others = {name: tmp_path / f"profile_{name}.json" for name in ("desk", "laptop")}
+    for path in (*others.values(), tmp_path / "profile.svg", tmp_path / "performance.json"):
+        path.touch()
+    assert report.files_of_machines(tmp_path, "profile") == others
+    (tmp_path / "profile.json").touch()
+    assert list(report.files_of_machines(tmp_path, "profile")) == [report.MAIN, "desk", "laptop"]
 
 
 def test_machines_stand_side_by_side(results):

@@ -23,6 +23,10 @@ def test_int8_reaches_every_projection_and_changes_little(name):
     assert 0 < (found - expected).square().mean() < 1e-2 * expected.square().mean()
 
 
+def test_bf16_is_left_out_where_it_is_too_slow():
+    assert set(quantization.conversions()) - set(quantization.conversions(bf16=False)) == {"bf16"}
+
+
 @pytest.mark.slow  # fills 16 blanks with each of several models
 def test_suite_runs(quick):
     results = quantization.run(quick)

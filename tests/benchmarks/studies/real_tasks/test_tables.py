@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.studies.real_tasks.cells import TaskStudy, rows_of
-from benchmarks.studies.real_tasks.tables import all_tables
+from benchmarks.studies.real_tasks.tables import all_tables, merge_tables, write_tables
 
 
 @pytest.fixture
@@ -52,3 +52,24 @@ def test_tables(study):
     ]
     assert tables["time"].splitlines()[3] == "| trec | 32 | 10.0 | 10.0 | – |"
     assert tables["learning rates"].splitlines()[2:] == ["| trec | 32 | 0.0003 | 1 |"]
+
+
+def test_rows_of_the_page_stay(study, tmp_path):
+    """A study that ran in parts, on two machines."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "Accuracy:\n<!-- accuracy: begin -->\n<!-- accuracy: end -->\n<!-- time: begin -->\n<!-- time: end --> end"
+    )
+    methods = ["cloze", "svm", "majority"]
+    parts = [rows_of(tasks, ["0", "32"], methods) for tasks in (["r8", "trec"], ["trec"])]
+    whole = all_tables(study, rows_of(["trec", "r8"], ["0", "32"], methods), [0, 1])["accuracy"]
+    first = all_tables(study, parts[0], [0, 1])["accuracy"]
+    write_tables(page, {"accuracy": first.replace("50.0", "49.9"), "time": f"{first}\n\nMachine: A."})
+    newer = whole.splitlines()[:4]  # without r8
+    write_tables(page, {"accuracy": "\n".join(newer), "time": "\n".join([*newer, "", "Machine: B."])})
+    assert page.read_text() == (
+        f"Accuracy:\n<!-- accuracy: begin -->\n\n{whole}\n\n<!-- accuracy: end -->\n"
+        f"<!-- time: begin -->\n\n{whole}\n\nMachine: A.\n\nMachine: B.\n\n<!-- time: end --> end"
+    )
+    with pytest.raises(ValueError, match=r"The page has the columns \| task \| examples \|.*measure all methods"):
+        merge_tables(whole, "| task | examples |\n| --- | --- |")
