@@ -32,9 +32,9 @@ space:
 test: .venv/test
 	$(call PYTEST,.venv)
 
-# The quick tests on the lowest versions: a few cases of each, because versions differ in what they offer.
+# The quick tests on the lowest versions: two cases of each, because versions differ in what they offer.
 test-lowest: .venv-lowest/test
-	$(call PYTEST,.venv-lowest) -p no:cacheprovider -m "not slow" --most-cases 3 \
+	$(call PYTEST,.venv-lowest) -p no:cacheprovider -m "not slow" --most-cases 2 \
 		tests/modeling_glm tests/tokenization tests/docs/test_readme.py
 
 # What the lowest Transformers lacks, exporters and decisions: with the pinned one, and the lowest versions of what they need.
