@@ -20,8 +20,7 @@ DTYPES = (torch.float32, torch.bfloat16)
 
 # Of the matmul peak in fp32.
 SLOWEST_BF16 = 0.05
-# A matmul that takes more seconds is measured with fewer tokens.
-LONGEST_MATMUL = 1.0
+# A matmul that takes longer than the measurement may take is measured with so many tokens.
 FEW_TOKENS = 32
 
 
@@ -133,7 +132,7 @@ def matmul_peak(shape: Shape, tokens: int, dtype: torch.dtype, device: str, seco
     width = shape.hidden
     # Some CPUs have no kernels for bf16, and would take minutes.
     rough = measure_matmul_peak(device, dtype, size=(FEW_TOKENS, width, width), seconds=0.0)
-    if 2 * tokens * width * width / rough > LONGEST_MATMUL:
+    if 2 * tokens * width * width / rough > seconds:
         return rough
     # Inputs and outputs of the query-key-value projection, the output projection, and the two of the MLP.
     sizes = ((width, 3 * width), (width, width), (width, 4 * width), (4 * width, width))

@@ -29,7 +29,7 @@ from modeling_glm.cpu_functions.few_rows import multiply_by_onednn, project_few_
 from modeling_glm.mlp_glm import EXCHANGEABLE_FUNCTIONS, project
 
 from ..harness.decoder import GreedyDecoder
-from ..harness.machine import measure_machine
+from ..harness.machine import describe_this_machine, measure_machine
 from ..harness.measuring import take_turns
 from ..harness.report import make_table
 from ..harness.shapes import BASE, build_glm, make_contexts
@@ -121,9 +121,10 @@ def main(arguments: Sequence[str] | None = None):
     set_verbosity_error()  # an id that ends no piece is meant
     torch.manual_seed(0)
     linears = make_linears(BASE, args.layers)
+    print(f"{describe_this_machine()}\n{args.layers} blocks of Base and the vocabulary, fp32.")
     machine = measure_machine([BASE], "cpu", args.quick)
-    print(f"{machine.describe()}\n{args.layers} blocks of Base and the vocabulary, fp32.\n")
-    limits = Limits(machine.bandwidth, machine.peaks[f"{BASE.name} float32"])
+    limits = Limits(machine.bandwidth, machine.peak(BASE, torch.float32))
+    print(f"Limits: {limits.bandwidth / 1e9:.1f} GB/s, {limits.peak / 1e9:.0f} GFLOP/s.\n")
     table = []
     with torch.no_grad():
         for rows in args.rows:

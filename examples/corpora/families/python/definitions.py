@@ -42,9 +42,12 @@ def read_sources() -> dict[str, str]:
     """Return the source of every pure Python module of the standard library."""
     root = Path(sysconfig.get_path("stdlib"))
     sources: dict[str, str] = {}
-    for path in sorted(root.rglob("*.py")):
+    # Installed packages may lie below, and are many.
+    tops = [path for path in root.iterdir() if path.stem in sys.stdlib_module_names]
+    paths = [path for top in tops for path in ([top] if top.suffix == ".py" else top.rglob("*.py"))]
+    for path in sorted(paths):
         module = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
-        if module.partition(".")[0] in sys.stdlib_module_names and not _LEFT_OUT.search(module):
+        if not _LEFT_OUT.search(module):
             sources[module] = path.read_text(encoding="utf-8", errors="replace")
     return sources
 
