@@ -10,11 +10,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 aten = torch.ops.aten
+
+
+def _flops_of_onednn(rows: torch.Tensor, weight: torch.Tensor, *others: Any, out_val: torch.Tensor) -> int:
+    return 2 * rows.numel() * weight.shape[0]
+
+
 # The counter of torch knows the fused attention of GPUs. That of CPUs takes the same arguments.
 FORMULAS: dict[Any, Callable[..., int]] = {
     **flop_registry,
     aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[aten._scaled_dot_product_flash_attention],
 }
+if hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # `modeling_glm.cpu_functions.few_rows` calls it
+    FORMULAS[torch.ops.mkldnn._linear_pointwise] = _flops_of_onednn
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.profiling.matmuls import LeastTime, Matmul, bytes_of, count_matmuls, least_time
+from modeling_glm.cpu_functions.few_rows import multiply_by_onednn
 
 
 @pytest.mark.parametrize("inference", [False, True])
@@ -13,6 +14,15 @@ def test_a_linear_layer(inference):
     states, weight, bias = torch.ones(3, 4), torch.ones(5, 4), torch.ones(5)
     with torch.inference_mode(inference):
         assert count_matmuls(lambda: F.linear(states, weight, bias)) == [Matmul(120, 4 * 52)]
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_a_linear_layer_by_onednn(inference):
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        pytest.skip("this torch has no kernel of oneDNN to call")
+    states, weight, bias = torch.ones(3, 4), torch.ones(5, 4), torch.ones(5)
+    with torch.inference_mode(inference):
+        assert count_matmuls(lambda: multiply_by_onednn(states, weight, bias)) == [Matmul(120, 4 * 52)]
 
 
 def test_a_backward_pass_has_two_matmuls():
