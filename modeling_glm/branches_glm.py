@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from .configuration_glm import GLMConfig
-from .generation_glm import end_token_ids
+from .settings_glm import end_token_ids
 
 # The most rows of logits in memory at a time.
 MAX_LOGIT_ROWS = 1024

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import torch
@@ -25,6 +24,7 @@ from transformers.utils import logging
 from .cache_glm import let_grow
 from .configuration_glm import GLMConfig
 from .embeddings_glm import UNKNOWN, SoftPrompt, find_all_ids, find_soft_prompt, require_known_tokens
+from .guidance_glm import GuidanceLogitsProcessor
 from .inputs_glm import (
     INTEGERS,
     check_attention_mask,
@@ -32,12 +32,10 @@ from .inputs_glm import (
     check_lengths,
     check_positions,
     describe,
-    require_count,
     require_embeddings,
     require_everywhere,
     require_finite_embeddings,
     require_some,
-    require_token_id,
     require_values,
 )
 from .labels_glm import check_gold_labels
@@ -47,7 +45,6 @@ from .layout_glm import (
     create_glm_mask,
     find_ends,
     find_parts,
-    is_any_of,
     is_empty,
     positions_of,
     real_tokens,
@@ -61,13 +58,10 @@ from .processors_glm import (
     remaining_blanks,
     words_of_text,
 )
+from .settings_glm import DEFAULT_MAX_NEW_TOKENS_PER_BLANK, GenerationSettings, end_token_ids
 
 logger = logging.get_logger(__name__)
 
-# The longest answer where the caller sets no limit.
-DEFAULT_MAX_NEW_TOKENS_PER_BLANK = 64
-# Seq2SeqTrainer writes this `max_length` into the model's generation config. Found there, it is nobody's choice.
-LIBRARY_DEFAULT_MAX_LENGTH = 20
 # Our own arguments of `prepare_inputs_for_generation`. Its signature does not show them where PEFT puts its own in place.
 OWN_ARGUMENTS = (
     "generation_attention_mask",
@@ -78,76 +72,6 @@ OWN_ARGUMENTS = (
     "prompt_length",
     "score_observers",
 )
-
-
-def end_token_ids(config: GLMConfig, chosen: int | list[int] | None = None) -> list[int]:
-    """
-    List the tokens that end a piece: its own end token, and the end of text or the tokens chosen in its place.
-
-    Args:
-        config: Gives the ids.
-        chosen: An `eos_token_id` as `generate` takes it. -1 is the library's way to say that nothing ends a piece.
-    """
-    chosen = config.eos_token_id if chosen is None else chosen
-    listed = chosen if isinstance(chosen, list | tuple) else [chosen]
-    if any(token_id is not None and token_id < 0 for token_id in listed):
-        return []
-    return sorted({token_id for token_id in (config.eop_token_id, *listed) if token_id is not None})
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerationSettings:
-    """The settings of the library that `GLMGenerationMixin.generate` reads itself; None where nobody set them."""
-
-    cache_implementation: str | None
-    eos_token_id: int | list[int] | None
-    max_length: int | None
-    max_new_tokens: int | None
-    max_new_tokens_per_blank: int | None
-    pad_token_id: int | None
-    prefill_chunk_size: int | None
-
-    @classmethod
-    def read(
-        cls, kwargs: dict[str, Any], given: GenerationConfig | None, own: GenerationConfig
-    ) -> "GenerationSettings":
-        """Read every setting from the keyword arguments, else the given config, else the model's own config."""
-        values = {}
-        for field in fields(cls):
-            own_value = getattr(own, field.name, None)
-            if field.name == "max_length" and own_value == LIBRARY_DEFAULT_MAX_LENGTH:
-                own_value = None
-            found = (kwargs.get(field.name), getattr(given, field.name, None), own_value)
-            values[field.name] = next((value for value in found if value is not None), None)
-        return cls(**values)
-
-    def check(self, config: GLMConfig) -> "GenerationSettings":
-        """
-        Raise a `ValueError` for ids that are none, and for limits that are no whole numbers.
-
-        Returns:
-            The same settings, with lists in place of tensors.
-        """
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name in ("max_length", "max_new_tokens", "max_new_tokens_per_blank"):
-            if values[name] is not None:
-                values[name] = require_count(values[name], name)
-        if self.eos_token_id is not None:
-            listed = self.eos_token_id
-            listed = listed.tolist() if isinstance(listed, torch.Tensor) else listed
-            listed = list(listed) if isinstance(listed, list | tuple) else [listed]
-            ends = [require_token_id(token_id, "eos_token_id", config) for token_id in listed]
-            values["eos_token_id"] = ends or None
-        if self.pad_token_id is not None:
-            values["pad_token_id"] = require_token_id(self.pad_token_id, "pad_token_id", config)
-            if values["pad_token_id"] < 0:
-                raise ValueError(f"pad_token_id={self.pad_token_id} must be an id, 0 ... {config.vocab_size - 1}.")
-        return type(self)(**values)
-
-    @property
-    def has_total_limit(self) -> bool:
-        """Whether a limit for the whole output is set."""
-        return self.max_new_tokens is not None or self.max_length is not None
 
 
 class Prompt(NamedTuple):
@@ -803,90 +727,6 @@ class GLMGenerationMixin(GenerationMixin):
                 for criterion in criteria
             ]
         )
-
-
-class GuidanceLogitsProcessor(LogitsProcessor):
-    """
-    Guide the model away from what it would write without the text: classifier-free guidance for blanks.
-
-    It does the arithmetic of the processor of Transformers, which keeps a cache of its own. Ours reads the whole input
-    at every step, because beams and drafts go back and forth.
-
-    Args:
-        model: The model.
-        scale: The guidance scale. 1 changes nothing.
-        attention_mask: (batch, seq), 0 for the padding of the prompts; None without padding.
-        piece_limit: The longest piece. What it cuts off is not read.
-        negative_ids: (batch, seq) int64, texts with as many blanks as the prompts, without pieces. None stands for the
-            prompts without their words.
-        negative_mask: (batch, seq), 0 for the padding of the negative texts.
-    """
-
-    reads_prompt = True
-
-    def __init__(
-        self,
-        model: GLMGenerationMixin,
-        scale: float,
-        attention_mask: torch.Tensor | None,
-        piece_limit: int | None,
-        negative_ids: torch.Tensor | None = None,
-        negative_mask: torch.Tensor | None = None,
-    ):
-        self.model = model
-        self.scale = scale
-        self.attention_mask = attention_mask
-        self.piece_limit = piece_limit
-        self.negative_ids = negative_ids
-        self.negative_mask = negative_mask
-        if negative_ids is not None:
-            check_ids(negative_ids, model.config, wait=True, name="negative_prompt_ids")
-            if negative_mask is None:
-                self.negative_mask = torch.ones_like(negative_ids)
-            elif negative_mask.shape != negative_ids.shape:
-                raise ValueError(
-                    f"negative_prompt_attention_mask has shape {tuple(negative_mask.shape)}, but negative_prompt_ids has "
-                    f"{tuple(negative_ids.shape)}: expected the same."
-                )
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        scores = scores.log_softmax(-1)
-        ids, mask = self._unconditional(input_ids)
-        unconditional = self.model.next_token_logits(ids, mask, self.piece_limit).to(scores).log_softmax(-1)
-        return self.scale * (scores - unconditional) + unconditional
-
-    def _unconditional(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Put the pieces behind the negative texts, or hide the words of Part A: ids and attention mask."""
-        config = self.model.config
-        parts = find_parts(input_ids, config)  # `generate` has made hidden tokens padding
-        part_b = parts.piece > 0
-        if self.negative_ids is None:
-            frame = [config.cls_token_id, *end_token_ids(config), *config.mask_token_ids]
-            mask = part_b | is_any_of(input_ids, [token_id for token_id in frame if token_id is not None])
-            if self.attention_mask is not None:
-                new = input_ids.shape[1] - self.attention_mask.shape[1]
-                mask = mask & (F.pad(self.attention_mask, (0, new), value=1) != 0)
-            return input_ids, mask.long()
-        copies, rest = divmod(len(input_ids), len(self.negative_ids))
-        if rest:
-            raise ValueError(
-                f"There are {len(self.negative_ids)} negative prompts for {len(input_ids)} rows: expected one for every "
-                "prompt, or one for all."
-            )
-        negative_ids, negative_mask = (
-            rows.repeat_interleave(copies, dim=0).to(input_ids.device)
-            for rows in (self.negative_ids, self.negative_mask)
-        )
-        negative = find_parts(negative_ids, config, negative_mask)
-        negative_mask = negative_mask.masked_fill(negative.piece > 0, 0)
-        blanks, needed = negative.blanks.sum(-1), parts.blanks.sum(-1)
-        if (blanks != needed).any():
-            row = int((blanks != needed).nonzero()[0])
-            raise ValueError(
-                f"The negative prompt of row {row} has {int(blanks[row])} blanks, but its prompt has {int(needed[row])}: "
-                "write as many."
-            )
-        return torch.cat((negative_ids, input_ids), dim=1), torch.cat((negative_mask, part_b.long()), dim=1)
 
 
 def _check_continued(cache: Any, attention_mask: torch.Tensor, prompt: Prompt):

@@ -12,7 +12,7 @@ from modeling_glm.constraints.rules import BlankRules
 from modeling_glm.filling.jobs import JobBuilder
 from modeling_glm.filling.processors import BlankConstraintLogitsProcessor
 from modeling_glm.filling.results import Filling
-from modeling_glm.generation_glm import end_token_ids
+from modeling_glm.settings_glm import end_token_ids
 from modeling_glm.tokenization.blanks import answer_forms
 from modeling_glm.utils.inference import evaluation_mode
 

@@ -18,8 +18,8 @@ from transformers import PreTrainedModel
 from transformers.utils import logging as library_logging
 
 from ..configuration_glm import GLMConfig
-from ..generation_glm import end_token_ids
 from ..modeling_glm import AUTO_CLASSES, GLMPreTrainedModel
+from ..settings_glm import end_token_ids
 from ..tokenization import GLMTokenizer
 from ..utils.extras import from_extra
 from ..utils.files import whole_folder

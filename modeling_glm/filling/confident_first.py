@@ -9,8 +9,8 @@ from itertools import groupby
 from transformers import LogitsProcessorList
 
 from ..branches_glm import PieceLayout, pad_layouts
-from ..generation_glm import end_token_ids
 from ..modeling_glm import GLMForConditionalGeneration
+from ..settings_glm import end_token_ids
 from ..utils.inference import fill_rows
 from .jobs import FillingSettings, Job
 from .processors import BlankConstraintLogitsProcessor

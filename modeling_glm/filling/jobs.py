@@ -14,7 +14,7 @@ from ..configuration_glm import GLMConfig
 from ..constraints.blank_constraint import BlankConstraint
 from ..constraints.factory import Automata
 from ..constraints.rules import BlankRules
-from ..generation_glm import DEFAULT_MAX_NEW_TOKENS_PER_BLANK
+from ..settings_glm import DEFAULT_MAX_NEW_TOKENS_PER_BLANK
 from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import encode_text
 from ..utils.numbers import (

@@ -11,8 +11,8 @@ from transformers import LogitsProcessorList, StoppingCriteria, StoppingCriteria
 
 from ..branches_glm import PieceLayout, pad_layouts
 from ..configuration_glm import GLMConfig
-from ..generation_glm import end_token_ids
 from ..modeling_glm import GLMForConditionalGeneration
+from ..settings_glm import end_token_ids
 from ..utils.inference import fill_rows
 from .jobs import FillingSettings, Job
 from .processors import (

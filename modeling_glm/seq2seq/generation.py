@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..generation_glm import GenerationSettings, end_token_ids
+from ..settings_glm import GenerationSettings, end_token_ids
 from ..utils.inference import fill_rows, find_soft_prompt_config
 from ..utils.numbers import check_whole_number
 

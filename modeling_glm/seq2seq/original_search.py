@@ -25,7 +25,6 @@ from transformers import (
 from transformers.generation import EosTokenCriteria, GenerateBeamDecoderOnlyOutput
 
 from ..configuration_glm import GLMConfig
-from ..generation_glm import end_token_ids
 from ..layout_glm import find_parts, is_empty
 from ..processors_glm import (
     BlankLogitsProcessor,
@@ -33,6 +32,7 @@ from ..processors_glm import (
     MaxPieceLengthLogitsProcessor,
     StopStringLogitsProcessor,
 )
+from ..settings_glm import end_token_ids
 from ..utils.inference import evaluation_mode, find_soft_prompt_config, unwrap
 from .originals.branches import prefill
 from .originals.decoding import OriginalSettings, fill_blanks_greedily, search_beams

@@ -1,7 +1,6 @@
 """`generate` fills all blanks of every row, in every mode of the library, as a naive loop would."""
 
 import random
-from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
@@ -11,7 +10,6 @@ from transformers import BatchEncoding, GenerationConfig, LogitsProcessor, Stopp
 from transformers.generation.streamers import BaseStreamer
 
 from modeling_glm import GLMForConditionalGeneration
-from modeling_glm.generation_glm import GenerationSettings
 from modeling_glm.layout_glm import compute_position_ids
 from tests.support.models import (
     FIRST_WORD,
@@ -274,19 +272,6 @@ def test_errors(model, ids, kwargs, error, message):
         model.generate(torch.tensor(ids), **kwargs)
 
 
-def test_settings_are_read_from_the_call_then_the_config_then_the_model():
-    own = GenerationConfig(max_length=20, pad_token_id=0, eos_token_id=1)
-    given = GenerationConfig(pad_token_id=5, max_new_tokens=9)
-    settings = GenerationSettings.read({"max_new_tokens": 3}, given, own)
-    assert (settings.max_new_tokens, settings.pad_token_id, settings.eos_token_id) == (3, 5, 1)
-    assert settings.max_length is None  # 20 is what the library writes into every model
-    assert GenerationSettings.read({"max_length": 20}, None, own).max_length == 20
-    assert settings.has_total_limit
-    assert not GenerationSettings.read({}, None, own).has_total_limit
-    with pytest.raises(FrozenInstanceError):
-        settings.max_new_tokens = 4
-
-
 def test_settings_of_the_caller_are_not_changed(model):
     config, kwargs = GenerationConfig(num_beams=1), {"max_new_tokens_per_blank": 2}
     before = config.to_dict()
@@ -433,109 +418,11 @@ def test_a_prompt_of_another_form_is_refused(model, inputs, mask, message):
         model.generate(inputs, attention_mask=mask)
 
 
-def guide_naively(model, prompt, negative, scale: float) -> list[list[int]]:
-    """Guide with two forward passes of whole inputs for every token, one with the prompt and one with the other text."""
-    pieces: list[list[int]] = []
-    for _ in range(sum(token in (MASK, SMASK, GMASK) for token in prompt)):
-        pieces.append([])
-        while len(pieces[-1]) < LIMIT:
-            tail = [token for piece in pieces for token in (SOP, *piece)]
-            log_probs = []
-            for text in (prompt, negative):
-                ids = torch.tensor([[*text, *tail]])
-                seen = torch.ones_like(ids)
-                place = len(text)
-                for piece in pieces[:-1]:
-                    place += 1 + len(piece)
-                    seen[0, place - 1] = len(piece) < LIMIT  # what the limit cuts off is not read
-                positions = compute_position_ids(ids, model.config)
-                with torch.no_grad():
-                    logits = model(ids, attention_mask=seen, position_ids=positions).logits[0, -1]
-                log_probs.append(logits.log_softmax(-1))
-            scores = scale * (log_probs[0] - log_probs[1]) + log_probs[1]
-            scores[SOP] = -torch.inf
-            token = int(scores.argmax())
-            if token in ENDS:
-                break
-            pieces[-1].append(token)
-    return pieces
-
-
-@pytest.mark.parametrize("negative", [False, True], ids=["without the words", "negative prompt"])
-@pytest.mark.parametrize("scale", [1.5, 3.0, 0.5])
-def test_guidance_equals_two_forward_passes(model, scale, negative):
-    rows = prompts()
-    others = [
-        [CLS, *words(3, row), *[t for t in prompt if t in (MASK, SMASK, GMASK)], EOS]
-        for row, prompt in enumerate(rows)
-    ]
-    frames = [[t for t in prompt if t < FIRST_WORD] for prompt in rows]
-    expected = [
-        guide_naively(model, prompt, other, scale)
-        for prompt, other in zip(rows, others if negative else frames, strict=True)
-    ]
-    ids, mask = pad_rows(rows, "left", PAD), pad_rows([[1] * len(row) for row in rows], "left")
-    how = {}
-    if negative:
-        how["negative_prompt_ids"] = pad_rows(others, "right", PAD)
-        how["negative_prompt_attention_mask"] = pad_rows([[1] * len(row) for row in others], "right")
-    outputs = model.generate(
-        ids, attention_mask=mask, guidance_scale=scale, max_new_tokens_per_blank=LIMIT, do_sample=False, **how
-    )
-    assert [read_pieces(row, ids.shape[1]) for row in outputs.tolist()] == expected
-
-
-def test_guidance_with_beams_drafts_and_other_settings(model):
-    prompt = torch.tensor([prompts()[1]])
-    how = {"guidance_scale": 2.0, "max_new_tokens_per_blank": 4, "do_sample": False, "no_repeat_ngram_size": 1}
-    greedy = model.generate(prompt, **how)
-    assert torch.equal(model.generate(prompt, prompt_lookup_num_tokens=2, **how), greedy)
-    assert torch.equal(
-        model.generate(prompt, **{**how, "guidance_scale": 1.0}),
-        model.generate(prompt, **{**how, "guidance_scale": None}),
-    )
-    assert not torch.equal(model.generate(prompt, **{**how, "guidance_scale": None}), greedy)
-    both = pad_rows([prompts()[1], prompts()[0]], "left", PAD)
-    mask = pad_rows([[1] * len(row) for row in (prompts()[1], prompts()[0])], "left")
-    alone = model.generate(prompt, num_beams=3, **how)[0].tolist()
-    together = model.generate(both, attention_mask=mask, num_beams=3, **how)[0].tolist()
-    assert read_pieces(together, both.shape[1]) == read_pieces(alone, prompt.shape[1])
-
-
-@pytest.mark.parametrize(
-    ("how", "error", "message"),
-    [
-        (
-            {"negative_prompt_ids": torch.tensor([[CLS, MASK, EOS]])},
-            ValueError,
-            "row 0 has 1 blanks, but its prompt has 3",
-        ),
-        ({"negative_prompt_ids": torch.tensor([[CLS, 64]])}, ValueError, "64"),
-        ({"negative_prompt_ids": torch.ones(2, 3, dtype=torch.long)}, ValueError, "2 negative prompts for 1 rows"),
-        ({"position_ids": True}, NotImplementedError, "leave position_ids out"),
-    ],
-)
-def test_guidance_that_does_not_fit_is_refused(model, how, error, message):
-    prompt = torch.tensor([[*prompts()[1], SOP]])
-    if "position_ids" in how:
-        how = {"position_ids": compute_position_ids(prompt, model.config)}
-    with pytest.raises(error, match=message):
-        model.generate(prompt, guidance_scale=2.0, max_new_tokens=3, **how)
-
-
 def test_masks_that_the_vocabulary_lacks_are_not_suggested():
     model = make_model(GLMForConditionalGeneration, smask_token_id=None, gmask_token_id=None)
     message = r"no blank to fill: put \[MASK\] \(ids \[3\]\) where text is wanted. To continue a text, end it with \[MASK\]\."
     with pytest.raises(ValueError, match=message):
         model.generate(torch.tensor([[CLS, 11, 12, EOS]]))
-
-
-def test_guidance_and_virtual_tokens_are_refused_together(model):
-    embeds = model.get_input_embeddings()(torch.tensor([prompts()[0]]))
-    assert model.generate(inputs_embeds=embeds, guidance_scale=2.0, max_new_tokens=2).shape[0] == 1  # all are tokens
-    virtual = torch.cat((torch.ones(1, 2, embeds.shape[-1]), embeds), dim=1)
-    with pytest.raises(NotImplementedError, match="virtual tokens"):
-        model.generate(inputs_embeds=virtual, guidance_scale=2.0, max_new_tokens=2)
 
 
 class Seen:

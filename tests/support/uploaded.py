@@ -9,6 +9,7 @@ MODEL_CODE = {
     "decision_glm.py",
     "embeddings_glm.py",
     "generation_glm.py",
+    "guidance_glm.py",
     "inputs_glm.py",
     "labels_glm.py",
     "layout_glm.py",
@@ -16,6 +17,7 @@ MODEL_CODE = {
     "modeling_glm.py",
     "processors_glm.py",
     "questions_glm.py",
+    "settings_glm.py",
 }
 
 # Those that come with a tokenizer.
