@@ -73,6 +73,7 @@ class GuidanceLogitsProcessor(LogitsProcessor):
                 new = input_ids.shape[1] - self.attention_mask.shape[1]
                 mask = mask & (F.pad(self.attention_mask, (0, new), value=1) != 0)
             return input_ids, mask.long()
+        assert self.negative_mask is not None
         copies, rest = divmod(len(input_ids), len(self.negative_ids))
         if rest:
             raise ValueError(

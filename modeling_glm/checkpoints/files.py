@@ -165,7 +165,7 @@ class PickledFile(TensorFile):
         """Compare a storage with its checksum, which torch does not do: once, just before its bytes are needed."""
         start, length, checksum = self._saved.regions[key]
         if checksum and key not in self._verified:
-            content = torch.empty(0, dtype=torch.uint8).set_(self._content, start, (length,))
+            content = torch.empty(0, dtype=torch.uint8).set_(self._content, start, (length,), (1,))
             if zlib.crc32(content.numpy()) != checksum:
                 raise CheckpointError(
                     f"{self.path} is damaged (the storage {key} does not have the checksum that the file gives): get the "
