@@ -166,7 +166,7 @@ class PickledFile(TensorFile):
         start, length, checksum = self._saved.regions[key]
         if checksum and key not in self._verified:
             content = torch.empty(0, dtype=torch.uint8).set_(self._content, start, (length,), (1,))
-            if zlib.crc32(content.numpy()) != checksum:
+            if zlib.crc32(content.numpy().data) != checksum:
                 raise CheckpointError(
                     f"{self.path} is damaged (the storage {key} does not have the checksum that the file gives): get the "
                     "file again."
