@@ -42,6 +42,8 @@ def steps_apart(found: torch.Tensor, expected: torch.Tensor, linear: nn.Linear, 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", [(1,), (5,), (2, 3), (300,)])
 def test_it_rounds_by_output_and_by_token(levels, bias, shape):
+    if levels > input_levels():
+        pytest.skip("this CPU adds two products in 16 bits, which 127 levels overflow")
     linear = make_linear(bias=bias)
     states = torch.randn(*shape, 48, generator=torch.Generator().manual_seed(1))
     found = Int8Linear(linear, levels)(states)
