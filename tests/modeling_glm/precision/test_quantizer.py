@@ -111,11 +111,14 @@ def test_adapters_are_merged_first():
 
 
 def test_it_works_without_dot_products_of_8_bits(monkeypatch):
+    """The error is larger than with them, where this CPU has them."""
     expected = make_model(GLMForConditionalGeneration)(IDS).logits
     errors = []
-    for instructions in (("AVX2",), ("AVX2", "VNNI")):
+    has_dot_products = int8_layer.input_levels() == 127
+    for instructions in (("AVX2",), ("AVX2", "VNNI"))[: 1 + has_dot_products]:
         monkeypatch.setattr(int8_layer, "cpu_instructions", lambda found=instructions: found)
         errors.append(
             float((make_int8()(IDS).logits - expected).detach().square().mean() / expected.detach().square().mean())
         )
-    assert 0 < errors[1] < errors[0] < 0.02
+    assert 0 < errors[-1] <= errors[0] < 0.02
+    assert not has_dot_products or errors[1] < errors[0]
