@@ -168,5 +168,5 @@ def _sum_by_text(
         sums = compute_token_losses(model, batch).double().sum(-1).tolist()
         counts = (batch["labels"] != -100).sum(-1).tolist()
         for index, total, count in zip(chunk, sums, counts, strict=True):
-            nll[index], tokens[index] = total, count
+            nll[index], tokens[index] = round(total, 4), count
     return nll, tokens

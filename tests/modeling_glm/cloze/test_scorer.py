@@ -132,7 +132,7 @@ def test_many_choices_go_into_several_rows(model, tokenizer, monkeypatch, task, 
     whole = max(widths)
     widths.clear()
     monkeypatch.setattr("modeling_glm.cloze.scorer.MAX_CHOICE_TOKENS", 14)
-    np.testing.assert_allclose(score(scorer, task, examples), expected, atol=1e-5)
+    np.testing.assert_allclose(score(scorer, task, examples), expected, rtol=1e-5, atol=1e-5)
     assert max(widths) < whole
 
 
