@@ -4,9 +4,10 @@ MODEL ?=
 SPACE ?= runs/space
 # PyPI has no CPU build of the lowest torch for Linux. Empty where pip has an index with CPU builds.
 LOWEST_TORCH ?= 2.13.0
-# Test processes side by side. Each uses one thread: two processes with two threads each would slow each other down.
+# Test processes side by side. Each uses one thread: two processes with two threads each would slow each other down. They
+# keep compiled Python, also where the environment says not to: hundreds of tests start a process.
 WORKERS ?= 2
-PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist worksteal
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 # Random cases of the tests in tests/stress, which one command repeats.
 SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 SCALE ?= $(if $(SECONDS),,1)

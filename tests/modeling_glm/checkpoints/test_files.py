@@ -184,6 +184,7 @@ def test_truncated_files(whole_files, tmp_path, suffix, data):
     assert convert_damaged(tmp_path, suffix, content[:length]) is None
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_flipped_bits_in_pickled_files(whole_files, tmp_path, data):

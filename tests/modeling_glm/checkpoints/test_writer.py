@@ -71,6 +71,7 @@ def convert_with_a_limit(folder: Path):
             print(error)
 
 
+@pytest.mark.slow
 def test_files_that_the_system_does_not_let_grow(tmp_path):
     """The system limits the size of files: a real failure, for both formats."""
     save_module(tmp_path / "a.pt", base_weights(vocab_size=4096))

@@ -96,6 +96,7 @@ def test_nohup_is_respected(tmp_path):
     assert_same(weights_of(tmp_path / "glm"), base_weights())
 
 
+@pytest.mark.slow
 def test_who_reads_may_stop_reading():
     """Of the installed console script. The test below runs it as a module."""
     program = shutil.which("modeling-glm", path=Path(sys.executable).parent)
@@ -109,6 +110,7 @@ def test_who_reads_may_stop_reading():
     assert b"BrokenPipe" not in result.stderr
 
 
+@pytest.mark.slow
 def test_an_interruption_ends_it():
     command = [sys.executable, "-m", "modeling_glm", "fill", TINY]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

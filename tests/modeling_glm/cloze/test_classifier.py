@@ -300,6 +300,7 @@ class TestPmi:
 
 
 class TestTemperature:
+    @pytest.mark.slow
     def test_is_found_again_and_calibrates(self, drawn):
         """The labels are drawn from what the model says at a temperature of 2: it is overconfident."""
         make, examples = drawn

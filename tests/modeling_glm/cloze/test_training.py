@@ -63,6 +63,7 @@ def make_examples(seed: int, shuffled: bool) -> tuple[list[dict], list[dict]]:
     return train, test
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shuffled", "steps", "least", "most"),
     [

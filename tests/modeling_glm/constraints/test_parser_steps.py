@@ -52,6 +52,7 @@ def test_tokens_are_those_that_the_bytes_allow(of_family, family, grammar):
         prefix = (*prefix, sorted(expected)[int(torch.randint(len(expected), (), generator=generator))])
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(schema=SCHEMAS, seed=st.integers(0, 99), room=st.integers(0, 12))
 def test_answers_follow_their_schema_and_end_in_time(tokenizer, schema, seed, room):

@@ -223,6 +223,7 @@ def test_any_form_of_answers_for_one_blank(text_model, tokenizer):
         score_fillings(text_model, tokenizer, "The [MASK].", ["dog", None])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attn_implementation", ["sdpa", "eager"])
 def test_the_forms_of_many_blanks_are_found_in_few_passes(monkeypatch, attn_implementation):
     """As a search blank by blank finds them, which asks the model once for every blank."""

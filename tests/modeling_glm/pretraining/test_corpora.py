@@ -202,6 +202,7 @@ def test_files_without_text_between_others(tmp_path, tokenizer, monkeypatch):
     assert dataset["input_ids"][:] == naive_rows(["one", "two"], tokenizer, 8)
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_rows(tmp_path, tokenizer, monkeypatch):
     monkeypatch.setattr(corpora_module, "SHARD_BYTES", 300)
     for i in range(6):

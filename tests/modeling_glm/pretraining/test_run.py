@@ -63,6 +63,7 @@ def test_a_finished_run_is_only_written_out_again(folder):
     GLMForConditionalGeneration.from_pretrained(folder / "second")
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_skipped(folder, capsys):
     pretrain(folder, max_steps=4)
     weights = folder / "run" / "checkpoint-4" / "model.safetensors"
@@ -150,6 +151,7 @@ def test_several_kinds_of_data(folder):
     assert "validated on `b.jsonl`" in (folder / "run" / "final" / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_accumulation_and_compilation_change_nothing(folder):
     """Batches in parts, packed into other rows, give the same weights. A compiled model does, and is saved as a plain one."""
     weights = []

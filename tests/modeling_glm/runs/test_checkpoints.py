@@ -80,6 +80,7 @@ def whole(tokenizer_folder, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("killed_at", "call", "started", "skipped"),
     [

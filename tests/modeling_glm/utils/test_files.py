@@ -132,6 +132,7 @@ def test_an_interruption_between_the_old_folder_and_the_new(tmp_path, monkeypatc
     assert (target / "a").read_text() == "old"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("two_steps", [False, True], ids=["one step", "two steps"])
 @pytest.mark.parametrize("before", ["nothing", "folder", "link"])
 def test_a_kill_at_every_write(tmp_path, two_steps, before):

@@ -22,6 +22,7 @@ def test_picture_is_written(tmp_path, curves):
     assert picture[..., :3].std() > 0.01  # not a blank sheet
 
 
+@pytest.mark.slow
 def test_the_package_imports_no_library_that_few_need():
     """Drawing, and `Trainer` with what it imports: that would take a program that only fills half a second longer."""
     unwanted = {"matplotlib", "datasets", "peft", "transformers.trainer", "outlines_core"}
