@@ -3,9 +3,9 @@
 Pretrain a GLM by blank infilling (paper section 2): from text files to a folder that `from_pretrained` reads, on one
 CPU, one GPU, or many machines.
 
-Without arguments this trains the embedded checkpoint from scratch, on text that ships with Python; `--export
-examples/glm-tiny` puts it in its place. `make tiny` trains on real English as well. Run the same command again to resume an
-interrupted run; the number of processes may change.
+Without arguments this trains a small model from scratch, on text that ships with Python. `make tiny` trains the embedded
+checkpoint, on real English as well. Run the same command again to resume an interrupted run; the number of processes may
+change.
 
     python examples/03_pretrain.py
     python examples/03_pretrain.py --corpus my_texts/ --output_dir runs/mine --vocab_size 16000 --max_steps 20000

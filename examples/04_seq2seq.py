@@ -4,7 +4,7 @@ Fine-tune a GLM from source to target (paper section 2.3): summaries, questions,
 
 Run without arguments, the script teaches the embedded checkpoint to name a function by its docstring. The docstrings ship
 with Python. It compares the answers with the first words of the docstring and with the name of the nearest docstring. This
-takes about two minutes on two CPU cores.
+takes about eight minutes on a CPU core.
 
     python examples/04_seq2seq.py
     python examples/04_seq2seq.py --task summaries --num_beams 4

@@ -12,6 +12,8 @@ from .documents import DOCUMENT_KINDS, DocumentKind
 from .multitask import MixingUnit
 
 OptimizerName = Literal["adamw", "muon"]
+# The peak learning rate for a model that is trained further: that of the published model with 2 billion weights.
+RATE_WITH_MODEL = 1e-4
 
 
 @dataclass
@@ -248,7 +250,10 @@ class PretrainingArguments(TrainingArguments):
         default=48, metadata={"help": "Largest number of texts per process and forward pass."}
     )
     per_device_eval_batch_size: int = field(default=16, metadata={"help": "Texts per forward pass of validation."})
-    learning_rate: float = field(default=2e-3, metadata={"help": "Peak learning rate."})
+    learning_rate: float = field(
+        default=2e-3,
+        metadata={"help": f"Peak learning rate. With --model it is {RATE_WITH_MODEL:g} if you leave it out."},
+    )
     warmup_steps: float = field(
         default=0.03, metadata={"help": "Steps until the peak learning rate; below 1, a share of all steps."}
     )

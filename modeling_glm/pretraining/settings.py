@@ -18,7 +18,7 @@ from ..utils.files import is_free
 from ..utils.help import HelpFormatter
 from ..utils.precision import has_fast_bf16
 from ..utils.recipes import read_recipe_file
-from .arguments import GROUPS, PretrainingArguments, RunArguments
+from .arguments import GROUPS, RATE_WITH_MODEL, PretrainingArguments, RunArguments
 from .documents import Corpus
 from .mixture import Phase
 from .multitask import MultiTaskOrder
@@ -96,8 +96,10 @@ def parse_arguments(
     if embedded_corpus:
         parser.set_defaults(corpus=[embedded_corpus])
     _refuse_ignored(command_line, known.model is not None)
-    if known.recipe:
-        parser.set_defaults(**read_recipe(known.recipe, known.phase, recipes))
+    recipe = read_recipe(known.recipe, known.phase, recipes) if known.recipe else {}
+    if known.model is not None or recipe.get("model") is not None:
+        parser.set_defaults(learning_rate=RATE_WITH_MODEL)
+    parser.set_defaults(**recipe)
     *groups, training, unknown = parser.parse_args_into_dataclasses(command_line, return_remaining_strings=True)
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}; write names in full, see --help")

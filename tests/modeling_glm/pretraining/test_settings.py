@@ -78,6 +78,20 @@ def test_a_recipe_of_ones_own(tmp_path):
     assert training.learning_rate == 1e-3
 
 
+def test_a_model_that_is_trained_further_has_a_lower_learning_rate(tmp_path):
+    model = ("--model", EXAMPLES / "glm-tiny")
+    recipe = tmp_path / "further.yaml"
+    recipe.write_text(f"model: {EXAMPLES / 'glm-tiny'}\n")
+    rates = {
+        "new": (),
+        "further": model,
+        "of a recipe": ("--recipe", recipe),
+        "given": (*model, "--learning_rate", 3e-4),
+    }
+    found = {name: parse(tmp_path, *words)[1].learning_rate for name, words in rates.items()}
+    assert found == {"new": 2e-3, "further": 1e-4, "of a recipe": 1e-4, "given": 3e-4}
+
+
 def test_the_embedded_corpus_is_the_default(tmp_path):
     line = ["--output_dir", str(tmp_path)]
     assert parse_arguments("", line, embedded_corpus="python")[0].corpus == ["python"]
