@@ -115,6 +115,12 @@ def look_up(
         for number, (layout, of_row) in enumerate(zip(layouts, queries, strict=True))
         for query in of_row
     ]
+    largest = max((target for _, target in wanted), default=0)
+    if largest >= model.config.vocab_size:
+        raise ValueError(
+            f"An answer has the token {largest}, but the vocabulary is 0 ... {model.config.vocab_size - 1}. The tokenizer and "
+            "the model must belong together."
+        )
     ends, states = end_token_ids(model.config), hidden_states.flatten(0, 1)
     found: list[float] = []
     for start in range(0, len(wanted), MAX_LOGIT_ROWS):

@@ -321,7 +321,7 @@ class GLMGenerationMixin(GenerationMixin):
         changed: dict[str, Any] = {"eos_token_id": ends or -1}
         if not settings.has_total_limit:
             if settings.max_new_tokens_per_blank is None:
-                limit = min(limit, DEFAULT_MAX_NEW_TOKENS_PER_BLANK)
+                limit = self._default_piece_limit
             pieces = remaining_blanks(input_ids, self.config) + 1  # the running one included
             changed["max_new_tokens"] = int(pieces.max()) * (limit + 1)  # each piece ends with one token more
         model_kwargs = {"piece_limit": limit, "piece_ends": ends, "prompt_embeds": inputs_embeds}
@@ -366,13 +366,20 @@ class GLMGenerationMixin(GenerationMixin):
             given_mask = given_mask.gather(3, columns.expand_as(given_mask))
             given_mask = given_mask.gather(2, columns.transpose(2, 3).expand_as(given_mask))
         ends = settings.eos_token_id if settings.eos_token_id is not None else end_token_ids(self.config)
+        changed: dict[str, Any] = {"eos_token_id": ends}
+        limit = settings.max_new_tokens_per_blank
+        if limit is not None or not settings.has_total_limit:
+            limit = self._piece_limit(limit) if limit is not None else self._default_piece_limit
+            if not settings.has_total_limit:
+                changed["max_new_tokens"] = limit + 1  # one token more for the end
         model_kwargs = {
             "generation_position_ids": position_ids,
             "generation_attention_mask": given_mask,
+            "piece_limit": limit,
             "piece_ends": [token_id for token_id in (ends if isinstance(ends, list) else [ends]) if token_id >= 0],
             "prompt_embeds": inputs_embeds,
         }
-        return Prompt(input_ids, attention_mask, {"eos_token_id": ends}, model_kwargs)
+        return Prompt(input_ids, attention_mask, changed, model_kwargs)
 
     def _open_first_piece(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, inputs_embeds: torch.Tensor | None = None
@@ -429,6 +436,10 @@ class GLMGenerationMixin(GenerationMixin):
                 f"that the position table holds (config.max_position_embeddings={self.config.max_position_embeddings})."
             )
         return max_new_tokens_per_blank
+
+    @property
+    def _default_piece_limit(self) -> int:
+        return min(self._piece_limit(None), DEFAULT_MAX_NEW_TOKENS_PER_BLANK)
 
     def _warn_of_unmasked_padding(self, input_ids: torch.Tensor):
         pad = self.config.pad_token_id
@@ -692,10 +703,11 @@ class GLMGenerationMixin(GenerationMixin):
         )
         if single_piece:  # without processors the scores stay those of the model, up to the end of the table
             given = model_kwargs["generation_position_ids"]
-            longest = given.shape[-1] + self.config.max_piece_length - given[:, 1, -1]
-            at_the_end = (
-                [LastPositionLogitsProcessor(self.config, longest)] if self.config.block_position_embeddings else []
-            )
+            limit = model_kwargs.get("piece_limit")
+            # Row 1 of the positions counts the tokens of the piece, from its start on.
+            longest = given.shape[-1] + self._piece_limit(limit) + 1 - given[:, 1, -1]
+            is_limited = self.config.block_position_embeddings or limit is not None
+            at_the_end = [LastPositionLogitsProcessor(self.config, longest)] if is_limited else []
             return LogitsProcessorList([*before, *([main] if processors else []), *at_the_end])
         # The criteria are made after the processors, from the same config.
         stop_strings: list[StoppingCriteria] = []

@@ -128,6 +128,7 @@ class GLMStack(nn.Module):
 
     def __init__(self, config: GLMConfig):
         super().__init__()
+        self.config = config
         rows = config.max_context_length
         self.position_embeddings = nn.Embedding(rows, config.hidden_size)
         self.block_position_embeddings = (
@@ -149,7 +150,8 @@ class GLMStack(nn.Module):
         if self.block_position_embeddings is not None:
             hidden_states = hidden_states + self.block_position_embeddings(position_ids[:, 1])
         hidden_states = self.embedding_dropout(hidden_states)
-        for layer in self.layers:
+        # The library lowers the number in the config to draft tokens with the first layers.
+        for layer in self.layers[: self.config.num_hidden_layers]:
             hidden_states = layer(
                 hidden_states, attention_mask=attention_mask, past_key_values=past_key_values, **kwargs
             )

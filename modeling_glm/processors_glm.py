@@ -210,7 +210,7 @@ class StopStringLogitsProcessor(LogitsProcessor):
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         for criterion in self.criteria:
-            ends = criterion(input_ids, scores) & (remaining_blanks(input_ids, self.config) > 0)
+            ends = _stops(criterion, input_ids, scores, self.config) & (remaining_blanks(input_ids, self.config) > 0)
             forced = torch.full_like(scores, -torch.inf)
             forced[:, self.config.sop_token_id] = 0.0
             scores = torch.where(ends[:, None], forced, scores)
@@ -231,7 +231,25 @@ class LastPieceCriteria(StoppingCriteria):
         self.criterion = criterion
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
-        return self.criterion(input_ids, scores, **kwargs) & (remaining_blanks(input_ids, self.config) <= 0)
+        ends = _stops(self.criterion, input_ids, scores, self.config, **kwargs)
+        return ends & (remaining_blanks(input_ids, self.config) <= 0)
+
+
+def _stops(
+    criterion: StoppingCriteria, input_ids: torch.Tensor, scores: Any, config: GLMConfig, **kwargs: Any
+) -> torch.Tensor:
+    """
+    Find the rows (batch,) whose running piece meets a criterion.
+
+    It sees no other ids: the start of a piece is written `<|startofpiece|>`, and a stop string may be a part of that.
+    """
+    lengths = running_piece_lengths(input_ids, config)
+    found = torch.zeros_like(lengths, dtype=torch.bool)
+    for length in lengths.unique().tolist():
+        if length:
+            rows = lengths == length
+            found[rows] = criterion(input_ids[rows, -length:], scores, **kwargs)
+    return found
 
 
 def _force(rows: torch.Tensor, token_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:

@@ -53,7 +53,8 @@ def fill(
             metavar="[TEXT]...",
             help="Texts with blanks, or a file of texts (.jsonl, .csv, .tsv). Without any, or with -, texts come from "
             'standard input, one per line. A line may be a JSON object {"text": ..., "constraints": [{"regex": ...}, null, '
-            "...]} with a constraint for every blank; other keys pass through to the answer.",
+            "...]} with a constraint for every blank, in place of those of the options, which null leaves. Other keys pass "
+            "through to the answer.",
         ),
     ] = None,
     num_answers: Annotated[
@@ -257,7 +258,7 @@ def _read_constraints(
     try:
         if not isinstance(given, list) or len(given) != blanks:
             raise ValueError(f"expected a list with an object or null for each of the {blanks} blanks")
-        return [None if entry is None else _read_constraint(entry) for entry in given]
+        return [for_all if entry is None else _read_constraint(entry) for entry in given]
     except (TypeError, ValueError) as error:
         raise ValueError(f'The line has "constraints" {given!r}: {error}.') from None
 

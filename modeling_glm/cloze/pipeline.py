@@ -1,7 +1,6 @@
 """Classify by cloze as a pipeline of Transformers: `pipeline("cloze-classification", model=folder)`."""
 
 import dataclasses
-import os
 from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
@@ -255,17 +254,11 @@ class ClozeClassificationPipeline(GLMPipeline):
             return request.answer(ranked)
         return [{"label": label, "score": score} for label, score in chosen]
 
-    def save_pretrained(self, save_directory: str | os.PathLike, **kwargs: Any):
-        """
-        Save model and tokenizer with the task of the settings, or else with the task that the tokenizer carries.
-
-        The library would also save the code of the pipeline, and loading the folder would then need `trust_remote_code`.
-        """
-        tokenizer = self.tokenizer
+    def _tokenizer_to_save(self) -> GLMTokenizer:
+        """Return the tokenizer with the task of the settings, or else with the task that it carries."""
         if self._own is not None and self.settings.names_words:
-            tokenizer = self._own.classifier.task.attach(tokenizer)
-        self.model.save_pretrained(save_directory, **kwargs)
-        tokenizer.save_pretrained(save_directory, **kwargs)
+            return self._own.classifier.task.attach(self.tokenizer)
+        return self.tokenizer
 
     def _request(self, settings: ClozeSettings) -> ClozeRequest:
         # These only change the form of the answers.

@@ -11,7 +11,7 @@ from ..cloze.calibration import Calibration
 from ..configuration_glm import GLMConfig
 from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import answer_forms, encode_text, forms_of_answers
-from ..utils.inference import evaluation_mode, is_a, unwrap
+from ..utils.inference import evaluation_mode, require_class
 from ..utils.numbers import check_batch_size, check_truth_value, shorten
 from ..utils.rows import OnError, check_rows, read_list, read_rows, read_text
 from .results import count_blanks, encode_context
@@ -151,8 +151,7 @@ def choose(
         ValueError: If a text does not have exactly one blank, if a text has no choices, if a choice is empty, or if a
             text or a choice is longer than the position table. Also if the model or the calibration cannot be used.
     """
-    if not any(is_a(model, name) for name in MODEL_CLASSES):
-        raise ValueError(f"The model is a {type(unwrap(model)).__name__}: expected a {' or a '.join(MODEL_CLASSES)}.")
+    require_class(model, *MODEL_CLASSES)
     batch_size, truncation = check_batch_size("batch_size", batch_size), check_truth_value("truncation", truncation)
     if calibration is not None and not isinstance(calibration, Calibration):
         raise ValueError(

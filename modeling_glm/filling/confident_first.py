@@ -65,7 +65,8 @@ def fill_confident_first(
         filled in time.
     """
     states = [_State(job) for job in jobs]
-    deadline = time.monotonic() + settings.generate_kwargs.get("max_time", math.inf)
+    seconds = settings.generate_kwargs.get("max_time")
+    deadline = time.monotonic() + (math.inf if seconds is None else seconds)
     while asked := [(state, blank) for state in states if state.in_time for blank in state.open_blanks()]:
         found = list(zip(asked, _fill_next(model, asked, settings, deadline), strict=True))
         for (state, _), piece in found:
@@ -116,7 +117,9 @@ def _fill_rows(
         eos_token_id=ends,
         do_sample=False,
         num_beams=1,
-        **{**settings.generate_kwargs, **limits},
+        num_return_sequences=1,
+        return_dict_in_generate=False,
+        **{**settings.arguments_of(state.job for state, _ in asked), **limits},
     )
     new = sequences[:, inputs.input_ids.shape[1] :].tolist()
     ended = [next((place for place, token_id in enumerate(ids) if token_id in ends), None) for ids in new]

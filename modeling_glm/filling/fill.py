@@ -10,9 +10,10 @@ from transformers.utils import logging
 
 from ..modeling_glm import GLMForConditionalGeneration
 from ..tokenization import GLMTokenizer
-from ..utils.inference import evaluation_mode
+from ..utils.inference import evaluation_mode, require_class
 from ..utils.numbers import shorten
 from ..utils.rows import OnError, check_rows, read_rows
+from .arguments import check_names, check_rows_of
 from .confident_first import fill_confident_first
 from .jobs import Constraints, FillingSettings, Job, JobBuilder, Order, make_batches, spread_constraints
 from .results import Filling, ScoredCandidate, build_filling
@@ -220,6 +221,8 @@ class Filler:
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: GLMTokenizer, settings: FillingSettings):
+        require_class(model, GLMForConditionalGeneration.__name__)
+        check_names(model, settings.generate_kwargs)
         self.model = cast(GLMForConditionalGeneration, model)
         self.tokenizer = tokenizer
         self.settings = settings
@@ -246,6 +249,7 @@ class Filler:
             settings = replace(settings, first_number=first_number)
         rows = read_rows(texts)
         listed = list(rows)
+        check_rows_of(settings.generate_kwargs, len(listed))
         checked = check_rows(
             self._builder.build_all(listed, spread_constraints(constraints, len(listed), rows.single)),
             _require_job,

@@ -25,6 +25,7 @@ from ..utils.numbers import (
     check_whole_number,
 )
 from ..utils.rows import in_batches, read_text
+from .arguments import OWN_ARGUMENTS, arguments_of_rows
 from .processors import sampling_warpers
 from .results import count_blanks, fit_context
 
@@ -36,23 +37,6 @@ OfText = Sequence[BlankConstraint | None]
 Constraints = BlankConstraint | OfText | Sequence[OfText | BlankConstraint | None]
 Order = Literal["left-to-right", "confident-first"]
 ORDERS: tuple[Order, ...] = ("left-to-right", "confident-first")
-# Arguments of `generate` that a search sets itself.
-OWN_ARGUMENTS = frozenset(
-    [
-        "attention_mask",
-        "do_sample",
-        "early_stopping",
-        "eos_token_id",
-        "input_ids",
-        "logits_processor",
-        "max_length",
-        "max_new_tokens",
-        "num_return_sequences",
-        "output_scores",
-        "position_ids",
-        "return_dict_in_generate",
-    ]
-)
 # How the numbers of the settings are checked. Those that may be None are checked where they are given.
 CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "num_answers": partial(check_whole_number, least=1),
@@ -69,6 +53,8 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "batch_size": check_batch_size,
     "first_number": check_whole_number,
 }
+# The settings that shape draws, with the values that change nothing.
+UNSHAPED = {"temperature": 1.0, "top_k": None, "top_p": None, "min_p": None}
 OPTIONAL = frozenset(["num_beams", "top_k", "top_p", "min_p", "max_new_tokens_per_blank"])
 
 
@@ -114,11 +100,20 @@ class FillingSettings:
             raise ValueError(f"do_sample=True and num_beams={beams}: expected draws or beams, not both.")
         if taken := sorted(OWN_ARGUMENTS & set(self.generate_kwargs)):
             raise ValueError(f"fill_blanks sets {taken[0]} itself: leave it out, or use model.generate.")
+        if "stop_strings" in self.generate_kwargs:
+            raise ValueError(
+                "stop_strings: an answer of fill_blanks ends with its end token. Use constraints=BlankConstraint(regex=...), or "
+                "model.generate."
+            )
+        if not self.do_sample and self.num_beams is not None and self.num_answers > self.num_beams:
+            raise ValueError(
+                f"num_answers={self.num_answers} and num_beams={self.num_beams}: expected as many beams as answers, or more."
+            )
         if self.streams and (self.num_answers > 1 or beams > 1 or self.order != "left-to-right"):
             raise ValueError("A streamer is for one answer of a single text, without beams, from left to right.")
         if self.do_sample:
             self.warpers()  # refuses values out of range
-        elif shaped := [name for name in ("top_k", "top_p", "min_p") if getattr(self, name) is not None]:
+        elif shaped := [name for name, unused in UNSHAPED.items() if getattr(self, name) != unused]:
             raise ValueError(
                 f"{shaped[0]}={getattr(self, shaped[0])} shapes draws: set do_sample=True, or ask for the best answers with "
                 "num_answers."
@@ -149,6 +144,10 @@ class FillingSettings:
     def warpers(self) -> list[LogitsProcessor]:
         """Build the processors that shape the distribution of draws."""
         return sampling_warpers(self.temperature, self.top_k, self.top_p, self.min_p) if self.do_sample else []
+
+    def arguments_of(self, jobs: Iterable["Job"]) -> dict[str, Any]:
+        """Return the further arguments of `generate` for rows of these texts."""
+        return arguments_of_rows(self.generate_kwargs, [job.number for job in jobs], self.first_number)
 
     def longest_answer(self, config: GLMConfig) -> int:
         """
@@ -337,11 +336,39 @@ def constraints_of_blanks(constraints: OfText | BlankConstraint | None, blanks: 
     free = BlankConstraint()
     if constraints is None or isinstance(constraints, BlankConstraint):
         return [constraints or free] * blanks
-    if len(constraints) != blanks:
+    is_list = isinstance(constraints, Iterable) and not isinstance(constraints, str | Mapping)
+    listed: list[Any] = list(constraints) if is_list else [constraints]
+    for entry in listed:
+        if entry is not None and not isinstance(entry, BlankConstraint):
+            raise ValueError(
+                f"{entry!r} is no constraint: expected a BlankConstraint, such as BlankConstraint(choices=[...]), or None for a "
+                "free blank."
+            )
+    if len(listed) != blanks:
+        raise ValueError(f"The text has {blanks} blanks, but {len(listed)} constraints: give None for a free one.")
+    return [constraint or free for constraint in listed]
+
+
+class OfTexts(list):
+    """Constraints with an entry for each text, also where every entry is a single constraint or None."""
+
+
+def is_for_all(constraints: Any) -> bool:
+    """
+    Return whether constraints are the same for every text: one, or a sequence with one for each blank.
+
+    An iterator has an entry for each text.
+    """
+    if constraints is None or isinstance(constraints, BlankConstraint):
+        return True
+    if isinstance(constraints, OfTexts | Iterator):
+        return False
+    if isinstance(constraints, str | Mapping) or not isinstance(constraints, Iterable):
         raise ValueError(
-            f"The text has {blanks} blanks, but {len(constraints)} constraints: give None for a free one."
+            f"constraints={constraints!r}: expected a BlankConstraint, a list with one or None for every blank, or a list of "
+            "such lists with one for every text."
         )
-    return [constraint or free for constraint in constraints]
+    return all(entry is None or isinstance(entry, BlankConstraint) for entry in constraints)
 
 
 def spread_constraints(
@@ -358,11 +385,10 @@ def spread_constraints(
     Raises:
         ValueError: If the number of lists is not that of the texts.
     """
-    if constraints is None or isinstance(constraints, BlankConstraint):
-        return [constraints] * num_texts
-    of_texts = list(constraints)
-    if all(entry is None or isinstance(entry, BlankConstraint) for entry in of_texts):
-        return [of_texts] * num_texts  # type: ignore[list-item]  # the same for every text
+    if is_for_all(constraints):
+        same = constraints if constraints is None or isinstance(constraints, BlankConstraint) else list(constraints)
+        return [same] * num_texts  # type: ignore[list-item]
+    of_texts = list(constraints)  # type: ignore[arg-type]
     if single:
         raise ValueError(
             "constraints holds lists, but there is one text: expected a constraint or None for every blank."

@@ -6,13 +6,13 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from ..constraints.blank_constraint import BlankConstraint
 from ..utils.inference import is_a, unwrap
 from ..utils.numbers import check_batch_size
 from ..utils.pipeline import GLMPipeline
 from ..utils.rows import InputRows, RowError, check_on_error, in_batches, read_rows
+from .arguments import OF_ROWS
 from .fill import Filler
-from .jobs import FillingSettings
+from .jobs import FillingSettings, OfTexts, is_for_all
 from .results import BlankAnswer, Filling
 
 INFILLING_TASK = "blank-infilling"
@@ -96,16 +96,25 @@ class BlankInfillingPipeline(GLMPipeline):
 
     def _fill_stream(self, filler: Filler, rows: InputRows, asked: dict[str, Any]) -> Iterator[Any]:
         constraints = asked.pop("constraints", None)
-        of_texts = None if _is_for_all(constraints) else iter(constraints)
+        of_texts = None if is_for_all(constraints) else iter(constraints)
+        for name in OF_ROWS:
+            if filler.settings.generate_kwargs.get(name) is not None:
+                raise ValueError(f"{name} has a row for each text: give the texts as a list.")
+        number = 0
         total = len(rows.source) if isinstance(rows.source, Sized) else None
         start = filler.settings.first_number
         with tqdm(total=total, disable=not asked.pop("progress", False), desc="filling") as bar:
             for first, batch in in_batches(rows, filler.settings.batch_size):
-                of_batch = constraints if of_texts is None else list(itertools.islice(of_texts, len(batch)))
+                of_batch = constraints if of_texts is None else OfTexts(itertools.islice(of_texts, len(batch)))
+                number = first + len(batch)
+                if of_texts is not None and len(of_batch) < len(batch):
+                    raise ValueError(f"constraints has {first + len(of_batch)} entries, but there are more texts.")
                 part = {**asked, "constraints": of_batch, "first_number": start + first}
                 for answer in self._fill(filler, batch, part):
                     bar.update()
                     yield answer
+        if of_texts is not None and isinstance(constraints, Sized) and len(constraints) > number:
+            raise ValueError(f"constraints has {len(constraints)} entries, but there are {number} texts.")
 
     def _sanitize_parameters(self, **settings: Any):
         return {}, settings, {}  # the library keeps those of __init__ as self._forward_params
@@ -147,13 +156,6 @@ def _numbers(scored: Filling | BlankAnswer) -> dict[str, float]:
         "log_prob": scored.log_prob,
         "mean_log_prob": scored.mean_log_prob,
     }
-
-
-def _is_for_all(constraints: Any) -> bool:
-    """Return whether constraints are the same for every text: one, or a list for the blanks of each."""
-    if constraints is None or isinstance(constraints, BlankConstraint):
-        return True
-    return all(entry is None or isinstance(entry, BlankConstraint) for entry in constraints)
 
 
 __all__ = ["BlankInfillingPipeline"]

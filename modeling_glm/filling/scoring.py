@@ -13,7 +13,7 @@ from ..configuration_glm import GLMConfig
 from ..modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
 from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import forms_of_answers, read_given
-from ..utils.inference import compute_hidden_states, evaluation_mode
+from ..utils.inference import compute_hidden_states, evaluation_mode, require_class
 from ..utils.numbers import check_batch_size, check_truth_value, shorten
 from ..utils.rows import read_list, read_rows, read_text
 from .results import Filling, ScoredCandidate, ScoredPiece, build_filling, count_blanks, encode_context
@@ -280,6 +280,7 @@ def score_fillings(
         ValueError: If the text has no blank, if an entry does not have one answer for every blank, or if the text or an
             answer is longer than the position table.
     """
+    require_class(model, GLMForConditionalGeneration.__name__, GLMForMultipleChoice.__name__)
     batch_size, truncation = check_batch_size("batch_size", batch_size), check_truth_value("truncation", truncation)
     text = read_text(text)
     num_blanks = count_blanks(tokenizer, text)

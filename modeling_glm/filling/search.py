@@ -113,7 +113,7 @@ def search_with_beams(
         do_sample=False,
         return_dict_in_generate=True,
         **_find_limits(model.config, jobs)._asdict(),
-        **settings.generate_kwargs,
+        **settings.arguments_of(jobs),
     )
     rows = [_Row(job=job) for job in jobs for _ in range(settings.beams)]
     recorded = recorder.read(output)
@@ -174,10 +174,11 @@ def _decode(model: GLMForConditionalGeneration, rows: list[_Row], settings: Fill
             # Draws are made by the processors, so `generate` must not shape them again.
             **({"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0} if sampler else {"do_sample": False}),
             num_beams=1,
+            num_return_sequences=1,
             return_dict_in_generate=True,
             **limits._replace(max_new_tokens=limits.max_new_tokens - generated)._asdict(),
             **resumed,
-            **settings.generate_kwargs,
+            **settings.arguments_of(row.job for row in active),
         )
         sequences = output.sequences
         recorded = recorder.read(sequences)
@@ -211,8 +212,9 @@ class SomeFilled(StoppingCriteria):
 
 
 def _may_shrink(model: GLMForConditionalGeneration, settings: FillingSettings) -> bool:
-    """Return whether rows may leave the batch. They may not with further arguments of `generate`, such as another cache."""
-    return not settings.generate_kwargs and model.generation_config.cache_implementation is None
+    """Return whether rows may leave the batch. They may not with further arguments of `generate`, or another cache, or none."""
+    saved = model.generation_config
+    return not settings.generate_kwargs and saved.cache_implementation is None and saved.use_cache is not False
 
 
 def _find_limits(config: GLMConfig, jobs: Sequence[Job]) -> _Limits:

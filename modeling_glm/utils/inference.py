@@ -75,8 +75,16 @@ def is_a(model: torch.nn.Module, class_name: str) -> bool:
     return class_name in {base.__name__ for base in type(unwrap(model)).__mro__}
 
 
+def require_class(model: Any, *class_names: str) -> None:
+    """Raise a `ValueError` for a model that has none of these classes."""
+    if not isinstance(model, torch.nn.Module) or not any(is_a(model, name) for name in class_names):
+        found = unwrap(model) if isinstance(model, torch.nn.Module) else model
+        raise ValueError(f"The model is a {type(found).__name__}: expected a {' or a '.join(class_names)}.")
+
+
 def unwrap(model: torch.nn.Module) -> PreTrainedModel:
-    """Return the model inside a PEFT wrapper, or the model itself."""
+    """Return the model inside what `torch.compile` and PEFT wrap around it, or the model itself."""
+    model = getattr(model, "_orig_mod", model)
     return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator, return-value]
 
 

@@ -1,5 +1,6 @@
 """The base class of the pipelines."""
 
+import os
 from typing import Any
 
 from transformers import Pipeline
@@ -31,6 +32,18 @@ class GLMPipeline(Pipeline):
     def _check_model(self) -> None:
         """Raise a ValueError for a model that the pipeline cannot use."""
         raise NotImplementedError
+
+    def save_pretrained(self, save_directory: str | os.PathLike, **kwargs: Any) -> None:
+        """
+        Save model and tokenizer.
+
+        The library would also save the code of the pipeline, and loading the folder would then need `trust_remote_code`.
+        """
+        self.model.save_pretrained(save_directory, **kwargs)
+        self._tokenizer_to_save().save_pretrained(save_directory, **kwargs)
+
+    def _tokenizer_to_save(self) -> GLMTokenizer:
+        return self.tokenizer
 
 
 __all__ = ["GLMPipeline"]

@@ -664,3 +664,28 @@ def test_negative_prompts_do_not_read_hidden_tokens(model):
     expected = model.generate(ids, negative_prompt_ids=[CLS, 20, 21, MASK, EOS], **how)
     found = model.generate(ids, negative_prompt_ids=negative, negative_prompt_attention_mask=mask, **how)
     assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("limit", [None, 1, 3, LIMIT])
+def test_the_limit_of_an_answer_holds_with_given_positions(model, limit):
+    """As without them: an answer of `limit` tokens and its end."""
+    ids = torch.tensor([[CLS, 11, MASK, 12, EOS, SOP]])
+    limits = {} if limit is None else {"max_new_tokens_per_blank": limit}
+    expected = model.generate(ids, do_sample=False, **limits)
+    position_ids = compute_position_ids(ids, model.config)
+    assert torch.equal(model.generate(ids, position_ids=position_ids, do_sample=False, **limits), expected)
+    if limit is not None:
+        found = model.generate(ids, position_ids=position_ids, do_sample=False, max_new_tokens=40, **limits)
+        assert torch.equal(found, expected)
+    with pytest.raises(ValueError, match="max_new_tokens_per_blank=48 must be between 1 and 47"):
+        model.generate(ids, position_ids=position_ids, max_new_tokens_per_blank=48)
+
+
+def test_a_model_drafts_with_its_first_layers(expected):
+    model = ending_model(num_hidden_layers=3)
+    for prompt in prompts():
+        ids = torch.tensor([prompt])
+        plain = model.generate(ids, do_sample=False, max_new_tokens_per_blank=LIMIT)
+        drafted = model.generate(ids, do_sample=False, max_new_tokens_per_blank=LIMIT, assistant_early_exit=2)
+        assert torch.equal(drafted, plain)
+    assert model.config.num_hidden_layers == 3

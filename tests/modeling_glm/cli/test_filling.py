@@ -36,6 +36,14 @@ def test_options_become_constraints(run):
     assert {entry["answers"][0]["text"] for entry in filled["fillings"]} == {"7", "8"}
 
 
+def test_null_in_a_line_leaves_what_the_options_say(run):
+    line = {"text": "The number [MASK] is [MASK].", "constraints": [None, {"choices": ["odd"]}]}
+    (filled,) = objects(run("fill", TINY, "--choice", "7", "--choice", "8", given=json.dumps(line).encode()))
+    number, kind = filled["fillings"][0]["answers"]
+    assert number["text"] in ("7", "8")
+    assert kind["text"] == "odd"
+
+
 def test_schemas_and_grammars_come_as_options_and_in_lines(run, tmp_path):
     pytest.importorskip("llguidance")
     schema = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}

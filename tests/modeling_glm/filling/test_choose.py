@@ -1,6 +1,8 @@
 """`choose`: the same as scoring every choice alone, for one text or many, with and without calibration."""
 
+import copy
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -296,3 +298,13 @@ def test_bad_texts_stand_in_their_places(model, tokenizer):
     assert choose(model, tokenizer, "None.", ["a"], on_error="record").row == 0
     with pytest.raises(ValueError, match="on_error='skip'"):
         choose(model, tokenizer, TEXTS[0], ["a"], on_error="skip")
+
+
+def test_a_token_that_the_model_lacks(model, tokenizer):
+    larger = copy.deepcopy(tokenizer)
+    larger.add_tokens(["<glim>"])
+    message = (
+        f"the token {len(tokenizer)}, but the vocabulary is 0 ... {model.config.vocab_size - 1}. The tokenizer and the"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        choose(model, larger, "The [MASK].", ["<glim>", "fox"])

@@ -1,7 +1,9 @@
 """`fill_blanks`: the scores and the order of fillings, the same for any batch, and what is refused."""
 
+import copy
 import inspect
 import itertools
+import re
 import typing
 from functools import cache
 from itertools import chain
@@ -16,6 +18,7 @@ from modeling_glm import (
     BlankConstraint,
     BlankText,
     GLMForConditionalGeneration,
+    GLMForMultipleChoice,
     choose,
     fill_blanks,
     score_fillings,
@@ -476,3 +479,58 @@ def test_parts_are_filled_as_the_whole(settings, model, tokenizer, monkeypatch):
 def test_settings_are_those_of_the_call():
     read = jobs.FillingSettings.read({"num_answers": 2, "repetition_penalty": 1.5})
     assert (read.num_answers, read.generate_kwargs) == (2, {"repetition_penalty": 1.5})
+
+
+@pytest.mark.parametrize("how", [{}, {"order": "confident-first"}, {"num_beams": 2}], ids=str)
+@pytest.mark.parametrize(
+    "saved",
+    [{"use_cache": False}, {"return_dict_in_generate": True}, {"num_return_sequences": 2, "num_beams": 2}],
+    ids=str,
+)
+def test_settings_that_a_model_was_saved_with_change_no_answer(model, tokenizer, saved, how):
+    texts = [text for text in TEXTS for _ in range(2)]  # enough rows to leave the batch
+    expected = fill(model, tokenizer, texts, **how)
+    other = copy.deepcopy(model)
+    other.generation_config.update(**saved)
+    found = fill(other, tokenizer, texts, **how)
+    assert [filling.text for (filling,) in found] == [filling.text for (filling,) in expected]
+
+
+def test_no_time_limit(model, tokenizer):
+    expected = fill(model, tokenizer, TEXTS, order="confident-first")
+    assert fill(model, tokenizer, TEXTS, order="confident-first", max_time=None) == expected
+
+
+def test_models_that_do_not_fill(model, tokenizer):
+    for wrong in (make_model(GLMForMultipleChoice), model.glm, tokenizer):
+        with pytest.raises(
+            ValueError, match=f"The model is a {type(wrong).__name__}: expected a GLMForConditionalGener"
+        ):
+            fill_blanks(wrong, tokenizer, TEXTS[0])
+    with pytest.raises(
+        ValueError, match="The model is a GLMModel: expected a GLMForConditionalGeneration or a GLMForM"
+    ):
+        score_fillings(model.glm, tokenizer, TEXTS[0], [["fox", "dog"]])
+
+
+@pytest.mark.parametrize("on_error", ["raise", "record"])
+@pytest.mark.parametrize(
+    ("constraints", "message"),
+    [
+        ([{"regex": "[0-9]+"}] * 5, "{'regex': '[0-9]+'} is no constraint: expected a BlankConstraint"),
+        ([["yes", "no"]] * 5, "'yes' is no constraint: expected a BlankConstraint"),
+        ([5, 5, 5, 5, 5], "5 is no constraint: expected a BlankConstraint"),
+        (5, "constraints=5: expected a BlankConstraint, a list"),
+        ("fox", "constraints='fox': expected a BlankConstraint, a list"),
+        ({"regex": "a"}, "constraints={'regex': 'a'}: expected a BlankConstraint, a list"),
+    ],
+)
+def test_constraints_of_other_types_are_refused(model, tokenizer, constraints, message, on_error):
+    if isinstance(constraints, list) and on_error == "record":
+        assert all(
+            message in found.reason
+            for found in fill(model, tokenizer, TEXTS, constraints=constraints, on_error=on_error)
+        )
+    else:
+        with pytest.raises(ValueError, match=re.escape(message)):
+            fill(model, tokenizer, TEXTS, constraints=constraints, on_error=on_error)

@@ -1,10 +1,13 @@
 """pipeline("blank-infilling"): what `fill_blanks` finds, as plain values."""
 
+import copy
+import itertools
 import json
 import math
 from collections.abc import Iterator
 
 import pytest
+import torch
 from transformers import pipeline
 
 from modeling_glm import BlankConstraint, GLMForMultipleChoice, fill_blanks
@@ -165,3 +168,57 @@ def test_what_is_refused(filler, tokenizer):
     chooser = make_model(GLMForMultipleChoice, vocab_size=len(tokenizer), **tokenizer.special_token_ids)
     with pytest.raises(ValueError, match="expected a GLMForConditionalGeneration"):
         pipeline("blank-infilling", model=chooser, tokenizer=tokenizer)
+
+
+def choices(*words):
+    return BlankConstraint(choices=list(words))
+
+
+CONSTRAINTS = {
+    "one list a text": [[choices("fox")], [choices("dog")], [choices("capital")]],
+    "one constraint a text": [choices("fox"), [choices("dog")], choices("capital")],
+    "the same for all": [choices("fox", "dog")],
+    "free ones": [[choices("fox")], None, None],
+}
+OF_ONE_BLANK = ["The [MASK] fox.", "Paris is [MASK].", "The number [gMASK]"]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+@pytest.mark.parametrize("constraints", CONSTRAINTS.values(), ids=CONSTRAINTS)
+def test_constraints_of_a_stream_are_those_of_a_list(filler, constraints, batch_size):
+    expected = sequences(filler(OF_ONE_BLANK, constraints=constraints))
+    assert sequences(filler(iter(OF_ONE_BLANK), constraints=constraints, batch_size=batch_size)) == expected
+
+
+def test_an_iterator_of_constraints_has_one_for_each_text(filler):
+    wanted = CONSTRAINTS["one list a text"]
+    expected = sequences(filler(OF_ONE_BLANK, constraints=wanted))
+    endless = itertools.chain(wanted, itertools.repeat(None))
+    assert sequences(filler(iter(OF_ONE_BLANK), constraints=endless, batch_size=2)) == expected
+    single = (constraint for (constraint,) in wanted)
+    assert sequences(filler(OF_ONE_BLANK, constraints=single)) == expected
+    # Also in a batch where every entry is a single constraint, as many as a text has blanks.
+    two = ["The [MASK] is [MASK]."] * 2
+    found = filler(iter(two), constraints=iter([choices("fox"), choices("dog")]))
+    assert sequences(found) == ["The fox is fox.", "The dog is dog."]
+
+
+def test_constraints_that_do_not_fit_a_stream(filler):
+    wanted = CONSTRAINTS["one list a text"]
+    with pytest.raises(ValueError, match="constraints has 2 entries, but there are more texts"):
+        list(filler(iter(OF_ONE_BLANK), constraints=wanted[:2]))
+    found = filler(iter(OF_ONE_BLANK), constraints=[*wanted, None])
+    assert len([next(found) for _ in OF_ONE_BLANK]) == 3  # good rows are answered
+    with pytest.raises(ValueError, match="constraints has 4 entries, but there are 3 texts"):
+        next(found)
+    with pytest.raises(ValueError, match="negative_prompt_ids has a row for each text: give the texts as a list"):
+        list(filler(iter(OF_ONE_BLANK), negative_prompt_ids=torch.ones(3, 2, dtype=torch.long)))
+
+
+def test_a_saved_pipeline_is_loaded_without_remote_code(model, tokenizer, tmp_path):
+    saved = copy.deepcopy(model)
+    filler = pipeline("blank-infilling", model=saved, tokenizer=tokenizer)
+    filler.save_pretrained(tmp_path)
+    assert not hasattr(saved.config, "custom_pipelines")
+    loaded = pipeline("blank-infilling", model=str(tmp_path), dtype="float32")
+    assert sequences(loaded(TEXTS)) == sequences(filler(TEXTS))

@@ -193,6 +193,17 @@ def test_a_stop_string_ends_its_piece_and_not_the_row(trained, how):
     assert tokenizer.decode_blanks(outputs) == [["read as", "fifty-seven"]]
 
 
+@pytest.mark.parametrize("stop", [">", "|>", "<|startofpiece|>", "piece", "]"])
+def test_a_stop_string_is_not_found_in_special_tokens(trained, stop):
+    model, tokenizer = trained
+    inputs = tokenizer("The number 57 is [MASK]. The number 57 is written [MASK].", return_tensors="pt")
+    expected = tokenizer.decode_blanks(model.generate(**inputs))
+    for how in ({}, {"num_beams": 2}):
+        outputs = model.generate(**inputs, tokenizer=tokenizer, stop_strings=[stop], **how)
+        assert tokenizer.decode_blanks(outputs) == tokenizer.decode_blanks(model.generate(**inputs, **how))
+    assert all(expected[0])
+
+
 def test_stop_strings_in_the_pipeline(trained):
     prompt = "The number 57 is [MASK]. The number 57 is written [MASK]."
     (record,) = build(*trained)(prompt, stop_sequence=" as", max_new_tokens=20)
