@@ -80,17 +80,18 @@ card: .venv/demo
 	@PYTHON=$(PYTHON) .ci/install .venv $* --constraint requirements.txt
 	@touch $@
 
-# The lowest version of every dependency that setup.cfg claims. Their own dependencies are the newest that fit.
+# The lowest version of every dependency that setup.cfg claims. Their own dependencies are the newest that fit. Python compiles
+# what the tests import, a part of all that pip would compile.
 .venv-lowest/test: requirements.txt setup.cfg pyproject.toml .ci/lowest.py
 	@mkdir -p build
 	@$(PYTHON) .ci/lowest.py setup.cfg requirements.txt $(if $(LOWEST_TORCH),--torch $(LOWEST_TORCH)) > build/lowest.txt
-	@PYTHON=$(PYTHON) .ci/install .venv-lowest test --constraint build/lowest.txt
+	@PYTHON=$(PYTHON) .ci/install .venv-lowest test --constraint build/lowest.txt --no-compile
 	@touch $@
 
 .venv-lowest-extras/test: requirements.txt setup.cfg pyproject.toml .ci/lowest.py
 	@mkdir -p build
 	@$(PYTHON) .ci/lowest.py setup.cfg requirements.txt --only export page serve > build/lowest-extras.txt
-	@PYTHON=$(PYTHON) .ci/install .venv-lowest-extras test --constraint build/lowest-extras.txt
+	@PYTHON=$(PYTHON) .ci/install .venv-lowest-extras test --constraint build/lowest-extras.txt --no-compile
 	@touch $@
 
 # Wheel and sdist in dist/, tried outside the clone.
