@@ -131,9 +131,9 @@ def files_of_machines(folder: Path, name: str) -> dict[str, Path]:
 
 
 def mean_and_spread(values: Sequence[float], digits: int) -> str:
-    """Show the mean and the standard deviation of values: "27.8 ± 4.2"."""
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {spread:.{digits}f}"
+    """Show the mean and the standard deviation of values, "27.8 ± 4.2", or a single value."""
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
 def make_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

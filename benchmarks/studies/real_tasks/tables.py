@@ -91,21 +91,16 @@ def _table(study: TaskStudy, rows: Sequence[Row], seeds: Sequence[int], show: Ce
     return make_table(("task", "examples", *labels), cells)
 
 
-def _show(values: Sequence[float], digits: int) -> str:
-    """Show the mean and the standard deviation, or the value if there is one."""
-    return mean_and_spread(values, digits) if len(values) > 1 else f"{values[0]:.{digits}f}"
-
-
 def _show_accuracy(found: list[dict[str, Any]]) -> str:
-    return _show([100 * one["accuracy"] for one in found], 1)
+    return mean_and_spread([100 * one["accuracy"] for one in found], 1)
 
 
 def _show_calibration(found: list[dict[str, Any]]) -> str:
     if "ece" not in found[0]:
         return ""
-    before = _show([one["ece"] for one in found], 3)
+    before = mean_and_spread([one["ece"] for one in found], 3)
     fitted = [one["ece_calibrated"] for one in found if "ece_calibrated" in one]
-    return f"{before} → {_show(fitted, 3)}" if fitted else before
+    return f"{before} → {mean_and_spread(fitted, 3)}" if fitted else before
 
 
 def _show_time(found: list[dict[str, Any]]) -> str:

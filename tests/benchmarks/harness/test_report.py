@@ -142,5 +142,5 @@ def test_picture_has_a_bar_for_each_headline(results, headline, tmp_path):
 
 
 def test_mean_and_spread_of_one_value():
-    assert report.mean_and_spread([27.8], 1) == "27.8 ± 0.0"
+    assert report.mean_and_spread([27.8], 1) == "27.8"
     assert report.mean_and_spread([1.0, 3.0], 2) == "2.00 ± 1.41"
