@@ -34,6 +34,8 @@ OF_ROWS = ("negative_prompt_ids", "negative_prompt_attention_mask")
 
 def check_names(model: torch.nn.Module, arguments: Mapping[str, Any]) -> None:
     """Raise a `ValueError` for arguments that neither `generate` nor the model knows, also if nothing is generated."""
+    if not arguments:
+        return
     known = {*vars(GenerationConfig()), *inspect.signature(GenerationMixin.generate).parameters, *OF_ROWS}
     if unknown := {name: value for name, value in arguments.items() if name not in known}:
         unwrap(model)._validate_model_kwargs(unknown)  # type: ignore[operator]

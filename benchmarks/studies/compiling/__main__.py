@@ -21,7 +21,6 @@ compiler, and in the next process, which finds what the first one has compiled.
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -61,12 +60,13 @@ def measure(work: str, shape: Shape, sizes: Sequence[int], rounds: int, first_ca
     first = {way: time_first_calls(work, way, shape, sizes) for way in ways if first_calls and way in compiled}
     runs = {way: make(way, shape, *sizes) for way in ways}
     if work == "decoding":
-        for run in runs.values():
-            require_same(runs[PLAIN](), run())
+        plain, *others = (run() for run in runs.values())
+        for ids in others:
+            require_same(plain, ids)
     seconds = take_turns(runs, rounds)
     rows = []
     for way, times in seconds.items():
-        ratios = [plain / taken for plain, taken in zip(seconds[PLAIN], times, strict=True)]
+        ratios = [slow / fast for slow, fast in zip(seconds[PLAIN], times, strict=True)]
         shown = [f"{value:.1f}" for value in first.get(way, ())] or ["–", "–"]
         shown += [f"{statistics.median(times):.2f}", f"{statistics.median(ratios):.2f}"]
         rows.append((way, *shown, f"{min(ratios):.2f} to {max(ratios):.2f}"))
@@ -83,7 +83,6 @@ def main(arguments: Sequence[str] | None = None):
     parser.add_argument("--tokens", type=int, nargs=3, default=[512, 128, 64], metavar=("TRAINING", "CONTEXT", "NEW"))
     args = parser.parse_args(arguments)
     set_verbosity_error()  # an id that ends no piece is meant
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the compiler forks
     shape, (length, context, new) = SHAPES[args.shape], args.tokens
     sizes_of = {"training": [(4, length)], "decoding": [(texts, context, new) for texts in args.texts]}
     print(describe_this_machine())
