@@ -22,7 +22,8 @@ class ForbiddenWords:
     """
     Find whole words in texts, in any case. The time does not depend on the number of words.
 
-    A word is whole if neither the character before it nor the one behind it belongs to a word: "he" is not in "the".
+    A word is whole if it does not begin or end within another one: "he" is not in "the". Between a letter and a sign words
+    begin and end, so that "-seven" is in "twenty-seven".
     """
 
     def __init__(self, words: Sequence[str]):
@@ -33,7 +34,7 @@ class ForbiddenWords:
         return next(self.find(text), None) is not None
 
     def find(self, text: str, *, inside: bool = False) -> Iterator[tuple[int, int]]:
-        """Yield where the words stand that a text has. If the text begins `inside` of a word, none begins with it."""
+        """Yield where the words stand that a text has. `inside`: a letter stands in front of the text."""
         folded, ends = fold(text), find_ends(text)
         for start in find_starts(text, inside):
             for end in ends[bisect_left(ends, start + 1) :]:
@@ -59,20 +60,22 @@ class ForbiddenWordsAutomaton:
         self._forbidden = ForbiddenWords(forbidden)
         self._beginnings = sorted(word.casefold() for word in forbidden)
         self._longest = max(map(len, self._beginnings), default=0)
-        # A word at the end may go on, as "the" in "then": only a complete word is forbidden, with a character behind it that
-        # belongs to no word. A token without such a character completes nothing, and most tokens have none.
+        # A word at the end may go on, as "the" in "then": only a complete word is forbidden, which ends in a sign or has one
+        # behind it. A token without signs completes nothing, and most tokens have none.
         self._always = torch.ones(vocab_size, dtype=torch.bool)  # False for tokens that have a complete word inside
-        self._closing: list[int] = []  # begin with such a character
-        self._inner: list[tuple[int, str, list[int]]] = []  # have one later: their folded text, and where
+        self._closing: list[int] = []  # begin with a sign
+        self._inner: list[tuple[int, str, list[int]]] = []  # complete words later: their folded text, and where
         for token_id, text in self._texts.items():
-            *ends, _ = find_ends(text)
+            ends = find_ends(text)
+            if not text or _is_letter(text[-1]):
+                ends.pop()
             if not ends:
                 continue
             if ends[0] == 0:
                 self._closing.append(token_id)
             if later := [end for end in ends if end]:
                 self._inner.append((token_id, fold(text), later))
-            if any(start > 0 and end < len(text) for start, end in self._forbidden.find(text)):
+            if any(end in ends for _, end in self._forbidden.find(text, inside=True)):
                 self._always[token_id] = False
         self._mask = lru_cache(REMEMBERED_TAILS)(self._make_mask)
 
@@ -104,28 +107,35 @@ class ForbiddenWordsAutomaton:
         """
         text = "".join(self._texts.get(token_id, "") for token_id in prefix)
         for start in range(max(0, len(text) - self._longest), len(text)):
-            if not _is_inside(text, start) and self._begins(text[start:].casefold()):
+            if _may_begin(text, start) and self._begins(text[start:].casefold()):
                 return text[start:], False
-        return text[-1:], _is_inside(text, len(text) - 1)
+        return text[-1:], len(text) > 1 and _is_letter(text[-2])
 
     def _begins(self, text: str) -> bool:
         place = bisect_left(self._beginnings, text)
         return place < len(self._beginnings) and self._beginnings[place].startswith(text)
 
 
-def _is_inside(text: str, place: int) -> bool:
-    """Return whether the character in front of a place belongs to a word, so that none begins there."""
-    return place > 0 and IN_WORD.match(text[place - 1]) is not None
+def _is_letter(character: str) -> bool:
+    """Return whether a character belongs to a word. All others are signs."""
+    return IN_WORD.match(character) is not None
+
+
+def _may_begin(text: str, place: int, inside: bool = False) -> bool:
+    """Return whether a word may begin at a place: not between two letters. Behind the text, letters are expected."""
+    before = _is_letter(text[place - 1]) if place else inside
+    return not before or (place < len(text) and not _is_letter(text[place]))
 
 
 def find_starts(text: str, inside: bool = False) -> list[int]:
-    """List the places where a word may begin: with no character of a word in front. The end of the text is a place, too."""
-    return [place for place in range(int(inside), len(text) + 1) if not _is_inside(text, place)]
+    """List the places where a word may begin, the end of the text among them. `inside`: a letter stands in front of it."""
+    return [place for place in range(len(text) + 1) if _may_begin(text, place, inside)]
 
 
 def find_ends(text: str) -> list[int]:
-    """List the places where a word may end: with no character of a word behind. The last one is the end of the text."""
-    return [place for place in range(len(text) + 1) if place == len(text) or not IN_WORD.match(text[place])]
+    """List the places where a word may end: not between two letters. In front of the text, letters are expected."""
+    letters = [True, *map(_is_letter, text)]
+    return [place for place in range(len(text)) if not (letters[place] and letters[place + 1])] + [len(text)]
 
 
 def fold(text: str) -> str:

@@ -28,20 +28,28 @@ def test_words_are_forbidden_however_they_are_cut(tokenizer):
     assert rule.may_end((token["a"], *letters[1:]))  # "athe"
 
 
-WORDS = ["the", "of", "a", "It", "a-b", "x y", "-", "...", "19", "é", "the end", "日本", "İ", "ß", "fox"]
+WORDS = ["the", "of", "a", "It", "a-b", "x y", "-", "...", "19", "é", "the end", "日本", "İ", "ß", "fox", "-of", "'s", ".", "a."]
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_masks_are_those_of_a_search_in_the_whole_text(seed, tokenizer):
-    """Python's regular expressions search in the text with each token; words of one letter are not found in others."""
+    """Python's regular expressions search in the text with each token. Words of letters are not found within others."""
     draw = random.Random(seed)
     rule = ForbiddenWordsAutomaton(tokenizer, WORDS, len(tokenizer))
-    patterns = [re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE) for word in WORDS]
+    patterns = [
+        re.compile(
+            (r"(?<!\w)" if word[0].isalnum() else "") + re.escape(word) + (r"(?!\w)" if word[-1].isalnum() else ""),
+            re.IGNORECASE,
+        )
+        for word in WORDS
+    ]
     texts = {token_id: text.decode("utf-8", "replace") for token_id, text in token_bytes(tokenizer).items()}
 
     def has_word(text: str, before: int) -> bool:
+        """Whether a word ends before a place, or with a sign in front of it."""
         found = (pattern.match(text, place) for pattern in patterns for place in range(len(text)))
-        return any(match and match.end() < before for match in found)
+        ends = [match.end() for match in found if match]
+        return any(end < before or (end == before and not re.match(r"\w", text[end - 1])) for end in ends)
 
     for _ in range(6):
         word = draw.choice(["", " "]) + draw.choice(WORDS)
@@ -53,7 +61,7 @@ def test_masks_are_those_of_a_search_in_the_whole_text(seed, tokenizer):
         text = "".join(texts[token_id] for token_id in prefix)
         if has_word(text, len(text)):
             continue  # never reached
-        assert rule.may_end(prefix) != has_word(text, len(text) + 1)
+        assert rule.may_end(prefix) != has_word(text, len(text) + 1)  # whatever ends the text
         mask = rule.allowed(prefix, 9)
         for token_id, added in texts.items():
             assert bool(mask[token_id]) != has_word(text + added, len(text + added)), (text, added)
@@ -65,6 +73,12 @@ def test_any_case_of_a_word_is_found_in_a_text():
     assert [text for text in found if text not in words] == []
     assert [text for text in ["then", "athe", "ssa", "a  b", "", "the_"] if text in words] == []
     assert "" not in ForbiddenWords([])
+
+
+def test_words_that_begin_or_end_with_a_sign_are_found_behind_letters_and_before_them():
+    words = ForbiddenWords(["-seven", "'s", ".", "non-"])
+    assert [text for text in ["twenty-seven", "The cat's.", "a.b", "NON-word", "x non-"] if text not in words] == []
+    assert [text for text in ["twenty-sevens", "cat'sx", "seven", "anon-x"] if text in words] == []
 
 
 def test_ten_thousand_words_take_no_longer_than_ten(tokenizer):
