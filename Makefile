@@ -11,7 +11,7 @@ PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n
 # Random cases of the tests in tests/stress, which one command repeats.
 SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 SCALE ?= $(if $(SECONDS),,1)
-.PHONY: demo app space test test-lowest test-lowest-extras stress lint docs wheel fresh data tiny card clean
+.PHONY: demo app space test test-slow test-lowest test-lowest-extras stress lint docs wheel fresh data tiny card clean
 
 demo: .venv/demo
 	.venv/bin/python examples/01_quickstart.py $(if $(MODEL),--model $(MODEL))
@@ -30,8 +30,13 @@ space:
 	cp -r tokenization '$(SPACE)/modeling_glm'
 	find '$(SPACE)' -name __pycache__ -prune -exec rm -r {} +
 
+# The quick tests: nearly all, each a few seconds at most.
 test: .venv/test
-	$(call PYTEST,.venv)
+	$(call PYTEST,.venv) -m "not slow"
+
+# The others: exporters, killed runs, several processes, notebooks, benchmarks, and a few cases of each stress test.
+test-slow: .venv/test
+	$(call PYTEST,.venv) -m slow
 
 # The quick tests on the lowest versions: two cases of each, because versions differ in what they offer.
 test-lowest: .venv-lowest/test
@@ -40,7 +45,7 @@ test-lowest: .venv-lowest/test
 
 # What the lowest Transformers lacks, exporters and decisions: with the pinned one, and the lowest versions of what they need.
 test-lowest-extras: .venv-lowest-extras/test
-	$(call PYTEST,.venv-lowest-extras) -p no:cacheprovider -m "not slow" \
+	$(call PYTEST,.venv-lowest-extras) -p no:cacheprovider \
 		tests/modeling_glm/export/test_[oqs]*.py tests/modeling_glm/decision/test_server.py tests/modeling_glm/serving \
 		tests/examples/test_service.py tests/examples/page
 

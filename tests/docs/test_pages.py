@@ -49,7 +49,11 @@ def compare(page: Path, shown: str | None, printed: str, line: int) -> None:
     )
 
 
-@pytest.mark.parametrize("page", WITH_PYTHON, ids=page_name)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.slow if page.stem == "export" else ()) for page in WITH_PYTHON],
+    ids=page_name,
+)
 def test_code_prints_what_the_page_shows(page, tmp_path, monkeypatch):
     prepare_folder(tmp_path)
     monkeypatch.chdir(tmp_path)

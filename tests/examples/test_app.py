@@ -213,6 +213,7 @@ def test_narrow_screens_need_no_scrolling_sideways(phone):
 CONTRAST = (ROOT / "tests" / "support" / "contrast.js").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_all_texts_have_enough_contrast(page, address, theme):
     checked = {}
@@ -263,6 +264,7 @@ def test_a_text_in_a_dull_colour_is_found(page):
     assert problem.startswith("2.8")
 
 
+@pytest.mark.slow
 def test_buttons_boxes_and_pictures_have_names(page):
     page.see("#settings button").click()
     page.write("#text textarea", TWO_BLANKS)
@@ -328,6 +330,7 @@ def test_control_and_enter_ask(page):
     page.see("#chart", "dog")
 
 
+@pytest.mark.slow
 def test_a_result_is_stale_when_its_question_changes(page):
     page.write("#text textarea", TWO_BLANKS)
     page.see("#fill").click()
@@ -351,6 +354,7 @@ def test_a_result_is_stale_when_its_question_changes(page):
     page.see("#chart .answers.stale")
 
 
+@pytest.mark.slow
 def test_a_question_is_stopped(page):
     page.write("#text textarea", "The number [MASK] is even. " * 40)
     page.see("#fill").click()
@@ -374,6 +378,7 @@ def test_a_question_that_is_too_large_is_refused_at_its_box(page):
     assert ["422" in entry["message"] for entry in refused] == [True]
 
 
+@pytest.mark.slow
 def test_chips_stand_on_one_line_and_words_stay_whole(phone):
     phone.write("#text textarea", "The number 48[MASK]6 is written [MASK] and four hundred and thirty-[MASK].")
     phone.see("#fill").click()

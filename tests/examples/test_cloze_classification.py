@@ -81,6 +81,7 @@ def test_help(capsys, monkeypatch):
     assert "All other arguments of Transformers' TrainingArguments work too" in printed
 
 
+@pytest.mark.slow
 def test_superglue(rte, capsys):
     arguments = ["--task", "rte", "--data_dir", rte, "--pattern_ids", 0, 1, "--max_steps", 3]
     arguments += ["--lora", "--lora_rank", 2]
@@ -107,6 +108,7 @@ def test_superglue(rte, capsys):
     assert saved.to_dict() == PatternVerbalizer.from_task("rte").select([0, 1]).to_dict()
 
 
+@pytest.mark.slow
 def test_zero_shot_with_calibrations(rte):
     arguments = ["--task", "rte", "--data_dir", rte, "--zero_shot", "--domain_premise", "Answer: [MASK]"]
     run_script(SCRIPT, *arguments, "--output_dir", rte / "run", *TINY_RUN)
@@ -197,6 +199,7 @@ def test_a_trained_folder_is_a_pipeline(trained):
     assert found["score"] == pytest.approx(line["probability"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_predict_with_the_task_that_a_folder_carries(tmp_path, capsys):
     """A merged LoRA model predicts new rows as its pipeline does, repeats their columns, and names bad lines."""
     path = write_table(tmp_path / "train.csv", rows=20)
@@ -241,6 +244,7 @@ def test_predict_with_the_task_that_a_folder_carries(tmp_path, capsys):
         assert line["labels"] == [found["label"] for found in classifier(text, prediction_sets=True)]
 
 
+@pytest.mark.slow
 def test_push(tmp_path):
     """With --push_to_hub the repository has the task, the card and the code beside the weights."""
     path = write_table(tmp_path / "train.csv")
@@ -290,6 +294,7 @@ def test_errors(tmp_path, monkeypatch, arguments, message):
 class TestKilledRuns:
     """The same command resumes, and all files are those of a run without a kill. `tests/stress` has every moment."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("name", "write"),
         [
@@ -311,6 +316,7 @@ class TestKilledRuns:
         run.finish()
         run.check(expected)
 
+    @pytest.mark.slow
     def test_a_finished_run_stays(self, fine_tuned, fine_tuning_data, tmp_path):
         """Also if the best checkpoint, which it loads at the end, is not the last one."""
         expected = fine_tuned("best model")[1]

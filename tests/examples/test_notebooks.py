@@ -19,6 +19,7 @@ def test_the_four_notebooks_are_found():
     assert [page.stem for page in PAGES] == ["classify", "fill", "publish", "summarise"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_code_prints_what_the_notebook_shows(page, tmp_path, monkeypatch):
     pytest.importorskip("datasets")

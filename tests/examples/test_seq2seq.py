@@ -67,6 +67,7 @@ def test_files_of_your_own_and_predictions_with_the_run(tmp_path, capsys):
     assert found.text == first["prediction"]["text"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["gigaword", "squad"])
 def test_tasks_of_the_originals(tmp_path, capsys, task):
     folder = write_files(task, tmp_path / "data")
@@ -83,6 +84,7 @@ def test_tasks_of_the_originals(tmp_path, capsys, task):
     assert (saved["max_source_length"], saved["max_target_length"]) == (48, 12)
 
 
+@pytest.mark.slow
 def test_the_default(tmp_path, capsys, monkeypatch):
     """With few rows of the embedded task. `tests/examples/corpora/test_docstrings.py` tests the task."""
     rows = [{"docstring": f"Return the number {number}.", "name": f"number {number}"} for number in range(8)]

@@ -32,6 +32,7 @@ def test_its_gradio_is_the_one_that_is_tested():
     assert (ROOT / "examples" / settings["app_file"]).is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_it_runs_from_its_folder_alone(tmp_path):
     pytest.importorskip("gradio")

@@ -233,6 +233,7 @@ def test_remote_code_without_the_package_gives_the_same_numbers(decider, tokeniz
         assert shares_of(found["decided"][name]) == pytest.approx(shares_of(answer), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_transformers_without_decisions_is_used_without_a_warning():
     """Before 5.23 the library has no decision models: GLM then has none either."""
     script = """

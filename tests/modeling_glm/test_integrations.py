@@ -265,6 +265,7 @@ def stages(small):
     return exporters.DynamoExporter().export_for_generation(small, inputs, config).components
 
 
+@pytest.mark.slow
 def test_exported_prefill_and_decode_are_chained(small, stages):
     ids = torch.tensor([[2, 11, 12, 13, 3, 14, 15, 1, 6]] * 3)
     ids[1, 1], ids[2, 4], ids[2, 7] = 3, 16, 3
@@ -285,6 +286,7 @@ def test_exported_prefill_and_decode_are_chained(small, stages):
     assert found.past_key_values.get_seq_length() == 9 + 3
 
 
+@pytest.mark.slow
 def test_exported_programs_are_saved_and_loaded(stages, tmp_path):
     program, path = stages["decode"].program, tmp_path / "decode.pt2"
     program.example_inputs = None  # torch warns of a cache in them, in a way that fails under pytest
@@ -292,6 +294,7 @@ def test_exported_programs_are_saved_and_loaded(stages, tmp_path):
     assert str(torch.export.load(path).graph_signature) == str(program.graph_signature)
 
 
+@pytest.mark.slow
 def test_exported_choices_of_two_tokens_do_not_fix_the_sizes():
     model = make_model(GLMForMultipleChoice, num_hidden_layers=1)
     inputs = {

@@ -169,6 +169,7 @@ def test_a_traced_graph_is_not_checked(model):
     assert not can_read_labels(LABELS.to("meta"))
 
 
+@pytest.mark.slow
 def test_a_graph_of_any_shape_takes_labels(model):
     """A graph that has seen two shapes has symbols for the sizes of the ids; the labels are new to it."""
     compiled = torch.compile(model, fullgraph=True, backend="eager")

@@ -44,6 +44,7 @@ def found() -> dict:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_importing_only_adds_entries_to_registries(found):
     assert found["modules"] > 1000
     assert found["classes"] > 3000
@@ -62,6 +63,7 @@ def test_importing_only_adds_entries_to_registries(found):
     assert "transformers.models.auto.configuration_auto:CONFIG_MAPPING._extra_content[glm]" in places
 
 
+@pytest.mark.slow
 def test_the_comparison_finds_what_it_looks_for(found):
     """Among others all that earlier versions of this package changed."""
     assert {change["place"]: change["how"] for change in found["patch_libraries"]} == {

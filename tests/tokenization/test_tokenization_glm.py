@@ -131,7 +131,10 @@ CHANGES_OF_ORIGINALS = ("eos, new", "mask", "mask, a word of the vocabulary", "t
 
 @pytest.mark.parametrize(
     ("family", "change"),
-    [*product(["own"], CHANGES), *product(VOCABULARIES, CHANGES_OF_ORIGINALS)],
+    [
+        *product(["own"], CHANGES),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in product(VOCABULARIES, CHANGES_OF_ORIGINALS)),
+    ],
 )
 def test_a_changed_token_acts_at_once_and_after_loading(of_family, family, change, tmp_path):
     changed = copy.deepcopy(of_family(family))

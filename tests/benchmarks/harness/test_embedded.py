@@ -1,8 +1,11 @@
 """The embedded checkpoint and its texts."""
 
+import pytest
+
 from benchmarks.harness.embedded import held_out_texts, load_tokenizer, training_texts
 
 
+@pytest.mark.slow
 def test_texts_are_in_the_vocabulary():
     tokenizer = load_tokenizer()
     texts = training_texts(5)

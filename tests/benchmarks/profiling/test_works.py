@@ -10,6 +10,7 @@ from benchmarks.profiling.works import SIZES, WORKS
 FORWARD = {MATMULS, VOCABULARY, ATTENTION, NORM}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "count", "expected"),
     [

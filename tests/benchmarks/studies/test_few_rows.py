@@ -26,6 +26,7 @@ def test_limits_by_hand():
     assert limits.least_seconds([nn.Linear(8, 4)] * 2, rows=20) == 4.0
 
 
+@pytest.mark.slow
 def test_all_kernels_are_timed(monkeypatch, capsys):
     monkeypatch.setattr(few_rows, "BASE", TINY)
     before = dict(EXCHANGEABLE_FUNCTIONS)

@@ -21,6 +21,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.slow
 def test_study_trains_and_resumes(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(READERS, "real", made_up_sources)
     results = tmp_path / "runs" / "ablation.jsonl"

@@ -1,5 +1,6 @@
 """The cloze suite."""
 
+import pytest
 import torch
 
 from benchmarks.harness.embedded import load_tokenizer
@@ -42,6 +43,7 @@ def test_losses_and_gradients_are_those_of_one_row_a_choice():
     torch.testing.assert_close(found["rows"], found["alone"], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_suite_runs(quick):
     results = cloze.run(quick)
     assert [type(result) for result in results] == [Speed, Speed, Value, Value, Value]

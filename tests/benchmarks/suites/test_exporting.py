@@ -33,6 +33,7 @@ def test_suite_runs(quick, monkeypatch, tmp_path):
     assert len(quality.splitlines()) == 2 + 1
 
 
+@pytest.mark.slow
 def test_rounded_models_answer(monkeypatch, tmp_path):
     pytest.importorskip("transformers.exporters")
     monkeypatch.setattr(exporting, "PAIRS", ((exporting.ORT_INT8, exporting.TORCH_INT8),))

@@ -1,5 +1,7 @@
 """The filling suite."""
 
+import pytest
+
 from benchmarks.harness.results import Speed, Value
 from benchmarks.suites import filling
 
@@ -16,6 +18,7 @@ def test_candidates_are_other_words():
     assert not {word.strip() for word in candidates} & {"The", "year", "has", "twelve", "months"}
 
 
+@pytest.mark.slow
 def test_suite_runs(quick):
     results = filling.run(quick)
     speeds = [result for result in results if isinstance(result, Speed)]

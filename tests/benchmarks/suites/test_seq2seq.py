@@ -1,5 +1,6 @@
 """The seq2seq suite."""
 
+import pytest
 import torch
 
 from benchmarks.harness.peers import BART, BART_HALF, T5, T5_HALF
@@ -25,6 +26,7 @@ def test_a_batch_has_a_blank_in_each_source_and_labels_on_its_target():
         assert 0 < model(**batch).loss < 20
 
 
+@pytest.mark.slow
 def test_suite_runs(quick):
     results = seq2seq.run(quick)
     assert {type(result) for result in results} == {Speed}

@@ -8,6 +8,8 @@ import unicodedata
 from collections import Counter
 from hashlib import sha256
 
+import pytest
+
 from examples import corpora as corpus
 from examples.corpora.spelling import TENS, UNITS, cardinal, ordinal
 from tests.support.paths import ROOT
@@ -34,6 +36,7 @@ def digest(documents: list[corpus.Document]) -> str:
     return sha256(repr(documents).encode()).hexdigest()
 
 
+@pytest.mark.slow
 def test_another_process_builds_the_same_corpus(documents: list[corpus.Document]) -> None:
     code = "import hashlib; from corpora import build_corpus; print(hashlib.sha256(repr(build_corpus()).encode()).hexdigest())"
     environment = os.environ | {"PYTHONHASHSEED": "7"}

@@ -47,6 +47,7 @@ def letters(text: str) -> str:
     return re.sub(r"\W", "", text.lower())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EMBEDDED_TASKS)
 def test_examples_fit_the_pattern(tasks: dict[str, ClozeData], name: str) -> None:
     data = tasks[name]
@@ -64,6 +65,7 @@ def test_no_example_occurs_twice(tasks: dict[str, ClozeData], name: str) -> None
     assert Counter(letters(" ".join(values)) for values in fields).most_common(1)[0][1] == 1
 
 
+@pytest.mark.slow
 def test_another_process_builds_the_same_tasks(tasks: dict[str, ClozeData]) -> None:
     code = (
         "from examples.corpora.cloze_tasks import EMBEDDED_TASKS; import hashlib\n"

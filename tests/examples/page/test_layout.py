@@ -95,6 +95,7 @@ def test_the_picture_needs_a_filling(visit):
     assert "Attention layout. Part A" in visitor.ask("draw", None)
 
 
+@pytest.mark.slow
 def test_clicks_go_on_from_the_result_on_the_server(visit):
     visitor = visit("clicks")
     text = "The number [MASK] is written four thousand [MASK] hundred and thirty-six."
@@ -171,6 +172,7 @@ def test_many_blanks_do_not_block_other_visitors(visit, page):
     assert "Stopped" in shown
 
 
+@pytest.mark.slow
 def test_a_short_question_takes_as_long_as_without_the_others(visit, page):
     """A question waits for no more than a few forward passes of three long ones."""
     text = "The number 12 is written [MASK]."
@@ -192,12 +194,14 @@ def test_a_short_question_takes_as_long_as_without_the_others(visit, page):
     assert waited < 5 * alone + 5
 
 
+@pytest.mark.slow
 def test_forty_blanks_are_filled(visit):
     shown = visit("patient").ask("ask", None, MANY, 1, 1, "Likeliest", 1, 1.0, 0, "")
     assert "Looking for other answers, blank 40 of 40" in shown
     assert "1 filling found" in shown
 
 
+@pytest.mark.slow
 def test_visitors_do_not_see_each_other(visit):
     """Eight visitors at the same time are answered as each alone. A few forward passes of each are enough to take turns."""
     settings = (1, 8, "Likeliest", 2, 1.0, 0, "")

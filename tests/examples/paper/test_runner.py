@@ -61,6 +61,7 @@ def never(command):
     pytest.fail(f"started: {command}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", available_tables())
 def test_tables(make_run, tmp_path, name):
     run = make_run(name)

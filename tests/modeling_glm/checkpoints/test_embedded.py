@@ -51,6 +51,7 @@ def test_it_is_known_by_every_spelling_of_its_path(monkeypatch):
         assert not is_embedded(name), name
 
 
+@pytest.mark.slow
 def test_two_lines_fill_a_blank_anywhere(tmp_path):
     """As on the page "Getting started", in a process of its own without network and outside the repository."""
     lines = """

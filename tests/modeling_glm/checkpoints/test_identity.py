@@ -87,6 +87,7 @@ def test_vocabularies_of_the_same_size_are_told_apart(tmp_path, monkeypatch):
     assert done.config.mask_token_id == 50260
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shared", "expected"), [(None, 50009), (True, 50007), (False, 50009)])
 def test_shared_gmask_of_other_sizes_has_to_be_said(tmp_path, shared, expected):
     weights = base_weights(vocab_size=50048, hidden_size=64, num_hidden_layers=1)
@@ -97,6 +98,7 @@ def test_shared_gmask_of_other_sizes_has_to_be_said(tmp_path, shared, expected):
     assert done.config.eop_token_id == 50007
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ids", [True, False])
 @pytest.mark.parametrize("copied", [True, False])
 def test_shared_gmask_of_10b_chinese(tmp_path, monkeypatch, copied, ids):

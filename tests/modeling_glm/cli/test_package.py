@@ -5,6 +5,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 import modeling_glm
 from modeling_glm.cli.package import import_package
 from tests.support.paths import ROOT
@@ -66,6 +68,7 @@ def test_help_and_wrong_usage_import_no_torch():
     assert not {"numpy", "tokenizers", "torch", "transformers", "modeling_glm.registration"} & modules
 
 
+@pytest.mark.slow
 def test_fill_registers_glm_and_imports_nothing_for_other_jobs():
     codes, modules, printed = run_commands(["fill", "examples/glm-tiny", "The hour is [MASK]."])
     assert codes == [0]

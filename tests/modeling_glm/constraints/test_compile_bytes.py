@@ -11,6 +11,7 @@ from tests.support.patterns import accepts, compile_here, draw_pattern, draw_tex
 pytest.importorskip("outlines_core")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(0, 60, 20))
 def test_automata_agree_with_re(seed):
     for number in range(seed, seed + 20):

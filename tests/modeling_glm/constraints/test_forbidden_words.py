@@ -28,7 +28,27 @@ def test_words_are_forbidden_however_they_are_cut(tokenizer):
     assert rule.may_end((token["a"], *letters[1:]))  # "athe"
 
 
-WORDS = ["the", "of", "a", "It", "a-b", "x y", "-", "...", "19", "é", "the end", "日本", "İ", "ß", "fox", "-of", "'s", ".", "a."]
+WORDS = [
+    "the",
+    "of",
+    "a",
+    "It",
+    "a-b",
+    "x y",
+    "-",
+    "...",
+    "19",
+    "é",
+    "the end",
+    "日本",
+    "İ",
+    "ß",
+    "fox",
+    "-of",
+    "'s",
+    ".",
+    "a.",
+]
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -65,6 +65,7 @@ def test_answers_follow_their_schema_and_end_in_time(tokenizer, schema, seed, ro
     assert follows(schema, read_json(answer))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("asked", [PEOPLE, SUM], ids=["schema", "sums"])
 def test_every_vocabulary_ends_in_time(of_family, family, asked):

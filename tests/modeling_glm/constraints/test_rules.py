@@ -35,6 +35,7 @@ COUNTS = st.sampled_from(["", "?", "*", "+", "{2}", "{1,3}"])
 REGEXES = st.lists(st.tuples(CLASSES, COUNTS).map("".join), min_size=1, max_size=4).map("".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(pattern=REGEXES, num_answers=st.sampled_from([1, 3]), do_sample=st.booleans())
 def test_answers_match_their_regex(model, tokenizer, pattern, num_answers, do_sample):

@@ -72,11 +72,13 @@ def check(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]):
 
 
 def cases():
-    """Yield classes and kinds. Fixed sizes are a special case, so that of one class is enough."""
+    """Yield classes and kinds. Fixed sizes are a special case, so that of one class is enough; one case is quick."""
     for model_class in CLASSES:
         for kind in KINDS:
             if kind.values[1] or model_class is GLMModel:
-                yield pytest.param(model_class, *kind.values, id=f"{model_class.__name__}-{kind.id}", marks=kind.marks)
+                quick = model_class is GLMForConditionalGeneration
+                marks = kind.marks if quick else pytest.mark.slow
+                yield pytest.param(model_class, *kind.values, id=f"{model_class.__name__}-{kind.id}", marks=marks)
 
 
 @pytest.mark.parametrize(("model_class", "kind", "dynamic"), list(cases()))

@@ -55,7 +55,13 @@ def make_choices(rows: int) -> torch.Tensor:
     return choice_ids
 
 
-@pytest.fixture(scope="module", params=HEADS, ids=lambda model_class: model_class.__name__)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(head, marks=() if head is GLMForSequenceClassification else pytest.mark.slow) for head in HEADS
+    ],
+    ids=lambda model_class: model_class.__name__,
+)
 def exported(request, tmp_path_factory):
     model = make_model(request.param, **SMALL)
     target = tmp_path_factory.mktemp("export") / "model"
@@ -83,6 +89,7 @@ def test_every_head_gives_the_outputs_of_the_model(exported):
             np.testing.assert_allclose(value, real, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*children_specs.*:FutureWarning")  # in the exporters of Transformers 5.23
 @pytest.mark.parametrize(
     "model_class", [GLMForMultipleChoice, GLMForQuestionAnswering], ids=lambda model: model.__name__

@@ -11,6 +11,8 @@ import pytest
 
 from modeling_glm import ORTFiller, choose, fill_blanks, score_fillings
 
+# They share an export of the embedded model.
+pytestmark = pytest.mark.slow
 WORDS = ["fox", "the lazy dog", "Paris", "1987", "capital", "of France", "not", "Rome jumps"]
 WITHOUT_TORCH = """
 import importlib.util, json, sys

@@ -328,7 +328,9 @@ def outside(tokenizer, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("search", [{}, {"num_answers": 2}, {"order": "confident-first"}], ids=str)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family", [pytest.param(family, marks=() if family == "own" else pytest.mark.slow) for family in FAMILIES]
+)
 @settings(max_examples=8)
 @given(texts=twins())
 def test_a_filled_text_is_what_the_ids_say(model_of, of_family, family, search, texts):

@@ -25,6 +25,7 @@ TEXT = "The quick brown [MASK] jumps over the [MASK] dog."
 CHOICES = [[" fox", " dog", " lazy cat"]]
 
 
+@pytest.mark.slow
 class TestConversion:
     """Convert a repository like the original ones."""
 
@@ -87,6 +88,7 @@ class TestCode:
         }
 
 
+@pytest.mark.slow
 class TestWithoutThePackage:
     def test_blanks_and_choices_give_the_same_numbers(self, bare, work):
         tokenizer = AutoTokenizer.from_pretrained(work / "local")

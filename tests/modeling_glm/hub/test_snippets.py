@@ -35,7 +35,10 @@ def tokenizer() -> GLMTokenizer:
     return GLMTokenizer.train_from_iterator(TEXTS * 10, 300)
 
 
-@pytest.fixture(scope="module", params=["trained", *VOCABULARIES])
+@pytest.fixture(
+    scope="module",
+    params=["trained", *(pytest.param(family, marks=pytest.mark.slow) for family in VOCABULARIES)],
+)
 def any_tokenizer(request, tmp_path_factory) -> GLMTokenizer:
     """A tokenizer with each vocabulary of the originals, and one with a new one."""
     if request.param == "trained":

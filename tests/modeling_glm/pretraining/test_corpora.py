@@ -262,6 +262,7 @@ def rows_of(documents: list[int]) -> datasets.Dataset:
     return datasets.Dataset.from_dict({"input_ids": [list(row) for row in rows], "part": [j for _, j in rows]})
 
 
+@pytest.mark.slow
 @given(documents=st.lists(st.integers(1, 12), min_size=2, max_size=300), fraction=st.floats(0.001, 0.5))
 def test_documents_are_held_out_whole(documents, fraction):
     dataset = rows_of(documents)

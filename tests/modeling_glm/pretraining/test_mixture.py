@@ -87,12 +87,14 @@ def naive_order(order: MixtureOrder, total: int) -> list[tuple[int, int]]:
     return walked
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(order=orders())
 def test_positions_follow_from_a_walk_from_the_beginning(order):
     assert [order(number) for number in range(2500)] == naive_order(order, 2500)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(order=orders(), number=st.integers(0, 10**12), world=st.integers(1, 7))
 def test_resumed_and_shared_among_processes(order, number, world):

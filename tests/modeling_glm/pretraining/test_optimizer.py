@@ -179,6 +179,7 @@ def test_the_learning_rate_of_muon_is_that_of_adamw_by_default(tmp_path):
     assert (args.optimizer, args.muon_learning_rate) == ("adamw", None)
 
 
+@pytest.mark.slow
 def test_a_run_with_muon_resumes_bit_for_bit_and_only_with_muon(tmp_path):
     write_texts(tmp_path / "texts.txt")
     muon = {"optimizer": "muon", "muon_learning_rate": 0.01, "decay_steps": 4, "min_lr_ratio": 0.0, "warmup_steps": 1}

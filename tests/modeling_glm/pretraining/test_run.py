@@ -48,6 +48,7 @@ def test_a_run_resumes_and_is_written_out(folder, capsys):
     assert (folder / "second" / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_only_written_out_again(folder):
     pretrain(folder, max_steps=2, export=folder / "first")
     before = (folder / "run" / "checkpoint-2" / "trainer_state.json").read_bytes()
@@ -74,6 +75,7 @@ def test_a_damaged_checkpoint_is_skipped(folder, capsys):
     assert f"resuming from {folder / 'run' / 'checkpoint-2'}, sample 16" in printed
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_written_out_with_its_best_model(folder, monkeypatch):
     """The run is stopped before the model is written."""
     settings = {
@@ -96,6 +98,7 @@ def test_a_folder_in_use_is_refused(folder):
     assert {path.name for path in (folder / "run").iterdir()} == {"_run.lock"}
 
 
+@pytest.mark.slow
 def test_training_a_model_further_on_other_texts(folder):
     """Several corpora with weights and a curriculum, from the weights and the vocabulary of another run."""
     pretrain(folder, max_steps=2, export=folder / "first")
@@ -167,6 +170,7 @@ def test_accumulation_and_compilation_change_nothing(folder):
             torch.testing.assert_close(other[name], tensor, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_trainer_pushes_with_the_callback_of_the_hub(folder, monkeypatch):
     """Every push gets code and card, because the trainer of a run has our callback, once."""
     trainers = []
@@ -241,6 +245,7 @@ def write_tasks(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_run_with_tasks_resumes_bit_for_bit(folder, capsys):
     """
     Examples of tasks among the texts: a run that was stopped has the losses and weights of one that was not. With other

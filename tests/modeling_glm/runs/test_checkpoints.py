@@ -54,6 +54,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tokenizer_folder, tmp_path, capsy
     assert resumed == train(tokenizer_folder, whole, "--steps", 6)
 
 
+@pytest.mark.slow
 @one_thread()
 def test_a_resumed_run_draws_the_same_dropout(tokenizer_folder, tmp_path, capsys):
     options = ("--steps", 6, "--dropout", 0.2)
@@ -122,6 +123,7 @@ def test_a_kill_within_a_save(
         assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
 
 
+@pytest.mark.slow
 @one_thread()
 def test_a_run_that_has_ended_is_not_trained_further(tokenizer_folder, tmp_path, capsys):
     losses = train(tokenizer_folder, tmp_path / "run", "--steps", 2)

@@ -147,6 +147,7 @@ class TestTrainer:
         assert len(every) == 5
         assert all(first == second for first, second in pairwise(every))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("workers", "persistent"), [(2, False), (2, True)])
     def test_workers_change_nothing(self, tokenizer, data, plain_run, tmp_path, workers, persistent):
         settings = {"dataloader_num_workers": workers, "dataloader_persistent_workers": persistent}
@@ -168,6 +169,7 @@ class TestTrainer:
         assert resumed.rows[True] == rows[True][epochs * COUNT + batches * BATCH :]
         assert evaluations(resumed.rows[False])[0] == evaluations(rows[False])[0]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("workers", "persistent"), [(0, False), (2, False), (2, True)])
     def test_streams(self, tokenizer, data, tmp_path, workers, persistent):
         settings = {"dataloader_num_workers": workers, "dataloader_persistent_workers": persistent}

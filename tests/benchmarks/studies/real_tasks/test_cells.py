@@ -70,6 +70,7 @@ def test_rows():
     assert Row("trec", "all", "svm").seeds([3, 4]) == [3]
 
 
+@pytest.mark.slow
 def test_cells_run_once(model, tasks, short, tmp_path, monkeypatch):
     study = TaskStudy(model, tmp_path, load=tasks.__getitem__)
     rows = [Row("sms_spam", shots, name) for shots in ("0", "32") for name in ("cloze", "majority")]

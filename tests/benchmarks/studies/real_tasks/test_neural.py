@@ -14,6 +14,7 @@ from modeling_glm import ClozeClassifier, GLMForMultipleChoice
 BUDGET = Budget(epochs=8, batch_size=16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [build_cloze, build_head])
 def test_networks_learn(build, model, tasks, tmp_path):
     """The label is a word of the text."""

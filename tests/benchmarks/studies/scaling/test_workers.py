@@ -60,12 +60,14 @@ def alone() -> list[float]:
     return losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_losses_equal_those_of_one_process(measured, alone, strategy):
     assert measured["strategies"][strategy]["losses"] == pytest.approx(alone, abs=2e-6)
     assert alone[-1] < alone[0] - 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_bytes_on_the_wire_are_those_of_the_theory(measured, strategy):
     load = shape_load(SMALL)
@@ -74,6 +76,7 @@ def test_bytes_on_the_wire_are_those_of_the_theory(measured, strategy):
     assert 0 <= sum(sent) / 2 - expected < 0.002 * expected  # headers of messages
 
 
+@pytest.mark.slow
 def test_collectives_have_the_sizes_of_the_model(measured):
     size = 4 * shape_load(SMALL).parameters
     found = {name: measured["strategies"][name]["collectives"] for name in STRATEGIES}
@@ -86,6 +89,7 @@ def test_collectives_have_the_sizes_of_the_model(measured):
     assert found[FSDP]["all_reduce"][0] == SMALL.layers + 1
 
 
+@pytest.mark.slow
 def test_buckets_hold_all_gradients_in_order(measured):
     found = measured["strategies"][DDP]
     assert sum(found["bucket bytes"]) == 4 * shape_load(SMALL).parameters
@@ -93,6 +97,7 @@ def test_buckets_hold_all_gradients_in_order(measured):
     assert found["bucket times"][0] > 0
 
 
+@pytest.mark.slow
 def test_every_part_is_timed(measured):
     for name, found in measured["strategies"].items():
         parts = {"passes", "update", "collectives"} | ({"local passes"} if name in (DDP, ZERO1) else set())

@@ -257,6 +257,7 @@ print(run(sys.argv[2], fetch_half, extract), run(sys.argv[3], registry.fetch, ex
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 def test_killed_run_is_continued(tmp_path):
     texts = json.dumps({p: {n: t.decode() for n, t in files.items()} for p, files in TEXTS.items()})

@@ -9,6 +9,7 @@ from examples.corpora.measuring.baselines import BackoffNgramBaseline, Neighbour
 from examples.corpora.measuring.blanks import HeldOutBlank, exact_match, make_blanks
 
 
+@pytest.mark.slow
 def test_more_context_predicts_better(training: list[Document], held_out: list[Document]):
     families = {"number_words", "dates", "unicode_case", "clock"}
     seen = [document for document in training if document.family in families]

