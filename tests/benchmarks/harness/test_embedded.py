@@ -13,5 +13,6 @@ def test_texts_are_in_the_vocabulary():
     assert all(tokenizer.unk_token_id not in ids for ids in tokenizer(texts)["input_ids"])
 
 
+@pytest.mark.slow
 def test_held_out_texts_are_not_trained_on():
     assert not set(training_texts()) & set(held_out_texts())

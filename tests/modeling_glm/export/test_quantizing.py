@@ -11,6 +11,7 @@ pytest.importorskip("transformers.exporters")
 from modeling_glm.export.quantizing import fold_transposes
 
 
+@pytest.mark.slow
 def test_all_matrices_are_int8_and_the_table_is_not(exported, text_model):
     model = onnx.load(exported["int8"].target / "model.onnx")
     onnx.checker.check_model(exported["int8"].target / "model.onnx")

@@ -131,6 +131,7 @@ class TestWithoutThePackage:
         assert {"model", "tokenizer", "chooser", "answers", "probabilities"} <= set(bare["card"])
 
 
+@pytest.mark.slow
 class TestPush:
     def test_model_and_tokenizer(self, hub, pushed):
         _, model, tokenizer = hub.repos["writer/plain"].history()

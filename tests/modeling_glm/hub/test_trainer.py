@@ -145,6 +145,7 @@ class TestCard:
         assert not any(isinstance(callback, HubCallback) for callback in trainer.callback_handler.callbacks)
 
 
+@pytest.mark.slow
 class TestPushes:
     def test_every_save_is_whole(self, hub):
         _, _, *commits = hub.repos["writer/trained"].history()
