@@ -98,11 +98,11 @@ class BlankConstraint:
         return ForbiddenWords(self.forbidden_words)
 
     def accepts(self, answer: str) -> bool:
-        """Return whether an answer meets all conditions but those on its number of tokens."""
+        """Return whether an answer meets all conditions but those on its tokens. Words may have white space around them."""
         if self.answer is not None:
-            return answer == self.answer
+            return answer.strip() == self.answer.strip()
         return (
-            (self.choices is None or answer in self._answers)
+            (self.choices is None or answer.strip() in self._answers)
             and (self.regex is None or compile_bytes(self.regex).accepts(_literal(answer)))
             and all(accepts(grammar, _literal(answer)) for grammar in self.grammars)
             and answer not in self._forbidden

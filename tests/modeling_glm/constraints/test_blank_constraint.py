@@ -61,3 +61,10 @@ def test_choices_come_in_any_sequence(make):
 def test_a_set_of_choices_is_always_read_in_the_same_order(make):
     words = [f"word {number}" for number in range(50)]
     assert BlankConstraint(choices=make(words)).choices == tuple(sorted(words))
+
+
+@pytest.mark.parametrize("given", [{"choices": [" hot", "very  cold"]}, {"answer": " hot"}], ids=str)
+def test_words_are_accepted_however_they_are_spaced(given):
+    constraint = BlankConstraint(**given)
+    assert all(constraint.accepts(answer) for answer in ("hot", " hot", "hot "))
+    assert not any(constraint.accepts(answer) for answer in ("", "hotter", "h ot", "very cold"))
