@@ -66,9 +66,7 @@ class ForbiddenWordsAutomaton:
         self._closing: list[int] = []  # begin with a sign
         self._inner: list[tuple[int, str, list[int]]] = []  # complete words later: their folded text, and where
         for token_id, text in self._texts.items():
-            ends = find_ends(text)
-            if not text or _is_letter(text[-1]):
-                ends.pop()
+            ends = _find_edges(text, before=True, behind=True)
             if not ends:
                 continue
             if ends[0] == 0:
@@ -106,9 +104,11 @@ class ForbiddenWordsAutomaton:
             The end, and whether it begins inside of a word.
         """
         text = "".join(self._texts.get(token_id, "") for token_id in prefix)
-        for start in range(max(0, len(text) - self._longest), len(text)):
-            if _may_begin(text, start) and self._begins(text[start:].casefold()):
-                return text[start:], False
+        place = max(0, len(text) - self._longest)
+        last, inside = text[place:], place > 0 and _is_letter(text[place - 1])
+        for start in find_starts(last, inside):
+            if start < len(last) and self._begins(last[start:].casefold()):
+                return last[start:], False
         return text[-1:], len(text) > 1 and _is_letter(text[-2])
 
     def _begins(self, text: str) -> bool:
@@ -121,21 +121,20 @@ def _is_letter(character: str) -> bool:
     return IN_WORD.match(character) is not None
 
 
-def _may_begin(text: str, place: int, inside: bool = False) -> bool:
-    """Return whether a word may begin at a place: not between two letters. Behind the text, letters are expected."""
-    before = _is_letter(text[place - 1]) if place else inside
-    return not before or (place < len(text) and not _is_letter(text[place]))
+def _find_edges(text: str, *, before: bool, behind: bool) -> list[int]:
+    """List the places that are not between two letters. `before`, `behind`: letters stand in front of the text and behind."""
+    letters = [before, *map(_is_letter, text), behind]
+    return [place for place in range(len(text) + 1) if not (letters[place] and letters[place + 1])]
 
 
 def find_starts(text: str, inside: bool = False) -> list[int]:
-    """List the places where a word may begin, the end of the text among them. `inside`: a letter stands in front of it."""
-    return [place for place in range(len(text) + 1) if _may_begin(text, place, inside)]
+    """List the places where a word of letters or signs may begin; behind the text, letters are expected."""
+    return _find_edges(text, before=inside, behind=True)
 
 
 def find_ends(text: str) -> list[int]:
-    """List the places where a word may end: not between two letters. In front of the text, letters are expected."""
-    letters = [True, *map(_is_letter, text)]
-    return [place for place in range(len(text)) if not (letters[place] and letters[place + 1])] + [len(text)]
+    """List the places where a word may end; in front of the text, letters are expected. The last one is its end."""
+    return _find_edges(text, before=True, behind=False)
 
 
 def fold(text: str) -> str:

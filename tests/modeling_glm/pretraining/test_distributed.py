@@ -187,7 +187,6 @@ class TestSharded:
         assert sum(rows) == whole
         return folder
 
-    @pytest.mark.slow
     def test_it_trains_as_one_process(self, folder, one_process):
         assert losses(folder) == pytest.approx(losses(one_process), abs=1e-5)
 
@@ -211,7 +210,6 @@ class TestSharded:
             model = GLMForConditionalGeneration.from_pretrained(tmp_path).eval()
             torch.testing.assert_close(model(ids).logits, expected, atol=1e-5, rtol=1e-5)
 
-    @pytest.mark.slow
     def test_it_resumes_with_more_processes_after_a_full_disk(
         self, tokenizer_folder, sharded_config, one_process, tmp_path
     ):
@@ -221,7 +219,6 @@ class TestSharded:
         launch(tokenizer_folder, tmp_path, 4, "--sharded", "--batch_size", 2, config=sharded_config)
         assert losses(tmp_path) == pytest.approx(losses(one_process), abs=1e-5)
 
-    @pytest.mark.slow
     def test_its_options_change_no_loss(self, tokenizer_folder, sharded_config, one_process, tmp_path):
         config, text = tmp_path / "config.yaml", sharded_config.read_text()
         for option in ("fsdp_activation_checkpointing", "fsdp_cpu_ram_efficient_loading"):
