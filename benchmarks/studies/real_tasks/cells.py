@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from itertools import product
+from math import sqrt
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,7 +96,7 @@ class TaskStudy:
         return [result for result in found if result is not None]
 
     def choose_rate(self, row: Row) -> float | None:
-        """Choose the learning rate of a row by the accuracy on validation examples, or read it. None if it has none."""
+        """Choose the learning rate of a row on validation examples, or read it. None if it has none."""
         method = METHODS[row.method]
         if method.rates is None or row.shots == ZERO:
             return None
@@ -108,8 +109,8 @@ class TaskStudy:
             tried = measure(score(data.validation), classes_of(data, data.validation))
             return {"rate": rate, "accuracy": tried["accuracy"], "loss": tried["loss"], "seconds": seconds}
 
-        tried = search(method.rates, try_rate)
-        best = max(tried, key=merit)
+        tried = search(method.rates, try_rate, len(data.validation))
+        best = best_of(tried, len(data.validation))
         write_whole(
             self._folder(row) / "rate.json", json.dumps({"rate": best["rate"], "tried": tried}, indent=2) + "\n"
         )
@@ -153,13 +154,14 @@ class TaskStudy:
         return self.folder.joinpath(*row)
 
 
-def search(rates: Rates, try_rate: Callable[[float], dict[str, float]]) -> list[dict[str, float]]:
+def search(rates: Rates, try_rate: Callable[[float], dict[str, float]], examples: int) -> list[dict[str, float]]:
     """
     Try learning rates: the first three, and then further ones while the best is the last in its direction.
 
     Args:
         rates: The first three, which differ by about the same factor, and the limits.
         try_rate: Returns "rate", "accuracy" and "loss" of a rate.
+        examples: How many validation examples the accuracy comes from.
 
     Returns:
         What was tried, from low to high rates.
@@ -167,7 +169,7 @@ def search(rates: Rates, try_rate: Callable[[float], dict[str, float]]) -> list[
     tried = [try_rate(rate) for rate in rates.first]
     ratio = rates.first[1] / rates.first[0]
     while True:
-        best = max(tried, key=merit)
+        best = best_of(tried, examples)
         if best is tried[0] and best["rate"] / ratio >= rates.low:
             tried.insert(0, try_rate(_rounded(best["rate"] / ratio)))
         elif best is tried[-1] and best["rate"] * ratio <= rates.high:
@@ -176,9 +178,18 @@ def search(rates: Rates, try_rate: Callable[[float], dict[str, float]]) -> list[
             return tried
 
 
-def merit(tried: dict[str, float]) -> tuple[float, float]:
-    """Return what to maximize: the accuracy, and among equals the log-likelihood, as far as it matters."""
-    return tried["accuracy"], -round(tried["loss"], 2)
+def best_of(tried: Sequence[dict[str, float]], examples: int) -> dict[str, float]:
+    """
+    Return the best of the tried rates.
+
+    Accuracies within one standard error of the highest are level: among them the loss decides, as far as it matters,
+    and then the accuracy.
+    """
+    highest = max(one["accuracy"] for one in tried)
+    level = highest - sqrt(highest * (1 - highest) / examples)
+    return max(
+        (one for one in tried if one["accuracy"] >= level), key=lambda one: (-round(one["loss"], 2), one["accuracy"])
+    )
 
 
 def measure(

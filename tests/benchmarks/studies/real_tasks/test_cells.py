@@ -27,15 +27,27 @@ def test_search_goes_on_at_its_ends_within_the_limits(best, tried):
     """The accuracy falls with the distance from the best rate, in steps of the search."""
 
     def try_rate(rate):
-        return {"rate": rate, "accuracy": -abs(round(2 * np.log10(rate / best))), "loss": 0.0}
+        return {"rate": rate, "accuracy": 0.9 - abs(round(2 * np.log10(rate / best))) / 10, "loss": 0.0}
 
-    assert [one["rate"] for one in search(RATES, try_rate)] == tried
+    assert [one["rate"] for one in search(RATES, try_rate, examples=400)] == tried
 
 
-def test_search_compares_losses_among_equals():
-    losses = {1e-4: 0.7, 3e-4: 0.504, 1e-3: 0.5}
-    found = search(RATES, lambda rate: {"rate": rate, "accuracy": 0.5, "loss": losses[rate]})
-    assert max(found, key=cells.merit)["rate"] == 3e-4
+@pytest.mark.parametrize(
+    ("accuracies", "losses", "examples", "best"),
+    [
+        ([0.5, 0.5, 0.5], [0.7, 0.504, 0.5], 400, 3e-4),  # losses that differ by less than 0.01 are level, too
+        ([0.158, 0.155, 0.148], [2.92, 2.69, 2.79], 400, 3e-4),  # the standard error is 0.018
+        ([0.158, 0.155, 0.148], [2.92, 2.69, 2.79], 400_000, 1e-4),
+        ([0.50, 0.52, 0.60], [0.6, 0.5, 0.9], 400, 1e-3),  # 0.024: the others are behind
+        ([1.0, 0.99, 0.99], [0.5, 0.1, 0.1], 400, 1e-4),  # all are right: no error
+    ],
+)
+def test_among_level_accuracies_the_loss_decides(accuracies, losses, examples, best):
+    tried = [
+        {"rate": rate, "accuracy": accuracy, "loss": loss}
+        for rate, accuracy, loss in zip(RATES.first, accuracies, losses, strict=True)
+    ]
+    assert cells.best_of(tried, examples)["rate"] == best
 
 
 def test_measure_against_numbers_worked_by_hand():
