@@ -13,6 +13,7 @@ from transformers import (
 )
 from transformers.pipelines import PIPELINE_REGISTRY
 
+from .checkpoints.embedded import embedded_folder
 from .cloze.pipeline import CLOZE_TASK, ClozeClassificationPipeline
 from .configuration_glm import GLMConfig
 from .cpu_functions.switch import enable as enable_cpu_functions
@@ -96,7 +97,11 @@ def register() -> None:
     ):
         if task not in PIPELINE_REGISTRY.get_supported_tasks():
             PIPELINE_REGISTRY.register_pipeline(
-                task, pipeline_class=pipeline_class, pt_model=(model_classes,), type="text"
+                task,
+                pipeline_class=pipeline_class,
+                pt_model=(model_classes,),
+                default={"model": (embedded_folder(), "main")},  # where no model is given; the library says so
+                type="text",
             )
 
     # Our own classes push with a model card. Their code also runs without this package, so it cannot import

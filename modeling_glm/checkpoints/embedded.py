@@ -72,13 +72,18 @@ def embedded_checkpoint() -> str:
         >>> isinstance(fill, BlankInfillingPipeline)
         True
     """
-    for folder in _PLACES:
-        if (folder / "config.json").is_file():
-            return str(folder)
-    places = " and ".join(map(str, _PLACES))
-    raise FileNotFoundError(
-        f"The embedded checkpoint is missing, looked for in {places}: install modeling-glm again, or name another GLM."
-    )
+    folder = embedded_folder()
+    if not (Path(folder) / "config.json").is_file():
+        places = " and ".join(map(str, _PLACES))
+        raise FileNotFoundError(
+            f"The embedded checkpoint is missing, looked for in {places}: install modeling-glm again, or name another GLM."
+        )
+    return folder
+
+
+def embedded_folder() -> str:
+    """Return the folder in which the embedded checkpoint is, or should be."""
+    return str(next((folder for folder in _PLACES if (folder / "config.json").is_file()), _PLACES[0]))
 
 
 def is_embedded(name: str) -> bool:
@@ -91,4 +96,4 @@ def sample_texts(name: str) -> ShowcaseTexts:
     return EMBEDDED_SAMPLES if is_embedded(name) else GENERAL_SAMPLES
 
 
-__all__ = ["ShowcaseTexts", "embedded_checkpoint", "is_embedded", "sample_texts"]
+__all__ = ["ShowcaseTexts", "embedded_checkpoint", "embedded_folder", "is_embedded", "sample_texts"]

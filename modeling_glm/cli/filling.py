@@ -24,6 +24,7 @@ from .inputs import (
     Temperature,
     TextField,
     Truncation,
+    check_draws,
     load,
 )
 from .lines import InputFormat, Line, read_lines
@@ -130,6 +131,9 @@ def fill(
     from ..modeling_glm import GLMForConditionalGeneration
     from ..utils.rows import RowError, check_rows, in_batches
 
+    check_draws(sample, temperature=None if temperature == 1.0 else temperature)
+    if order is OrderName.confident_first and (num_answers > 1 or sample):
+        raise ValueError(f"--order {order.value} gives one filling: leave --num-answers and --sample out.")
     for_all = BlankConstraint(
         choices=choice or None,
         regex=regex,

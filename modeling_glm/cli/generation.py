@@ -20,6 +20,7 @@ from .inputs import (
     Temperature,
     TextField,
     Truncation,
+    check_draws,
     load,
 )
 from .lines import InputFormat, read_lines
@@ -143,6 +144,7 @@ def generate(
     from ..utils.numbers import check_batch_size
     from ..utils.rows import check_rows, in_batches
 
+    check_draws(sample, num_beams, temperature=None if temperature == 1.0 else temperature, top_k=top_k, top_p=top_p)
     settings: dict[str, Any] = {
         "do_sample": sample,
         "temperature": temperature,

@@ -75,6 +75,25 @@ Temperature = Annotated[
 Seed = Annotated[int, typer.Option(min=0, help="With --sample: seed of the random numbers.")]
 
 
+def check_draws(sample: bool, num_beams: int | None = None, **shaping: float | None) -> None:
+    """
+    Check that --sample goes with the other options, in the words of the command.
+
+    Args:
+        sample: Whether answers are drawn.
+        num_beams: The number of beams.
+        shaping: The options that shape draws, by name; None where they are not given.
+
+    Raises:
+        ValueError: For beams with draws, and for options that shape draws without them.
+    """
+    if sample and (num_beams or 1) > 1:
+        raise ValueError(f"--sample and --num-beams {num_beams}: give one of them.")
+    for name, value in shaping.items():
+        if not sample and value is not None:
+            raise ValueError(f"--{name.replace('_', '-')} {value} shapes draws: add --sample, or leave it out.")
+
+
 def require_converted(name: str) -> None:
     """Raise a `ValueError` for a file, or a folder of the originals' training, in place of a model of Transformers."""
     path = Path(name)

@@ -11,7 +11,7 @@ from ..tokenization import PatternVerbalizer
 from ..tokenization.patterns.values import texts_of
 from ..utils.numbers import check_real_number, check_temperature, check_truth_value, check_whole_number
 from ..utils.rows import OnError, check_on_error
-from .answers.multi_label import CANDIDATE, read_candidates
+from .answers.multi_label import CANDIDATE, read_candidates, split_labels
 from .calibration import Calibration, CalibrationMethod
 
 # The two settings of a pair say the same in two ways.
@@ -197,8 +197,7 @@ class ClozeSettings:
 
 def _read_labels(labels: str | Sequence[str]) -> list[str]:
     # In a list, a space in front of a label belongs to its word: it is literal.
-    split = [part.strip() for part in labels.split(",")] if isinstance(labels, str) else labels
-    read = [label for label in split if label.strip()]
+    read = [label for label in split_labels(labels) if label.strip()]
     if not read:
         raise ValueError(f"candidate_labels={labels!r} is empty: expected at least two labels.")
     if len({label.strip() for label in read}) < len(read):

@@ -13,7 +13,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.trainer import DEFAULT_CALLBACKS
 
 import modeling_glm
-from modeling_glm import GLMConfig, GLMForConditionalGeneration, GLMTokenizer
+from modeling_glm import GLMConfig, GLMForConditionalGeneration, GLMTokenizer, embedded_checkpoint
 from modeling_glm.hub import push
 from modeling_glm.registration import register
 from tests.support.models import make_model, tiny_config
@@ -135,3 +135,11 @@ def test_the_output_is_as_the_librarys_in_all_else():
     outputs["loss"] = torch.zeros(())
     assert outputs.loss == 0
     assert torch.equal(outputs["logits"], outputs[0])
+
+
+def test_pipelines_without_a_model_take_the_embedded_one():
+    filler = pipeline("blank-infilling", dtype="float32", device="cpu")
+    assert filler.model.config.name_or_path == embedded_checkpoint()
+    assert filler("The opposite of [MASK] is cold.")[0]["text"] == "The opposite of hot is cold."
+    classifier = pipeline("cloze-classification", dtype="float32", device="cpu")
+    assert classifier.model.config.name_or_path == embedded_checkpoint()

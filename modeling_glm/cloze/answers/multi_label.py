@@ -60,14 +60,14 @@ class MultiLabel(ABC):
         """Read examples in the caller's order. They lack the fields in `added`."""
 
     def predict_multi_label_proba(
-        self, examples: Any, candidates: Sequence[str], *, on_error: OnError = "raise"
+        self, examples: Any, candidates: str | Sequence[str], *, on_error: OnError = "raise"
     ) -> np.ndarray:
         """
         Compute the calibrated probability that each of several labels applies.
 
         Args:
             examples: The examples, without the field `candidate`. If the pattern reads one other field, its text will do.
-            candidates: The labels to ask about.
+            candidates: The labels to ask about, in a list or between commas.
             on_error: As in `predict_proba`.
 
         Returns:
@@ -87,7 +87,7 @@ class MultiLabel(ABC):
     def predict_multi_label(
         self,
         examples: Any,
-        candidates: Sequence[str],
+        candidates: str | Sequence[str],
         *,
         threshold: float = 0.5,
         on_error: Literal["raise"] = "raise",
@@ -95,11 +95,11 @@ class MultiLabel(ABC):
 
     @overload
     def predict_multi_label(
-        self, examples: Any, candidates: Sequence[str], *, threshold: float = 0.5, on_error: OnError
+        self, examples: Any, candidates: str | Sequence[str], *, threshold: float = 0.5, on_error: OnError
     ) -> list[list[str] | RowError]: ...
 
     def predict_multi_label(
-        self, examples: Any, candidates: Sequence[str], *, threshold: float = 0.5, on_error: OnError = "raise"
+        self, examples: Any, candidates: str | Sequence[str], *, threshold: float = 0.5, on_error: OnError = "raise"
     ) -> list[list[str]] | list[list[str] | RowError]:
         """
         Return the labels that apply to every example, in the order of the candidates.
@@ -137,7 +137,7 @@ class MultiLabel(ABC):
         return self.to_probabilities(scores)[:, 0].reshape(len(encoded), candidates)
 
     def _ask_candidates(
-        self, examples: Any, candidates: Sequence[str], on_error: OnError
+        self, examples: Any, candidates: str | Sequence[str], on_error: OnError
     ) -> tuple[CheckedRows[list[Encoded]], np.ndarray]:
         def check(example: Mapping[str, Any], forms: WordForms) -> list[Encoded]:
             return [self._encode({**example, CANDIDATE: candidate}, forms) for candidate in candidates]
@@ -146,9 +146,16 @@ class MultiLabel(ABC):
         return checked, self.score_candidates(checked.good, len(candidates))
 
 
-def read_candidates(candidates: Sequence[str], task: PatternVerbalizer) -> list[str]:
+def split_labels(labels: str | Sequence[str]) -> list[str]:
+    """Return labels as a list. A text has them between commas, as in the pipelines of Transformers; its empty ones do not count."""
+    if not isinstance(labels, str):
+        return list(labels)
+    return [label for part in labels.split(",") if (label := part.strip())]
+
+
+def read_candidates(candidates: str | Sequence[str], task: PatternVerbalizer) -> list[str]:
     """
-    Return the candidates as texts, after a check of the task.
+    Return the candidates as texts, after a check of the task. In one text they stand between commas.
 
     Raises:
         ValueError: If the task does not ask yes or no about a `candidate`, and for candidates that are missing or given
@@ -160,14 +167,14 @@ def read_candidates(candidates: Sequence[str], task: PatternVerbalizer) -> list[
             f"a question about one of them, such as '{{text}} Is it about {{{CANDIDATE}}}? [MASK].', with two labels of "
             "which the first means yes."
         )
-    names = texts_of([candidates] if isinstance(candidates, str) else list(candidates), "list candidates")
+    names = texts_of(split_labels(candidates), "list candidates")
     if not names or len(set(names)) < len(names):
         raise ValueError(f"candidates={names!r}: expected at least one label, and none of them twice.")
     return names
 
 
 def as_yes_no(
-    task: PatternVerbalizer, examples: Any, candidates: Sequence[str], field: str = "labels"
+    task: PatternVerbalizer, examples: Any, candidates: str | Sequence[str], field: str = "labels"
 ) -> list[dict[str, Any]]:
     """
     Turn examples with lists of labels into labelled yes/no questions, to train on or to fit a temperature with.
@@ -210,4 +217,4 @@ def as_yes_no(
     return rows
 
 
-__all__ = ["CANDIDATE", "MultiLabel", "as_yes_no", "read_candidates"]
+__all__ = ["CANDIDATE", "MultiLabel", "as_yes_no", "read_candidates", "split_labels"]

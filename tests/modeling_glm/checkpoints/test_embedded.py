@@ -41,6 +41,7 @@ def test_an_installation_without_it_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(embedded, "_PLACES", (tmp_path / "a", tmp_path / "b"))
     with pytest.raises(FileNotFoundError, match=r"a and .*b: install modeling-glm again, or name another GLM"):
         embedded_checkpoint()
+    assert embedded.embedded_folder() == str(tmp_path / "a")  # where it should be: importing the package does not fail
 
 
 def test_it_is_known_by_every_spelling_of_its_path(monkeypatch):

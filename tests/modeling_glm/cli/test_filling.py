@@ -222,7 +222,14 @@ def test_long_texts_are_cut_if_asked(run):
     [
         (["fill", "--sample", "--temperature", "nan"], "temperature=nan: expected a number from"),
         (["fill", "--sample", "--temperature", "inf"], "temperature=inf: expected a number from"),
-        (["fill", "--temperature", "0"], "temperature=0.0: expected a number from"),
+        (["fill", "--sample", "--temperature", "0"], "temperature=0.0: expected a number from"),
+        (["fill", "--temperature", "0.7"], "--temperature 0.7 shapes draws: add --sample, or leave it out."),
+        (["generate", "--top-k", "5"], "--top-k 5 shapes draws: add --sample, or leave it out."),
+        (["generate", "--sample", "--num-beams", "4"], "--sample and --num-beams 4: give one of them."),
+        (
+            ["fill", "--order", "confident-first", "-n", "2"],
+            "--order confident-first gives one filling: leave --num-answers and --sample out.",
+        ),
         (["fill", "-n", "1000000"], "num_answers=1000000: expected 1 to 8192, the number of tokens"),
         (["generate", "-n", "1000000"], "num_answers=1000000: expected 1 to 8192, the number of tokens"),
         (["generate", "--num-beams", "1000000"], "num_beams=1000000: expected 1 to 8192"),

@@ -72,6 +72,9 @@ def test_labels_above_a_threshold(parts):
     assert 0 < sum(map(len, expected)) < 20
     assert classifier.predict_multi_label(TEXTS, LABELS, threshold=middle) == expected
     assert classifier.predict_multi_label(TEXTS, LABELS, threshold=0) == [LABELS] * 5
+    assert (
+        classifier.predict_multi_label(TEXTS, ", ".join(LABELS), threshold=middle) == expected
+    )  # as in zero-shot pipelines
     assert classifier.predict_multi_label([], LABELS) == []
     assert classifier.predict_multi_label_proba([], LABELS).shape == (0, 4)
 
@@ -97,6 +100,8 @@ def test_errors(parts):
         classifier.predict_multi_label(TEXTS, ["a", "a"])
     with pytest.raises(ValueError, match=r"candidates=\[\]: expected at least one label"):
         classifier.predict_multi_label(TEXTS, [])
+    with pytest.raises(ValueError, match=r"candidates=\[\]: expected at least one label"):
+        classifier.predict_multi_label(TEXTS, " , ")
     with pytest.raises(ValueError, match="Choice 1 of the list candidates is missing"):
         classifier.predict_multi_label(TEXTS, ["a", None])
     with pytest.raises(ValueError, match="threshold=2: expected a number from 0 to 1"):
