@@ -17,7 +17,6 @@ from .answers.answering import RankedLabel, rank, take_set
 from .answers.multi_label import CANDIDATE
 from .calibration import Calibration
 from .classifier import ClozeClassifier
-from .scorer import check_model
 from .settings import NOT_GIVEN, ClozeSettings
 
 CLOZE_TASK = "cloze-classification"
@@ -101,6 +100,8 @@ class ClozeClassificationPipeline(GLMPipeline):
             together.
     """
 
+    _model_class = "GLMForMultipleChoice"
+
     def __init__(self, *args: Any, **kwargs: Any):
         self.settings = ClozeSettings()
         self._own: ClozeRequest | None = None
@@ -111,9 +112,6 @@ class ClozeClassificationPipeline(GLMPipeline):
         has_own = self.settings.names_words or (self.tokenizer.cloze is not None and not self.settings.names_question)
         if has_own:
             self._own = self._request(self.settings)
-
-    def _check_model(self):
-        check_model(self.model)
 
     def __call__(  # type: ignore[override]
         self,

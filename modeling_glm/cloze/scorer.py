@@ -12,7 +12,7 @@ from ..modeling_glm import GLMForMultipleChoice
 from ..tokenization import DataCollatorForCloze, GLMTokenizer, PatternVerbalizer
 from ..tokenization.blanks import answer_forms
 from ..tokenization.cloze.words import WordForms
-from ..utils.inference import evaluation_mode, is_a, unwrap
+from ..utils.inference import evaluation_mode, require_class
 from ..utils.numbers import check_batch_size, check_truth_value, check_whole_number
 
 Encoded = dict[str, Any]
@@ -47,7 +47,7 @@ class ChoiceScorer:
         batch_size: int = 32,
         truncation: bool = False,
     ):
-        check_model(model)
+        require_class(model, GLMForMultipleChoice.__name__)
         self.model = model
         self.tokenizer = tokenizer
         self.batch_size = check_batch_size("batch_size", batch_size)
@@ -155,15 +155,6 @@ def _split(number: int, encoded: Encoded) -> Iterator[_Part]:
                 columns = []
             if column is not None:
                 columns.append(column)
-
-
-def check_model(model: torch.nn.Module):
-    """Raise a `ValueError` for a model that scores no choices. PEFT's wrappers and code from the hub are accepted."""
-    if not is_a(model, GLMForMultipleChoice.__name__):
-        raise ValueError(
-            f"The model is a {type(unwrap(model)).__name__}: expected a GLMForMultipleChoice. It has the weights of a "
-            "GLMForConditionalGeneration, so GLMForMultipleChoice.from_pretrained(folder) loads the same folders."
-        )
 
 
 def _cost(encoded: Encoded) -> int:

@@ -9,7 +9,7 @@ from transformers.decision import Question
 from ..decision_glm import GLMDecisionMixin
 from ..questions_glm import DecisionRow, GLMDecisionConfig
 from ..tokenization import GLMTokenizer
-from ..utils.inference import evaluation_mode, is_a, unwrap
+from ..utils.inference import evaluation_mode, require_class
 from ..utils.numbers import check_batch_size
 from ..utils.rows import OnError, check_rows, read_rows
 
@@ -56,11 +56,7 @@ def decide(
     Raises:
         ValueError: For a request that cannot be answered, with its number, and for another model.
     """
-    if not is_a(model, "GLMForDecision"):
-        raise ValueError(
-            f"The model is a {type(unwrap(model)).__name__}: expected a GLMForDecision, as "
-            "AutoModelForDecision.from_pretrained(folder) loads it."
-        )
+    require_class(model, "GLMForDecision")
     batch_size = check_batch_size("batch_size", batch_size)
     decider = cast(GLMDecisionMixin, model)
     config = decider.require_config(decision_config)

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from ..branches_glm import MAX_LOGIT_ROWS, PieceLayout, pad_layouts
 from ..configuration_glm import GLMConfig
 from ..filling.scoring import MAX_BRANCH_TOKENS
-from ..utils.inference import compute_hidden_states, evaluation_mode, is_a, unwrap
+from ..utils.inference import compute_hidden_states, evaluation_mode, require_class
 from ..utils.numbers import check_batch_size
 from ..utils.rows import RowError, in_batches
 
@@ -121,12 +121,8 @@ def score_continuations(
 
 
 def check_scoring_model(model: torch.nn.Module) -> None:
-    """Raise a `ValueError` for a model that cannot score continuations. PEFT's wrappers and code from the hub can."""
-    if not any(is_a(model, name) for name in MODELS_WITH_HEAD):
-        raise ValueError(
-            f"The model is a {type(unwrap(model)).__name__}: expected a GLMForConditionalGeneration, which loads from the "
-            "same folders with GLMForConditionalGeneration.from_pretrained(folder)."
-        )
+    """Raise a `ValueError` for a model that cannot score continuations."""
+    require_class(model, *MODELS_WITH_HEAD)
     config: Any = model.config
     config.require_token_ids("sop_token_id", purpose="Scoring continuations")
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from ..utils.inference import is_a, unwrap
 from ..utils.numbers import check_batch_size
 from ..utils.pipeline import GLMPipeline
 from ..utils.rows import InputRows, RowError, check_on_error, in_batches, read_rows
@@ -18,7 +17,6 @@ from .results import BlankAnswer, Filling
 INFILLING_TASK = "blank-infilling"
 # What `fill_blanks` takes beside its settings.
 OF_TEXTS = ("constraints", "on_error", "progress")
-GENERATES = "GLMForConditionalGeneration"
 
 
 class BlankInfillingPipeline(GLMPipeline):
@@ -43,12 +41,7 @@ class BlankInfillingPipeline(GLMPipeline):
         ValueError: If the model is not a `GLMForConditionalGeneration`, or if there is no tokenizer.
     """
 
-    def _check_model(self):
-        if not is_a(self.model, GENERATES):
-            raise ValueError(
-                f"The model is a {type(unwrap(self.model)).__name__}: expected a {GENERATES}, whose from_pretrained(folder) loads "
-                "the folders of all heads."
-            )
+    _model_class = "GLMForConditionalGeneration"
 
     def __call__(  # type: ignore[override]
         self, inputs: Any, *, batch_size: int | None = None, num_workers: int | None = None, **settings: Any

@@ -26,7 +26,7 @@ from ..hub.trainer import HubTrainerMixin
 from ..runs.checkpoints import SafeCheckpointTrainer
 from ..tokenization import DataCollatorForInfillingSeq2Seq, GLMTokenizer
 from ..utils.files import make_folder
-from ..utils.inference import is_a
+from ..utils.inference import require_class
 from .generation import choose_limits, count_returned, generate_pieces
 
 RIGHT_COLLATOR = DataCollatorForInfillingSeq2Seq.__name__
@@ -104,10 +104,7 @@ class GLMSeq2SeqTrainer(HubTrainerMixin, SafeCheckpointTrainer, Seq2SeqTrainer):
                 "would see the target."
             )
         super().__init__(model, args, data_collator, train_dataset, eval_dataset, processing_class, **kwargs)
-        if not isinstance(self.model, torch.nn.Module) or not is_a(self.model, "GLMForConditionalGeneration"):
-            raise ValueError(
-                f"The model is a {type(self.model).__name__}: expected a GLMForConditionalGeneration, which fills blanks."
-            )
+        require_class(self.model, "GLMForConditionalGeneration")
         self.add_callback(CollatorCallback(self))
         # The library's smoother needs the logits of all tokens. Our model smooths those of the labelled ones.
         self._smoothing, self.label_smoother = args.label_smoothing_factor, None

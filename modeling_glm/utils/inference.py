@@ -76,10 +76,13 @@ def is_a(model: torch.nn.Module, class_name: str) -> bool:
 
 
 def require_class(model: Any, *class_names: str) -> None:
-    """Raise a `ValueError` for a model that has none of these classes."""
+    """Raise a `ValueError` for a model that has none of these classes. PEFT's wrappers and code from the hub are accepted."""
     if not isinstance(model, torch.nn.Module) or not any(is_a(model, name) for name in class_names):
         found = unwrap(model) if isinstance(model, torch.nn.Module) else model
-        raise ValueError(f"The model is a {type(found).__name__}: expected a {' or a '.join(class_names)}.")
+        raise ValueError(
+            f"The model is a {type(found).__name__}: expected a {' or a '.join(class_names)}. Load it with "
+            f"{class_names[0]}.from_pretrained(folder)."
+        )
 
 
 def unwrap(model: torch.nn.Module) -> PreTrainedModel:

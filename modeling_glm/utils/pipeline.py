@@ -7,31 +7,29 @@ from transformers import Pipeline
 
 from ..precision.choosing import set_precision
 from ..tokenization import GLMTokenizer
+from .inference import require_class
 
 
 class GLMPipeline(Pipeline):
     """
-    A pipeline that needs a model and a `GLMTokenizer`. Subclasses override `_check_model`.
+    A pipeline that needs a model of the class `_model_class`, which subclasses name, and a `GLMTokenizer`.
 
     `pipeline(..., precision="int8")` sets the precision of the model, as `set_precision` does. Without it the model keeps its own.
     """
 
     tokenizer: GLMTokenizer
+    _model_class: str
     _load_tokenizer = True  # type: ignore[assignment]
     _load_processor = _load_feature_extractor = False  # type: ignore[assignment]
     _load_image_processor = _load_video_processor = False  # type: ignore[assignment]
 
     def __init__(self, *args: Any, precision: str | None = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self._check_model()
+        require_class(self.model, self._model_class)
         if self.tokenizer is None:
             raise ValueError("The pipeline needs a tokenizer: pass tokenizer=GLMTokenizer.from_pretrained(folder).")
         if precision is not None:
             set_precision(self.model, precision)
-
-    def _check_model(self) -> None:
-        """Raise a ValueError for a model that the pipeline cannot use."""
-        raise NotImplementedError
 
     def save_pretrained(self, save_directory: str | os.PathLike, **kwargs: Any) -> None:
         """

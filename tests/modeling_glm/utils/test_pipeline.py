@@ -4,16 +4,14 @@ import pytest
 import torch
 from transformers import pipeline
 
-from modeling_glm import GLMForConditionalGeneration
+from modeling_glm import GLMForConditionalGeneration, GLMForMultipleChoice
 from modeling_glm.precision.quantizer import is_int8
 from modeling_glm.utils.pipeline import GLMPipeline
 from tests.support.models import make_model
 
 
 class EchoPipeline(GLMPipeline):
-    def _check_model(self):
-        if self.model.config.num_hidden_layers != 3:
-            raise ValueError("not three layers")
+    _model_class = "GLMForConditionalGeneration"
 
     def _sanitize_parameters(self, **settings):
         return {}, settings, {}
@@ -31,8 +29,8 @@ class EchoPipeline(GLMPipeline):
         }
 
 
-def build(tokenizer, **overrides):
-    model = make_model(GLMForConditionalGeneration, **overrides)
+def build(tokenizer, model_class=GLMForConditionalGeneration, **overrides):
+    model = make_model(model_class, **overrides)
     return pipeline("blank-infilling", model=model, tokenizer=tokenizer, pipeline_class=EchoPipeline, greeting="hi")
 
 
@@ -41,8 +39,12 @@ def test_it_has_its_tokenizer_and_settings(tokenizer):
 
 
 def test_models_that_the_pipeline_cannot_use(tokenizer):
-    with pytest.raises(ValueError, match="not three layers"):
-        build(tokenizer, num_hidden_layers=1)
+    with pytest.raises(
+        ValueError,
+        match=r"The model is a GLMForMultipleChoice: expected a GLMForConditionalGeneration\. Load it with "
+        r"GLMForConditionalGeneration\.from_pretrained\(folder\)",
+    ):
+        build(tokenizer, GLMForMultipleChoice)
 
 
 def test_a_tokenizer_is_needed(tokenizer):
