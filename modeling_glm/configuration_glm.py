@@ -50,7 +50,14 @@ IGNORED_ORIGINAL_KEYS = (
 # What a caller may say about a repository on the hub. It holds for config.json and the files beside it alike.
 HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
-CHOICE_LOSSES = ("cross_entropy", "hinge")
+ONE_OF = {
+    "choice_loss": ("cross_entropy", "hinge"),
+    "hidden_act": tuple(sorted(ACT2FN)),
+    "problem_type": ("regression", "single_label_classification", "multi_label_classification"),
+}
+PROBABILITIES = ("embedding_dropout", "attention_dropout", "hidden_dropout", "classifier_dropout")
+NOT_NEGATIVE = ("initializer_range", "layer_norm_eps", "choice_fill_weight")
+FINITE = ("choice_length_penalty", "attention_scale")
 
 # No GLM is nearly as large. Building a larger one, or naming its labels, would take all memory before anything fails.
 LARGEST_SIZES = {
@@ -187,6 +194,8 @@ def _explain_types(config_class: Config) -> Config:
     @functools.wraps(check_and_set)
     def set_attribute(self: PreTrainedConfig, name: str, value: Any) -> None:
         name = config_class.attribute_map.get(name, name)
+        if value is not None:
+            _check_value(name, value)
         try:
             check_and_set(self, name, value)
         except StrictDataclassError as error:
@@ -195,8 +204,6 @@ def _explain_types(config_class: Config) -> Config:
             raise ValueError(
                 f"{name}={reprlib.repr(value)} is of type {type(value).__name__}: expected {shown}."
             ) from error
-        if name in LARGEST_SIZES and value is not None:
-            _require_size(name, value)
 
     @functools.wraps(initialize)
     def initialize_and_explain(self: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
@@ -330,11 +337,6 @@ class GLMConfig(PreTrainedConfig):
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"The settings {', '.join(sorted(kwargs))} cannot be read: {error!r}") from error
         self._check_sizes()
-        self._check_numbers()
-        if self.hidden_act not in ACT2FN:
-            raise ValueError(f"hidden_act={self.hidden_act!r}: expected one of {', '.join(sorted(ACT2FN))}.")
-        if self.choice_loss not in CHOICE_LOSSES:
-            raise ValueError(f"choice_loss={self.choice_loss!r}: expected one of {', '.join(CHOICE_LOSSES)}.")
         if self.intermediate_size is None:
             self.intermediate_size = 4 * self.hidden_size
 
@@ -352,17 +354,6 @@ class GLMConfig(PreTrainedConfig):
                 f"vocab_size={self.vocab_size}, hidden_size={width}, num_hidden_layers={self.num_hidden_layers}, "
                 f"intermediate_size={inner}, max_position_embeddings={self.max_position_embeddings}."
             )
-
-    def _check_numbers(self) -> None:
-        for name in ("embedding_dropout", "attention_dropout", "hidden_dropout", "classifier_dropout"):
-            if (value := getattr(self, name)) is not None and not 0 <= value <= 1:
-                raise ValueError(f"{name}={value}: expected a probability from 0 to 1.")
-        for name in ("initializer_range", "layer_norm_eps", "choice_fill_weight"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name}={getattr(self, name)}: expected a finite number that is not negative.")
-        for name in ("choice_length_penalty", "attention_scale"):
-            if not math.isfinite(getattr(self, name)):
-                raise ValueError(f"{name}={getattr(self, name)}: expected a finite number.")
 
     @property
     def num_labels(self) -> int | None:
@@ -446,7 +437,10 @@ class GLMConfig(PreTrainedConfig):
     @classmethod
     def from_dict(cls, config_dict, **kwargs):
         """Make a config from a dict as the library does. The dict may be that of an original config.json."""
-        return super().from_dict(cls._convert_original(config_dict, kwargs.get("name_or_path")), **kwargs)
+        made = super().from_dict(cls._convert_original(config_dict, kwargs.get("name_or_path")), **kwargs)
+        config = made[0] if isinstance(made, tuple) else made
+        config._check_sizes()  # the library sets what is in kwargs one by one, after it has made the config
+        return made
 
     @staticmethod
     def is_original(config_dict: dict[str, Any]) -> bool:
@@ -508,6 +502,26 @@ class GLMConfig(PreTrainedConfig):
         )
 
 
+def _check_value(name: str, value: Any) -> None:
+    """
+    Check a setting on its own, before it is set. `GLMConfig._check_sizes` checks those that must fit together.
+
+    Numbers and names of another type are left to the check of types.
+    """
+    if name in LARGEST_SIZES:
+        _require_size(name, value)
+    elif isinstance(value, str) and name in ONE_OF and value not in ONE_OF[name]:
+        raise ValueError(f"{name}={reprlib.repr(value)}: expected one of {', '.join(ONE_OF[name])}.")
+    elif not isinstance(value, int | float):
+        return
+    elif name in PROBABILITIES and not 0 <= value <= 1:
+        raise ValueError(f"{name}={value}: expected a probability from 0 to 1.")
+    elif name in NOT_NEGATIVE and not 0 <= value < math.inf:
+        raise ValueError(f"{name}={value}: expected a finite number that is not negative.")
+    elif name in FINITE and not math.isfinite(value):
+        raise ValueError(f"{name}={value}: expected a finite number.")
+
+
 def _require_size(name: str, size: Any) -> None:
     if type(size) is not int:
         raise ValueError(f"{name}={reprlib.repr(size)} is of type {type(size).__name__}: expected int.")
@@ -526,7 +540,6 @@ LIBRARY_TYPES: dict[str, tuple[type, ...]] = {
     "output_hidden_states": (bool,),
     "return_dict": (bool,),
 }
-PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
 def _check_settings(config: GLMConfig, others: dict[str, Any]) -> None:
@@ -538,10 +551,6 @@ def _check_settings(config: GLMConfig, others: dict[str, Any]) -> None:
             raise ValueError(f"{name}={reprlib.repr(value)} is of type {type(value).__name__}: expected {expected}.")
     if wrong := [name for name in config.architectures or () if not isinstance(name, str)]:
         raise ValueError(f"architectures holds {reprlib.repr(wrong[0])}: expected the names of classes.")
-    if config.problem_type is not None and config.problem_type not in PROBLEM_TYPES:
-        raise ValueError(
-            f"problem_type={reprlib.repr(config.problem_type)}: expected one of {', '.join(PROBLEM_TYPES)}."
-        )
     for name, value in (("dtype", config.dtype), ("torch_dtype", others.get("torch_dtype"))):
         dtype = vars(torch).get(value) if isinstance(value, str) else value
         if value is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):

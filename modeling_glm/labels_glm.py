@@ -202,7 +202,7 @@ def check_text_labels(labels: torch.Tensor, logits: torch.Tensor, config: GLMCon
             labels at once, as the library decides.
 
     Returns:
-        The labels in the type that the loss needs.
+        Classes as integers. Targets as floats of the logits' shape, in float32 at least: rounded to bf16 they would be others.
 
     Raises:
         ValueError: for labels of another shape or type, and values outside the classes or targets.
@@ -232,7 +232,7 @@ def check_text_labels(labels: torch.Tensor, logits: torch.Tensor, config: GLMCon
     _require_shape(labels, "labels", what, shapes, hint)
     if can_read_labels(labels):
         _refuse(labels, "labels", [Fault(wrong, reason)], hint)
-    return labels.to(logits.dtype).reshape(logits.shape)
+    return labels.to(torch.promote_types(logits.dtype, torch.float32)).reshape(logits.shape)
 
 
 def check_token_labels(

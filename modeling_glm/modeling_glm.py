@@ -25,7 +25,7 @@ from transformers.modeling_outputs import (
     TokenClassifierOutput,
 )
 from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs
+from transformers.utils import TransformersKwargs, is_peft_available
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
@@ -254,10 +254,24 @@ class GLMPreTrainedModel(PreTrainedModel):
         Load a PEFT adapter as `PreTrainedModel.load_adapter` does, and keep its name as `adapter_source`.
 
         Pipelines of Transformers read the tokenizer of the base model: with the name they find the one beside the adapter.
+        Where the adapter trained tokens that the base model lacks, such as those of a prompt, the vocabulary grows.
         """
+        if peft_model_id is not None and kwargs.get("peft_config") is None and is_peft_available():
+            self._add_rows_for(peft_model_id, kwargs.get("adapter_kwargs") or {})
         loaded = super().load_adapter(peft_model_id, *args, **kwargs)
         self.adapter_source = peft_model_id
         return loaded
+
+    def _add_rows_for(self, adapter: str, options: dict[str, Any]) -> None:
+        """Add embeddings for the tokens that an adapter trained. It has their values."""
+        from peft import PeftConfig
+
+        config = PeftConfig.from_pretrained(adapter, **options)
+        indices = getattr(config, "trainable_token_indices", None) or getattr(config, "token_indices", None) or ()
+        lists = indices.values() if isinstance(indices, dict) else (indices,)
+        rows = 1 + max((index for each in lists for index in each), default=-1)
+        if rows > self.config.vocab_size:
+            self.resize_token_embeddings(rows, mean_resizing=False)
 
     def _require_base(self, missing: set[str], source: str | os.PathLike | None):
         base = self.base_model.state_dict().keys()
@@ -573,6 +587,7 @@ class GLMForConditionalGeneration(GLMWithLMHead, GLMGenerationMixin):
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
             use_cache=use_cache,
+            return_dict=True,
             **kwargs,
         )
         # What knows its positions knows the layout: `generate`, a continued cache, packed rows, shuffled pieces.
@@ -719,7 +734,7 @@ class GLMForMultipleChoice(GLMWithLMHead):
     def _score_branches(self, choices: ChoiceInputs, **kwargs) -> tuple[WordScores, BaseModelOutputWithPast]:
         """Score choices side by side behind their contexts."""
         kwargs["use_cache"] = False
-        outputs = self.glm(**lay_out_branches(choices, self.config)._asdict(), **kwargs)
+        outputs = self.glm(**lay_out_branches(choices, self.config)._asdict(), return_dict=True, **kwargs)
         # (rows, 1 + choices * (length - 1), hidden): the start of piece, then the fed tokens of all choices
         hidden_states = outputs.last_hidden_state[:, choices.input_ids.shape[1] :]
         choice_ids = choices.choice_ids
@@ -735,7 +750,7 @@ class GLMForMultipleChoice(GLMWithLMHead):
         """Score rows that hold a context and its choice."""
         kwargs["use_cache"] = False
         rows = lay_out_rows(choices, self.config)
-        outputs = self.glm(choices.input_ids, rows.attention_mask, choices.position_ids, **kwargs)
+        outputs = self.glm(choices.input_ids, rows.attention_mask, choices.position_ids, return_dict=True, **kwargs)
         scores = score_tokens(self.vocabulary_logits, outputs.last_hidden_state[:, :-1], rows.targets).sum(-1)
         counts = (rows.targets != -100).sum(-1)
         return WordScores(counts.view(choices.shape), scores.view(choices.shape)), outputs
@@ -800,7 +815,9 @@ class GLMForSequenceClassification(GLMPreTrainedModel):
             ValueError: as `GLMModel.forward`, and for labels of another shape or type, or outside the classes.
         """
         kwargs["use_cache"] = False
-        outputs = self.glm(input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, **kwargs)
+        outputs = self.glm(
+            input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, return_dict=True, **kwargs
+        )
         hidden_states = outputs.last_hidden_state
         first = self._first_tokens(inputs_embeds, attention_mask, hidden_states)
         pooled = hidden_states[torch.arange(hidden_states.shape[0], device=hidden_states.device), first]
@@ -810,6 +827,9 @@ class GLMForSequenceClassification(GLMPreTrainedModel):
         if labels is not None:
             labels = check_text_labels(labels, logits, self.config)
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config, **kwargs)
+            count = kwargs.get("num_items_in_batch")
+            if labels.is_floating_point() and count is not None:  # the library counts items for classes alone
+                loss = loss * labels.numel() / torch.as_tensor(count, device=loss.device)
         return SequenceClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )
@@ -865,7 +885,9 @@ class GLMForTokenClassification(GLMPreTrainedModel):
             ValueError: as `GLMModel.forward`, and for labels of another shape or type, outside the classes, or on padding.
         """
         kwargs["use_cache"] = False
-        outputs = self.glm(input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, **kwargs)
+        outputs = self.glm(
+            input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, return_dict=True, **kwargs
+        )
         logits = self.classifier(self.dropout(outputs.last_hidden_state))
         loss = None
         if labels is not None:
@@ -909,14 +931,21 @@ class GLMForQuestionAnswering(GLMPreTrainedModel):
                 there is none to learn.
 
         Returns:
-            `start_logits` and `end_logits` (batch, seq), and `loss` where the answer is given.
+            `start_logits` and `end_logits` (batch, seq), the lowest number of their dtype on padding, and `loss` where the
+            answer is given.
 
         Raises:
             ValueError: as `GLMModel.forward`, and for positions of another shape or type, outside the row, or on padding.
         """
         kwargs["use_cache"] = False
-        outputs = self.glm(input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, **kwargs)
-        start_logits, end_logits = self.qa_outputs(outputs.last_hidden_state).unbind(-1)
+        outputs = self.glm(
+            input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, return_dict=True, **kwargs
+        )
+        logits = self.qa_outputs(outputs.last_hidden_state)
+        mask = own_padding_mask(attention_mask, logits.shape[1])
+        if mask is not None:  # an answer is not in the padding, so it takes no part in the softmax
+            logits = logits.masked_fill((mask == 0).unsqueeze(-1), torch.finfo(logits.dtype).min)
+        start_logits, end_logits = logits.unbind(-1)
         loss = None
         if start_positions is not None and end_positions is not None:
             starts = check_answer_positions(start_positions, "start_positions", start_logits, attention_mask)

@@ -25,6 +25,7 @@ from transformers.trainer_utils import PredictionOutput
 from ..hub.trainer import HubTrainerMixin
 from ..runs.checkpoints import SafeCheckpointTrainer
 from ..tokenization import DataCollatorForInfillingSeq2Seq, GLMTokenizer
+from ..tokenization.patterns.values import is_missing
 from ..utils.files import make_folder
 from ..utils.inference import require_class
 from .generation import choose_limits, count_returned, generate_pieces
@@ -328,7 +329,7 @@ def is_for_prompts(collator: Any) -> bool:
 
 
 def _has_target(row: Any, target: str) -> bool:
-    return not isinstance(row, Mapping) or target in row or "labels" in row
+    return not isinstance(row, Mapping) or "labels" in row or not is_missing(row.get(target))
 
 
 def _describe(collator: Any) -> str:

@@ -1,6 +1,7 @@
 """Configuration: presets, the originals' names and folders, GLM-4, errors."""
 
 import json
+import re
 import time
 
 import pytest
@@ -299,6 +300,40 @@ def test_absurd_settings(kind, tmp_path):
     with pytest.raises(ValueError, match=message):
         GLMConfig(**settings)
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("choice_loss", "Hinge", "choice_loss='Hinge': expected one of cross_entropy, hinge"),
+        ("choice_fill_weight", -1.0, "choice_fill_weight=-1.0: expected a finite number that is not negative"),
+        ("choice_length_penalty", float("nan"), "choice_length_penalty=nan: expected a finite number"),
+        ("layer_norm_eps", -1.0, "layer_norm_eps=-1.0: expected a finite number that is not negative"),
+        ("attention_dropout", 1.5, "attention_dropout=1.5: expected a probability from 0 to 1"),
+        ("output_dropout_prob", 1.5, "hidden_dropout=1.5: expected a probability from 0 to 1"),
+        ("hidden_act", "gelus", "hidden_act='gelus': expected one of gelu"),
+        ("problem_type", "multi_label", "problem_type='multi_label': expected one of regression, single_label"),
+    ],
+)
+def test_wrong_settings_given_with_a_checkpoint(name, value, message, tmp_path):
+    """They would train another loss, and the saved config could not be read."""
+    GLMConfig(hidden_size=32, num_attention_heads=4).save_pretrained(tmp_path)
+    for load in (GLMConfig.from_pretrained, AutoConfig.from_pretrained):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            load(tmp_path, **{name: value})
+    config = GLMConfig.from_pretrained(tmp_path)
+    before = config.to_dict()
+    with pytest.raises(ValueError, match=re.escape(message)):
+        setattr(config, name, value)
+    assert config.to_dict() == before
+
+
+def test_sizes_given_with_a_checkpoint_must_fit_together(tmp_path):
+    GLMConfig(hidden_size=32, num_attention_heads=4).save_pretrained(tmp_path)
+    for load in (GLMConfig.from_pretrained, AutoConfig.from_pretrained):
+        with pytest.raises(ValueError, match="hidden_size=32 is not a multiple of num_attention_heads=7"):
+            load(tmp_path, num_attention_heads=7)
+        assert load(tmp_path, num_attention_heads=7, hidden_size=35).hidden_size == 35
 
 
 @pytest.mark.parametrize("name", ["num_hidden_layers", "num_layers", "vocab_size", "num_labels", "intermediate_size"])

@@ -23,7 +23,7 @@ from modeling_glm.layout_glm import compute_position_ids
 from tests.support.models import TOKEN_IDS, make_model, pad_rows, words
 
 MASK, SMASK, GMASK = (TOKEN_IDS[f"{name}_token_id"] for name in ("mask", "smask", "gmask"))
-SOP, EOS, CLS, PAD = (TOKEN_IDS[f"{name}_token_id"] for name in ("sop", "eos", "cls", "pad"))
+SOP, EOP, EOS, CLS, PAD = (TOKEN_IDS[f"{name}_token_id"] for name in ("sop", "eop", "eos", "cls", "pad"))
 CLOSE = {"atol": 2e-5, "rtol": 2e-5}
 IMPLEMENTATIONS = ["eager", "sdpa", "flex_attention"]
 HEADS = [
@@ -68,6 +68,29 @@ def test_padding_changes_nothing(model_class, implementation, side):
             alone = primary(model(torch.tensor([row])))[0]
             found = together[index][mask[index].bool()] if tokenwise(model_class) else together[index]
             torch.testing.assert_close(found, alone, **CLOSE)
+
+
+LABELS_OF = {
+    GLMForConditionalGeneration: lambda row: {"labels": [-100] * row.index(SOP) + row[row.index(SOP) + 1 :] + [EOP]},
+    GLMForSequenceClassification: lambda row: {"labels": 1},
+    GLMForTokenClassification: lambda row: {"labels": [token % 2 for token in row]},
+    GLMForQuestionAnswering: lambda row: {"start_positions": 1, "end_positions": 3},
+}
+
+
+@pytest.mark.parametrize("model_class", LABELS_OF)
+def test_padding_changes_no_loss(model_class):
+    model, losses = make_model(model_class), []
+    for row, padding in itertools.product((rows()[0], rows()[2]), (0, 1, 20)):
+        labels = LABELS_OF[model_class](row)
+        filled = {
+            name: given + [-100] * padding if isinstance(given, list) else given for name, given in labels.items()
+        }
+        mask = torch.tensor([[1] * len(row) + [0] * padding])
+        with torch.no_grad():
+            inputs = {name: torch.tensor([given]) for name, given in filled.items()}
+            losses.append(model(torch.tensor([row + [PAD] * padding]), attention_mask=mask, **inputs).loss)
+    torch.testing.assert_close(losses, [losses[0]] * 3 + [losses[3]] * 3, **CLOSE)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

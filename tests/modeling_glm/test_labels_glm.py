@@ -229,6 +229,45 @@ class TestHeads:
         expected = self.run(GLMForSequenceClassification, labels, **config)
         torch.testing.assert_close(self.run(GLMForSequenceClassification, same, **config), expected)
 
+    @pytest.mark.parametrize(
+        ("labels", "config"),
+        [
+            (torch.tensor([N, 1, 0, 2]), {"num_labels": 3}),
+            (torch.tensor([0.5, -3.0, 2.0, 7.0]), {"num_labels": 1}),
+            (torch.arange(8.0).view(4, 2), {"num_labels": 2, "problem_type": "regression"}),
+            (torch.tensor([[1.0, 0, 1], [0, 0, 1], [1, 1, 0], [0, 0, 0]]), {"num_labels": 3}),
+        ],
+        ids=["classes", "regression", "several targets", "several labels"],
+    )
+    @pytest.mark.parametrize("as_tensor", [True, False])
+    def test_losses_of_parts_add_up_to_that_of_the_batch(self, labels, config, as_tensor):
+        """As Trainer accumulates gradients: it counts the labels of all parts, and divides by nothing itself."""
+        model = make_model(GLMForSequenceClassification, **config)
+        ids = torch.arange(11, 27).view(4, 4)
+        count = (labels != N).sum() if as_tensor else int((labels != N).sum())
+        parts = [
+            model(ids[part], labels=labels[part], num_items_in_batch=count).loss for part in (slice(0, 1), slice(1, 4))
+        ]
+        torch.testing.assert_close(sum(parts), model(ids, labels=labels).loss)
+
+    @pytest.mark.parametrize(
+        ("target", "config"),
+        [([1987.0], {"num_labels": 1}), ([0.9987, 0.0], {"problem_type": "multi_label_classification"})],
+    )
+    @pytest.mark.parametrize("weights", [torch.float32, torch.bfloat16])
+    def test_targets_are_not_rounded_to_the_precision_of_the_logits(self, target, config, weights):
+        model = make_model(GLMForSequenceClassification, **config).to(weights)
+        with torch.no_grad():
+            model.classifier.out_proj.weight.zero_()
+            model.classifier.out_proj.bias.fill_(1984.0 if len(target) == 1 else 1.0)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model(torch.tensor([[CLS, 11, 12, EOS]]), labels=torch.tensor([target])).loss
+        logits = torch.full((1, len(target)), 1984.0 if len(target) == 1 else 1.0)
+        expected = (F.mse_loss if len(target) == 1 else F.binary_cross_entropy_with_logits)(
+            logits, torch.tensor([target])
+        )
+        torch.testing.assert_close(loss, expected)
+
     def test_texts_without_a_label(self):
         model = make_model(GLMForSequenceClassification, num_labels=3)
         outputs = model(IDS, attention_mask=ATTENDED, labels=torch.tensor([N, 1]))

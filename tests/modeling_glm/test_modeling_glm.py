@@ -314,3 +314,26 @@ def test_other_calls_give_no_warning(language_model, call):
         call(language_model)
     assert not [warning for warning in caught if "causal" in str(warning.message)]
     assert not language_model._warned_of_causal_reading
+
+
+@pytest.mark.parametrize(
+    "model_class",
+    [
+        GLMModel,
+        GLMForConditionalGeneration,
+        GLMForSequenceClassification,
+        GLMForTokenClassification,
+        GLMForQuestionAnswering,
+    ],
+)
+def test_outputs_as_tuples(model_class):
+    """By the argument and by the setting of the config."""
+    model, ids = make_model(model_class), torch.tensor([CONTEXT])
+    with torch.no_grad():
+        expected = model(ids).to_tuple()[0]
+        by_argument = model(ids, return_dict=False)
+        model.config.return_dict = False
+        by_config = model(ids)
+    for found in (by_argument, by_config):
+        assert type(found) is tuple
+        torch.testing.assert_close(found[0], expected)

@@ -110,11 +110,18 @@ class DataCollatorForCloze:
 
     def _encode(self, number: int, feature: Mapping[str, Any]) -> Mapping[str, Any]:
         if "choice_ids" in feature:  # encoded already
-            return feature
+            return {name: _as_lists(value) for name, value in feature.items()}
         try:
             return self.task.encode(feature, self.tokenizer, self.max_length, self.truncation)
         except ValueError as error:
             raise tell(number, feature, error, self.task.fields | set(self.task.derived)) from error
+
+
+def _as_lists(values: Any) -> Any:
+    """Turn arrays and tensors, also within lists, into lists, as `datasets` has them with a format."""
+    if hasattr(values, "tolist"):
+        values = values.tolist()  # of an array of objects: its arrays
+    return [_as_lists(value) for value in values] if isinstance(values, list | tuple) else values
 
 
 def _pad_nested(lists: Sequence[Any]) -> torch.Tensor:

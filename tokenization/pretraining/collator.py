@@ -10,7 +10,7 @@ import torch
 
 from ..tokenization_glm import GLMTokenizer
 from .draws import DrawFamily, Draws, TextDraw, TokenStream
-from .encoded import join_encoded, join_samples
+from .encoded import join_encoded, join_samples, read_row
 from .numbering import BatchNumbers, SampleNumber, SampleNumbers
 from .objectives import DocumentObjective, Objective, SentenceObjective, TokenObjective, WordObjective
 from .packing import to_batch
@@ -154,18 +154,19 @@ class DataCollatorForBlankInfilling:
         """Return the samples of a batch before they are put into rows."""
         numbers = self._numbers.open_batch(self.evaluation)
         texts = [(row, feature) for row, feature in enumerate(features) if feature.get("labels") is None]
-        encoded = [feature for feature in features if feature.get("labels") is not None]
+        encoded = [(row, feature) for row, feature in enumerate(features) if feature.get("labels") is not None]
         if not encoded:
             return self._corrupt_texts(texts, numbers)
         samples = self._lay_out_encoded(encoded)
         return join_samples(self._corrupt_texts(texts, numbers), samples) if texts else samples
 
-    def _lay_out_encoded(self, features: Sequence[Mapping[str, Any]]) -> InfillingSamples:
+    def _lay_out_encoded(self, features: Sequence[tuple[int, Mapping[str, Any]]]) -> InfillingSamples:
         if self.masked_lm or self.sentinels is not None:
             raise ValueError(
                 "A row has labels, so it is encoded already, which goes with neither masked_lm nor sentinels: leave them out."
             )
-        samples = join_encoded(features, self._blank_ids, self._sop_id)
+        rows, samples_of_rows = zip(*features, strict=True)
+        samples = join_encoded(samples_of_rows, self._blank_ids, self._sop_id, rows)
         if not self.block_positions:
             samples.position_ids[1, samples.position_ids[1] > 0] = 1
         return samples
@@ -246,7 +247,7 @@ class DataCollatorForBlankInfilling:
 
     def _open(self, feature: Mapping[str, Any], row: int, numbers: BatchNumbers) -> SourceText:
         """Read a text of the caller: add `[CLS]` and `<eos>` where they are missing, cut it off, and number it."""
-        ids = np.asarray(feature["input_ids"], dtype=np.int64)
+        ids = read_row(feature, "input_ids", row)
         if len(ids) == 0 or ids[0] != self._cls_id:
             cls, eos = self._boundary_ids
             ids = np.concatenate([[cls], ids, [eos]])

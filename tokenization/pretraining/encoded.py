@@ -5,35 +5,44 @@ from typing import Any
 
 import numpy as np
 
+from ..inputs import shown
 from .ragged import count_up
-from .samples import InfillingSamples
+from .samples import IGNORED, InfillingSamples
 
 EncodedSample = Mapping[str, Any]
 
 
 def join_encoded(
-    samples: Sequence[EncodedSample], mask_token_ids: Sequence[int], sop_token_id: int
+    samples: Sequence[EncodedSample],
+    mask_token_ids: Sequence[int],
+    sop_token_id: int,
+    rows: Sequence[int] | None = None,
 ) -> InfillingSamples:
     """
     Lay out encoded samples one behind the other, with the 2D positions that follow from their ids (paper section 2.2.1).
 
     Args:
-        samples: `input_ids` (length,), Part A and Part B, and `labels` (length,) aligned with them.
+        samples: `input_ids` (length,), Part A and Part B, and `labels` (length,) aligned with them. Where they have an
+            `attention_mask` (length,), it is 0 on padding, which is left out.
         mask_token_ids: Ids of the blanks.
         sop_token_id: Id that opens a piece. The k-th piece fills the k-th blank.
+        rows: The caller's numbers of the samples, for messages. The default counts them.
 
     Raises:
-        ValueError: For a sample with other numbers of labels than ids, or more pieces than blanks.
+        ValueError: For a sample with other numbers of labels than ids, with labels on Part A, or with more pieces than
+            blanks.
     """
-    ids = [np.asarray(sample["input_ids"], dtype=np.int64) for sample in samples]
-    labels = [np.asarray(sample["labels"], dtype=np.int64) for sample in samples]
-    contexts, positions = [], []
-    for number, (row, row_labels) in enumerate(zip(ids, labels, strict=True)):
-        if len(row) != len(row_labels):
-            raise ValueError(
-                f"Sample {number} has {len(row)} input_ids and {len(row_labels)} labels: expected one label for each id."
-            )
+    ids, labels, contexts, positions = [], [], [], []
+    for number, sample in zip(rows or range(len(samples)), samples, strict=True):
+        row, row_labels = (read_row(sample, name, number) for name in ("input_ids", "labels"))
         context, row_positions = _number(row, number, mask_token_ids, sop_token_id)
+        if (row_labels[:context] != IGNORED).any():
+            raise ValueError(
+                f"Sample {number} has labels on Part A, in front of the first <sop>: expected -100 there, because GLM learns "
+                "the pieces that fill its blanks. For a text to blank out leave labels out, as of a causal model or a class."
+            )
+        ids.append(row)
+        labels.append(row_labels)
         contexts.append(context)
         positions.append(row_positions)
     return InfillingSamples(
@@ -44,6 +53,39 @@ def join_encoded(
         context_lengths=np.array(contexts, dtype=np.int64),
         find_origins=lambda: np.full(sum(map(len, ids)), -1),
     )
+
+
+def read_row(sample: Mapping[str, Any], name: str, number: int) -> np.ndarray:
+    """
+    Read the ids or labels of a row without its padding.
+
+    Args:
+        sample: The row. Where it has an `attention_mask` (length,), that is 0 on padding.
+        name: "input_ids" or "labels".
+        number: The caller's number of the row, for messages.
+
+    Returns:
+        (tokens,) int64.
+
+    Raises:
+        ValueError: For values of another shape than (length,), and other numbers of labels or mask values than ids.
+    """
+    values, mask = np.asarray(sample[name], dtype=np.int64), sample.get("attention_mask")
+    if values.ndim != 1:
+        raise ValueError(f"Sample {number} has {name}={shown(sample[name])}: expected a list with one for each token.")
+    if name != "input_ids" and len(values) != len(sample["input_ids"]):
+        raise ValueError(
+            f"Sample {number} has {len(sample['input_ids'])} input_ids and {len(values)} {name}: expected one for each id."
+        )
+    if mask is None:
+        return values
+    mask = np.asarray(mask)
+    if mask.shape != values.shape:
+        raise ValueError(
+            f"Sample {number} has {len(values)} {name} and an attention_mask of shape {mask.shape}: expected one value for "
+            "each id."
+        )
+    return values[mask != 0]
 
 
 def _number(ids: np.ndarray, number: int, masks: Sequence[int], sop: int) -> tuple[int, np.ndarray]:
@@ -77,4 +119,4 @@ def join_samples(first: InfillingSamples, second: InfillingSamples) -> Infilling
     )
 
 
-__all__ = ["EncodedSample", "join_encoded", "join_samples"]
+__all__ = ["EncodedSample", "join_encoded", "join_samples", "read_row"]

@@ -5,8 +5,17 @@ import pickle
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, TrainableTokensConfig, get_peft_model
+from transformers import pipeline
 
-from modeling_glm import DataCollatorForCloze, GLMForMultipleChoice, GLMTokenizer, PatternVerbalizer, add_soft_tokens
+from modeling_glm import (
+    ClozeClassifier,
+    DataCollatorForCloze,
+    GLMForMultipleChoice,
+    GLMTokenizer,
+    PatternVerbalizer,
+    add_soft_tokens,
+)
+from modeling_glm.runs.fine_tuning import add_adapter
 from tests.support.models import make_model
 
 TASK = PatternVerbalizer("{soft:2}{a|shorten}? {soft:1} [MASK].", {"x": "dog", "y": "fox"})
@@ -106,6 +115,25 @@ def test_training_of_adapters(parts, lora, parameters, tmp_path):
     again = GLMTokenizer.from_pretrained(tmp_path)
     assert again.cloze == TASK.to_dict()
     assert TASK.encode(EXAMPLES[0], again) == TASK.encode(EXAMPLES[0], tokenizer)
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_the_folder_of_an_adapter_loads_where_the_vocabulary_has_grown(parts, rank, tmp_path):
+    """The base model on disk lacks the rows of the prompt tokens."""
+    model, tokenizer = parts
+    for part in parts:
+        part.save_pretrained(tmp_path / "base")
+    model = GLMForMultipleChoice.from_pretrained(tmp_path / "base")
+    adapted = add_adapter(model, str(tmp_path / "base"), rank, add_soft_tokens(model, tokenizer, TASK))
+    train(adapted, DataCollatorForCloze(tokenizer, TASK)(EXAMPLES))
+    adapted.save_pretrained(tmp_path / "adapter")
+    own = TASK.attach(tokenizer)
+    own.save_pretrained(tmp_path / "adapter")
+    expected = ClozeClassifier(adapted.eval(), own, TASK).predict_proba(EXAMPLES)
+    classifier = pipeline("cloze-classification", model=str(tmp_path / "adapter"), dtype="float32", device="cpu")
+    for ranked, probabilities in zip(classifier(EXAMPLES, top_k=None), expected, strict=True):
+        found = {entry["label"]: entry["score"] for entry in ranked}
+        assert [found["x"], found["y"]] == pytest.approx(probabilities.tolist(), abs=1e-5)
 
 
 def test_error_without_prompt_tokens(parts):

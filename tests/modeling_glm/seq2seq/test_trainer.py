@@ -114,9 +114,12 @@ class TestPredictions:
         assert not np.array_equal(first.label_ids, second.label_ids)
         assert losses[0] != pytest.approx(losses[1], abs=1e-3)
 
-    def test_without_targets_they_are_the_same(self, make):
+    @pytest.mark.parametrize(
+        "missing", [{}, {"target": None}, {"target": float("nan")}], ids=["no column", "None", "NaN"]
+    )
+    def test_without_targets_they_are_the_same(self, make, missing):
         trainer = make(compute_metrics=Metrics())
-        output = trainer.predict([{"source": row["source"]} for row in ROWS], max_new_tokens=6)
+        output = trainer.predict([{"source": row["source"], **missing} for row in ROWS], max_new_tokens=6)
         assert output.label_ids is None
         assert np.array_equal(output.predictions, trainer.predict(ROWS, max_new_tokens=6).predictions)
         assert not {"test_loss", "test_rows"} & set(output.metrics)

@@ -2,6 +2,7 @@
 
 import pickle
 
+import datasets
 import pytest
 import torch
 from transformers import Trainer, TrainingArguments
@@ -44,6 +45,15 @@ def test_ragged_choices_and_several_patterns(tokenizer):
     encoded = [task.encode(example, tokenizer) for example in examples]
     again = DataCollatorForCloze(tokenizer, task)(encoded)
     assert all(torch.equal(batch[name], again[name]) for name in batch)
+
+
+@pytest.mark.parametrize("form", ["torch", "numpy", None])
+def test_encoded_rows_of_any_format(tokenizer, form):
+    collator = DataCollatorForCloze(tokenizer, NLI)
+    data = datasets.Dataset.from_list([EXAMPLE, {**EXAMPLE, "premise": "The dog jumps and jumps"}])
+    encoded = data.map(lambda row: NLI.encode(row, tokenizer)).with_format(form)
+    expected, found = collator(list(data)), collator([encoded[0], encoded[1]])
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 @pytest.mark.parametrize("missing", MISSING)

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -388,3 +389,28 @@ def test_encoded_samples_without_block_positions(tokenizer):
 def test_baselines_take_no_encoded_samples(tokenizer, settings):
     with pytest.raises(ValueError, match="goes with neither masked_lm nor sentinels"):
         make(tokenizer, **settings)([encoded_sample(tokenizer)])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padded_rows_are_read_without_their_padding(tokenizer, side):
+    """Rows of `tokenizer(texts, padding="max_length")`, which a Trainer hands over with their mask."""
+    texts = ["The quick brown fox jumps over the lazy dog.", "Rome."]
+    alone = [{"input_ids": ids} for ids in tokenizer(texts).input_ids]
+    padded = tokenizer(texts, padding="max_length", max_length=40, padding_side=side)
+    rows = [{name: padded[name][row] for name in padded} for row in range(len(texts))]
+    for objective in ("token", "sentence", "document"):
+        make_batch = make(tokenizer, objectives={objective: 1.0}, evaluation=True)
+        found, expected = make_batch(rows), make_batch(alone)
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_a_mask_of_another_length_is_refused(tokenizer):
+    with pytest.raises(ValueError, match=r"Sample 1 has 3 input_ids and an attention_mask of shape \(2,\)"):
+        make(tokenizer)([{"input_ids": [30, 31]}, {"input_ids": [30, 31, 32], "attention_mask": [1, 1]}])
+
+
+@pytest.mark.parametrize("labels", [[30, 31, 32], 1])
+def test_labels_of_other_models_are_refused(tokenizer, labels):
+    """Of a causal model, or a class."""
+    with pytest.raises(ValueError, match="Sample 1 has labels"):
+        make(tokenizer)([{"input_ids": [30, 31]}, {"input_ids": [30, 31, 32], "labels": labels}])

@@ -78,3 +78,31 @@ def test_what_is_no_sample():
         join_encoded([good, {"input_ids": [CLS, MASK, SOP, SOP], "labels": [-100, -100, EOP, EOP]}], MASKS, SOP)
     with pytest.raises(ValueError, match="Sample 0 has 3 input_ids and 2 labels"):
         join_encoded([{**good, "labels": [-100, EOP]}], MASKS, SOP)
+    with pytest.raises(ValueError, match=r"Sample 7 has labels on Part A, in front of the first <sop>"):
+        join_encoded(
+            [{"input_ids": [CLS, 9, EOS], "labels": [CLS, 9, EOS]}], MASKS, SOP, rows=[7]
+        )  # as of `group_texts`
+    with pytest.raises(ValueError, match=r"Sample 0 has labels=1: expected a list with one for each token"):
+        join_encoded([{**good, "labels": 1}], MASKS, SOP)
+    with pytest.raises(ValueError, match=r"Sample 0 has 3 input_ids and an attention_mask of shape \(2,\)"):
+        join_encoded([{**good, "attention_mask": [1, 1]}], MASKS, SOP)
+
+
+@given(
+    st.lists(samples(), min_size=1, max_size=4),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.sampled_from([list, np.array]),
+)
+def test_padding_is_left_out(rows, left, right, form):
+    padded = [
+        {
+            "input_ids": form([PAD] * left + row["input_ids"] + [PAD] * right),
+            "labels": form([-100] * left + row["labels"] + [-100] * right),
+            "attention_mask": form([0] * left + [1] * len(row["input_ids"]) + [0] * right),
+        }
+        for row in rows
+    ]
+    found, expected = join_encoded(padded, MASKS, SOP), join_encoded(rows, MASKS, SOP)
+    for name in ("input_ids", "position_ids", "labels", "offsets", "context_lengths"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
