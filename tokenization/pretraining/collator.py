@@ -60,6 +60,7 @@ class DataCollatorForBlankInfilling:
 
     Ids that begin with `[CLS]` are used as they are, so only a text that really ends has an `<eos>`. They may hold several
     documents, `[CLS] a <eos> [CLS] b <eos>`; no blank crosses from one to the next. Other ids get `[CLS]` and `<eos>`.
+    Padding is left out where an `attention_mask` of the row says that it is padding.
 
     A row with `labels` is a sample that is encoded already, such as an example of a task in multi-task training (see
     `multitask`): Part A and Part B with aligned labels. It gets its positions, and no further blanks.
