@@ -45,6 +45,7 @@ from .layout_glm import (
     create_glm_mask,
     find_ends,
     find_parts,
+    is_any_of,
     is_empty,
     positions_of,
     real_tokens,
@@ -389,9 +390,15 @@ class GLMGenerationMixin(GenerationMixin):
         blanks, pieces = parts.blanks.sum(-1), parts.piece[:, -1]
         if (blanks == 0).any():
             masks = {"mask": "[MASK]", "smask": "[sMASK]", "gmask": "[gMASK]"}
+            row = int((blanks == 0).nonzero()[0])
+            if is_any_of(input_ids[row], self.config.mask_token_ids).any():
+                raise ValueError(
+                    f"Row {row} of input_ids has its blanks behind a start of piece (id {self.config.sop_token_id}): pieces "
+                    "stand behind all blanks. Take the start of piece out of the text, or put the blanks in front of it."
+                )
             known = [mask for name, mask in masks.items() if getattr(self.config, f"{name}_token_id") is not None]
             raise ValueError(
-                f"Row {int((blanks == 0).nonzero()[0])} of input_ids has no blank to fill: put {' or '.join(known)} (ids "
+                f"Row {row} of input_ids has no blank to fill: put {' or '.join(known)} (ids "
                 f"{self.config.mask_token_ids}) where text is wanted. To continue a text, end it with {known[-1]}. "
                 "If the text was cut, cut it with truncation=True of the tokenizer, which keeps the blanks."
             )

@@ -111,6 +111,8 @@ def _read(model: str, revision: str | None) -> "tuple[GLMConfig, GLMTokenizer | 
     from ..tokenization import GLMTokenizer
 
     require_converted(model)
+    if Path(model).is_dir() and not (Path(model) / "config.json").is_file():  # the library would take its defaults
+        raise OSError(f"Cannot read a model from {model}: the folder has no config.json.")
     try:
         config = GLMConfig.from_pretrained(model, revision=revision or "main")
     except OSError as error:

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -97,6 +97,7 @@ class ResultForm(Generic[Result]):
     Attributes:
         name: The key of a result in a JSON object.
         known: The fields of a line that the command reads. All others pass through to the answer.
+        columns: The columns of a result in a table.
         as_json: Turns a result into plain values.
         as_rows: Turns a result into rows of a table.
         show: Shows a result to people.
@@ -104,6 +105,7 @@ class ResultForm(Generic[Result]):
 
     name: str
     known: tuple[str, ...]
+    columns: tuple[str, ...]
     as_json: Callable[[Result], Any]
     as_rows: Callable[[Result], list[dict[str, Any]]]
     show: Callable[[Result, TextIO], None]
@@ -134,8 +136,10 @@ class ResultWriter(Generic[Result]):
         if self.output is RowOutput.text:
             self.form.show(result, self.stream)
         elif self.output is RowOutput.jsonl:
+            passed_on = rename_taken(passed_on, (self.form.name,))
             print_json({**passed_on, self.form.name: self.form.as_json(result)}, self.stream)
         else:
+            passed_on = rename_taken(passed_on, (*self.form.columns, "error"))
             self.rows += [{**passed_on, **row} for row in self.form.as_rows(result) or [{}]]
 
     def _write_error(self, line: Line, error: "RowError"):
@@ -144,7 +148,8 @@ class ResultWriter(Generic[Result]):
         elif self.output is RowOutput.jsonl:
             print_json({"line": line.number, "error": error.reason}, self.stream)
         else:
-            self.rows.append({**line.fields, "error": line.tell(error)})
+            passed_on = rename_taken(line.fields, (*self.form.columns, "error"))
+            self.rows.append({**passed_on, "error": line.tell(error)})
 
     def finish(self):
         """Write the table. Its columns are known only when all lines are."""
@@ -256,10 +261,33 @@ def show_table(header: list[str] | None, rows: list[list[str]], stream: TextIO |
     Console(file=stream, highlight=False).print(table)
 
 
-FILLINGS = ResultForm("fillings", ("constraints",), _fillings_as_dicts, _fillings_as_rows, show_fillings)
+def rename_taken(fields: Mapping[str, Any], taken: Collection[str]) -> dict[str, Any]:
+    """Put `input_` in front of the names of fields that results have as well, so that both are written."""
+    renamed = {}
+    for name, value in fields.items():
+        free = name
+        while free in taken or (free != name and free in fields):
+            free = f"input_{free}"
+        renamed[free] = value
+    return renamed
+
+
+FILLINGS = ResultForm(
+    "fillings",
+    ("constraints",),
+    ("rank", "filled", "answers", "probability", "score", "log_prob", "mean_log_prob"),
+    _fillings_as_dicts,
+    _fillings_as_rows,
+    show_fillings,
+)
 CONTINUATIONS = dataclasses.replace(FILLINGS, known=())
 CHOICES = ResultForm(
-    "choices", ("choices",), lambda choices: list(map(_choice_as_dict, choices)), _choices_as_rows, show_choices
+    "choices",
+    ("choices",),
+    ("rank", "choice", "probability", "score", "log_prob"),
+    lambda choices: list(map(_choice_as_dict, choices)),
+    _choices_as_rows,
+    show_choices,
 )
 
 

@@ -179,5 +179,10 @@ def show_predictions(predictions: "Sequence[TargetPrediction]", stream: TextIO |
 
 
 PREDICTIONS: "ResultForm[Sequence[TargetPrediction]]" = ResultForm(
-    "predictions", (), lambda found: [prediction.as_dict() for prediction in found], as_rows, show_predictions
+    "predictions",
+    (),
+    ("rank", "answer", "answers", "probability", "log_prob", "score"),
+    lambda found: [prediction.as_dict() for prediction in found],
+    as_rows,
+    show_predictions,
 )

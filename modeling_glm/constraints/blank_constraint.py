@@ -53,9 +53,11 @@ class BlankConstraint:
     answer: str | None = None
 
     def __post_init__(self):
+        if self.forbidden_words is None:
+            object.__setattr__(self, "forbidden_words", ())  # the dataclass is frozen
         for name in ("choices", "forbidden_words"):
             if (given := getattr(self, name)) is not None:
-                object.__setattr__(self, name, _read_words(name, given))  # the dataclass is frozen
+                object.__setattr__(self, name, _read_words(name, given))
         for name, least in (("min_new_tokens", 0), ("max_new_tokens", 1)):
             if (number := getattr(self, name)) is not None or name == "min_new_tokens":
                 object.__setattr__(self, name, check_whole_number(name, number, least=least))

@@ -1,5 +1,6 @@
 """Hold the answers of a closed set, which may have tens of thousands, and follow them token by token."""
 
+import itertools
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -77,6 +78,12 @@ class ClosedSet:
                 if least <= len(form) <= longest:
                     of_answer = self.forms.setdefault(choice.strip(), [])
                     of_answer += [form] if form not in of_answer else []
+        for choice, of_answer in self.forms.items():
+            if (largest := max(itertools.chain(*of_answer), default=0)) >= vocab_size:
+                raise ValueError(
+                    f"The choice {shorten(choice)} has the token {largest}, but the model has {vocab_size}: call "
+                    "model.resize_token_embeddings(len(tokenizer)), or load the tokenizer of the model."
+                )
         if not self.forms:
             raise ValueError(
                 f"None of the choices {shorten(list(choices))} has {least} to {longest} tokens and meets the other conditions."

@@ -2,6 +2,7 @@
 
 import re
 from bisect import bisect_left
+from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
@@ -14,6 +15,8 @@ from .automaton import Prefix
 IN_WORD = re.compile(r"\w")
 # The two letters i that differ in Turkish: the same in any case, as Python's regular expressions take them.
 TURKISH = str.maketrans("İı", "ii")
+CONTINUATION_BYTES = range(0x80, 0xC0)  # of UTF-8: all bytes of a character but the first
+UNREADABLE = "\ufffd"
 # Each has a mask of the vocabulary.
 REMEMBERED_TAILS = 1024
 
@@ -49,14 +52,10 @@ class ForbiddenWords:
 
 
 class ForbiddenWordsAutomaton:
-    """Accept answers without certain words, in any case and in any split into tokens."""
+    """Accept answers without certain words, in any case and in any split into tokens, which may also cut characters."""
 
     def __init__(self, tokenizer: GLMTokenizer, forbidden: Sequence[str], vocab_size: int):
-        self._texts = {
-            token_id: text.decode("utf-8", "replace")
-            for token_id, text in token_bytes(tokenizer).items()
-            if token_id < vocab_size
-        }
+        self._bytes = {token_id: added for token_id, added in token_bytes(tokenizer).items() if token_id < vocab_size}
         self._forbidden = ForbiddenWords(forbidden)
         self._beginnings = sorted(word.casefold() for word in forbidden)
         self._longest = max(map(len, self._beginnings), default=0)
@@ -65,7 +64,10 @@ class ForbiddenWordsAutomaton:
         self._always = torch.ones(vocab_size, dtype=torch.bool)  # False for tokens that have a complete word inside
         self._closing: list[int] = []  # begin with a sign
         self._inner: list[tuple[int, str, list[int]]] = []  # complete words later: their folded text, and where
-        for token_id, text in self._texts.items():
+        # The other bytes of a character, and perhaps more.
+        self._going_on = [token_id for token_id, added in self._bytes.items() if added[0] in CONTINUATION_BYTES]
+        for token_id, added in self._bytes.items():
+            text, _ = decode(added)
             ends = _find_edges(text, before=True, behind=True)
             if not ends:
                 continue
@@ -81,14 +83,23 @@ class ForbiddenWordsAutomaton:
         return self._mask(*self._tail(prefix))
 
     def may_end(self, prefix: Prefix) -> bool:
-        tail, inside = self._tail(prefix)
-        return next(self._forbidden.find(tail, inside=inside), None) is None
+        tail, inside, pending = self._tail(prefix)
+        text = tail + pending.decode("utf-8", "replace")
+        return next(self._forbidden.find(text, inside=inside), None) is None
 
-    def _make_mask(self, tail: str, inside: bool) -> torch.Tensor:
+    def _make_mask(self, tail: str, inside: bool, pending: bytes) -> torch.Tensor:
+        if pending:
+            # Without its other bytes the character is a sign, which stands for what cannot be read.
+            mask = self._mask(tail + UNREADABLE, inside, b"").clone()
+            for token_id in self._going_on:
+                text = tail + decode(pending + self._bytes[token_id])[0]
+                edges = _find_edges(text, before=inside, behind=True)
+                mask[token_id] = not any(end in edges for _, end in self._forbidden.find(text, inside=inside))
+            return mask
         mask, folded = self._always.clone(), fold(tail)
         starts = find_starts(tail, inside)
         if any(end < len(tail) for _, end in self._forbidden.find(tail, inside=inside)):
-            mask[list(self._texts)] = False
+            mask[list(self._bytes)] = False
         if any(self._forbidden.has(folded[start:]) for start in starts):
             mask[self._closing] = False
         for token_id, text, ends in self._inner:
@@ -96,24 +107,30 @@ class ForbiddenWordsAutomaton:
                 mask[token_id] = False
         return mask
 
-    def _tail(self, prefix: Prefix) -> tuple[str, bool]:
+    def _tail(self, prefix: Prefix) -> tuple[str, bool, bytes]:
         """
         Find the end of the text that may still become a forbidden word, or else its last character.
 
         Returns:
-            The end, and whether it begins inside of a word.
+            The end, whether it begins inside of a word, and the bytes of a character behind it that lacks others.
         """
-        text = "".join(self._texts.get(token_id, "") for token_id in prefix)
+        text, pending = decode(b"".join(self._bytes.get(token_id, b"") for token_id in prefix))
         place = max(0, len(text) - self._longest)
         last, inside = text[place:], place > 0 and _is_letter(text[place - 1])
         for start in find_starts(last, inside):
             if start < len(last) and self._begins(last[start:].casefold()):
-                return last[start:], False
-        return text[-1:], len(text) > 1 and _is_letter(text[-2])
+                return last[start:], False, pending
+        return text[-1:], len(text) > 1 and _is_letter(text[-2]), pending
 
     def _begins(self, text: str) -> bool:
         place = bisect_left(self._beginnings, text)
         return place < len(self._beginnings) and self._beginnings[place].startswith(text)
+
+
+def decode(data: bytes) -> tuple[str, bytes]:
+    """Decode UTF-8 up to the last whole character. Returns the text and the bytes behind it, which lack others."""
+    decoder = getincrementaldecoder("utf-8")("replace")
+    return decoder.decode(data), decoder.getstate()[0]
 
 
 def _is_letter(character: str) -> bool:

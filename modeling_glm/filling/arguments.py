@@ -63,7 +63,8 @@ def arguments_of_rows(arguments: Mapping[str, Any], numbers: Sequence[int], firs
     of_rows = dict(arguments)
     for name in OF_ROWS:
         if (values := arguments.get(name)) is not None:
-            of_rows[name] = values[list(numbers)]
+            rows = list(numbers)
+            of_rows[name] = values[rows] if hasattr(values, "shape") else [values[number] for number in rows]
     if (function := arguments.get("prefix_allowed_tokens_fn")) is not None:
         of_rows["prefix_allowed_tokens_fn"] = _with_numbers(function, [first_number + number for number in numbers])
     return of_rows

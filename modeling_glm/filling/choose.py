@@ -1,6 +1,6 @@
 """Choose among given answers for the blank of a text."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast, overload
 
@@ -11,6 +11,7 @@ from ..cloze.calibration import Calibration
 from ..configuration_glm import GLMConfig
 from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import answer_forms, encode_text, forms_of_answers
+from ..tokenization.inputs import check_text
 from ..utils.inference import evaluation_mode, require_class
 from ..utils.numbers import check_batch_size, check_truth_value, shorten
 from ..utils.rows import OnError, check_rows, read_list, read_rows, read_text
@@ -172,6 +173,8 @@ def choose(
 
     def ask(row: tuple[Any, Any]) -> tuple[list[str], _Question]:
         text, of_text = read_text(row[0]), read_list(row[1], "The list of choices")
+        for number, choice in enumerate(of_text):
+            check_text(choice, f"Choice {number}")
         return of_text, _ask(tokenizer, scorer.config, text, of_text, forms, truncation)
 
     of_texts = _spread_choices(choices, len(listed), rows.single)
@@ -212,7 +215,7 @@ def choose(
 
 def _spread_choices(choices: Any, num_texts: int, single: bool) -> list[Any]:
     """Give every text its choices, as the caller wrote them."""
-    if isinstance(choices, str):
+    if choices is None or isinstance(choices, str | bytes | Set):
         raise ValueError(f"choices is {shorten(choices)}: expected a list of choices.")
     rows = read_rows(choices, wide=True)
     listed = list(rows)

@@ -15,7 +15,7 @@ from ..utils.numbers import shorten
 from ..utils.rows import OnError, check_rows, read_rows
 from .arguments import check_names, check_rows_of
 from .confident_first import fill_confident_first
-from .jobs import Constraints, FillingSettings, Job, JobBuilder, Order, make_batches, spread_constraints
+from .jobs import Constraints, FillingSettings, Job, JobBuilder, Order, default_beams, make_batches, spread_constraints
 from .results import Filling, ScoredCandidate, build_filling
 from .search import decode_rows, score_closed_sets, search_with_beams
 
@@ -260,7 +260,7 @@ class Filler:
         jobs = checked.good
         if settings.streams and not rows.single:
             raise ValueError("A streamer is for one answer of a single text, without beams, from left to right.")
-        if settings.streams and jobs and not jobs[0].is_generated(settings.do_sample):
+        if settings.streams and jobs and not jobs[0].is_generated(settings):
             raise ValueError(
                 "A streamer is given, and nothing is generated: all answers are given or from closed sets."
             )
@@ -296,8 +296,10 @@ def _find_candidates(
     """Run the search that fits a batch of `make_batches`."""
     if settings.order == "confident-first":
         return fill_confident_first(model, jobs, settings)
-    if not jobs[0].is_generated(settings.do_sample):
+    if not jobs[0].is_generated(settings):
         return score_closed_sets(model, jobs, settings)
+    if jobs[0].is_closed and not (settings.do_sample or settings.streams):  # greedy search may miss the best one
+        settings = replace(settings, num_beams=settings.num_beams or default_beams(settings.num_answers))
     search = search_with_beams if settings.beams > 1 else decode_rows
     return search(model, jobs, settings)
 

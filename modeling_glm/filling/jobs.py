@@ -55,6 +55,20 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
 }
 # The settings that shape draws, with the values that change nothing.
 UNSHAPED = {"temperature": 1.0, "top_k": None, "top_p": None, "min_p": None}
+# Arguments of `generate` that change how long it takes, and not which answer is best.
+NEUTRAL = frozenset(
+    [
+        "assistant_model",
+        "assistant_tokenizer",
+        "cache_implementation",
+        "compile_config",
+        "disable_compile",
+        "max_time",
+        "prompt_lookup_num_tokens",
+        "streamer",
+        "use_cache",
+    ]
+)
 OPTIONAL = frozenset(["num_beams", "top_k", "top_p", "min_p", "max_new_tokens_per_blank"])
 
 
@@ -96,6 +110,8 @@ class FillingSettings:
             raise ValueError(
                 "order='confident-first' gives one filling: leave num_answers, num_beams and do_sample out."
             )
+        if self.order == "confident-first" and self.generate_kwargs.get("guidance_scale") is not None:
+            raise ValueError("order='confident-first' knows no guidance: leave guidance_scale or the order out.")
         if self.do_sample and beams > 1:
             raise ValueError(f"do_sample=True and num_beams={beams}: expected draws or beams, not both.")
         if taken := sorted(OWN_ARGUMENTS & set(self.generate_kwargs)):
@@ -130,6 +146,11 @@ class FillingSettings:
         return cls(**own, generate_kwargs={name: value for name, value in arguments.items() if name not in own})
 
     @property
+    def shapes_scores(self) -> bool:
+        """Whether `generate` gets arguments that may change which answer is best, such as `bad_words_ids`."""
+        return not set(self.generate_kwargs) <= NEUTRAL
+
+    @property
     def streams(self) -> bool:
         """Whether answers go to a streamer."""
         return self.generate_kwargs.get("streamer") is not None
@@ -139,7 +160,7 @@ class FillingSettings:
         """The number of beams of a search: 1 is greedy search, or one row per draw."""
         if self.do_sample:
             return 1
-        return self.num_beams or (1 if self.num_answers == 1 else max(4, 2 * self.num_answers))
+        return self.num_beams or (1 if self.num_answers == 1 else default_beams(self.num_answers))
 
     def warpers(self) -> list[LogitsProcessor]:
         """Build the processors that shape the distribution of draws."""
@@ -183,6 +204,11 @@ class FillingSettings:
         check_real_number("length_penalty", self.length_penalty, least=-largest, most=largest, because=because)
 
 
+def default_beams(num_answers: int) -> int:
+    """Return how many beams find this many answers, where the caller does not say."""
+    return max(4, 2 * num_answers)
+
+
 def longest_possible_answer(config: GLMConfig) -> int:
     """Find the longest answer in tokens that a search can find."""
     # The start of the piece takes one position. One more is free, so that `generate` never cuts an answer off.
@@ -215,9 +241,9 @@ class Job:
         """Whether the closed sets of the blanks have few enough combinations to score all of them."""
         return math.prod(math.inf if rule.choices is None else len(rule.choices) for rule in self.rules) <= MAX_EXACT
 
-    def is_generated(self, do_sample: bool) -> bool:
-        """Return whether answers are searched or drawn, and not only listed and scored."""
-        return bool(self.blanks) and (do_sample or not self.is_closed)
+    def is_generated(self, settings: FillingSettings) -> bool:
+        """Return whether answers are searched or drawn, and not only listed and scored, which reads no arguments."""
+        return bool(self.blanks) and (settings.do_sample or settings.shapes_scores or not self.is_closed)
 
 
 @dataclass(frozen=True, kw_only=True)

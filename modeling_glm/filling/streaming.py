@@ -73,8 +73,8 @@ class BlankStreamer(BaseStreamer):
             value: int64 ids: first the prompts (rows, seq), then the next tokens of all rows, (rows,). With accepted
                 drafts it is (1, tokens).
         """
-        if self._prompts is None:
-            self._prompts = value.tolist()
+        if self._prompts is None or self._is_new(value):
+            self._prompts, self._pieces, self._blanks = value.tolist(), None, []
             return
         if self._pieces is None:
             rows = len(self._prompts) if value.ndim == 2 else value.shape[0]
@@ -91,6 +91,14 @@ class BlankStreamer(BaseStreamer):
         self._prompts = self._pieces = None
         self._blanks = []
         self.on_end()
+
+    def _is_new(self, value: torch.Tensor) -> bool:
+        """Return whether these are prompts, and not tokens: the call before has failed, and did not end."""
+        # Accepted drafts have two dimensions as well. They may open a piece, but they have no blank in front of it.
+        if value.ndim != 2 or value.shape[1] < 2:
+            return False
+        blanks = torch.isin(value, value.new_tensor(self.tokenizer.mask_token_ids))
+        return bool((blanks.any(-1) & (value == self.tokenizer.sop_token_id).any(-1)).all())
 
     def _open(self, prompts: list[list[int]]) -> None:
         self._pieces = []

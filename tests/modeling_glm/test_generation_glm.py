@@ -425,6 +425,13 @@ def test_masks_that_the_vocabulary_lacks_are_not_suggested():
         model.generate(torch.tensor([[CLS, 11, 12, EOS]]))
 
 
+def test_blanks_behind_a_start_of_piece_are_told_apart_from_none():
+    """As of a text of a user that holds the token."""
+    model = make_model(GLMForConditionalGeneration)
+    with pytest.raises(ValueError, match=r"Row 1 of input_ids has its blanks behind a start of piece \(id \d+\)"):
+        model.generate(torch.tensor([[CLS, 11, MASK, 12, SOP], [CLS, 11, SOP, 12, MASK]]))
+
+
 class Seen:
     """Keep what every forward pass reads: positions, and the mask."""
 

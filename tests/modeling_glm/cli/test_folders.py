@@ -24,6 +24,15 @@ def test_info_on_weights_without_a_vocabulary(run, tmp_path):
     assert (facts["tokens"], facts["blanks"]) == (None, None)
 
 
+def test_a_folder_without_a_model(run, tmp_path):
+    """The library takes the defaults of a config where there is none."""
+    for command in (("info", tmp_path), ("card", tmp_path), ("card", tmp_path, "--write")):
+        result = run(*command)
+        assert result.returncode == 1
+        assert result.stderr == f"error: Cannot read a model from {tmp_path}: the folder has no config.json.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_info_shows_a_table_to_people(run):
     lines = run("info", TINY, "--format", "text").stdout.splitlines()
     facts = dict(line.split(maxsplit=1) for line in lines if line.split()[0] in ("parameters", "bytes", "blanks"))

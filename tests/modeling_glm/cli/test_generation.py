@@ -68,7 +68,7 @@ def test_the_words_on_a_terminal_make_the_filled_text(capsys, prompt, answer, to
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a", "--sample", "--num-beams", "2"], "draws or beams"),
+        (["a", "--sample", "--num-beams", "2"], "--sample and --num-beams 2: give one of them"),
         (["a", "--sample", "--top-p", "7"], "top_p"),
         (["[MASK]" * 300], "302 tokens, but the position table holds 257"),
     ],

@@ -141,3 +141,25 @@ def test_auto_is_for_people_on_a_terminal(monkeypatch):
     assert RowOutput.auto.settle(None) is RowOutput.text
     assert not Output.jsonl.is_for_people
     assert RowOutput.jsonl.settle(None) is RowOutput.jsonl
+
+
+def test_fields_with_the_names_of_results_are_kept(capsys):
+    """As where the answers of a command are the input of another one."""
+    fields = {"text": "A [MASK].", "score": "0.5", "input_score": "x", "fillings": "old", "error": "none"}
+    line = Line(1, "line 1", "A [MASK].", fields)
+    told = []
+    for output in (RowOutput.csv, RowOutput.jsonl):
+        with result_writer(FILLINGS, output, None) as writer:
+            writer.write(line, [FILLING])
+        told.append(capsys.readouterr().out)
+    (row,) = csv.DictReader(io.StringIO(told[0]))
+    assert (row["input_input_score"], row["input_score"], row["input_error"]) == ("0.5", "x", "none")
+    assert float(row["score"]) == pytest.approx(math.exp(-0.75))
+    answer = json.loads(told[1])
+    assert (answer["input_fillings"], answer["score"], answer["error"]) == ("old", "0.5", "none")
+    assert answer["fillings"][0]["text"] == "A red fox."
+
+
+def test_every_column_of_a_result_is_known():
+    for form, result in ((FILLINGS, [FILLING]), (CHOICES, [Choice("a", 1.0, -0.5, 0)])):
+        assert [tuple(row) for row in form.as_rows(result)] == [form.columns]

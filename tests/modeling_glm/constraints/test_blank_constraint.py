@@ -68,3 +68,7 @@ def test_words_are_accepted_however_they_are_spaced(given):
     constraint = BlankConstraint(**given)
     assert all(constraint.accepts(answer) for answer in ("hot", " hot", "hot "))
     assert not any(constraint.accepts(answer) for answer in ("", "hotter", "h ot", "very cold"))
+
+
+def test_no_forbidden_words():
+    assert BlankConstraint(forbidden_words=None) == BlankConstraint()

@@ -104,3 +104,27 @@ def test_fifty_thousand_choices_are_read_in_time(tokenizer, monkeypatch):
     for choice in choices[:2000]:
         assert rules.allowed(codes[choice][0][:2]).any()
     assert time.process_time() - start < 10
+
+
+def test_tokens_that_the_model_lacks_are_refused(tokenizer):
+    """As of a tokenizer that got tokens after the model was made."""
+    with pytest.raises(
+        ValueError, match=r"The choice 'fox' has the token \d+, but the model has 100: call model.resize"
+    ):
+        ClosedSet(tokenizer, 100, BlankConstraint(choices=["fox"]), 9)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"order": "confident-first"}, {"num_answers": 2}, {"num_beams": 3}, {"num_beams": 1}], ids=str
+)
+def test_arguments_of_generate_hold_for_choices_too(settings, model, tokenizer):
+    """Small sets are scored without `generate`, unless it has something to say."""
+    text, choices = "The quick [MASK] jumps over the dog.", ["fox", "cat", "capital"]
+    constraint = BlankConstraint(choices=choices)
+    (best, *_) = fill_blanks(model, tokenizer, text, 3, constraints=constraint)
+    word = best.answers[0].text
+    forms = [list(form) for form in answer_forms(tokenizer, word)]
+    found = fill_blanks(model, tokenizer, text, constraints=constraint, bad_words_ids=forms, **settings)
+    assert found
+    assert word not in {filling.answers[0].text for filling in found}
+    assert fill_blanks(model, tokenizer, text, constraints=constraint, use_cache=True)[0] == best

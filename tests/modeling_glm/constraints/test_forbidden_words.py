@@ -1,5 +1,6 @@
 """Words that answers must not contain."""
 
+import codecs
 import random
 import re
 import time
@@ -28,6 +29,24 @@ def test_words_are_forbidden_however_they_are_cut(tokenizer):
     assert rule.may_end((token["a"], *letters[1:]))  # "athe"
 
 
+def test_characters_of_several_tokens(tokenizer):
+    """Each byte of é is a token. With the first one alone, nobody knows whether "caf" has ended."""
+    token = {text: token_id for token_id, text in token_bytes(tokenizer).items()}
+    letters = [token[bytes([byte])] for byte in "é".encode()]
+    word = tuple(token[letter.encode()] for letter in "caf")
+    short, whole = (ForbiddenWordsAutomaton(tokenizer, [text], len(tokenizer)) for text in ("caf", "café"))
+    for rule in (short, whole):
+        assert rule.allowed(word, 9)[letters[0]]
+        assert rule.allowed((*word, letters[0]), 9)[letters[1]]
+    assert not short.may_end(word)
+    assert not short.may_end((*word, letters[0]))  # what is left of é is no letter
+    assert short.may_end((*word, *letters))
+    assert short.allowed((*word, *letters), 9)[token[b" "]]
+    assert not whole.may_end((*word, *letters))
+    assert not whole.allowed((*word, *letters), 9)[token[b" "]]
+    assert whole.allowed((*word, *letters), 9)[token[b"s"]]
+
+
 WORDS = [
     "the",
     "of",
@@ -48,6 +67,11 @@ WORDS = [
     "'s",
     ".",
     "a.",
+    "caf",
+    "café",
+    "naïve",
+    "’",
+    "北京",
 ]
 
 
@@ -63,7 +87,11 @@ def test_masks_are_those_of_a_search_in_the_whole_text(seed, tokenizer):
         )
         for word in WORDS
     ]
-    texts = {token_id: text.decode("utf-8", "replace") for token_id, text in token_bytes(tokenizer).items()}
+    texts = token_bytes(tokenizer)
+
+    def read(data: bytes) -> str:
+        """The whole characters: the last one may lack bytes."""
+        return codecs.getincrementaldecoder("utf-8")("replace").decode(data)
 
     def has_word(text: str, before: int) -> bool:
         """Whether a word ends before a place, or with a sign in front of it."""
@@ -78,13 +106,16 @@ def test_masks_are_those_of_a_search_in_the_whole_text(seed, tokenizer):
             *tokenizer(word, add_special_tokens=False)["input_ids"],
         )
         prefix = prefix[: draw.randint(0, len(prefix))]
-        text = "".join(texts[token_id] for token_id in prefix)
+        data = b"".join(texts[token_id] for token_id in prefix)
+        text = read(data)
         if has_word(text, len(text)):
             continue  # never reached
-        assert rule.may_end(prefix) != has_word(text, len(text) + 1)  # whatever ends the text
+        ended = data.decode("utf-8", "replace")
+        assert rule.may_end(prefix) != has_word(ended, len(ended) + 1)  # whatever ends the text
         mask = rule.allowed(prefix, 9)
         for token_id, added in texts.items():
-            assert bool(mask[token_id]) != has_word(text + added, len(text + added)), (text, added)
+            longer = read(data + added)
+            assert bool(mask[token_id]) != has_word(longer, len(longer)), (data, added)
 
 
 def test_any_case_of_a_word_is_found_in_a_text():

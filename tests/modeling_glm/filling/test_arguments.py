@@ -34,6 +34,9 @@ def test_negative_prompts_belong_to_their_texts(model, tokenizer, how):
         assert [filling.text for filling in alone] == [filling.text for filling in together[number]]
         scores = [filling.log_prob for filling in together[number]]
         assert [filling.log_prob for filling in alone] == pytest.approx(scores, abs=1e-4)
+    given = negative(tokenizer, NEGATIVE)
+    listed = {**given, "negative_prompt_ids": given["negative_prompt_ids"].tolist()}
+    assert together == fill(model, tokenizer, TEXTS, **listed, **how)
     # Another order of the negative texts is another result.
     assert together != fill(model, tokenizer, TEXTS, **negative(tokenizer, NEGATIVE[::-1]), **how)
 

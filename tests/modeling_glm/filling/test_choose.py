@@ -223,6 +223,9 @@ def test_special_tokens_in_a_text_are_letters(model, tokenizer):
         ("[MASK].", ["a", ""], {}, "Text 0: Choice 1 is '': a choice needs at least one token"),
         ("[MASK].", [], {}, "choices is empty"),
         ("[MASK].", "abc", {}, "choices is 'abc': expected a list of choices"),
+        ("[MASK].", {"a"}, {}, r"choices is \{.*\}: expected a list of choices"),
+        ("[MASK].", None, {}, "choices is None: expected a list of choices"),
+        ("[MASK].", ["a", "b\ud800"], {}, "Text 0: Choice 1 has half of a surrogate pair at character 1"),
         ("[MASK].", [["a"]], {}, "because there is one text"),
         (
             "[MASK].",

@@ -266,6 +266,10 @@ def test_editors_see_all_settings():
         ({"constraints": BlankConstraint(answer="a [MASK]")}, "have blanks of their own"),
         ({"constraints": BlankConstraint(regex="[0-9]{40}", max_new_tokens=3)}, "asks for at least"),
         ({"constraints": BlankConstraint(choices=["fox"], forbidden_words=["fox"])}, "None of the choices"),
+        (
+            {"order": "confident-first", "guidance_scale": 1.5},
+            "knows no guidance: leave guidance_scale or the order out",
+        ),
     ],
     ids=str,
 )

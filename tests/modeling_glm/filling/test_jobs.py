@@ -193,10 +193,12 @@ def test_batches_need_one_search_each(tokenizer):
     jobs = prepare(tokenizer, texts, constraints)
     batches = [[job.number for job in batch] for batch in make_batches(jobs, 2)]
     assert sorted(map(sorted, batches)) == [[0, 4], [1], [2], [3]]
-    kinds = {number: jobs[number].is_generated(do_sample=False) for number in range(5)}
+    kinds = {number: jobs[number].is_generated(FillingSettings()) for number in range(5)}
     assert kinds == {0: True, 1: True, 2: False, 3: False, 4: True}
-    assert jobs[2].is_generated(do_sample=True)
-    assert not jobs[3].is_generated(do_sample=True)
+    for asked in (FillingSettings(do_sample=True), FillingSettings(generate_kwargs={"repetition_penalty": 1.2})):
+        assert jobs[2].is_generated(asked)
+        assert not jobs[3].is_generated(asked)
+    assert not jobs[2].is_generated(FillingSettings(generate_kwargs={"max_time": 9, "use_cache": False}))
 
 
 SPACES = ["", " ", "  ", "\t", "\n", "\u00a0", "\u3000", "\x1c "]

@@ -116,6 +116,23 @@ def test_answers_reach_another_thread(model, tokenizer):
     assert as_rows(answers, len(TEXTS)) == expected
 
 
+def test_a_call_that_fails_leaves_nothing_for_the_next(model, tokenizer):
+    def fail(*_, **__):
+        raise RuntimeError("stopped")
+
+    streamer, fresh = Collector(tokenizer), Collector(tokenizer)
+    first = tokenizer(TEXTS[:1], return_tensors="pt")
+    with pytest.raises(RuntimeError, match="stopped"):
+        model.generate(**first, max_new_tokens=9, streamer=streamer, stopping_criteria=[fail])
+    streamer.answers.clear()
+    for texts in (TEXTS[1:], TEXTS[:1]):
+        inputs = tokenizer(texts, return_tensors="pt", padding=True)
+        for each in (streamer, fresh):
+            model.generate(**inputs, max_new_tokens_per_blank=LIMIT, streamer=each)
+    assert streamer.answers == fresh.answers
+    assert streamer.ends == 2
+
+
 def test_who_waits_too_long_is_told(tokenizer):
     with pytest.raises(Empty):
         next(iter(BlankIteratorStreamer(tokenizer, timeout=0.01)))
