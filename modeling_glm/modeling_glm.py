@@ -25,7 +25,7 @@ from transformers.modeling_outputs import (
     TokenClassifierOutput,
 )
 from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs, is_peft_available
+from transformers.utils import TransformersKwargs, find_adapter_config_file
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
@@ -42,7 +42,7 @@ from .choices_glm import (
     score_first_and_later,
     score_tokens,
 )
-from .configuration_glm import GLMConfig
+from .configuration_glm import HUB_OPTIONS, GLMConfig, read_json
 from .embeddings_glm import (
     align_labels,
     begins_text,
@@ -256,7 +256,7 @@ class GLMPreTrainedModel(PreTrainedModel):
         Pipelines of Transformers read the tokenizer of the base model: with the name they find the one beside the adapter.
         Where the adapter trained tokens that the base model lacks, such as those of a prompt, the vocabulary grows.
         """
-        if peft_model_id is not None and kwargs.get("peft_config") is None and is_peft_available():
+        if peft_model_id is not None and kwargs.get("peft_config") is None:
             self._add_rows_for(peft_model_id, kwargs.get("adapter_kwargs") or {})
         loaded = super().load_adapter(peft_model_id, *args, **kwargs)
         self.adapter_source = peft_model_id
@@ -264,10 +264,9 @@ class GLMPreTrainedModel(PreTrainedModel):
 
     def _add_rows_for(self, adapter: str, options: dict[str, Any]) -> None:
         """Add embeddings for the tokens that an adapter trained. It has their values."""
-        from peft import PeftConfig
-
-        config = PeftConfig.from_pretrained(adapter, **options)
-        indices = getattr(config, "trainable_token_indices", None) or getattr(config, "token_indices", None) or ()
+        path = find_adapter_config_file(adapter, **{name: options[name] for name in HUB_OPTIONS if name in options})
+        config = read_json(path) if path else {}
+        indices = config.get("trainable_token_indices") or config.get("token_indices") or ()
         lists = indices.values() if isinstance(indices, dict) else (indices,)
         rows = 1 + max((index for each in lists for index in each), default=-1)
         if rows > self.config.vocab_size:
