@@ -391,7 +391,7 @@ class GLMGenerationMixin(GenerationMixin):
         if (blanks == 0).any():
             masks = {"mask": "[MASK]", "smask": "[sMASK]", "gmask": "[gMASK]"}
             row = int((blanks == 0).nonzero()[0])
-            if is_any_of(input_ids[row], self.config.mask_token_ids).any():
+            if (is_any_of(input_ids[row], self.config.mask_token_ids) & parts.real[row]).any():
                 raise ValueError(
                     f"Row {row} of input_ids has its blanks behind a start of piece (id {self.config.sop_token_id}): pieces "
                     "stand behind all blanks. Take the start of piece out of the text, or put the blanks in front of it."
