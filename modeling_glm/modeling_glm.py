@@ -255,10 +255,21 @@ class GLMPreTrainedModel(PreTrainedModel):
 
         Pipelines of Transformers read the tokenizer of the base model: with the name they find the one beside the adapter.
         Where the adapter trained tokens that the base model lacks, such as those of a prompt, the vocabulary grows.
+
+        Raises:
+            ValueError: for tensors of the adapter that got no values, which the library would draw at random.
         """
         if peft_model_id is not None and kwargs.get("peft_config") is None:
             self._add_rows_for(peft_model_id, kwargs.get("adapter_kwargs") or {})
         loaded = super().load_adapter(peft_model_id, *args, **kwargs)
+        # A tied tensor is missing under its second name only, which `named_parameters` leaves out.
+        if lacking := [name for name, _ in self.named_parameters() if name in loaded.missing_keys]:
+            raise ValueError(
+                f"{len(lacking)} tensors of the adapter {peft_model_id or ''} got no values, such as {lacking[0]}. "
+                "Its file lacks them, or this version of Transformers cannot read them (version 5.10 reads no trained "
+                "tokens beside LoRA). Update Transformers, or load the base model, then PeftModel.from_pretrained(model, "
+                "adapter)."
+            )
         self.adapter_source = peft_model_id
         return loaded
 

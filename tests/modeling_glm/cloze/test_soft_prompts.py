@@ -4,8 +4,10 @@ import pickle
 
 import pytest
 import torch
+from packaging.version import Version
 from peft import LoraConfig, PeftModel, TrainableTokensConfig, get_peft_model
 from transformers import pipeline
+from transformers.integrations.peft import MIN_PEFT_VERSION
 
 from modeling_glm import (
     ClozeClassifier,
@@ -20,6 +22,8 @@ from tests.support.models import make_model
 
 TASK = PatternVerbalizer("{soft:2}{a|shorten}? {soft:1} [MASK].", {"x": "dog", "y": "fox"})
 EXAMPLES = [{"a": "The lazy dog", "label": "x"}, {"a": "The quick fox <|soft0|>", "label": "y"}]
+# Transformers reads trained tokens beside LoRA since it needs this version of PEFT.
+READS_TOKENS = Version(MIN_PEFT_VERSION) >= Version("0.20")
 
 
 @pytest.fixture
@@ -130,6 +134,10 @@ def test_the_folder_of_an_adapter_loads_where_the_vocabulary_has_grown(parts, ra
     own = TASK.attach(tokenizer)
     own.save_pretrained(tmp_path / "adapter")
     expected = ClozeClassifier(adapted.eval(), own, TASK).predict_proba(EXAMPLES)
+    if rank and not READS_TOKENS:
+        with pytest.raises(ValueError, match="got no values"):
+            GLMForMultipleChoice.from_pretrained(tmp_path / "adapter")
+        return
     classifier = pipeline("cloze-classification", model=str(tmp_path / "adapter"), dtype="float32", device="cpu")
     for ranked, probabilities in zip(classifier(EXAMPLES, top_k=None), expected, strict=True):
         found = {entry["label"]: entry["score"] for entry in ranked}
