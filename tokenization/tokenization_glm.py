@@ -591,8 +591,10 @@ class GLMTokenizer(EncodingMixin, DecodingMixin, BuildingMixin, PreTrainedTokeni
             As the library: a `BatchEncoding`, ids, or with `tokenize=False` texts.
 
         Raises:
-            ValueError: If there is no template.
+            ValueError: If there is no template, and for a blank in a message that is given, which would be filled before the
+                model's message.
         """
+        self._require_one_message(conversation, continue_final_message, kwargs.get("add_generation_prompt"))
         if not continue_final_message:
             return super().apply_chat_template(conversation, *args, **kwargs)
         names = ("padding", "truncation", "max_length", "return_tensors")
@@ -615,6 +617,20 @@ class GLMTokenizer(EncodingMixin, DecodingMixin, BuildingMixin, PreTrainedTokeni
             return prompts
         encoded = self(prompts, add_special_tokens=False, **options)
         return encoded if as_dict else encoded["input_ids"]
+
+    def _require_one_message(self, conversation: Any, continues: bool | str, writes: bool | None):
+        if not continues and not writes:
+            return
+        chats = getattr(conversation, "messages", conversation)
+        several = len(chats) > 0 and not isinstance(chats[0], Mapping)
+        for row, chat in enumerate(chats if several else [chats]):
+            messages = getattr(chat, "messages", chat)
+            for number, message in enumerate(messages[:-1] if continues else messages):
+                if self._has_blank(message):
+                    raise ValueError(
+                        f"{f'Chat {row}, ' if several else ''}message {number} has a blank: {message}. In a chat the model "
+                        "writes one message, so only that has blanks. Leave it out, or give the text without a chat."
+                    )
 
     def _has_blank(self, message: Mapping[str, Any]) -> bool:
         return any(isinstance(value, str) and len(self.split_at_blanks(value)) > 1 for value in message.values())

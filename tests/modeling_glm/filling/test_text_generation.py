@@ -305,6 +305,21 @@ def test_chats_as_ids(trained):
 
 
 @pytest.mark.parametrize("pipeline_class", CLASSES)
+def test_a_blank_in_a_message_that_is_given_is_an_error(trained, pipeline_class):
+    """It would be filled first, and its answer would stand in the model's message."""
+    tokenizer = chatting(trained[1], TEMPLATE + REPLY)
+    writer = build(trained[0], tokenizer, pipeline_class=pipeline_class)
+    asked = [*CHAT, {"role": "assistant", "content": "twelve"}, {"role": "user", "content": "Is it [MASK]?"}]
+    with pytest.raises(ValueError, match=r"message 2 has a blank: .*Is it \[MASK\]\?.* Leave it out"):
+        writer(asked)
+    with pytest.raises(ValueError, match="Chat 1, message 2 has a blank"):
+        tokenizer.apply_chat_template([CHAT, asked], add_generation_prompt=True)
+    with pytest.raises(ValueError, match="message 2 has a blank"):
+        tokenizer.apply_chat_template([*asked, {"role": "assistant", "content": "No"}], continue_final_message=True)
+    assert "[MASK]?" in tokenizer.apply_chat_template(asked, tokenize=False)  # such as for training
+
+
+@pytest.mark.parametrize("pipeline_class", CLASSES)
 def test_a_chat_without_a_template_is_told_what_to_set(trained, pipeline_class):
     model, tokenizer = trained
     with pytest.raises(ValueError, match=r"set tokenizer\.chat_template, for example to .* or give a text") as error:
