@@ -54,8 +54,9 @@ LARGE = Shape("Large", 1024, 24)
 GLM_2B = Shape("2B", 2048, 36, 50304)
 GLM_10B = Shape("10B", 4096, 48, 50304)
 TINY = Shape("Tiny", 256, 2, 4096)  # for --quick and the tests
+MEDIUM = Shape("Medium", 512, 6)
 SMALL = Shape("Small", 256, 6, 8192)  # a model that one trains on a CPU
-SHAPES = {shape.name: shape for shape in (BASE, LARGE, GLM_2B, GLM_10B, TINY, SMALL)}
+SHAPES = {shape.name: shape for shape in (BASE, LARGE, GLM_2B, GLM_10B, TINY, SMALL, MEDIUM)}
 
 
 def glm_config(shape: Shape, **overrides) -> GLMConfig:

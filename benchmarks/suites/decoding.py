@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from transformers import BertForMaskedLM, GPT2LMHeadModel
 
-from modeling_glm import GLMForConditionalGeneration
+from modeling_glm import GLMForConditionalGeneration, set_precision
 
 from ..harness.decoder import GreedyDecoder
 from ..harness.machine import dtype_name
@@ -20,6 +20,7 @@ from ..harness.shapes import (
     GLM_2B,
     GLM_10B,
     LARGE,
+    MEDIUM,
     TINY,
     Shape,
     build_glm,
@@ -30,6 +31,8 @@ from ..harness.shapes import (
 
 KEPT = "naive GLM, hidden states kept"
 REREAD = "naive GLM, whole text read at each step"
+WAYS = (KEPT, REREAD)
+INT8 = "int8"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,8 @@ class DecodingCase:
         dtype: Of the weights.
         peers: Names of the peers.
         compiled: Also measure a static cache, and a compiled model. Compiling takes half a minute.
-        naive: Also measure GLM as the original code computes it.
+        naive: Names of the ways of the original code to compare with.
+        int8: Also compare int8 with the original code, which keeps hidden states.
     """
 
     shape: Shape
@@ -54,7 +58,8 @@ class DecodingCase:
     dtype: torch.dtype = torch.float32
     peers: tuple[str, ...] = (GPT2,)
     compiled: bool = False
-    naive: bool = False
+    naive: tuple[str, ...] = ()
+    int8: bool = False
 
     @property
     def work(self) -> str:
@@ -75,7 +80,9 @@ class DecodingCase:
 
 def decoding_cases(settings: RunSettings) -> list[DecodingCase]:
     if settings.quick:
-        return [DecodingCase(shape=TINY, rows=1, length=64, new_tokens=8, peers=(GPT2, T5, BART), naive=True)]
+        return [
+            DecodingCase(shape=TINY, rows=1, length=64, new_tokens=8, peers=(GPT2, T5, BART), naive=WAYS, int8=True)
+        ]
     if settings.on_gpu:
         return [
             DecodingCase(shape=shape, rows=rows, length=512, dtype=torch.bfloat16, peers=(), compiled=True)
@@ -87,7 +94,9 @@ def decoding_cases(settings: RunSettings) -> list[DecodingCase]:
         DecodingCase(shape=BASE, rows=1, length=128, peers=everyone, compiled=True),
         DecodingCase(shape=BASE, rows=1, length=512),
         DecodingCase(shape=BASE, rows=4, length=128),
-        DecodingCase(shape=BASE, rows=4, length=512, peers=everyone, compiled=True, naive=True),
+        DecodingCase(shape=BASE, rows=4, length=512, peers=everyone, compiled=True, naive=WAYS),
+        DecodingCase(shape=BASE, rows=4, length=200, peers=(), naive=(KEPT,), int8=True),
+        DecodingCase(shape=MEDIUM, rows=4, length=200, peers=(), naive=(KEPT,), int8=True),
         DecodingCase(shape=BASE, rows=16, length=128, compiled=True),
         DecodingCase(shape=BASE, rows=16, length=512),
         DecodingCase(shape=LARGE, rows=1, length=128, peers=everyone),
@@ -150,11 +159,14 @@ def measure_decoding(settings: RunSettings, case: DecodingCase) -> list[Result]:
         if dtype == torch.float32:
             require_same(ours(), variants["compiled"]())
     naive, blank = NaiveGLM(model).eval(), find_blank(model.config, contexts)
-    if case.naive:
+    if KEPT in case.naive:
         peers[KEPT] = lambda: decode(naive, contexts, blank, case.new_tokens, remember=True)
         require_same(ours()[:, -case.new_tokens :], decode(naive, contexts, blank, case.new_tokens, remember=True))
 
     runs = {"GLM": ours, "first token": first_token, **variants, **peers}
+    if case.int8:
+        quantized = set_precision(build_glm(GLMForConditionalGeneration, case.shape), INT8)
+        runs[INT8] = GreedyDecoder(quantized, contexts, case.new_tokens)
     seconds = take_turns(runs, settings.rounds, device)
     after_first = min(seconds["GLM"]) - min(seconds["first token"])
     results: list[Result] = [
@@ -170,7 +182,9 @@ def measure_decoding(settings: RunSettings, case: DecodingCase) -> list[Result]:
             seconds=after_first / (case.new_tokens - 1),
         ),
     ]
-    if case.naive:
+    if case.int8:
+        results.append(Speed.from_seconds(f"{case.work}, {INT8}", KEPT, seconds[INT8], seconds[KEPT]))
+    if REREAD in case.naive:
         # So slow that it gets rounds of its own.
         slow = {"GLM": ours, REREAD: lambda: decode(naive, contexts, blank, case.new_tokens, remember=False)}
         seconds = take_turns(slow, min(2, settings.rounds), device, warm_up=False)

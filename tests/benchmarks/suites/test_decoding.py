@@ -14,7 +14,17 @@ from benchmarks.suites import decoding
 def test_suite_runs(quick):
     results = decoding.run(quick)
     peers = [result.peer for result in results if isinstance(result, Speed)]
-    assert peers == ["GPT-2", "BERT without its head", "GPT-2", "T5", "BART", decoding.KEPT, decoding.REREAD]
+    assert peers == [
+        "GPT-2",
+        "BERT without its head",
+        "GPT-2",
+        "T5",
+        "BART",
+        decoding.KEPT,
+        decoding.KEPT,
+        decoding.REREAD,
+    ]
+    assert sum("int8" in result.work for result in results) == 1
     limits = [result.limit for result in results if isinstance(result, LimitShare)]
     assert limits == ["matmul peak in fp32", "memory bandwidth"]
 
