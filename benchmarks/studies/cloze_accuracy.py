@@ -1,10 +1,11 @@
 """
 Measure the accuracy of cloze classification on the two embedded tasks, with few and with all examples.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.studies.cloze_accuracy --seeds 0 1 2
+    OMP_NUM_THREADS=1 python -m benchmarks.studies.cloze_accuracy --write docs/results/cloze.md
 
-It runs examples/02_cloze_classification.py for each task, number of examples and seed, and prints a table in Markdown: mean
-and standard deviation of the accuracy on the test split. Runs that are in --output_dir already are not repeated.
+It runs examples/02_cloze_classification.py for each task, number of examples and seed, and prints tables in Markdown: mean
+and standard deviation of the accuracy on the test split, and of the calibration error. With --write they go into a page as
+well. Runs that are in --output_dir already are not repeated.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from typing import Any
 
 from ..harness.machine import describe_this_machine
 from ..harness.measuring import ROOT
-from ..harness.report import make_table, mean_and_spread
+from ..harness.report import make_table, mean_and_spread, replace_blocks
 
 SCRIPT = ROOT / "examples" / "02_cloze_classification.py"
 ALL = "all"
@@ -49,16 +50,13 @@ def run_script(setting: ClozeSetting, seed: int, folder: Path) -> dict[str, dict
 
 
 def accuracy_table(runs: Runs) -> str:
-    """Make a table with a row for each setting and a column for each method."""
+    """Make a table with a row for each setting and a column for each method. A method without a seed has no spread."""
     methods = list(dict.fromkeys(method for several in runs.values() for one in several for method in one))
-    rows = [
-        (
-            setting.task,
-            setting.shots,
-            *(mean_and_spread([100 * one[name]["accuracy"] for one in several], 1) for name in methods),
-        )
-        for setting, several in runs.items()
-    ]
+    rows = []
+    for setting, several in runs.items():
+        accuracies = {name: [100 * one[name]["accuracy"] for one in several] for name in methods}
+        shown = (mean_and_spread(found if len(set(found)) > 1 else found[:1], 1) for found in accuracies.values())
+        rows.append((setting.task, setting.shots, *shown))
     return make_table(("task", "examples", *methods), rows)
 
 
@@ -80,13 +78,18 @@ def main(arguments: Sequence[str] | None = None):
     parser.add_argument("--shots", nargs="+", default=["32", ALL], help="numbers of examples to train on")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--output_dir", type=Path, default=Path("runs/cloze_accuracy"), help="folder for the runs")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="also write the tables into a page")
     args = parser.parse_args(arguments)
     print(f"{describe_this_machine()}\n", flush=True)
     runs: Runs = {}
     for task, shots in product(args.tasks, args.shots):
         setting = ClozeSetting(task, shots)
         runs[setting] = [run_script(setting, seed, args.output_dir / task / shots / str(seed)) for seed in args.seeds]
-    print(f"{accuracy_table(runs)}\n\nExpected calibration error (ECE):\n\n{calibration_table(runs)}")
+    accuracy, calibration = accuracy_table(runs), calibration_table(runs)
+    print(f"{accuracy}\n\nExpected calibration error (ECE):\n\n{calibration}")
+    if args.write:
+        machine = f"Measured on: {describe_this_machine().removeprefix('Machine: ')}"
+        replace_blocks(args.write, {"accuracy": accuracy, "calibration": calibration, "machine": machine})
 
 
 if __name__ == "__main__":

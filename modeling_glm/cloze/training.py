@@ -82,7 +82,7 @@ class ClozeTrainingArguments(TrainingArguments):
         default=0.0,
         metadata={
             "help": "Peak learning rate. By default 1e-5 for a model of the size of GLM-Large as in the paper, more for "
-            "smaller models (5e-4 for the embedded one), and 10 times as much with --lora or --freeze."
+            "smaller models (3e-4 for the embedded one), and 10 times as much with --lora or --freeze."
         },
     )
     num_train_epochs: float = field(

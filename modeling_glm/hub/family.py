@@ -45,7 +45,7 @@ inputs = tokenizer(text, return_tensors="pt")
 print(tokenizer.fill(text, answers))
 ```"""
 
-CONVERSION = """`modeling-glm convert SOURCE TARGET` converts an archive of the authors, or a repository on the hub, to a
+CONVERSION = """`modeling-glm convert SOURCE TARGET` converts an unpacked archive of the authors, or a repository on the hub, to a
 folder with safetensors and a model card. [The guide](docs/guides/convert.md) has the command for each checkpoint, and
 lists the differences to the original implementations.
 
@@ -75,7 +75,7 @@ Pile, the Chinese models on WuDaoCorpora.
 - A text can have up to {texts} tokens, an answer up to {answers} (`max_position_embeddings`).
 - The models repeat the errors and the prejudices of their training data, and they make up facts. Check what they
   write, and do not let them decide about people.
-- BERT's vocabulary is lower-cased. It splits numbers and rare names into pieces that small models confuse.
+- BERT's vocabulary is lower-cased. It splits numbers and rare names into subwords that small models confuse.
 - The models fill blanks from left to right: an answer depends on the answers before it, not on later ones."""
 
 

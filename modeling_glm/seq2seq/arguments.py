@@ -159,7 +159,7 @@ class Seq2SeqRunArguments(Seq2SeqTrainingArguments):
     learning_rate: float = field(
         default=0.0,
         metadata={
-            "help": "Peak learning rate. By default 1e-5 for a model of the size of GLM-Large, more for smaller models (5e-4 for "
+            "help": "Peak learning rate. By default 1e-5 for a model of the size of GLM-Large, more for smaller models (3e-4 for "
             "the embedded one), and 10 times as much with --lora."
         },
     )

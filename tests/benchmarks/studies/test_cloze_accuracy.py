@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from benchmarks.harness.report import read_block
 from benchmarks.studies import cloze_accuracy
 
 
@@ -20,13 +21,19 @@ def finished(tmp_path):
 
 def test_table_of_finished_runs(finished, capsys, monkeypatch):
     monkeypatch.setattr(cloze_accuracy.subprocess, "run", lambda *args, **kwargs: pytest.fail("nothing is to run"))
+    page = finished / "page.md"
+    names = ("accuracy", "calibration", "machine")
+    page.write_text("".join(f"<!-- {name}: begin -->\n<!-- {name}: end -->\n" for name in names))
     arguments = ["--tasks", "facts", "--shots", "32", "--seeds", "0", "1", "--output_dir", str(finished)]
-    cloze_accuracy.main(arguments)
+    cloze_accuracy.main([*arguments, "--write", str(page)])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == cloze_accuracy.describe_this_machine()
     assert lines[2] == "| task | examples | cloze | majority |"
-    assert lines[4] == "| facts | 32 | 65.0 ± 7.1 | 25.0 ± 0.0 |"
+    assert lines[4] == "| facts | 32 | 65.0 ± 7.1 | 25.0 |"
     assert lines[-1] == "| facts | 32 | cloze | 0.300 ± 0.000 | 0.150 ± 0.071 |"
+    assert read_block(page, "accuracy").splitlines() == lines[2:5]
+    assert read_block(page, "calibration").splitlines() == lines[-3:]
+    assert lines[0].endswith(read_block(page, "machine").removeprefix("Measured on: "))
 
 
 def test_missing_run_calls_the_script(finished, monkeypatch):
