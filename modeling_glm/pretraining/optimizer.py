@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from .muon import lacks_bf16, step_in_fp32
+
 MUON, ADAMW = "muon", "adamw"
 
 
@@ -27,7 +29,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
 
     Muon (Jordan 2024, https://kellerjordan.github.io/posts/muon) makes the update of a matrix orthogonal, so that all its
     directions move alike. Its updates are scaled to the size of AdamW's (Liu et al. 2025, arXiv 2502.16982, section 2.2):
-    both have about the same learning rate and weight decay.
+    both have about the same learning rate and weight decay. On CPUs without bf16 arithmetic it computes in fp32.
 
     State and groups are those of one optimizer, so schedulers, checkpoints and gradient clipping work as always.
 
@@ -44,6 +46,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         for name, build in _BUILDERS.items():
             if own := [group for group in groups if group["optimizer"] == name]:
                 self._parts[name] = build(own, adamw)
+        self._in_fp32 = lacks_bf16([parameter for group in groups for parameter in group["params"]])
         super().__init__([group for part in self._parts.values() for group in part.param_groups], {})
 
     @torch.no_grad()
@@ -57,7 +60,10 @@ class MuonWithAdamW(torch.optim.Optimizer):
             # Loading a checkpoint replaces groups and state, so they are passed on in every step.
             part.param_groups = [group for group in self.param_groups if group["optimizer"] == name]
             part.state = self.state
-            part.step()
+            if name == MUON and self._in_fp32:
+                step_in_fp32(part)
+            else:
+                part.step()
         return loss
 
 
