@@ -65,9 +65,10 @@ data: .venv/examples
 	.venv/bin/python -m examples.corpora.archives $(ONLY)
 
 # Trains examples/glm-tiny again, on the texts of make data. Run it again to resume. With SHORT=1 it trains for
-# 700 steps, into runs/glm-tiny-short.
+# 700 steps, or STEPS of them, into runs/glm-tiny-short.
 SHORT ?=
-TINY_STEPS = $(if $(SHORT),--max_steps 700 --output_dir runs/glm-tiny-short,--export examples/glm-tiny --export_code False)
+STEPS ?= 700
+TINY_STEPS = $(if $(SHORT),--max_steps $(STEPS) --output_dir runs/glm-tiny-short,--export examples/glm-tiny --export_code False)
 tiny: .venv/examples
 	.venv/bin/python examples/03_pretrain.py --recipe examples/recipes/embedded/glm-tiny.yaml --export_dtype bfloat16 $(TINY_STEPS)
 
