@@ -2,11 +2,16 @@
 
 import re
 import shutil
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from transformers import pipeline
 
-from tests.support.paths import EXAMPLES
+from tests.support.paths import EXAMPLES, ROOT
 from tests.support.scripts import run_script
 
 
@@ -43,6 +48,70 @@ def test_quickstart(tmp_path, monkeypatch, capsys):
     # The task is saved with the model.
     classifier = pipeline("cloze-classification", model=str(target))
     assert {entry["label"] for entry in classifier({"first": 12, "second": 30}, top_k=None)} == {"larger", "smaller"}
+
+
+# Runs a script without some modules: BLOCKED SCRIPT ARGUMENTS.
+WITHOUT = """
+import os, runpy, sys
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in blocked else self.finder.find_spec(name, path, target)
+
+blocked = sys.argv[1].split(",")
+sys.meta_path[:] = map(Without, sys.meta_path)
+sys.argv = sys.argv[2:]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def needed_by(extra: str) -> set[str]:
+    """Return the packages that this package needs with an extra, and all that they need."""
+    found: set[str] = set()
+    left = [Requirement(f"modeling-glm[{extra}]")]
+    while left:
+        package = left.pop()
+        for wanted in package.extras or {""}:
+            if (name := f"{canonicalize_name(package.name)}[{wanted}]") in found:
+                continue
+            found.add(name)
+            try:
+                needed = map(Requirement, requires(package.name) or [])
+            except PackageNotFoundError:
+                continue
+            left += [one for one in needed if one.marker is None or one.marker.evaluate({"extra": wanted})]
+    return {name.partition("[")[0] for name in found}
+
+
+def test_what_make_demo_installs_is_enough_for_the_quickstart(tmp_path):
+    """The tests have more packages than a new machine after `make demo`."""
+    absent = needed_by("test") - needed_by("demo")
+    assert {"scikit-learn", "gradio", "datasets", "peft"} <= absent
+    distributions = packages_distributions().items()
+    blocked = [module for module, names in distributions if all(canonicalize_name(name) in absent for name in names)]
+    assert "sklearn" in blocked
+    assert "outlines_core" not in blocked
+    script = [
+        str(EXAMPLES / "01_quickstart.py"),
+        "--blanks",
+        "1",
+        "--steps",
+        "1",
+        "--output_dir",
+        str(tmp_path / "run"),
+    ]
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT, ",".join(blocked), *script], cwd=ROOT, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert (tmp_path / "run" / "model.safetensors").exists()
 
 
 def test_quickstart_on_another_model(tmp_path, monkeypatch, capsys):
