@@ -249,7 +249,9 @@ class GLMPreTrainedModel(PreTrainedModel):
         model._require_base(info["missing_keys"], pretrained_model_name_or_path)
         return (model, info) if wants_info else model
 
-    def load_adapter(self, peft_model_id: str | None = None, *args: Any, **kwargs: Any) -> Any:
+    def load_adapter(
+        self, peft_model_id: str | None = None, adapter_name: str | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """
         Load a PEFT adapter as `PreTrainedModel.load_adapter` does, and keep its name as `adapter_source`.
 
@@ -261,9 +263,11 @@ class GLMPreTrainedModel(PreTrainedModel):
         """
         if peft_model_id is not None and kwargs.get("peft_config") is None:
             self._add_rows_for(peft_model_id, kwargs.get("adapter_kwargs") or {})
-        loaded = super().load_adapter(peft_model_id, *args, **kwargs)
-        # A tied tensor is missing under its second name only, which `named_parameters` leaves out.
-        if lacking := [name for name, _ in self.named_parameters() if name in loaded.missing_keys]:
+        loaded = super().load_adapter(peft_model_id, adapter_name, *args, **kwargs)
+        # The library also lists the tensors of other adapters, and a tied tensor under its second name, which
+        # `named_parameters` leaves out.
+        own = {name for name in loaded.missing_keys if (adapter_name or "default") in name.split(".")}
+        if lacking := [name for name, _ in self.named_parameters() if name in own]:
             raise ValueError(
                 f"{len(lacking)} tensors of the adapter {peft_model_id or ''} got no values, such as {lacking[0]}. "
                 "Its file lacks them, or this version of Transformers cannot read them (version 5.10 reads no trained "

@@ -28,7 +28,8 @@ def suggest_learning_rate(model: PreTrainedModel) -> float:
     Suggest a learning rate for fine-tuning a model.
 
     It is 1e-5 for GLM-Large (paper, appendix), and follows a power of the number of parameters. It gives 3e-4 for the
-    embedded model, and 5e-4 for one of three million parameters, with which it was measured. LoRA matrices and prompt tokens need ten times as much.
+    embedded model, and 5e-4 for one of three million parameters, with which it was measured. LoRA matrices and prompt
+    tokens need ten times as much.
     """
     layers = sum(
         parameter.numel()

@@ -164,6 +164,24 @@ def test_choices_are_trained_without_a_task_type(tmp_path):
         torch.testing.assert_close(again(**batch).logits, model(**batch).logits)
 
 
+def test_two_adapters_load_one_after_the_other(tmp_path):
+    """The library counts the tensors of the first one as missing in the file of the second."""
+    base = make_model(GLMModel)
+    for name in ("a", "b"):
+        adapted = get_peft_model(
+            copy.deepcopy(base), LoraConfig(r=2, target_modules=["dense"], init_lora_weights=False)
+        )
+        adapted.save_pretrained(tmp_path / name)
+    base.load_adapter(str(tmp_path / "a"), adapter_name="first")
+    before = {key: value.clone() for key, value in base.state_dict().items() if ".first." in key}
+    base.load_adapter(str(tmp_path / "b"), "second")
+    after = base.state_dict()
+    assert before
+    for key, value in before.items():
+        assert torch.equal(after[key], value)
+        assert not torch.equal(after[key.replace(".first.", ".second.")], value)
+
+
 def test_features(tmp_path):
     base = make_model(GLMModel)
     config = LoraConfig(task_type="FEATURE_EXTRACTION", r=4, target_modules="all-linear", init_lora_weights=False)
