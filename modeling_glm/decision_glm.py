@@ -11,12 +11,14 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
 import torch
 from transformers.decision import DecisionConfig, Question
 from transformers.decision.modeling_utils import DecisionMixin
+from transformers.utils import cached_file
 
 from .branches_glm import PieceLayout, Query, look_up, pad_layouts
 from .configuration_glm import GLMConfig
@@ -26,6 +28,7 @@ from .questions_glm import DecisionRow, GLMDecisionConfig
 MOST_ROWS = 32
 # Heads whose training changes the model below them, and with it the probabilities of words.
 OTHER_HEADS = ("classifier.", "qa_outputs.")
+DECISION_FILE, TASK_FILE = "decision.json", "cloze.json"
 HUB_SETTINGS = ("cache_dir", "local_files_only", "revision", "subfolder", "token")
 
 
@@ -54,8 +57,8 @@ class GLMDecisionMixin(DecisionMixin):
             decision_config: How questions are asked, in place of `decision.json`.
 
         Raises:
-            ValueError: For weights that lack a tensor, which would be drawn at random, and for a checkpoint that was
-                fine-tuned with another head.
+            ValueError: For weights that lack a tensor, which would be drawn at random, for a checkpoint that was fine-tuned
+                with another head, and for a cloze classifier whose task the model would not follow.
         """
         wants_info = kwargs.pop("output_loading_info", False)
         # The library's method reads heads that ship in formats of their own, which GLM does not have.
@@ -67,6 +70,7 @@ class GLMDecisionMixin(DecisionMixin):
         model.has_trained_weights = True
         if decision_config is None and pretrained_model_name_or_path is not None:
             settings = {name: kwargs[name] for name in HUB_SETTINGS if name in kwargs}
+            _refuse_task(str(pretrained_model_name_or_path), settings)
             decision_config = GLMDecisionConfig.from_pretrained(str(pretrained_model_name_or_path), **settings)
         if decision_config is not None:
             model.decision_config = decision_config
@@ -91,9 +95,12 @@ class GLMDecisionMixin(DecisionMixin):
 
     @decision_config.setter
     def decision_config(self, config: DecisionConfig) -> None:
-        if isinstance(config, GLMDecisionConfig) and config.max_length is None:
-            config = replace(config, max_length=self.config.max_context_length)
-        self._decision_config = config
+        self._decision_config = self._with_limits(config) if isinstance(config, GLMDecisionConfig) else config
+
+    def _with_limits(self, config: GLMDecisionConfig) -> GLMDecisionConfig:
+        """Limit the lengths of texts and options to what the position table holds."""
+        table = {"max_length": self.config.max_context_length, "max_option_length": self.config.max_piece_length}
+        return replace(config, **{name: min(getattr(config, name) or most, most) for name, most in table.items()})
 
     def require_config(self, config: DecisionConfig | None = None) -> GLMDecisionConfig:
         """Return a decision config, by default the model's. Raises a `ValueError` if GLM cannot use it."""
@@ -103,7 +110,7 @@ class GLMDecisionMixin(DecisionMixin):
                 f"The decision config is a {type(config).__name__}: expected a GLMDecisionConfig. Keep the settings in "
                 "decision.json beside the weights, and give no other config."
             )
-        return config
+        return self._with_limits(config)
 
     @torch.no_grad()
     def decide(
@@ -250,6 +257,17 @@ def _add_forms(slots: torch.Tensor, values: torch.Tensor, total: int) -> torch.T
     highest = values.new_full((total,), -torch.inf).scatter_reduce(0, slots, values, "amax")
     sums = values.new_zeros(total).scatter_add(0, slots, (values - highest[slots]).exp())
     return highest + sums.log()
+
+
+def _refuse_task(source: str, settings: Mapping[str, Any]) -> None:
+    """Raise a `ValueError` for a cloze classifier, unless `decision.json` says how its questions are asked."""
+    find = partial(cached_file, source, _raise_exceptions_for_missing_entries=False, **settings)
+    if find(DECISION_FILE) is None and find(TASK_FILE) is not None:
+        raise ValueError(
+            f"{source} has a cloze task ({TASK_FILE}), which a decision model does not read, so its answers would not be "
+            "those of the classifier. Make a decision model that has the task: build_decision_model(ClozeClassifier(model, "
+            "tokenizer)). To ask other questions, give decision_config=GLMDecisionConfig()."
+        )
 
 
 def _require_trained(info: Mapping[str, Any], source: Any) -> None:

@@ -21,10 +21,14 @@ from transformers.decision import DecisionConfig, Question, parse_questions
 
 PATTERN = "{state} {question} {descriptions} [MASK]."
 BLANK = "[MASK]"
-STATE = re.compile(r"\{state[|\w]*\}")
+STATE = re.compile(r"\{state(?:\|\w+)*\}")
 # A field takes the space before it with it, so an empty one leaves no gap.
-FIELD = re.compile(r"( ?)\{(\w+)((?:\|\w+)*)\}")
+FIELD = re.compile(r"( ?)\{(state\.\w+|\w+)((?:\|\w+)*)\}")
 OF_QUESTION = ("question", "descriptions")
+# Before the name of a key of the state, which may then be that of another field.
+OF_STATE = "state."
+# A filter that changes how a field is tokenized, not its text.
+INLINE = "inline"
 # Those of `modeling_glm.tokenization.patterns.syntax`, which is not uploaded.
 PUNCTUATION = string.punctuation + "。，、；：？！…“”‘’（）《》【】"
 FILTERS: dict[str, Callable[[str], str]] = {
@@ -115,18 +119,22 @@ class GLMDecisionConfig(DecisionConfig):
         sanitize_control_tokens: Whether special tokens in a request are ordinary characters. With False they are an error.
         pattern: The text that the model reads. `[MASK]` is the blank; `{state}`, `{question}` (its instructions) and
             `{descriptions}` (those of its options, sorted by name) are fields. Other fields are keys of a state that is a
-            dict, or the state itself if there is one such field. A field takes the space before it with it. The filters
-            `bare`, `lower_first` and `strip` of cloze patterns may follow its name: `{state|strip}`.
+            dict, or the state itself if there is one such field. `{state.question}` is the key `question` of the state. A field takes the space
+            before it with it. The filters `bare`, `lower_first` and `strip` of cloze patterns may follow its name:
+            `{state|strip}`.
         words: For an option the words that stand for it; their probabilities are added. Other options stand for
             themselves.
         share_state: Whether the questions of a request stand in one text, each with its blank, so that the model reads the
             state once. The part of the pattern up to `{state}` stands once, the part behind it for every question. With
             False every question has its own text, and its answer does not depend on the other questions.
+        separate_fields: Whether every field is tokenized alone, as in cloze patterns, and not with the text around it. A
+            field with the filter `inline` is not, and leaves the space before it.
         score_ends: Whether the end of an option counts. Then an option may be the beginning of another.
         content_free: States without content, such as "N/A". What the model answers about them is subtracted from the
             scores (contextual calibration, Zhao et al. 2021). By default it is not asked.
         truncation: Whether a text that is too long is cut around its blanks. Otherwise it is an error.
-        max_length: Most tokens of a text. None means the position table of the model.
+        max_length: Most tokens of a text. None means what the position table of the model holds.
+        max_option_length: Most tokens of an option. None means what the position table of the model holds.
         max_options: Most options of a question.
 
     Raises:
@@ -136,10 +144,12 @@ class GLMDecisionConfig(DecisionConfig):
     pattern: str = PATTERN
     words: dict[str, list[str]] = field(default_factory=dict)
     share_state: bool = True
+    separate_fields: bool = False
     score_ends: bool = False
     content_free: list[str] = field(default_factory=list)
     truncation: bool = False
     max_length: int | None = None
+    max_option_length: int | None = None
     max_options: int = 256
 
     def validate_pattern(self):
@@ -151,9 +161,9 @@ class GLMDecisionConfig(DecisionConfig):
                 f"pattern={self.pattern!r} has a {odd[0]!r} that is not part of a field such as {{state}}."
             )
         names = [name for _, _, filters in FIELD.findall(self.pattern) for name in filters.split("|")[1:]]
-        if unknown := [name for name in names if name not in FILTERS]:
+        if unknown := [name for name in names if name not in (*FILTERS, INLINE)]:
             raise ValueError(
-                f"pattern={self.pattern!r} has the filter {unknown[0]!r}: expected one of {sorted(FILTERS)}."
+                f"pattern={self.pattern!r} has the filter {unknown[0]!r}: expected one of {sorted([*FILTERS, INLINE])}."
             )
 
     def validate_words(self):
@@ -166,7 +176,7 @@ class GLMDecisionConfig(DecisionConfig):
 
     def validate_limits(self):
         """Raise a `ValueError` for a limit below 1, and for a temperature that is not above 0."""
-        for name in ("max_length", "max_options"):
+        for name in ("max_length", "max_option_length", "max_options"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value}: expected at least 1.")
@@ -204,12 +214,13 @@ class GLMDecisionConfig(DecisionConfig):
             )
         state, asked = self._read(request)
         limit: Any = self.max_length or getattr(tokenizer, "model_max_length", math.inf)
-        forms = self._list_forms(asked, tokenizer, limit)
+        forms = self._list_forms(asked, tokenizer, self.max_option_length or limit)
         by_context: dict[Tokens, list[OptionForm]] = {}
         for number, content in enumerate([state, *(self._empty(state, text) for text in self.content_free)]):
             for parts, group in self._fill(content, asked):
-                self._check_control_tokens(parts, tokenizer)
-                context = tuple(tokenizer.encode_parts(parts, limit if self.truncation else None))
+                self._check_control_tokens([text for part in parts for text in part], tokenizer)
+                texts = parts if self.separate_fields else [text for (text,) in parts]
+                context = tuple(tokenizer.encode_parts(texts, limit if self.truncation else None))
                 if len(context) > limit:
                     raise _too_long(len(context), limit, len(group))
                 of_context = by_context.setdefault(context, [])
@@ -220,7 +231,8 @@ class GLMDecisionConfig(DecisionConfig):
 
     def render(self, request: Any) -> list[str]:
         """Write the texts that the model reads for a request: one, or one for every question. Raises as `prepare_inputs`."""
-        return [BLANK.join(parts) for parts, _ in self._fill(*self._read(request))]
+        filled = self._fill(*self._read(request))
+        return [BLANK.join("".join(segments) for segments in parts) for parts, _ in filled]
 
     # --- Read a request ---
 
@@ -283,23 +295,29 @@ class GLMDecisionConfig(DecisionConfig):
 
     # --- Write the texts ---
 
-    def _fill(self, state: Any, asked: Sequence[AskedQuestion]) -> list[tuple[list[str], list[AskedQuestion]]]:
-        """Write every text as the parts around its blanks, with the questions that the blanks ask."""
+    def _fill(self, state: Any, asked: Sequence[AskedQuestion]) -> list[tuple[list[list[str]], list[AskedQuestion]]]:
+        """
+        Write every text as the parts around its blanks, with the questions that the blanks ask.
+
+        A part consists of the segments that are tokenized alone; without `separate_fields` it is one segment.
+        """
         shares = self.share_state and self._split() is not None
         groups = [list(asked)] if shares else [[one] for one in asked]
         return [(self._fill_parts(state, group), group) for group in groups]
 
-    def _fill_parts(self, state: Any, group: Sequence[AskedQuestion]) -> list[str]:
+    def _fill_parts(self, state: Any, group: Sequence[AskedQuestion]) -> list[list[str]]:
         """
         Fill the pattern for the questions of one text. What stands behind the state is repeated for each:
 
-            {state} {question} [MASK].  ->  ["Ice melts. Is it cold?", ". Is it wet?", "."]
+            {state} {question} [MASK].  ->  [["Ice melts. Is it cold?"], [". Is it wet?"], ["."]]
         """
         begun, repeated = self._split() or ("", self.pattern)
         before, after = repeated.split(BLANK)
         parts = [self._fill_fields(begun, state, group[0])]
         for one in group:
-            parts[-1] += self._fill_fields(before, state, one)
+            begun_segment, *others = self._fill_fields(before, state, one)
+            parts[-1][-1] += begun_segment
+            parts[-1] += others
             parts.append(self._fill_fields(after, state, one))
         return parts
 
@@ -315,14 +333,23 @@ class GLMDecisionConfig(DecisionConfig):
     def _reads(self, name: str) -> bool:
         return name in (field_name for _, field_name, _ in FIELD.findall(self.pattern))
 
-    def _fill_fields(self, text: str, state: Any, one: AskedQuestion) -> str:
-        def fill(match: re.Match) -> str:
-            value = self._read_field(match[2], state, one.question)
-            for name in match[3].split("|")[1:]:
-                value = FILTERS[name](value)
-            return match[1] + value if value else ""
-
-        return FIELD.sub(fill, text)
+    def _fill_fields(self, text: str, state: Any, one: AskedQuestion) -> list[str]:
+        """Fill the fields of a text, and split it into segments: the first and the last are what the pattern says."""
+        segments, end = [""], 0
+        for match in FIELD.finditer(text):
+            space, name, filters = match.groups()
+            value, names = self._read_field(name, state, one.question), filters.split("|")[1:]
+            for filter_name in names:
+                value = FILTERS.get(filter_name, str)(value)
+            value = space + value if value or INLINE in names else ""
+            segments[-1] += text[end : match.start()]
+            if self.separate_fields and INLINE not in names:
+                segments += [value, ""]
+            else:
+                segments[-1] += value
+            end = match.end()
+        segments[-1] += text[end:]
+        return segments
 
     def _read_field(self, name: str, state: Any, question: Question) -> str:
         if name == "question":
@@ -332,13 +359,14 @@ class GLMDecisionConfig(DecisionConfig):
         if name == "state":
             return _text(state)
         own = {other for _, other, _ in FIELD.findall(self.pattern)} - set(OF_QUESTION)
-        if isinstance(state, Mapping) and name in state:
-            return _text(state[name])
+        key = name.removeprefix(OF_STATE)
+        if isinstance(state, Mapping) and key in state:
+            return _text(state[key])
         if not isinstance(state, Mapping) and len(own) == 1:
             return _text(state)
         held = f"a dict with the keys {list(state)}" if isinstance(state, Mapping) else f"a {type(state).__name__}"
         raise ValueError(
-            f"The pattern {self.pattern!r} reads the field {name!r} of the state, but the state is {held}."
+            f"The pattern {self.pattern!r} reads the field {key!r} of the state, but the state is {held}."
         )
 
     def _empty(self, state: Any, text: str) -> Any:
@@ -424,7 +452,7 @@ def _read_json(request: str) -> Any:
 
     try:
         return json.loads(request, object_pairs_hook=read_object)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"The request is {_shown(request)}: expected a dict or its JSON ({error}).") from None
 
 
@@ -441,7 +469,23 @@ def _text(content: Any) -> str:
     """Write what a request may hold in the place of a text: nothing, a string, or JSON."""
     if content is None:
         return ""
-    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+    if isinstance(content, str):
+        return content
+    try:
+        return json.dumps(content, ensure_ascii=False, default=_plain)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"The request holds {_shown(content)}: expected texts, or what JSON can hold ({error})."
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    """Turn a mapping into a dict, and a number of NumPy or torch into one of Python."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if getattr(value, "ndim", None) == 0 and isinstance(number := value.item(), bool | int | float):
+        return number
+    raise TypeError(f"{_shown(value)} is a {type(value).__name__}")
 
 
 def _describe(question: Question) -> str:

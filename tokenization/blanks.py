@@ -370,7 +370,9 @@ def encode_text(tokenizer: Any, texts: Sequence[str], max_length: int | None = N
     return [_surround(tokenizer, ids, around, text, max_length) for text, ids in zip(texts, encoded, strict=True)]
 
 
-def encode_around_blanks(tokenizer: Any, parts: Sequence[str], max_length: int | None = None) -> list[int]:
+def encode_around_blanks(
+    tokenizer: Any, parts: Sequence[str | Sequence[str]], max_length: int | None = None
+) -> list[int]:
     """
     Encode a text that is given as the parts around its blanks.
 
@@ -381,19 +383,37 @@ def encode_around_blanks(tokenizer: Any, parts: Sequence[str], max_length: int |
 
     Args:
         tokenizer: A `GLMTokenizer`.
-        parts: The parts, one more than the text has blanks.
+        parts: The parts, one more than the text has blanks. A part may be a list of texts that are tokenized one by one.
+            White space at the end of the last one belongs to the blank behind it.
         max_length: Most ids, as in `encode_text`.
 
     Returns:
         The ids of the text, with the special tokens around it.
     """
-    text = tokenizer.mask_token.join(parts)
+    whole = [part if isinstance(part, str) else "".join(part) for part in parts]
+    text = tokenizer.mask_token.join(whole)
+    if any(not isinstance(part, str) for part in parts):
+        ids = _encode_one_by_one(tokenizer, [[part] if isinstance(part, str) else part for part in parts])
+        return _surround(tokenizer, ids, tokenizer(tokenizer.mask_token)["input_ids"], text, max_length)
     (ids,) = tokenizer([text], add_special_tokens=False, verbose=False)["input_ids"]
     masks = [tokenizer.mask_token] * (len(parts) - 1)
     blanks, others = _special_ids(tokenizer)
     if _has_others(ids, blanks, others, len(masks)):
-        ids = _encode_parts(tokenizer, parts, masks, blanks | others)
+        ids = _encode_parts(tokenizer, whole, masks, blanks | others)
     return _surround(tokenizer, ids, tokenizer(tokenizer.mask_token)["input_ids"], text, max_length)
+
+
+def _encode_one_by_one(tokenizer: Any, parts: Sequence[Sequence[str]]) -> list[int]:
+    """Encode the texts of every part one by one, as `encode_segments` of patterns does: white space alone has no tokens."""
+    ids: list[int] = []
+    for number, texts in enumerate(parts):
+        texts = list(texts)
+        if texts and number < len(parts) - 1:
+            texts[-1] = texts[-1].rstrip(WHITE_SPACE)
+        encoded = _encode_all(tokenizer, [text for text in texts if text.strip()])
+        ids += [tokenizer.mask_token_id] * (number > 0)
+        ids += [token_id for row in encoded for token_id in row]
+    return ids
 
 
 def _surround(tokenizer: Any, ids: list[int], around: list[int], text: str, max_length: int | None) -> list[int]:

@@ -133,19 +133,21 @@ class BuildingMixin(PreTrainedTokenizerFast):
             }
         )
 
-    def encode_parts(self, parts: Sequence[str], max_length: int | None = None) -> list[int]:
+    def encode_parts(self, parts: Sequence[str | Sequence[str]], max_length: int | None = None) -> list[int]:
         """
         Encode a text with blanks whose parts others wrote: no token is special in a part, a mask token neither.
 
         Args:
-            parts: The parts of the text around its blanks, one more than there are blanks.
+            parts: The parts of the text around its blanks, one more than there are blanks. A part may be a list of texts that
+                are tokenized one by one, as the fields of a cloze pattern are.
             max_length: Most tokens of the text. A longer one is cut around its blanks. None cuts nothing.
 
         Returns:
             The ids of the text, with the special tokens around it.
         """
         for number, part in enumerate(parts):
-            check_text(part, f"Part {number} of the text")
+            for text in [part] if isinstance(part, str) else part:
+                check_text(text, f"Part {number} of the text")
         return encode_around_blanks(self, parts, max_length)
 
     def answer_forms(self, answers: Sequence[str]) -> list[list[tuple[int, ...]]]:

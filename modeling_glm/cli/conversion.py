@@ -1,5 +1,6 @@
 """The commands that write a model in another form: convert and export."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -178,3 +179,5 @@ def export(
     print(f"{done.target}: {done.model_class} as {format.value}, {in_units(done.num_bytes)}")
     if done.fills:
         print(f'fill with it: ORTFiller("{done.target}").fill("a text with a [MASK]")')
+    elif not done.has_tokenizer:
+        print(f"{model} has no tokenizer, so none is in the folder.", file=sys.stderr)

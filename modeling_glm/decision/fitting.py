@@ -13,7 +13,7 @@ from transformers.decision import Question
 from ..cloze.calibration import find_temperature
 from ..decision_glm import GLMDecisionMixin
 from ..tokenization import GLMTokenizer
-from ..utils.inference import evaluation_mode
+from ..utils.inference import evaluation_mode, require_class
 from ..utils.rows import check_rows, read_rows
 from .answers import Encoded
 
@@ -44,8 +44,9 @@ def fit_temperatures(model: PreTrainedModel, tokenizer: GLMTokenizer, examples: 
 
     Raises:
         ValueError: For an example that cannot be asked, or with an answer that is not one of the options, with its
-            number.
+            number. Also for another model.
     """
+    require_class(model, "GLMForDecision")
     decider = cast(GLMDecisionMixin, model)
     config = decider.require_config()
     plain = dataclasses.replace(config, temperature={})

@@ -8,8 +8,9 @@ from transformers.decision import Question
 
 from ..cloze.classifier import ClozeClassifier
 from ..modeling_glm import GLMForDecision, GLMForMultipleChoice
-from ..questions_glm import FILTERS, GLMDecisionConfig
+from ..questions_glm import FILTERS, INLINE, OF_QUESTION, OF_STATE, GLMDecisionConfig
 from ..tokenization import PatternVerbalizer
+from ..tokenization.patterns.syntax import parse
 from ..utils.inference import unwrap
 
 
@@ -38,13 +39,14 @@ def build_decision_model(classifier: ClozeClassifier) -> GLMForDecision:
 
     Raises:
         ValueError: For a task that a decision config cannot express: several patterns, trained prompt tokens, derived
-            fields, choices that the examples hold, and calibration by "pmi". Also for a model with an adapter that is not
-            merged.
+            fields, choices that the examples hold, special tokens beside the blank, and calibration by "pmi". Also for a
+            model with an adapter that is not merged.
     """
     if unwrap(classifier.model) is not classifier.model:
         raise ValueError(
             "The classifier has a PEFT adapter: call model.merge_and_unload() first, and give its result."
         )
+    _refuse_special_tokens(classifier)
     config = _read_task(classifier.task)
     calibration = classifier.calibration
     if calibration.method == "pmi":
@@ -60,6 +62,18 @@ def build_decision_model(classifier: ClozeClassifier) -> GLMForDecision:
     model.load_state_dict(source.state_dict())
     model.decision_config = config
     return model.eval()
+
+
+def _refuse_special_tokens(classifier: ClozeClassifier) -> None:
+    """Raise a `ValueError` for special tokens in a pattern: decision models read them as ordinary characters."""
+    special = {token.content for token in classifier.tokenizer.added_tokens_decoder.values() if token.special}
+    for pattern in classifier.task.patterns:
+        literal = "".join(element for element in parse(pattern.text) if isinstance(element, str))
+        if found := sorted(token for token in special if token in literal):
+            raise ValueError(
+                f"{pattern.text!r} has the special token {found[0]!r}, which a decision config would read as ordinary "
+                "characters."
+            )
 
 
 def _read_task(task: PatternVerbalizer) -> GLMDecisionConfig:
@@ -79,14 +93,20 @@ def _read_task(task: PatternVerbalizer) -> GLMDecisionConfig:
     if pattern.soft_tokens:
         raise ValueError(f"{pattern.text!r} has trained prompt tokens, which a decision config cannot name.")
     # A decision model cuts around the blank, and only with truncation=True.
-    text = re.sub(r"\{(\w+)([^{}]*)\}", lambda match: f"{{{match[1]}{_keep_filters(match[2])}}}", pattern.text)
+    text = re.sub(r"\{\s*(\w+)([^{}]*)\}", _rewrite_field, pattern.text)
     words = {label: list(words) for label, words in pattern.verbalizer.items()}
-    return GLMDecisionConfig(pattern=text, words=words, score_ends=task.end_of_piece)
+    return GLMDecisionConfig(pattern=text, words=words, separate_fields=True, score_ends=task.end_of_piece)
 
 
-def _keep_filters(text: str) -> str:
-    """Keep the filters that change the text of a field: `"|bare|shorten" -> "|bare"`."""
-    return "".join(f"|{name}" for name in text.split("|") if name in FILTERS)
+def _rewrite_field(match: re.Match) -> str:
+    """
+    Write a field as a decision pattern does: the field of the state, and the filters that change what is read.
+
+        {text|bare|shorten}  ->  {text|bare}          {question}  ->  {state.question}
+    """
+    name, filters = match[1], [each.strip() for each in match[2].split("|")]
+    prefix = OF_STATE if name in ("state", *OF_QUESTION) else ""
+    return f"{{{prefix}{name}{''.join(f'|{each}' for each in filters if each in (*FILTERS, INLINE))}}}"
 
 
 __all__ = ["build_decision_model"]

@@ -250,7 +250,10 @@ class ORTFiller:
         Raises:
             ValueError: As `fill`, and for a filling without one answer for every blank, or too long.
         """
-        (text,) = _as_texts(text)
+        if not isinstance(text, str):
+            raise ValueError(f"The text is {text!r}, of type {type(text).__name__}: expected one string.")
+        if not isinstance(fillings, Iterable):
+            raise ValueError(f"fillings is {fillings!r}: expected a list of answers.")
         batch_size = _check_count("batch_size", batch_size)
         context = self._read(text, 0)
         blanks = sum(token_id in self.masks for token_id in context)

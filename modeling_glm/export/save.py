@@ -21,6 +21,7 @@ from ..configuration_glm import GLMConfig
 from ..modeling_glm import AUTO_CLASSES, GLMPreTrainedModel
 from ..settings_glm import end_token_ids
 from ..tokenization import GLMTokenizer
+from ..tokenization.original_vocabularies import MissingVocabularyError
 from ..utils.extras import from_extra
 from ..utils.files import whole_folder
 from . import ort_filler
@@ -39,12 +40,14 @@ class Export:
         target: The folder.
         model_class: The name of the exported class.
         num_bytes: The size of its files.
+        has_tokenizer: Whether a tokenizer stands beside the model.
         fills: Whether `ORTFiller` fills, scores and chooses with it.
     """
 
     target: Path
     model_class: str
     num_bytes: int
+    has_tokenizer: bool
     fills: bool
 
 
@@ -75,6 +78,7 @@ def export_model(
         revision: Branch, tag or commit on the hub.
 
     Raises:
+        OSError, ValueError: For files that cannot be read, those of the tokenizer among them.
         ValueError: For an unknown format or quantization, and for a class without an export.
         FileExistsError: If `target` exists and `overwrite` is False.
         ImportError: If a package is missing: `pip install 'modeling-glm[export]'`.
@@ -109,6 +113,7 @@ def export_model(
         target=Path(target),
         model_class=type(model).__name__,
         num_bytes=num_bytes,
+        has_tokenizer=tokenizer is not None,
         fills=fills and tokenizer is not None,
     )
 
@@ -147,9 +152,10 @@ def _load(name: str | os.PathLike, revision: str | None) -> PreTrainedModel:
 
 
 def _find_tokenizer(name: str | os.PathLike, revision: str | None) -> GLMTokenizer | None:
+    """Load the tokenizer beside a model. A model without one is exported alone, one with a broken one is not."""
     try:
         return GLMTokenizer.from_pretrained(name, revision=revision)
-    except (OSError, ValueError):  # a model without a vocabulary is exported alone
+    except MissingVocabularyError:
         return None
 
 
@@ -178,14 +184,24 @@ def _exportable(model: PreTrainedModel) -> Iterator[None]:
             'The model is quantized, but graphs are made of float weights: export it before, with quantize="int8" for a graph '
             "in int8."
         )
-    training, dtype, attention = model.training, model.dtype, model.config._attn_implementation
+    attention = model.config._attn_implementation
+    modes = {module: module.training for module in model.modules()}
+    dtypes = {name: tensor.dtype for name, tensor in _named_tensors(model)}
     model.eval().float()
     model.set_attn_implementation("sdpa")
     try:
         yield
     finally:
         model.set_attn_implementation(attention)
-        model.to(dtype).train(training)  # type: ignore[arg-type]
+        for name, tensor in _named_tensors(model):  # adapters in fp32 may stand in a model in bf16
+            tensor.data = tensor.data.to(dtypes[name])
+        for module, training in modes.items():
+            module.training = training
+
+
+def _named_tensors(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
+    yield from model.named_parameters()
+    yield from model.named_buffers()
 
 
 @contextmanager

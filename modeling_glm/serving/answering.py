@@ -11,8 +11,10 @@ import torch
 from ..cloze.classifier import ClozeClassifier
 from ..filling.choose import choose
 from ..filling.fill import fill_blanks
+from ..filling.jobs import longest_possible_answer
 from ..modeling_glm import GLMForMultipleChoice
 from ..tokenization import GLMTokenizer
+from ..utils.numbers import check_whole_number
 from .batching import RequestBatcher
 from .settings import ServiceSettings
 
@@ -45,13 +47,20 @@ class AnsweringService:
         RowError: From a call, for a request that cannot be answered. The others of its batch get their answers.
         ServiceBusyError: From a call, if too many requests wait already.
         TimeoutError: From a call, if there is no answer in time.
-        ValueError: From a call, for a request beyond a limit, and for `classify` without a task.
+        ValueError: For `most_tokens` beyond the position table. From a call, for a request beyond a limit, and for `classify`
+            without a task.
     """
 
     def __init__(self, model: Any, tokenizer: GLMTokenizer, settings: ServiceSettings | None = None):
         self.counts: Counter = Counter()
         self._tokenizer, self._settings = tokenizer, settings or ServiceSettings()
         turn, limit = asyncio.Lock(), self._settings.most_tokens
+        if limit is not None:
+            longest, because = (
+                longest_possible_answer(model.config),
+                ", the longest answer that the position table holds",
+            )
+            check_whole_number("most_tokens", limit, least=1, most=longest, because=because)
 
         def fill(texts: list[str]) -> list[Any]:
             return fill_blanks(model, tokenizer, texts, max_new_tokens_per_blank=limit, on_error="record")
@@ -92,7 +101,7 @@ class AnsweringService:
         """Rank the labels of an example, the best first."""
         if self._rank is None:
             raise ValueError("The model has no task: save one with task.attach(tokenizer).save_pretrained(folder).")
-        self._settings.check_request(self._tokenizer, str(example))
+        self._settings.check_example(example)
         return [{"label": one.label, "probability": one.probability} for one in await self._rank(example)]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 from .settings import ServiceSettings
@@ -38,7 +39,7 @@ class RequestBatcher:
     ):
         self.tasks: set[asyncio.Task] = set()  # asyncio itself keeps no reference to a running task
         self._answer, self._turn, self._counts, self._settings = answer, turn, counts, settings
-        self._waiting: list[tuple[Any, asyncio.Future]] = []
+        self._waiting: dict[asyncio.Future, Any] = {}  # in the order of their arrival
 
     async def __call__(self, request: Any) -> Any:
         """
@@ -46,18 +47,20 @@ class RequestBatcher:
 
         Raises:
             ServiceBusyError: If too many requests wait already.
-            TimeoutError: If there is no answer in time. A request that still waits then is not answered at all.
+            TimeoutError: If there is no answer in time. A request that still waits then is dropped.
         """
         if len(self._waiting) >= self._settings.most_waiting:
             raise ServiceBusyError("Too many requests are waiting: try again later.")
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append((request, future))
+        self._waiting[future] = request
         self.tasks.add(task := asyncio.create_task(self._take_turn()))
         task.add_done_callback(self.tasks.discard)
         try:
             found = await asyncio.wait_for(future, self._settings.timeout)
         except TimeoutError:
             raise TimeoutError(f"There was no answer within {self._settings.timeout:g} seconds.") from None
+        finally:
+            self._waiting.pop(future, None)  # the caller may have gone, too
         if isinstance(found, Exception):
             raise found
         return found
@@ -68,18 +71,26 @@ class RequestBatcher:
             if not self._waiting:
                 return
             await asyncio.sleep(self._settings.wait)
-            size = self._settings.batch_size
-            taken, self._waiting = self._waiting[:size], self._waiting[size:]
-            batch = [(request, future) for request, future in taken if not future.done()]  # without those timed out
+            batch = dict(islice(self._waiting.items(), self._settings.batch_size))
+            if not batch:  # all have gone in the meantime
+                return
+            self._waiting = dict(islice(self._waiting.items(), len(batch), None))
             self._counts.update({BATCHES: 1, BATCHED_REQUESTS: len(batch)})
-            try:
-                requests = [request for request, _ in batch]
-                answers = await asyncio.to_thread(self._answer, requests) if batch else []
-            except Exception as error:
-                answers = [error] * len(batch)
-            for (_, future), answer in zip(batch, answers, strict=True):
+            answers = await asyncio.to_thread(self._answer_all, list(batch.values()))
+            for future, answer in zip(batch, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
+
+    def _answer_all(self, requests: list[Any]) -> Sequence[Any]:
+        """Answer a batch. An error of the whole batch is that of every request."""
+        try:
+            return self._answer(requests)
+        except Exception as error:
+            return [error] * len(requests)
+        except BaseException as error:  # extensions in Rust panic with classes that are no Exception
+            failed = RuntimeError(f"{type(error).__name__}: {error}")
+            failed.__cause__ = error
+            return [failed] * len(requests)
 
 
 __all__ = ["BATCHED_REQUESTS", "BATCHES", "RequestBatcher", "ServiceBusyError"]

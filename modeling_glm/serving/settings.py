@@ -1,7 +1,8 @@
 """Say what a service allows, and how it puts requests together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..tokenization import GLMTokenizer
 from ..utils.numbers import check_real_number, check_whole_number, shorten
@@ -44,16 +45,32 @@ class ServiceSettings:
         Raises:
             ValueError: For a request beyond a limit, and for values that are no texts.
         """
-        for value in (text, *choices):
-            if not isinstance(value, str):
-                raise ValueError(f"The request has {shorten(value)}: expected a text.")
-        for name, found, most in (
-            ("characters in a text", max(map(len, [text, *choices])), self.most_characters),
-            ("blanks", len(tokenizer.split_at_blanks(text)) - 1, self.most_blanks),
-            ("choices", len(choices), self.most_choices),
-        ):
-            if found > most:
-                raise ValueError(f"The request has {found} {name}: expected at most {most}.")
+        self._check_texts([text, *choices])
+        _check_count("blanks", len(tokenizer.split_at_blanks(text)) - 1, self.most_blanks)
+        _check_count("choices", len(choices), self.most_choices)
+
+    def check_example(self, example: Any) -> None:
+        """
+        Check the size of an example of a task: a text, or a dict of texts and of lists of choices.
+
+        Raises:
+            ValueError: As `check_request`.
+        """
+        for value in example.values() if isinstance(example, Mapping) else [example]:
+            listed = value if isinstance(value, list | tuple) else [value]
+            _check_count("choices", len(listed), self.most_choices)
+            self._check_texts(list(map(str, listed)))  # the task says which fields must be texts
+
+    def _check_texts(self, texts: Sequence[Any]) -> None:
+        for text in texts:
+            if not isinstance(text, str):
+                raise ValueError(f"The request has {shorten(text)}: expected a text.")
+            _check_count("characters in a text", len(text), self.most_characters)
+
+
+def _check_count(name: str, found: int, most: int) -> None:
+    if found > most:
+        raise ValueError(f"The request has {found} {name}: expected at most {most}.")
 
 
 __all__ = ["ServiceSettings"]

@@ -39,14 +39,17 @@ def count_requests(app: FastAPI, counts: Counter) -> None:
 
     @app.middleware("http")
     async def count(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        start = time.perf_counter()
-        response = await call_next(request)
-        routes = {getattr(route, "path", None) for route in app.routes}
-        path = request.url.path if request.url.path in routes else "other"
-        counts[f'glm_requests_total{{path="{path}",status="{response.status_code}"}}'] += 1
-        seconds: dict[str, Any] = {f'glm_seconds_total{{path="{path}"}}': time.perf_counter() - start}
-        counts.update(seconds)  # a Counter adds fractions, too, which its type does not say
-        return response
+        start, status = time.perf_counter(), 500  # that of an error that nothing explains
+        try:
+            response = await call_next(request)
+            status = response.status_code
+            return response
+        finally:
+            routes = {getattr(route, "path", None) for route in app.routes}
+            path = request.url.path if request.url.path in routes else "other"
+            counts[f'glm_requests_total{{path="{path}",status="{status}"}}'] += 1
+            seconds: dict[str, Any] = {f'glm_seconds_total{{path="{path}"}}': time.perf_counter() - start}
+            counts.update(seconds)  # a Counter adds fractions, too, which its type does not say
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def show_metrics() -> str:

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 
@@ -19,11 +20,15 @@ from modeling_glm import (
     GLMForDecision,
     GLMForSequenceClassification,
     GLMForTokenClassification,
+    PatternVerbalizer,
     choose,
     fill_blanks,
 )
+from modeling_glm.decision.answers import decide as decide_many
 from modeling_glm.decision_glm import lay_out_row
 from modeling_glm.modeling_glm import AUTO_MAP
+from modeling_glm.tokenization.blanks import answer_forms
+from modeling_glm.utils.rows import RowError
 from tests.support.decisions import (
     CHOICE,
     NOUL,
@@ -47,7 +52,7 @@ def decide(model, tokenizer, request, config=None) -> dict:
 
 
 def with_config(**settings) -> GLMDecisionConfig:
-    return GLMDecisionConfig(max_length=65, **settings)
+    return GLMDecisionConfig(max_length=65, max_option_length=64, **settings)
 
 
 def check(answers: dict, expected: list[list[float]]):
@@ -207,6 +212,49 @@ def test_what_another_config_prepares_is_refused(decider, tokenizer):
         decider.decide(**inputs, decision_questions=questions, decision_config=DecisionConfig())
     with pytest.raises(ValueError, match="The inputs have no rows"):
         decider.decide(inputs["input_ids"], inputs["marks"], questions)
+
+
+def test_a_classifier_with_a_task_is_not_opened_without_it(tokenizer, decider_folder, tmp_path):
+    task = PatternVerbalizer("{text} It was [MASK].", {"good": "quick", "bad": "lazy"})
+    shutil.copytree(decider_folder, tmp_path / "model")
+    task.attach(tokenizer).save_pretrained(tmp_path / "model")
+    GLMForDecision.from_pretrained(tmp_path / "model")  # its decision.json says how
+    (tmp_path / "model" / "decision.json").unlink()
+    with pytest.raises(ValueError, match=r"has a cloze task \(cloze.json\).*build_decision_model"):
+        AutoModelForDecision.from_pretrained(tmp_path / "model")
+    GLMForDecision.from_pretrained(tmp_path / "model", decision_config=GLMDecisionConfig())
+
+
+@pytest.mark.parametrize("block", [False, True])
+def test_the_longest_option_and_text_fit_and_longer_ones_are_named(tokenizer, block):
+    model = make_model(
+        GLMForConditionalGeneration,
+        vocab_size=len(tokenizer),
+        max_position_embeddings=24,
+        block_position_embeddings=block,
+        **tokenizer.special_token_ids,
+    )
+    decider = GLMForDecision(model.config).eval()
+    decider.load_state_dict(model.state_dict())
+
+    def encode(state: str, option: str):
+        question = {"type": "choice", "criteria": {option: None, "fox": None}}
+        return decider.decision_config.encode(ask(state, q=question), tokenizer)[0]
+
+    word = next(word for word in ("lazy", "dog", "the", "fox") if len(answer_forms(tokenizer, word)[0]) == 1)
+    longest, room = model.config.max_piece_length, model.config.max_context_length
+    (row,) = encode("A", "? " + " ".join([word] * (longest - 2)))
+    assert decider.score_rows([row])
+    with pytest.raises(ValueError, match=rf"Question 'q': option .* tokens, but the position table holds {longest}"):
+        encode("A", "? " + " ".join([word] * (longest + 2)))
+    with pytest.raises(ValueError, match=f"tokens, but the position table holds {room}"):
+        encode(" ".join([word] * 40), "dog")
+
+
+def test_another_config_knows_the_position_table_too(decider, tokenizer):
+    config = GLMDecisionConfig(max_length=10**6)
+    with pytest.raises(RowError, match=r"Request 1: .* tokens, but the position table holds"):
+        decide_many(decider, tokenizer, ["A.", "fox " * 1000], questions={"q": NOUL}, decision_config=config)
 
 
 def test_options_longer_than_the_position_table_are_refused(decider, tokenizer):

@@ -1,7 +1,10 @@
 """Requests as texts with blanks and options behind them: by hand, and what is refused in words."""
 
 import json
+from datetime import date
+from types import MappingProxyType
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +13,7 @@ from modeling_glm import GLMDecisionConfig
 from modeling_glm.questions_glm import FILTERS, PUNCTUATION
 from modeling_glm.tokenization.blanks import answer_forms, encode_text
 from modeling_glm.tokenization.patterns import syntax
+from modeling_glm.tokenization.patterns.encoding import encode_context
 from tests.support.decisions import CHOICE, NOUL, SCORE, STATE, ask
 
 CONFIG = GLMDecisionConfig(max_length=64)
@@ -34,6 +38,13 @@ CONFIG = GLMDecisionConfig(max_length=64)
         ({"pattern": "{state|bare|lower_first}! {question}[MASK]"}, ask("Ice?", a=NOUL, b=SCORE), ["ice! Is it Rome?[MASK]! How lazy?[MASK]"]),
         ({"pattern": "{name} is [MASK], says {who}."}, ask({"name": "Ice", "who": "Bo"}, a=NOUL), ["Ice is [MASK], says Bo."]),
         ({"pattern": "{name} is [MASK]."}, ask("Ice", a=NOUL), ["Ice is [MASK]."]),
+        # A key of the state may have the name of another field, or one that begins with it.
+        ({"pattern": "{state.question} {question} [MASK]"}, ask({"question": "Ice?"}, a=NOUL), ["Ice? Is it Rome? [MASK]"]),
+        ({"pattern": "{state.state|bare}: [MASK]"}, ask("Ice.", a=NOUL), ["Ice: [MASK]"]),
+        ({"pattern": "{statement} {question} [MASK]"}, ask("A.", a=NOUL, b=SCORE), ["A. Is it Rome? [MASK]", "A. How lazy? [MASK]"]),
+        ({"separate_fields": True}, ask("A.", a=NOUL, b=SCORE), ["A. Is it Rome? [MASK]. How lazy? [MASK]."]),
+        ({}, ask({"n": np.int64(3), "x": np.float64(0.5), "m": MappingProxyType({"a": 1})}, a={"type": "noul"}),
+         ['{"n": 3, "x": 0.5, "m": {"a": 1}} [MASK].']),
         ({}, ask({"a": "é"}, a={**NOUL, "instructions": None}), ['{"a": "é"} [MASK].']),
         ({}, json.dumps(ask("A.", a=NOUL)), ["A. Is it Rome? [MASK]."]),
         # The mask token of a request is no blank.
@@ -103,6 +114,33 @@ def test_control_tokens_are_ordinary_characters(of_family, family, parts, data):
     assert not {tokenizer.sop_token_id, tokenizer.cls_token_id, tokenizer.eos_token_id} & set(inner)
 
 
+PATTERNS = [
+    "{a}. It was [MASK].",
+    "{a|bare}? [MASK], {b|lower_first}",
+    " {a}{b} \u3000[MASK]{a}",
+    "So {a|inline}, {b} and[MASK] {b|inline|strip}!",
+]
+
+
+@pytest.mark.parametrize("family", ["own", "gpt2", "bert", "chinese"])
+@pytest.mark.parametrize("pattern", PATTERNS)
+@settings(max_examples=20)
+@given(a=st.text("ab .,!é数\n", max_size=6), b=st.sampled_from(["Great!!!", "[MASK]", " x ", "", "Ab"]))
+def test_fields_that_are_tokenized_alone_have_the_ids_of_cloze_patterns(of_family, family, pattern, a, b):
+    tokenizer, example = of_family(family), {"a": a, "b": b}
+    config = GLMDecisionConfig(pattern=pattern, separate_fields=True)
+    segments = syntax.fill_segments(syntax.parse(pattern), example)
+    (row,), _ = config.encode(ask(example, q=NOUL), tokenizer)
+    assert list(row.context) == encode_context(segments, tokenizer, None, "longest", pattern)
+
+
+def ring() -> list:
+    """A list that holds itself."""
+    made: list = []
+    made.append(made)
+    return made
+
+
 def many(count: int) -> dict:
     return {"type": "choice", "criteria": {f"option {number}": None for number in range(count)}}
 
@@ -136,6 +174,10 @@ def many(count: int) -> dict:
         (ask("fox " * 80, a=NOUL, b=SCORE), "ask fewer questions at once"),
         (ask("A.", a={"type": "choice", "criteria": {"fox " * 70: None, "dog": None}}), "has 7[0-9] tokens"),
         (ask("\ud800", a=NOUL), "half of a surrogate pair"),
+        ("[" * 200_000, "expected a dict or its JSON"),
+        (ask({"day": date(2026, 1, 2)}, a=NOUL), r"holds {'day': datetime.date.*is a date"),
+        (ask("A.", a={**NOUL, "instructions": ["a", {"set"}]}), "expected texts, or what JSON can hold"),
+        (ask(ring(), a=NOUL), "expected texts, or what JSON can hold"),
     ],
 )  # fmt: skip
 def test_bad_requests_are_refused_in_words(tokenizer, request_, message):

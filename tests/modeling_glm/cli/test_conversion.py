@@ -108,12 +108,19 @@ def test_warnings_are_one_line(tmp_path, run):
     assert re.search(r"(?m)^warning: 1 tensors hold a NaN .*: transformer.final_layernorm.bias.$", err)
 
 
-def test_export_hands_its_options_on_and_says_what_was_made(run, tmp_path, monkeypatch):
+@pytest.mark.parametrize("with_tokenizer", [True, False])
+def test_export_hands_its_options_on_and_says_what_was_made(run, tmp_path, monkeypatch, with_tokenizer):
     calls = []
 
     def export_model(model, target, **settings):
         calls.append((model, target, settings))
-        return save.Export(target=target, model_class="GLMForConditionalGeneration", num_bytes=12_300_000, fills=True)
+        return save.Export(
+            target=target,
+            model_class="GLMForConditionalGeneration",
+            num_bytes=12_300_000,
+            has_tokenizer=with_tokenizer,
+            fills=with_tokenizer,
+        )
 
     monkeypatch.setattr(save, "export_model", export_model)
     target = tmp_path / "onnx"
@@ -121,9 +128,10 @@ def test_export_hands_its_options_on_and_says_what_was_made(run, tmp_path, monke
     assert result.returncode == 0, result.stderr
     settings = {"format": "onnx", "quantize": "int8", "overwrite": True, "revision": None}
     assert calls == [("examples/glm-tiny", target, settings)]
-    first, second = result.stdout.splitlines()
+    first, *others = result.stdout.splitlines()
     assert first == f"{target}: GLMForConditionalGeneration as onnx, 12.3 MB"
-    assert f'ORTFiller("{target}")' in second
+    assert [f'ORTFiller("{target}")' in line for line in others] == [True] * with_tokenizer
+    assert ("has no tokenizer" in result.stderr) is not with_tokenizer
 
 
 def test_what_cannot_be_exported_is_said_in_one_line(run, tmp_path):

@@ -12,6 +12,7 @@ from modeling_glm.decision.answers import decide
 from modeling_glm.decision.fitting import fit_temperatures
 from modeling_glm.utils.rows import RowError
 from tests.support.decisions import CHOICE, NOUL, SCORE, ask, make_decider, shares_of
+from tests.support.models import make_text_model
 
 WORDS = ["fox", "dog", "Paris", "Rome", "404", "lazy", "year"]
 
@@ -66,6 +67,11 @@ def test_only_types_with_answers_change_and_questions_may_differ_in_their_option
     assert list(fitted) == ["choice"]
     assert decider.decision_config.temperature == {"noul": 2.0, **fitted}
     assert math.isfinite(fitted["choice"])
+
+
+def test_another_model_is_refused(tokenizer):
+    with pytest.raises(ValueError, match="GLMForDecision"):
+        fit_temperatures(make_text_model(tokenizer), tokenizer, [])
 
 
 def test_a_temperature_out_of_bounds_is_told(tokenizer):

@@ -39,6 +39,29 @@ def test_probabilities_are_those_of_the_classifier(chooser, tokenizer, tmp_path,
                 assert shares_of(found) == pytest.approx(row.tolist(), abs=1e-5)
 
 
+@pytest.mark.parametrize("family", ["own", "gpt2", "bert"])
+@pytest.mark.parametrize(
+    ("pattern", "example"),
+    [
+        ("{text}. It was [MASK].", {"text": "Great!!!"}),
+        ("{ text | bare | shorten }, [MASK]", {"text": "Great!!!"}),
+        ("{question}? {passage} [MASK].", {"question": "Is it Rome", "passage": "Paris is it."}),
+        ("{state}: {descriptions} [MASK].", {"state": "Rome", "descriptions": "old"}),
+        ("So {text|inline}, it was [MASK].", {"text": "Great!!"}),
+    ],
+)
+def test_texts_have_the_tokens_of_the_classifier(of_family, family, pattern, example):
+    """Also where a field has the name of one of a decision pattern, and where joining would make other tokens."""
+    tokenizer = of_family(family)
+    model = make_text_model(tokenizer)
+    chooser = GLMForMultipleChoice(model.config).eval()
+    chooser.load_state_dict(model.state_dict())
+    classifier = ClozeClassifier(chooser, tokenizer, PatternVerbalizer(pattern, WORDS))
+    decide = pipeline("decision", model=build_decision_model(classifier), tokenizer=tokenizer)
+    found = decide(ask(example, tone=QUESTION))["tone"]
+    assert shares_of(found) == pytest.approx(classifier.predict_proba([example])[0].tolist(), abs=1e-5)
+
+
 def test_several_fields_with_filters(chooser, tokenizer):
     task = PatternVerbalizer("{a|bare|shorten}? [MASK], {b|lower_first}", {"true": "quick", "false": "lazy"})
     classifier = ClozeClassifier(chooser, tokenizer, task)
@@ -61,6 +84,7 @@ def test_several_fields_with_filters(chooser, tokenizer):
         (PatternVerbalizer("{text}{soft:2} [MASK]", WORDS), None, "trained prompt tokens"),
         (PatternVerbalizer("{text} [sMASK]", WORDS), None, "0 blanks"),
         (PatternVerbalizer("{text} {{x}} [MASK]", WORDS), None, "not part of a field"),
+        (PatternVerbalizer("{text}<|endoftext|> [MASK]", WORDS), None, "has the special token '<|endoftext|>'"),
         (PatternVerbalizer(PATTERN, WORDS), "pmi", "calibrated by 'pmi'"),
     ],
 )

@@ -180,6 +180,8 @@ def test_it_needs_neither_torch_nor_this_package(exported, filler, expected, tmp
             lambda filler: filler.score("[MASK]", [["a"], [None]]),
             r"fillings\[1\] is \[None\]: expected a list of strings",
         ),
+        (lambda filler: filler.score(["[MASK]", "[MASK]"], ["a"]), "of type list: expected one string"),
+        (lambda filler: filler.score("[MASK]", None), "fillings is None: expected a list of answers"),
         (lambda filler: filler.choose("[MASK]", "ab"), "choices is 'ab': expected a list of strings"),
         (lambda filler: filler.choose("[MASK]", None), "choices is None: expected a list of strings"),
         (

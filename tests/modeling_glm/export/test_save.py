@@ -11,7 +11,7 @@ from modeling_glm.embeddings_glm import mark_as_text
 from modeling_glm.export import save
 from modeling_glm.export.graphs import BlankGraph
 from modeling_glm.export.save import export_model
-from tests.support.models import make_model
+from tests.support.models import make_model, make_text_model
 
 
 def test_a_folder_has_the_model_its_tokenizer_and_the_runtime(exported):
@@ -118,3 +118,29 @@ def test_models_in_int8_are_exported_before(exporters, tmp_path):
     with pytest.raises(ValueError, match="export it before"):
         export_model(model, tmp_path / "target")
     assert not (tmp_path / "target").exists()
+
+
+def test_a_broken_tokenizer_is_not_left_out(exporters, tmp_path, text_model, text_tokenizer):
+    text_model.save_pretrained(tmp_path / "model")
+    assert save._find_tokenizer(tmp_path / "model", None) is None
+    text_tokenizer.save_pretrained(tmp_path / "model")
+    assert save._find_tokenizer(tmp_path / "model", None).get_vocab() == text_tokenizer.get_vocab()
+    (tmp_path / "model" / "tokenizer.json").write_text("{")
+    with pytest.raises((OSError, ValueError)):
+        export_model(tmp_path / "model", tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+
+
+def test_every_tensor_and_module_is_as_before(text_tokenizer):
+    """Adapters in fp32 on a model in bf16, and a frozen part that does not drop out."""
+    model = make_text_model(text_tokenizer).to(torch.bfloat16).train()
+    model.lm_head.float()
+    model.glm.transformer.layers[0].eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    with save._exportable(model):
+        assert {tensor.dtype for tensor in model.parameters()} == {torch.float32}
+        assert not any(module.training for module in model.modules())
+    assert [module.training for module in model.modules()] == modes
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)

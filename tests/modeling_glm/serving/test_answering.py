@@ -57,3 +57,8 @@ def test_weights_are_shared(model):
     shared = {parameter.data_ptr() for parameter in model.parameters()}
     assert {parameter.data_ptr() for parameter in chooser.parameters()} <= shared
     assert not chooser.training
+
+
+def test_settings_that_no_request_could_use_are_refused_at_the_start(model, tokenizer):
+    with pytest.raises(ValueError, match=r"most_tokens=1000.*position table"):
+        AnsweringService(model, tokenizer, ServiceSettings(most_tokens=1000))

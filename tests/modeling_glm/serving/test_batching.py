@@ -41,12 +41,17 @@ def test_slow_and_crowded_batchers_say_so(settings, count, kinds):
     assert [type(answer) for answer in found] == kinds
 
 
-def test_an_error_of_a_whole_batch_reaches_every_request():
+class PanicException(BaseException):
+    """As extensions in Rust raise it."""
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), PanicException("out of memory")])
+def test_an_error_of_a_whole_batch_reaches_every_request(error):
     """And the next batch is answered."""
 
     def answer(requests: list[Any]) -> list[Any]:
         if "bad" in requests:
-            raise RuntimeError("out of memory")
+            raise error
         return requests
 
     async def ask() -> list[Any]:
@@ -56,6 +61,7 @@ def test_an_error_of_a_whole_batch_reaches_every_request():
 
     *found, batches = asyncio.run(ask())
     assert [type(answer) for answer in found[:2]] == [RuntimeError] * 2
+    assert all("out of memory" in str(answer) for answer in found[:2])
     assert found[2:] == ["b", "c", "d"]
     assert batches == 3
 
@@ -68,15 +74,40 @@ def test_a_timed_out_request_is_not_answered():
         time.sleep(0.15)
         return requests
 
-    async def ask() -> list[Any]:
-        batcher = RequestBatcher(answer, asyncio.Lock(), Counter(), ServiceSettings(timeout=0.1, batch_size=1))
+    async def ask() -> tuple[list[Any], int]:
+        counts = Counter()
+        batcher = RequestBatcher(answer, asyncio.Lock(), counts, ServiceSettings(timeout=0.1, batch_size=1))
         found = await submit(batcher, ["first", "second"])
         await asyncio.gather(*batcher.tasks)
-        return found
+        return found, counts[BATCHES]
 
-    found = asyncio.run(ask())
+    found, batches = asyncio.run(ask())
+    assert batches == 1
     assert [re.sub(r"\d\S*", "N", str(error)) for error in found] == ["There was no answer within N seconds."] * 2
     assert asked == ["first"]
+
+
+def test_those_who_have_gone_leave_room_for_others():
+    """A caller who disconnects while a batch is computed no longer waits."""
+    asked = []
+
+    def answer(requests: list[Any]) -> list[Any]:
+        asked.extend(requests)
+        time.sleep(0.1)
+        return requests
+
+    async def ask() -> list[Any]:
+        batcher = RequestBatcher(answer, asyncio.Lock(), Counter(), ServiceSettings(most_waiting=1, batch_size=1))
+        first = asyncio.create_task(batcher("first"))
+        await asyncio.sleep(0.05)
+        gone = asyncio.create_task(batcher("gone"))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        return [await first, await batcher("second")]
+
+    assert asyncio.run(ask()) == ["first", "second"]
+    assert asked == ["first", "second"]
 
 
 @given(st.lists(st.integers(-3, 3), max_size=12), st.integers(1, 5), st.integers(1, 3))

@@ -34,3 +34,19 @@ def test_requests_are_measured(tokenizer):
     ]:
         with pytest.raises(ValueError, match=words):
             settings.check_request(tokenizer, text, choices)
+
+
+def test_examples_are_measured():
+    settings = ServiceSettings(most_characters=12, most_blanks=1, most_choices=2)
+    settings.check_example("Ice.")
+    settings.check_example(
+        {"text": "[MASK][MASK]", "options": ["cold", "hot"], "stars": 5}
+    )  # no blanks of the pattern
+    for example, words in [
+        ("Ice is so cold", "has 14 characters in a text: expected at most 12"),
+        ({"a": "x", "b": "lukewarm water"}, "has 14 characters in a text"),
+        ({"options": ["a", "b", "c"]}, "has 3 choices: expected at most 2"),
+        ({"options": ["a", "lukewarm water"]}, "has 14 characters in a text"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            settings.check_example(example)

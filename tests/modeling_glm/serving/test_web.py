@@ -20,6 +20,7 @@ ERRORS = {
     "busy": (ServiceBusyError("Too many."), 503, "Too many."),
     "slow": (TimeoutError("No answer."), 504, "No answer."),
 }
+UNKNOWN = "broken"
 
 
 def make_app(counts: Counter) -> FastAPI:
@@ -29,7 +30,7 @@ def make_app(counts: Counter) -> FastAPI:
 
     @app.get("/fail/{name}")
     async def fail(name: str) -> None:
-        raise ERRORS[name][0]
+        raise RuntimeError("out of memory") if name == UNKNOWN else ERRORS[name][0]
 
     @app.get("/work")
     async def work() -> str:
@@ -40,7 +41,7 @@ def make_app(counts: Counter) -> FastAPI:
 
 def get_all(app: FastAPI, paths: list[str]) -> list[httpx.Response]:
     async def ask() -> list[httpx.Response]:
-        transport = httpx.ASGITransport(app)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
             return [await client.get(path) for path in paths]
 
@@ -56,10 +57,11 @@ def test_an_error_becomes_a_status_with_words(name):
 
 def test_requests_are_counted_by_route():
     counts: Counter = Counter({"glm_batches_total": 2})
-    *_, shown = get_all(make_app(counts), ["/work", "/work", "/nothing", "/metrics"])
+    *_, shown = get_all(make_app(counts), ["/work", "/work", "/nothing", f"/fail/{UNKNOWN}", "/metrics"])
     lines = dict(line.rsplit(" ", 1) for line in shown.text.splitlines())
     assert lines['glm_requests_total{path="/work",status="200"}'] == "2"
     assert lines['glm_requests_total{path="other",status="404"}'] == "1"
+    assert lines['glm_requests_total{path="other",status="500"}'] == "1"
     assert float(lines['glm_seconds_total{path="/work"}']) >= 0
     assert lines["glm_batches_total"] == "2"
     assert counts['glm_requests_total{path="/metrics",status="200"}'] == 1
