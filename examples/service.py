@@ -87,7 +87,7 @@ def main() -> None:
     parser = HfArgumentParser(groups, description=__doc__, formatter_class=HelpFormatter)
     args, settings = parser.parse_args_into_dataclasses()
     precision = PrecisionName(args.precision)
-    model, tokenizer = load(GLMForConditionalGeneration, args.model, "cpu", None, None, precision)
+    model, tokenizer = load(GLMForConditionalGeneration, args.model, "cpu", precision, None)
     uvicorn.run(create_app(model, tokenizer, settings), host=args.host, port=args.port)
 
 

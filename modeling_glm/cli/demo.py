@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from .generation import add_blank, default_limit
-from .inputs import Device, OldDtype, Precision, PrecisionName, Revision, load
+from .inputs import Device, OldDtype, Precision, PrecisionName, Revision, load, read_precision
 from .outputs import is_terminal, show_choices, show_fillings
 
 NUM_TEXTS = 2
@@ -51,7 +51,7 @@ def demo(
 
     name = model or show_path(embedded_checkpoint())
     samples = sample_texts(name)
-    loaded, tokenizer = load(GLMForConditionalGeneration, name, device, dtype, revision, precision)
+    loaded, tokenizer = load(GLMForConditionalGeneration, name, device, read_precision(dtype, precision), revision)
     console = Console(highlight=False, soft_wrap=True)
 
     def show_command(*arguments: str):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .inputs import BatchSize, Model, Truncation, load
+from .inputs import BatchSize, Model, Truncation, load, read_precision
 from .lines import ENDINGS, InputFormat, Line, read_lines
 from .outputs import Output, print_json, show_table
 from .package import PackageCommand
@@ -119,7 +119,7 @@ def perplexity(
         lines = [_read_document(file, run.input_format)]
     else:
         lines = list(read_lines([], file, run.input_format, run.text_field))
-    loaded, tokenizer = load(GLMForConditionalGeneration, model, run.device, run.dtype, run.revision)
+    loaded, tokenizer = load(GLMForConditionalGeneration, model, run.device, read_precision(run.dtype), run.revision)
     window = default_window(loaded.config) if window is None else window
     settings: dict[str, Any] = {
         "window": window,
@@ -156,7 +156,7 @@ def lambada(
     from ..modeling_glm import GLMForConditionalGeneration
 
     lines = list(read_lines([], file, run.input_format, run.text_field))
-    loaded, tokenizer = load(GLMForConditionalGeneration, model, run.device, run.dtype, run.revision)
+    loaded, tokenizer = load(GLMForConditionalGeneration, model, run.device, read_precision(run.dtype), run.revision)
     settings: dict[str, Any] = {
         "unidirectional": unidirectional,
         "max_length": check_max_length(max_length, loaded.config),
@@ -195,7 +195,7 @@ def infilling(
     from ..modeling_glm import GLMForConditionalGeneration
 
     lines = list(read_lines([], file, run.input_format, run.text_field))
-    loaded, tokenizer = load(GLMForConditionalGeneration, model, run.device, run.dtype, run.revision)
+    loaded, tokenizer = load(GLMForConditionalGeneration, model, run.device, read_precision(run.dtype), run.revision)
     settings: dict[str, Any] = {
         "ratios": ratio or list(RATIOS),
         "seed": seed,
@@ -259,7 +259,9 @@ def choices(
         wanted = None if run.dtype is None else run.dtype.value
         loaded, tokenizer = load_causal_model(model, device=run.device, dtype=wanted, revision=run.revision)
     else:
-        loaded, tokenizer = load(GLMForConditionalGeneration, model, run.device, run.dtype, run.revision)
+        loaded, tokenizer = load(
+            GLMForConditionalGeneration, model, run.device, read_precision(run.dtype), run.revision
+        )
         max_length = check_max_length(max_length, loaded.config)
     settings: dict[str, Any] = {
         "unidirectional": unidirectional,

@@ -26,6 +26,7 @@ from .inputs import (
     Truncation,
     check_draws,
     load,
+    read_precision,
 )
 from .lines import InputFormat, Line, read_lines
 from .outputs import CHOICES, FILLINGS, OutputFile, RowFormat, RowOutput, result_writer
@@ -152,7 +153,7 @@ def fill(
         batch_size=batch_size,
     )
     lines = read_lines(texts or [], input, input_format, text_field)
-    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision, precision)
+    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, read_precision(dtype, precision), revision)
     filler = Filler(loaded, tokenizer, settings)
     with result_writer(FILLINGS, format, output) as writer:
         for first, chunk in in_batches(lines, settings.batch_size):
@@ -222,7 +223,7 @@ def choose_command(
     first_line = next(lines)
     if text is not None and not choices and first_line.place == "text 1":
         raise ValueError("There are no choices: give them after the text.")
-    loaded, tokenizer = load(GLMForMultipleChoice, model, device, dtype, revision, precision)
+    loaded, tokenizer = load(GLMForMultipleChoice, model, device, read_precision(dtype, precision), revision)
     with result_writer(CHOICES, format, output) as writer:
         for _, chunk in in_batches(itertools.chain([first_line], lines), check_batch_size("batch_size", batch_size)):
             checked = check_rows(

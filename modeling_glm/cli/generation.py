@@ -22,6 +22,7 @@ from .inputs import (
     Truncation,
     check_draws,
     load,
+    read_precision,
 )
 from .lines import InputFormat, read_lines
 from .outputs import CONTINUATIONS, OutputFile, RowFormat, RowOutput, is_terminal, result_writer, show_fillings
@@ -157,7 +158,7 @@ def generate(
     }
     FillingSettings(num_answers=num_answers, max_new_tokens_per_blank=max_new_tokens, **settings)  # checks them early
     lines = read_lines(texts or [], input, input_format, text_field)
-    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision, precision)
+    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, read_precision(dtype, precision), revision)
     settings["max_new_tokens_per_blank"] = max_new_tokens or default_limit(loaded)
     for_people = output is None and format.settle(None) is RowOutput.text
     streams = for_people and is_terminal() and num_answers == 1 and (num_beams or 1) == 1

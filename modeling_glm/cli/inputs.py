@@ -30,6 +30,11 @@ class PrecisionName(StrEnum):
     int8 = "int8"
 
 
+PRECISIONS_OF_DTYPES = {
+    Dtype.float16: PrecisionName.fp16,
+    Dtype.bfloat16: PrecisionName.bf16,
+    Dtype.float32: PrecisionName.fp32,
+}
 # Endings of the files in which the originals' checkpoints are published.
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 
@@ -108,19 +113,27 @@ def require_converted(name: str) -> None:
     )
 
 
+def read_precision(dtype: Dtype | None, precision: PrecisionName | None = None) -> PrecisionName | None:
+    """Return the precision that --dtype or --precision names. Raises a `ValueError` if both do."""
+    if dtype is None:
+        return precision
+    if precision not in (None, PrecisionName.auto):
+        raise ValueError(f"--dtype {dtype.value} and --precision {precision}: give one of them.")
+    return PRECISIONS_OF_DTYPES[dtype]
+
+
 def load(
     model_class: type[LoadedModel],
     name: str,
     device: str | None,
-    dtype: Dtype | None,
+    precision: PrecisionName | None,
     revision: str | None,
-    precision: PrecisionName | None = None,
 ) -> "tuple[LoadedModel, GLMTokenizer]":
     """
     Load a model in eval mode, and its tokenizer.
 
-    The default device is an accelerator if there is one. Without data type and precision, that of the checkpoint is used on an
-    accelerator, and float32 on a CPU. What auto chooses on a CPU is printed to standard error, if it is not fp32.
+    The default device is an accelerator if there is one. Without a precision, that of the checkpoint is used on an accelerator,
+    and fp32 on a CPU. What auto chooses on a CPU is printed to standard error, if it is not fp32.
 
     Raises:
         OSError: If the folder or repository does not exist.
@@ -133,8 +146,6 @@ def load(
     from ..tokenization import GLMTokenizer
 
     require_converted(name)
-    if dtype is not None and precision not in (None, PrecisionName.auto):
-        raise ValueError(f"--dtype {dtype.value} and --precision {precision}: give one of them.")
     if device is None:
         found = torch.accelerator.current_accelerator(check_available=True)
         device = "cpu" if found is None else found.type
@@ -147,16 +158,14 @@ def load(
         raise ValueError(
             f"--precision int8 works on CPUs only, but the device is {device}: add --device cpu, or use fp16."
         )
-    wanted: Any = dtype.value if dtype else ("float32" if on_cpu else "auto")
-    if precision in DTYPES:
-        wanted = DTYPES[precision]
+    wanted: Any = DTYPES.get(precision or "", "float32" if on_cpu else "auto")
     try:
         model: Any = model_class.from_pretrained(name, revision=revision or "main", dtype=wanted)
     except OSError as error:
         raise OSError(f"Cannot load a model from {name}: {error}") from error
     tokenizer = GLMTokenizer.from_pretrained(name, revision=revision or "main")
     model = model.to(device).eval()
-    if precision is PrecisionName.auto and dtype is None and on_cpu:
+    if precision is PrecisionName.auto and on_cpu:
         choice = choose_precision(model)
         if choice.name != "fp32":
             print(

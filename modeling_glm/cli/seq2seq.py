@@ -8,7 +8,19 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from .inputs import BatchSize, Device, InputFile, InputForm, Model, OldDtype, Precision, PrecisionName, Revision, load
+from .inputs import (
+    BatchSize,
+    Device,
+    InputFile,
+    InputForm,
+    Model,
+    OldDtype,
+    Precision,
+    PrecisionName,
+    Revision,
+    load,
+    read_precision,
+)
 from .lines import InputFormat, Line, read_lines
 from .outputs import OutputFile, ResultForm, RowFormat, RowOutput, result_writer
 
@@ -95,7 +107,7 @@ def seq2seq(
 
     model = find_model(model)
     check_batch_size("batch_size", batch_size)
-    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, dtype, revision, precision)
+    loaded, tokenizer = load(GLMForConditionalGeneration, model, device, read_precision(dtype, precision), revision)
     collator = load_collator(model, tokenizer, pattern, max_source_length, revision)
     search = SearchSettings.for_model(
         loaded,

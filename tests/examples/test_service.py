@@ -149,3 +149,9 @@ def test_without_a_task_nothing_is_classified(model, tokenizer):
     assert get(app, "/health").json() == {"status": "ok", "classifies": False}
     assert get(app, "/nothing").status_code == 404
     assert 'path="other",status="404"' in get(app, "/metrics").text
+
+
+def test_a_slow_answer_becomes_a_status(model, carrier):
+    app = create_app(model, carrier, ServiceSettings(timeout=0.001))
+    (response,) = post_all(app, [("/fill", {"text": "[MASK]"})])
+    assert (response.status_code, response.json()["detail"]) == (504, "There was no answer within 0.001 seconds.")

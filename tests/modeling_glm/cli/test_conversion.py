@@ -11,6 +11,7 @@ from modeling_glm import GLMForConditionalGeneration
 from modeling_glm.cli.conversion import PRESET_NAMES
 from modeling_glm.configuration_glm import PRESETS
 from modeling_glm.export import save
+from modeling_glm.export.ort_filler import ORTFiller
 from tests.support.checkpoints import (
     CHECKPOINTS,
     CONFIG,
@@ -132,6 +133,18 @@ def test_export_hands_its_options_on_and_says_what_was_made(run, tmp_path, monke
     assert first == f"{target}: GLMForConditionalGeneration as onnx, 12.3 MB"
     assert [f'ORTFiller("{target}")' in line for line in others] == [True] * with_tokenizer
     assert ("has no tokenizer" in result.stderr) is not with_tokenizer
+
+
+@pytest.mark.slow  # an export
+def test_an_exported_folder_fills(run, tmp_path):
+    pytest.importorskip("transformers.exporters")
+    target = tmp_path / "onnx"
+    result = run("export", "examples/glm-tiny", target)
+    assert result.returncode == 0, result.stderr
+    command = re.search(r"ORTFiller.*", result.stdout)[0].replace(
+        "a text with a [MASK]", "The opposite of [MASK] is cold."
+    )
+    assert eval(command, {"ORTFiller": ORTFiller}).text == "The opposite of hot is cold."
 
 
 def test_what_cannot_be_exported_is_said_in_one_line(run, tmp_path):

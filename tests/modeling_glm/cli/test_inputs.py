@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from modeling_glm import GLMForConditionalGeneration
-from modeling_glm.cli.inputs import Dtype, PrecisionName, load
+from modeling_glm.cli.inputs import Dtype, PrecisionName, load, read_precision
 from modeling_glm.precision import choosing
 from modeling_glm.precision.choosing import PRECISIONS
 from modeling_glm.precision.quantizer import is_int8
@@ -59,13 +59,13 @@ def test_models_have_the_precision_that_was_asked_for(run, options):
 def test_auto_says_what_it_chose(monkeypatch, capsys):
     monkeypatch.setattr(choosing, "FEWEST", 0)
     monkeypatch.setattr(choosing, "cpu_instructions", lambda: ("AVX2", "VNNI"))
-    model, _ = load(GLMForConditionalGeneration, TINY, "cpu", None, None, PrecisionName.auto)
+    model, _ = load(GLMForConditionalGeneration, TINY, "cpu", PrecisionName.auto, None)
     assert is_int8(model)
     assert capsys.readouterr().err.splitlines()[-1] == (
         "precision: int8, because this CPU has dot products of 8 bits (VNNI). --precision fp32 turns this off."
     )
     for dtype, precision in ((Dtype.float32, PrecisionName.auto), (None, PrecisionName.fp32), (None, None)):
-        model, _ = load(GLMForConditionalGeneration, TINY, "cpu", dtype, None, precision)
+        model, _ = load(GLMForConditionalGeneration, TINY, "cpu", read_precision(dtype, precision), None)
         assert model.dtype == torch.float32
         assert not is_int8(model)
     assert "because" not in capsys.readouterr().err
@@ -76,7 +76,7 @@ def test_precisions_that_cannot_be(run):
     assert result.returncode == 1
     assert "--dtype bfloat16 and --precision int8: give one of them" in result.stderr
     with pytest.raises(ValueError, match="int8 works on CPUs only, but the device is meta"):
-        load(GLMForConditionalGeneration, TINY, "meta", None, None, PrecisionName.int8)
+        load(GLMForConditionalGeneration, TINY, "meta", PrecisionName.int8, None)
 
 
 def test_names_of_precisions_are_those_of_the_library():

@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
@@ -21,7 +22,7 @@ from tests.support.decisions import CHOICE, NOUL, SCORE, STATE, ask, shares_of
 pytest.importorskip("openai", reason="the server of Transformers needs it")
 
 ALL = ask(STATE, kind=CHOICE, where=NOUL, level=SCORE)
-Post = Callable[..., tuple[int, dict]]
+Post = Callable[..., tuple[int, Any]]
 
 
 def free_port() -> int:
@@ -41,18 +42,24 @@ def make_post(port: int, wait: float) -> Post:
             assert time.monotonic() < end, "the server did not start"
             time.sleep(0.1)
 
-    def post(path: str, body: dict) -> tuple[int, dict]:
+    def post(path: str, body: dict, read: Callable = json.load) -> tuple[int, Any]:
         request = Request(
             f"http://127.0.0.1:{port}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
         try:
             with urlopen(request, timeout=60) as answer:
-                return answer.status, json.load(answer)
+                return answer.status, read(answer)
         except HTTPError as error:
             with error:
-                return error.code, json.load(error)
+                return error.code, read(error)
 
     return post
+
+
+def read_events(lines: Iterable[bytes]) -> list[dict]:
+    """Read what a server sends event by event."""
+    sent = [line.decode().removeprefix("data:").strip() for line in lines if line.startswith(b"data:")]
+    return [json.loads(event) for event in sent if event != "[DONE]"]
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +125,21 @@ def test_completions_fill_the_blanks_of_the_prompt(post, decider, tokenizer):
     status, found = post("/v1/completions", {"prompt": "The fox [gMASK]", "max_tokens": 5, "suffix": " End."})
     assert status == 200
     assert found["choices"][0]["text"].endswith(" End.")
+
+
+def test_completions_stop_and_stream(post, decider, tokenizer):
+    prompt = {"prompt": "The fox [gMASK]", "max_tokens": 12}
+    _, whole = post("/v1/completions", prompt)
+    text = whole["choices"][0]["text"]
+    stop = text[len(text) // 2]
+    _, stopped = post("/v1/completions", {**prompt, "stop": [stop]})
+    assert stopped["choices"][0]["text"].rstrip(stop) == text[: text.index(stop)]
+    streamed = post("/v1/completions", {**prompt, "stream": True}, read=read_events)[1]
+    assert "".join(event["choices"][0]["text"] for event in streamed) == text
+
+
+def test_completions_without_a_blank_fail(post):
+    assert post("/v1/completions", {"prompt": "The fox", "max_tokens": 5}, read=lambda file: file.read())[0] == 500
 
 
 @pytest.mark.slow
