@@ -300,13 +300,15 @@ def push_classifier(
     model: PreTrainedModel, tokenizer: GLMTokenizer, folder: Path, training: TrainingArguments, details: dict[str, Any]
 ):
     """Push the classifier over what Trainer pushed: now the task has its calibration, and the card what was measured."""
-    api = HfApi(token=training.hub_token)
+    api, revision = HfApi(token=training.hub_token), training.hub_revision
     name = training.hub_model_id or Path(str(training.output_dir)).name
     repo_id = api.create_repo(name, private=training.hub_private_repo, exist_ok=True).repo_id
     if isinstance(model, GLMPreTrainedModel):
-        model.push_to_hub(repo_id, tokenizer=tokenizer, token=training.hub_token, **details)
+        model.push_to_hub(repo_id, tokenizer=tokenizer, token=training.hub_token, revision=revision, **details)
     else:
-        api.upload_folder(repo_id=repo_id, folder_path=folder, ignore_patterns="*.png")
+        if revision is not None:
+            api.create_branch(repo_id, branch=revision, exist_ok=True)
+        api.upload_folder(repo_id=repo_id, folder_path=folder, ignore_patterns="*.png", revision=revision)
 
 
 def print_predictions(data: ClozeData, outcome: ClozeOutcome, folder: Path) -> int:
@@ -418,7 +420,9 @@ def main() -> int:
     if not PartialState().is_main_process:
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  the first process says it for all
     folder = require_folder(str(training.output_dir), "--output_dir")
-    files = (data_args.train_file, data_args.test_file, data_args.predict_file)
+    files = (data_args.train_file, data_args.validation_file, data_args.test_file, data_args.predict_file)
+    if data_args.data_dir and not data_args.task:
+        raise SystemExit(f"--data_dir {data_args.data_dir}: name the task whose files it holds with --task.")
     if data_args.task or data_args.pattern or any(files):
         data = load_data(data_args, model_args.model, model_args.p_tuning)
         carried = not (data_args.task or data_args.pattern)

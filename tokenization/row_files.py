@@ -1,6 +1,7 @@
 """Read examples from files: JSON lines, CSV, TSV and Parquet. Every error names the file and the line."""
 
 import csv
+import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -114,9 +115,14 @@ def _read_json_lines(path: Path) -> Iterator[tuple[int, Example | ValueError]]:
             )
 
 
+def open_table(path: Path) -> io.StringIO:
+    """Read a file for `csv`, which finds the ends of lines itself: a text may hold a separator of Unicode."""
+    return io.StringIO(read_file_text(path), newline="")
+
+
 def _read_table(path: Path, delimiter: str) -> Iterator[tuple[int, Example | ValueError]]:
     """Yield the rows of a table as dicts, each with the number of its last line."""
-    reader = csv.reader(read_file_text(path).splitlines(keepends=True), delimiter=delimiter, strict=True)
+    reader = csv.reader(open_table(path), delimiter=delimiter, strict=True)
     try:
         names = next(reader, [])
     except csv.Error as error:

@@ -384,7 +384,9 @@ def _read_choices(line: Line, text_field: str) -> Any:
         return line.text if isinstance(line.text, ValueError) else {FIELDS[0]: line.text}
     fields = dict(line.fields)
     if text_field in fields:
-        fields[FIELDS[0]] = fields[text_field]
+        names = ORIGINAL_FIELDS if ORIGINAL_FIELDS[0] in fields else FIELDS
+        if text_field != FIELDS[0]:  # the default leaves the authors' field as it is
+            fields[names[0]] = fields[text_field]
     elif text_field != FIELDS[0]:
         return line.text  # the error of a line without the field that the caller named
     for name in (FIELDS[1], ORIGINAL_FIELDS[1]):

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..utils.fields import rename_taken
 from .lines import Line
 
 if TYPE_CHECKING:
@@ -259,17 +260,6 @@ def show_table(header: list[str] | None, rows: list[list[str]], stream: TextIO |
     for row in rows:
         table.add_row(*map(Text, row))
     Console(file=stream, highlight=False).print(table)
-
-
-def rename_taken(fields: Mapping[str, Any], taken: Collection[str]) -> dict[str, Any]:
-    """Put `input_` in front of the names of fields that results have as well, so that both are written."""
-    renamed = {}
-    for name, value in fields.items():
-        free = name
-        while free in taken or (free != name and free in fields):
-            free = f"input_{free}"
-        renamed[free] = value
-    return renamed
 
 
 FILLINGS = ResultForm(

@@ -100,7 +100,7 @@ def seq2seq(
         modeling-glm seq2seq my-model --pattern "{article|shorten} In short: [sMASK]" < articles.jsonl
     """
     from ..modeling_glm import GLMForConditionalGeneration
-    from ..seq2seq.decoding import SearchSettings, find_model
+    from ..seq2seq.decoding import SearchSettings, find_model, load_settings
     from ..seq2seq.predictions import TargetPrediction, predict_targets
     from ..utils.numbers import check_batch_size
     from ..utils.rows import check_rows, in_batches
@@ -108,6 +108,7 @@ def seq2seq(
     model = find_model(model)
     check_batch_size("batch_size", batch_size)
     loaded, tokenizer = load(GLMForConditionalGeneration, model, device, read_precision(dtype, precision), revision)
+    load_settings(loaded, model, revision)
     collator = load_collator(model, tokenizer, pattern, max_source_length, revision)
     search = SearchSettings.for_model(
         loaded,

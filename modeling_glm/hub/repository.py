@@ -17,6 +17,8 @@ logger = logging.get_logger(__name__)
 
 CARD = "README.md"
 WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
+# Auto classes load the base model of an adapter, and not the weights beside it.
+ADAPTER = re.compile(r"adapter_(config\.json|model\.safetensors)")
 
 
 class Repository:
@@ -114,14 +116,15 @@ class Repository:
 
 def stale_weights(existing: Iterable[str], new: Iterable[Path]) -> list[str]:
     """
-    List the weight files that new ones replace, so that nobody loads a mixture of both.
+    List the weight files that new ones replace, so that nobody loads a mixture of both, or an adapter that was merged.
 
         existing: model.safetensors, README.md    new: model-00001-of-00002.safetensors, ...    -> model.safetensors
     """
     names = {file.name for file in new}
     if not any(WEIGHTS.fullmatch(name) for name in names):
         return []
-    return [name for name in existing if WEIGHTS.fullmatch(name) and name not in names]
+    replaced = [name for name in existing if WEIGHTS.fullmatch(name) or ADAPTER.fullmatch(name)]
+    return [name for name in replaced if name not in names]
 
 
 __all__ = ["CARD", "Repository", "stale_weights"]

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import datasets
 
@@ -18,6 +19,9 @@ from .mixture import InfillingStream, MixtureOrder
 from .multitask import MultiTaskStream
 from .settings import TASKS_LOSS, read_corpora, read_phases, task_order
 from .tasks import EmbeddedTasks, TaskSet, load_tasks
+
+# Says of which texts and settings the vocabulary of a run was trained.
+VOCABULARY_FILE = "vocabulary.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,20 +123,56 @@ def prepare_tokenizer(
     Load the vocabulary of the run, or train one on the corpora and save it in `output_dir`.
 
     Raises:
-        ValueError: For corpora that cannot be read, and a `vocab_size` that is too small.
+        ValueError: For corpora that cannot be read, a `vocab_size` that is too small, and checkpoints with a vocabulary of
+            other settings.
         FileNotFoundError: For corpora that do not exist.
     """
     output_dir = training.folder
     if (given := args.tokenizer or args.model) is not None:
         return GLMTokenizer.from_pretrained(given)
     with training.main_process_first(local=False, desc="vocabulary"):
-        # A save writes this file last.
-        if not (output_dir / "tokenizer.json").exists():
-            corpora, _ = read_corpora(args, args.corpus)
+        corpora, _ = read_corpora(args, args.corpus)
+        if _must_train_vocabulary(output_dir, args, corpora):
             texts = [read_documents(corpus) for corpus in _locate(corpora, output_dir, embedded)]
             tokenizer = GLMTokenizer.train_from_iterator(_interleave(texts, args.vocabulary_texts), args.vocab_size)
+            output_dir.mkdir(parents=True, exist_ok=True)
+            (output_dir / "tokenizer.json").unlink(missing_ok=True)
+            write_whole(output_dir / VOCABULARY_FILE, json.dumps(_describe_vocabulary(args, corpora), indent=2) + "\n")
             tokenizer.save_pretrained(output_dir)
     return GLMTokenizer.from_pretrained(output_dir)
+
+
+def _describe_vocabulary(args: RunArguments, corpora: Sequence[Corpus]) -> dict[str, Any]:
+    """Return all that a trained vocabulary depends on."""
+    sources = [[corpus.source, corpus.text_column, corpus.split, corpus.documents] for corpus in corpora]
+    described = {"corpora": sources, "vocab_size": args.vocab_size, "vocabulary_texts": args.vocabulary_texts}
+    return json.loads(json.dumps(described))
+
+
+def _must_train_vocabulary(output_dir: Path, args: RunArguments, corpora: Sequence[Corpus]) -> bool:
+    """
+    Return whether the folder lacks the vocabulary of the run: it has none, or one of other settings and no checkpoint.
+
+    Raises:
+        ValueError: If checkpoints were trained with a vocabulary of other settings.
+    """
+    # A save writes this file last.
+    if not (output_dir / "tokenizer.json").exists():
+        return True
+    if not (output_dir / VOCABULARY_FILE).exists():  # written by an earlier version
+        return False
+    before, now = json.loads((output_dir / VOCABULARY_FILE).read_text("utf-8")), _describe_vocabulary(args, corpora)
+    if before == now:
+        return False
+    if any(output_dir.glob("checkpoint-*")):
+        changed = "; ".join(
+            f"{name} was {before.get(name)} and is {now[name]}" for name in now if before.get(name) != now[name]
+        )
+        raise ValueError(
+            f"{output_dir} holds another run: its vocabulary was trained otherwise, {changed}. Resume with the same "
+            "arguments, or give another --output_dir."
+        )
+    return True
 
 
 def prepare_data(

@@ -29,6 +29,10 @@ SHAPE = (
     "block_position_embeddings",
 )
 
+OF_OPTIMIZER = ("learning_rate", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon")
+# Runs of before do not say them.
+SINCE = ("optimizer_settings", "dropout")
+
 # What runs were that do not say it in run.json, because it could not be set then.
 BEFORE = {"optimizer": ADAMW}
 COLLATOR_BEFORE = {"whole_words": False}
@@ -59,6 +63,10 @@ def describe_run(
         "seed": training.seed,
         "bf16": training.bf16,
         "optimizer": args.optimizer,
+        # A checkpoint holds them, so another value would change nothing.
+        "optimizer_settings": {name: getattr(training, name) for name in OF_OPTIMIZER}
+        | {"muon_learning_rate": args.muon_learning_rate},
+        "dropout": args.dropout,
     }
 
 
@@ -83,7 +91,7 @@ def check_run(output_dir: Path, run: dict[str, Any], resumes: bool):
     before = read_run(output_dir)
     if before is None:
         raise SystemExit(f"{output_dir} has checkpoints, but no {RUN_FILE}: give another --output_dir.")
-    before = BEFORE | before
+    before = BEFORE | {name: run[name] for name in SINCE if name in run} | before
     before["collator"] = COLLATOR_BEFORE | before.get("collator", {})
     differences = [
         f"{name} was {before.get(name)} and is {run[name]}" for name in run if before.get(name) != run[name]

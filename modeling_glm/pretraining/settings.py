@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -24,6 +25,8 @@ from .mixture import Phase
 from .multitask import MultiTaskOrder
 from .optimizer import MUON, has_muon, is_sharded_by_launcher
 
+# Behind the name of a corpus: texts=0.5, texts=1e-3
+WEIGHT = re.compile(r"(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 SUMMARY = "training.json"
 RUN_FILE = "run.json"
 TASKS_LOSS = "tasks"  # the validation loss of multi-task training: eval_tasks_loss
@@ -330,7 +333,7 @@ def read_corpora(args: RunArguments, sources: Sequence[str]) -> tuple[list[Corpu
     corpora, weights = [], []
     for source in sources:
         name, sign, weight = source.rpartition("=")
-        if sign and weight.replace(".", "", 1).isdigit():
+        if sign and WEIGHT.fullmatch(weight) and not Path(source).exists():
             weights.append(float(weight))
         else:
             name = source

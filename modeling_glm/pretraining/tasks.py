@@ -23,6 +23,8 @@ PUBLISHED_KEYS = ("task", "data_dir", "patterns", "original_spaces", "max_target
 CLOZE_KEYS = ("verbalizer", "choices", "label_field")
 OWN_KEYS = ("name", "train_file", "validation_file", "pattern", "target", "max_target_length", *CLOZE_KEYS)
 TARGET_SHARE = 4  # a target gets at most this part of a sample, unless the entry says otherwise
+# The most samples of a task that are encoded before a run starts.
+MOST_TRIED = 20_000
 
 
 class ClozeSplits(Protocol):
@@ -260,8 +262,17 @@ def _seq2seq(name: str, collator: DataCollatorForInfillingSeq2Seq, train: Rows, 
 
 
 def _try_out(examples: TaskExamples):
-    """Encode the first sample, so that a pattern that the vocabulary or max_length has no room for is refused at once."""
-    examples.encode(0)
+    """
+    Encode all samples, of many the first ones, so that what cannot be encoded is refused at once and not when it is drawn.
+
+    Raises:
+        ValueError: For the first of them, with its number.
+    """
+    for number in range(min(len(examples), MOST_TRIED)):
+        try:
+            examples.encode(number)
+        except ValueError as error:
+            raise ValueError(f"Task {examples.name!r}, sample {number}: {error}") from error
 
 
 def _digest(rows: Rows) -> str:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from transformers import TrainingArguments
 
+from ..utils.fields import rename_taken
 from ..utils.files import write_json_lines, write_whole
 from ..utils.rows import RowError
 from .predictions import TargetPrediction
@@ -31,7 +32,7 @@ def write_results(folder: Path, data: Seq2SeqData, outcome: Seq2SeqOutcome):
     if outcome.rows:
         write_whole(folder / "metrics.json", json.dumps(outcome.metrics, indent=2) + "\n")
         answers = zip(outcome.rows, outcome.predictions, strict=True)
-        write_json_lines(folder / "answers.jsonl", ({**row, "prediction": found.as_dict()} for row, found in answers))
+        write_json_lines(folder / "answers.jsonl", (_with_prediction(row, found) for row, found in answers))
     if data.unlabelled:
         write_json_lines(folder / "predicted.jsonl", _describe_unlabelled(data, outcome))
 
@@ -42,7 +43,11 @@ def _describe_unlabelled(data: Seq2SeqData, outcome: Seq2SeqOutcome) -> Iterator
         if isinstance(found, RowError) or isinstance(row, ValueError):
             yield {"line": line, "error": found.reason if isinstance(found, RowError) else str(row)}
         else:
-            yield {**row, "prediction": found.as_dict()}
+            yield _with_prediction(row, found)
+
+
+def _with_prediction(row: Mapping[str, Any], found: TargetPrediction) -> dict[str, Any]:
+    return {**rename_taken(row, ("prediction",)), "prediction": found.as_dict()}
 
 
 def format_results(results: Mapping[str, Mapping[str, float]]) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from huggingface_hub import EvalResult, HfApi
+from huggingface_hub import EvalResult
 from transformers import PreTrainedModel
 
 from ..hub.card import write_model_card
+from ..hub.repository import Repository
 from ..runs.fine_tuning import merge_adapter
 from ..runs.lock import hold_run, require_folder
 from ..tokenization import GLMTokenizer
@@ -23,7 +24,7 @@ from ..utils.plots import plot_losses
 from ..utils.rows import RowError
 from .arguments import Seq2SeqAnswerArguments, Seq2SeqDataArguments, Seq2SeqModelArguments, Seq2SeqRunArguments
 from .baselines import measure_baselines
-from .decoding import SearchSettings, find_model
+from .decoding import SearchSettings, find_model, save_settings
 from .metrics import find_metric
 from .report import format_examples, format_results, warn_of_baselines, write_results
 from .sources import AND, SOURCE, TARGET, Columns, Seq2SeqData, load_files, load_hub_dataset, load_task
@@ -134,7 +135,12 @@ def load_data(
         raise ValueError("Give only one of --task, --dataset and files (--train_file, --test_file, ...).")
     if not args.dataset and not given:
         return load_named_task(args, settings, tokenizer, embedded, seed)
-    carried = None if args.pattern or args.source else load_collator(settings.model, tokenizer, settings)
+    carried = None if args.pattern else load_collator(settings.model, tokenizer, settings)
+    if carried is not None and args.source and carried.fields != {args.source}:
+        raise ValueError(
+            f"--source {args.source}: the model carries the pattern {carried.pattern!r}, which reads the columns "
+            f"{sorted(carried.fields)}. Leave --source out and name the columns so, or give --pattern."
+        )
     pattern = args.pattern if carried is None else carried.pattern
     targets = args.target or (carried.target.split(AND) if carried is not None else [TARGET])
     columns = Columns(pattern=pattern, source=args.source or SOURCE, targets=tuple(targets))
@@ -143,7 +149,9 @@ def load_data(
         data = load_hub_dataset(columns, args.dataset, args.dataset_config)
     else:
         data = load_files(columns, **files)
-    if carried is not None and columns.target == carried.target:
+    if carried is not None and columns.target != carried.target:
+        carried = load_collator(settings.model, tokenizer, settings, columns.target)
+    if carried is not None:
         return data, carried
     return data, build_collator(tokenizer, data, settings)
 
@@ -156,6 +164,11 @@ def load_named_task(
     if args.pattern or args.source or args.target:
         raise ValueError(f"Task {name!r} has its own pattern and columns: leave --pattern, --source and --target out.")
     if name in embedded.tasks:
+        if args.data_dir is not None:
+            raise ValueError(
+                f"--data_dir {args.data_dir}: the task {name!r} has no files. Name a task of the originals with --task: "
+                f"{', '.join(available_seq2seq_tasks())}."
+            )
         data = embedded.tasks[name]()
         return data, build_collator(tokenizer, data, settings)
     if name not in available_seq2seq_tasks():
@@ -208,6 +221,7 @@ def run_training(
         return outcome
     with whole_folder(target) as folder:
         model.save_pretrained(folder)
+        save_settings(model, folder)
         collator.tokenizer.save_pretrained(folder)
         collator.save_pretrained(folder)
         if len(log) > 1:
@@ -216,10 +230,14 @@ def run_training(
         (folder / "README.md").unlink(missing_ok=True)  # PEFT writes an empty form
         write_card(folder, model, collator, data, outcome, settings, training.hub_model_id or str(target))
     if training.push_to_hub:
-        api = HfApi(token=training.hub_token)
-        name = training.hub_model_id or Path(str(training.output_dir)).name
-        repo_id = api.create_repo(name, private=training.hub_private_repo, exist_ok=True).repo_id
-        api.upload_folder(repo_id=repo_id, folder_path=target, ignore_patterns="*.png")
+        repository = Repository(
+            training.hub_model_id or Path(str(training.output_dir)).name,
+            private=training.hub_private_repo,
+            token=training.hub_token,
+            revision=training.hub_revision,
+        )
+        files = [path for path in target.iterdir() if path.suffix != ".png"]
+        repository.commit(files, "End of training")
     return outcome
 
 

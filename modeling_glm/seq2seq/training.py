@@ -24,7 +24,7 @@ from ..tokenization.seq2seq.readers.squad import join_windows
 from ..utils.rows import RowError, check_rows
 from .arguments import Seq2SeqRunArguments
 from .baselines import measure
-from .decoding import SearchSettings
+from .decoding import SearchSettings, load_settings
 from .metrics import compute_metrics_for
 from .predictions import TargetPrediction, encode_prompt, predict_targets
 from .sources import Rows, Seq2SeqData
@@ -101,6 +101,7 @@ def build_model(settings: Seq2SeqSettings, seed: int, trainable: bool = True) ->
         # SDPA's backward pass is slow on CPUs.
         attn_implementation="sdpa" if torch.cuda.is_available() else "eager",
     )
+    load_settings(model, settings.model)
     if settings.lora_rank and trainable:
         return add_adapter(model, settings.model, settings.lora_rank, task_type="SEQ_2_SEQ_LM")
     return model
@@ -127,11 +128,16 @@ def build_collator(
 
 
 def load_collator(
-    model: str, tokenizer: GLMTokenizer, settings: Seq2SeqSettings
+    model: str, tokenizer: GLMTokenizer, settings: Seq2SeqSettings, target: str | None = None
 ) -> DataCollatorForInfillingSeq2Seq | None:
-    """Load the collator that a model was saved with, or return None if it has none. Lengths of the settings override it."""
-    lengths = {name: getattr(settings, name) for name in ("max_source_length", "max_target_length")}
-    given = {name: value for name, value in lengths.items() if value is not None}
+    """
+    Load the collator that a model was saved with, or return None if it has none.
+
+    The target column, and lengths and layout of the settings that are not the default, come before those of the file.
+    """
+    overriding = {name: getattr(settings, name) for name in ("max_source_length", "max_target_length")}
+    overriding |= {"target": target, "layout": None if settings.layout == "glm" else settings.layout}
+    given: dict[str, Any] = {name: value for name, value in overriding.items() if value is not None}
     try:
         return DataCollatorForInfillingSeq2Seq.from_pretrained(model, tokenizer, packing=settings.packing, **given)
     except OSError:

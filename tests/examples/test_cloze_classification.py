@@ -275,6 +275,8 @@ def test_push(tmp_path):
     ("arguments", "message"),
     [
         (["--task", "rte"], "needs --data_dir"),
+        (["--data_dir", "."], "name the task whose files it holds with --task"),
+        (["--validation_file", "x.csv"], "carries no task"),
         (["--pattern", "{a} [MASK]"], "--pattern needs --verbalizer"),
         (["--test_file", "x.csv"], "carries no task: files of your own need --pattern"),
         (["--task", "rte", "--data_dir", ".", "--predict_file", "x.csv"], "reads its own files"),

@@ -30,6 +30,14 @@ def test_tables(tmp_path, name, delimiter, end):
     assert read[1]["a"] == f"two{end}lines"
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\v", "\f", "\x1c"])
+def test_separators_of_unicode_do_not_end_a_row(tmp_path, separator):
+    (tmp_path / "x.csv").write_text(f"a\none{separator}row\n", encoding="utf-8")
+    assert read_examples(tmp_path / "x.csv") == [{"a": f"one{separator}row"}]
+    (tmp_path / "x.csv").write_bytes(f"a,label\r\none{separator}row,x\r\nb,y\rc,z".encode())
+    assert [row["label"] for row in read_examples(tmp_path / "x.csv")] == ["x", "y", "z"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

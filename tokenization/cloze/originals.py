@@ -9,11 +9,12 @@ import csv
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ..patterns.values import find_class, is_missing
-from ..row_files import Example, Row, read_file_text, read_json_lines
+from ..row_files import Example, Row, open_table, read_file_text, read_json_lines
 from .published import available_tasks, read_task
 from .rows import example_from_row
 
@@ -149,7 +150,7 @@ def _has_form(path: Path, task: str, split: str) -> bool:
     if files["form"] == "jsonl":
         return path.is_file()
     if files["form"] == "csv":
-        first = next(csv.reader(read_file_text(path).splitlines(keepends=True)[:1000]), [])
+        first = next(csv.reader(islice(open_table(path), 1000)), [])
         return len(first) == len(files["columns"]) and first[0].isdigit()
     first = read_file_text(path).partition("\n")[0].rstrip("\r").split("\t")
     if "columns" in files and split != "test":
@@ -188,7 +189,7 @@ def _read_tsv(path: Path, files: Mapping[str, Any], split: str) -> Iterator[tupl
 
 def _read_csv(path: Path, files: Mapping[str, Any], split: str) -> Iterator[tuple[str, Row]]:
     """Yield the rows of a CSV file without names of columns."""
-    reader, columns = csv.reader(read_file_text(path).splitlines(keepends=True)), files["columns"]
+    reader, columns = csv.reader(open_table(path)), files["columns"]
     while True:
         try:
             cells = next(reader)

@@ -108,6 +108,18 @@ def test_a_cell_that_begins_with_a_bracket_is_no_json(run, tmp_path):
     assert report["counts"]["num_examples"] == 1
 
 
+def test_a_text_field_comes_before_that_of_the_authors(run, tmp_path):
+    question = {
+        "inputs_pretokenized": "no blank",
+        "choices_pretokenized": ["a", "b"],
+        "label": 0,
+        "prompt2": "x [MASK]",
+    }
+    file = write(tmp_path / "questions.jsonl", [question])
+    (report,) = objects(run("evaluate", "choices", TINY, file, "--text-field", "prompt2"))
+    assert report["counts"]["num_examples"] == 1
+
+
 def test_a_text_field_that_a_line_lacks_is_an_error(run, tmp_path):
     file = write(tmp_path / "questions.jsonl", QUESTIONS)
     code, _, err = run("evaluate", "choices", TINY, file, "--text-field", "question")

@@ -21,6 +21,12 @@ from tests.support.hub_runs import last_commit
         (["model.safetensors"], ["model.safetensors"], []),
         (["model.safetensors"], ["tokenizer.json"], []),
         (["model.fp16.safetensors", "pytorch_model.bin"], ["model.safetensors"], []),
+        (  # an adapter that was merged
+            ["adapter_config.json", "adapter_model.safetensors", "README.md"],
+            ["model.safetensors"],
+            ["adapter_config.json", "adapter_model.safetensors"],
+        ),
+        (["model.safetensors"], ["adapter_config.json", "adapter_model.safetensors"], []),
     ],
 )
 def test_stale_weights(existing, new, stale):

@@ -6,7 +6,13 @@ from types import SimpleNamespace
 import pytest
 
 from modeling_glm import GLMTokenizer, PatternVerbalizer
-from modeling_glm.pretraining.data import EmbeddedCorpora, TextSplits, prepare_data, prepare_tokenizer
+from modeling_glm.pretraining.data import (
+    VOCABULARY_FILE,
+    EmbeddedCorpora,
+    TextSplits,
+    prepare_data,
+    prepare_tokenizer,
+)
 from modeling_glm.pretraining.documents import Corpus, read_documents
 from modeling_glm.pretraining.settings import parse_arguments, read_phases, task_order
 
@@ -89,12 +95,21 @@ def test_a_curriculum_counts_steps_of_texts_and_tasks(embedded, tmp_path):
     assert read_phases(args, [1.0], [30])[1].from_sample == 400
 
 
-def test_a_trained_vocabulary_is_kept(embedded, tmp_path):
+def test_a_trained_vocabulary_is_kept_until_its_settings_change(embedded, tmp_path):
     args, training = parse(tmp_path)
     first = prepare_tokenizer(args, training, embedded)
-    args.vocab_size = 280
+    written = (tmp_path / "run" / "tokenizer.json").stat().st_mtime_ns
     assert prepare_tokenizer(args, training, embedded).get_vocab() == first.get_vocab()
-    assert len(GLMTokenizer.from_pretrained(tmp_path / "run")) == len(first)
+    assert (tmp_path / "run" / "tokenizer.json").stat().st_mtime_ns == written
+    args.vocab_size = 280
+    assert len(prepare_tokenizer(args, training, embedded)) == 280 < len(first)
+    assert len(GLMTokenizer.from_pretrained(tmp_path / "run")) == 280
+    (tmp_path / "run" / "checkpoint-1").mkdir()
+    args.vocab_size = 290
+    with pytest.raises(ValueError, match="trained otherwise, vocab_size was 280 and is 290"):
+        prepare_tokenizer(args, training, embedded)
+    (tmp_path / "run" / VOCABULARY_FILE).unlink()  # of an earlier version
+    assert len(prepare_tokenizer(args, training, embedded)) == 280
 
 
 def test_what_is_left_of_a_run(embedded, tmp_path):

@@ -36,6 +36,15 @@ def test_a_run_from_before_whole_words_has_spans_of_tokens(tmp_path):
         check_run(tmp_path, {**RUN, "collator": {"mask_ratio": 0.2, "whole_words": True}}, resumes=True)
 
 
+def test_a_run_from_before_rates_were_noted_has_those_of_now(tmp_path):
+    now = {**RUN, "optimizer_settings": {"learning_rate": 0.1}, "dropout": None}
+    check_run(tmp_path, RUN, resumes=False)
+    check_run(tmp_path, now, resumes=True)
+    check_run(tmp_path, now, resumes=False)
+    with pytest.raises(SystemExit, match="dropout was None and is"):
+        check_run(tmp_path, {**now, "dropout": 0.1}, resumes=True)
+
+
 def test_checkpoints_without_a_description_are_refused(tmp_path):
     with pytest.raises(SystemExit, match=r"has checkpoints, but no run\.json"):
         check_run(tmp_path, RUN, resumes=True)
@@ -56,6 +65,8 @@ def finished(tmp_path_factory):
     [
         ({"hidden_size": 32}, "model was .* and is"),
         ({"seed": 5}, "seed was 0 and is 5"),
+        ({"learning_rate": 0.5}, "optimizer_settings was .*'learning_rate': 0.5"),
+        ({"weight_decay": 0.5}, "optimizer_settings was .*'weight_decay': 0.5"),
         ({"global_batch_size": 4}, "global_batch_size was 8 and is 4"),
         ({"corpus": "other.txt"}, "corpora was"),
         ({"mask_ratio": 0.5}, "collator was"),

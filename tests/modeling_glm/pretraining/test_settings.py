@@ -222,6 +222,24 @@ def test_corpora_and_phases(tmp_path):
     assert read_phases(args, None, [30, 10])[0].weights == (0.75, 0.25)
 
 
+@pytest.mark.parametrize("weight", ["2", "0.5", ".5", "2.", "1e-3", "2E+1"])
+def test_weights_of_corpora(tmp_path, weight):
+    args, _ = parse(tmp_path, "--corpus", f"a.txt={weight}")
+    (corpus,), weights = read_corpora(args, args.corpus)
+    assert (corpus.source, weights) == ("a.txt", [float(weight)])
+
+
+def test_a_path_may_look_like_a_weight(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "date=20240101").mkdir()
+    args, _ = parse(tmp_path, "--corpus", "date=20240101")
+    (corpus,), weights = read_corpora(args, args.corpus)
+    assert (corpus.source, weights) == ("date=20240101", None)
+    args, _ = parse(tmp_path, "--corpus", "date=20240101=3")
+    (corpus,), weights = read_corpora(args, args.corpus)
+    assert (corpus.source, weights) == ("date=20240101", [3.0])
+
+
 @pytest.mark.parametrize("path", ["file", "file/run"])
 @pytest.mark.parametrize("name", ["output_dir", "cache_dir"])
 def test_a_file_in_place_of_a_folder_is_refused(tmp_path, name, path):

@@ -57,6 +57,21 @@ def test_files_of_your_own(folder, tokenizer):
     assert load_tasks([CLOZE, SEQ2SEQ], tokenizer, 64).describe() == described
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"text": "", "title": "x"}, "is empty"),
+        ({"text": "word " * 90, "title": "x"}, "tokens"),
+    ],
+)
+def test_a_row_that_cannot_be_encoded_is_found_before_it_is_drawn(folder, tokenizer, row, message):
+    with open(folder / "titles.jsonl", "a", encoding="utf-8") as file:
+        file.write("\n" + json.dumps(row))
+    entry = {**SEQ2SEQ, "pattern": "{text} Title: [sMASK]", "validation_file": "titles.jsonl"}
+    with pytest.raises(ValueError, match=f"Task 'titles', sample 20: .*{message}"):
+        load_tasks([entry], tokenizer, 64)
+
+
 def test_validation_is_spread_over_the_tasks(folder, tokenizer):
     settings = {"validation_file": "reviews.jsonl"}
     tasks = load_tasks([{**CLOZE, **settings}, SEQ2SEQ], tokenizer, 64)

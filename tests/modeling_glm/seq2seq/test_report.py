@@ -47,6 +47,16 @@ def test_files(tmp_path):
     ]
 
 
+def test_a_column_with_the_name_of_the_result_stays(tmp_path):
+    row = {"source": "a", "target": "b", "prediction": "mine"}
+    data = Seq2SeqData(name="x", columns=Columns(), test=[row], unlabelled=[row])
+    write_results(tmp_path, data, Seq2SeqOutcome({"rouge1": 50.0}, [row], [answer("one")], [answer("two")]))
+    for name, text in (("answers", "one"), ("predicted", "two")):
+        (found,) = read_lines(tmp_path / f"{name}.jsonl")
+        assert found["input_prediction"] == "mine"
+        assert found["prediction"]["text"] == text
+
+
 def test_no_files_without_rows(tmp_path):
     write_results(tmp_path, Seq2SeqData(name="x", columns=Columns()), Seq2SeqOutcome({}, [], [], []))
     assert not list(tmp_path.iterdir())

@@ -68,6 +68,32 @@ def test_files_have_the_pattern_of_the_model(load, lines, tmp_path, saved):
     assert collator.target == "source + target"
 
 
+def test_another_target_keeps_all_else_of_the_model(load, lines, tmp_path, saved):
+    settings = {"max_source_length": 20, "max_target_length": 6, "truncation": "last", "layout": "original"}
+    tokenizer = GLMTokenizer.from_pretrained(saved)
+    carried = DataCollatorForInfillingSeq2Seq(tokenizer, "{source|shorten} [sMASK]", **settings)
+    carried.save_pretrained(tmp_path / "model")
+    data, collator = load(model=tmp_path / "model", test_file=lines, source="source", target=["target"])
+    assert data.test
+    _, other = load(model=tmp_path / "model", predict_file=lines, target=["other"])
+    assert (collator.target, other.target) == ("target", "other")
+    for found in (collator, other):
+        assert found.pattern == "{source|shorten} [sMASK]"
+        assert all(getattr(found, name) == getattr(carried, name) for name in settings)
+    with pytest.raises(
+        ValueError, match=r"--source body: the model carries the pattern .* reads the columns \['source'\]"
+    ):
+        load(model=tmp_path / "model", test_file=lines, source="body")
+    assert load(model=tmp_path / "model", test_file=lines, lengths=(16, 6))[1].max_source_length == 16
+
+
+def test_a_layout_that_is_given_comes_before_that_of_the_model(load, lines, tmp_path, saved):
+    tokenizer = GLMTokenizer.from_pretrained(saved)
+    DataCollatorForInfillingSeq2Seq(tokenizer, max_source_length=20, max_target_length=6).save_pretrained(tmp_path)
+    assert load(model=tmp_path, test_file=lines)[1].layout == "glm"
+    assert load(model=tmp_path, test_file=lines, layout="original")[1].layout != "glm"
+
+
 @pytest.mark.parametrize("layout", ["glm", "original"])
 def test_tasks_of_the_originals(load, tmp_path, layout):
     folder = write_files("gigaword", tmp_path)
@@ -105,6 +131,7 @@ def test_a_test_file_may_be_missing(load, tmp_path):
         ({"task": "toy", "pattern": "{a} [MASK]"}, "Task 'toy' has its own pattern and columns"),
         ({"task": "nothing"}, "Unknown task 'nothing': expected one of toy, blank, cmrc"),
         ({"task": "xsum"}, "Task 'xsum' needs --data_dir"),
+        ({"data_dir": "xsum"}, "--data_dir xsum: the task 'toy' has no files. Name a task of the originals"),
         ({"train_file": "x.csv", "pattern": "{a [MASK]"}, r"^Pattern '\{a \[MASK\]' has a single '\{'"),
     ],
 )
