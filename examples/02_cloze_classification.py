@@ -314,7 +314,7 @@ def push_classifier(
 def print_predictions(data: ClozeData, outcome: ClozeOutcome, folder: Path) -> int:
     """Say where the predictions are, and how many examples could not be predicted. Returns that number."""
     failed = sum(isinstance(row, ValueError) for row in outcome.unlabelled)
-    path = folder / SUBMISSION_FILES.get(data.name, "unlabelled.jsonl")
+    path = folder / (SUBMISSION_FILES[data.name] if data.submits else "unlabelled.jsonl")
     if data.unlabelled:
         print(f"  {len(data.unlabelled) - failed} of {len(data.unlabelled)} examples are predicted in {path}")
     if failed:

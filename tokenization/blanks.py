@@ -296,7 +296,8 @@ def forms_of_answers(tokenizer: PreTrainedTokenizerFast, answers: Sequence[str])
     Returns:
         For every answer its different forms, in the order given.
     """
-    texts = [answer.literal if isinstance(answer, BlankText) else answer for answer in answers]
+    # An f-string would write the name of a member of an Enum.
+    texts = [answer.literal if isinstance(answer, BlankText) else str.__str__(answer) for answer in answers]
     is_literal = [not text or text[0].isspace() for text in texts]
     wanted = [
         form

@@ -27,7 +27,18 @@ def token_bytes(tokenizer: GLMTokenizer) -> dict[int, bytes]:
         ValueError: If the vocabulary is neither byte-level, nor WordPiece, nor of whole words, nor of pieces with ▁
             for a space.
     """
-    return _token_bytes(tokenizer, len(tokenizer), tuple(tokenizer.all_special_ids))
+    return _token_bytes(tokenizer, len(tokenizer), list_special_ids(tokenizer))
+
+
+def list_special_ids(tokenizer: GLMTokenizer) -> tuple[int, ...]:
+    """
+    List the ids of all special tokens, those that an answer cannot contain.
+
+    `all_special_ids` has those with a name, such as `eos_token`, and those that the user named. The prompt tokens of P-tuning
+    are neither.
+    """
+    added = {token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return tuple(sorted(added.union(tokenizer.all_special_ids)))
 
 
 @remember

@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from ..tokenization import GLMTokenizer, PatternVerbalizer
 from ..tokenization.cloze.words import WordForms
-from ..utils.rows import CheckedRows, OnError, as_row_error, check_rows, read_example, read_rows
+from ..utils.rows import CheckedRows, OnError, as_row_error, check_rows, class_names, read_example, read_rows
 from .answers.answering import Answering
 from .answers.multi_label import MultiLabel
 from .answers.rule import AnswerRule
@@ -87,6 +87,7 @@ class ClozeClassifier(Answering, MultiLabel):
             calibration = Calibration.from_dict(task.calibration)
         AnswerRule.from_dict(task.answer_rule)  # raises if it cannot be read
         self._calibrated = CalibratedTask.of(task, References.of(calibration, task))
+        self._warn_of_dropped_rule(task)
 
     @property
     def model(self) -> PreTrainedModel:
@@ -177,11 +178,14 @@ class ClozeClassifier(Answering, MultiLabel):
         """Take another calibration. A rule that was fitted for the probabilities before would abstain at random."""
         before = self._calibrated
         self._calibrated = CalibratedTask.of(before.task, references)
-        if before.task.answer_rule and not self._calibrated.task.answer_rule:
+        self._warn_of_dropped_rule(before.task)
+
+    def _warn_of_dropped_rule(self, before: PatternVerbalizer):
+        if before.answer_rule and not self._calibrated.task.answer_rule:
             warnings.warn(
-                f"The answer rule {before.task.answer_rule} was fitted for another calibration, so it is dropped: call "
+                f"The answer rule {before.answer_rule} was fitted for another calibration, so it is dropped: call "
                 "fit_threshold or fit_coverage again, after the temperature.",
-                stacklevel=3,
+                stacklevel=4,
             )
 
     @property
@@ -329,7 +333,7 @@ class ClozeClassifier(Answering, MultiLabel):
 
     def _score_labelled(self, examples: Any) -> tuple[np.ndarray, np.ndarray]:
         pattern = self.task.patterns[0]
-        integers = _class_names(examples, pattern.label_field) if pattern.integer_labels == "auto" else None
+        integers = class_names(examples, pattern.label_field) if pattern.integer_labels == "auto" else None
 
         def check(example: Example, forms: WordForms) -> tuple[Encoded, int]:
             label = self.task.label_index(example, integer_labels=integers)
@@ -343,13 +347,6 @@ class ClozeClassifier(Answering, MultiLabel):
         if not listed:
             raise ValueError("There are no examples: expected some with labels.")
         return self.score_encoded([encoded for encoded, _ in listed]), np.array([label for _, label in listed])
-
-
-def _class_names(examples: Any, field: str) -> list[str] | None:
-    """Return the names of a `datasets.ClassLabel` column, or None if the examples have no such column."""
-    features = getattr(examples, "features", None)
-    feature = features.get(field) if isinstance(features, Mapping) else None
-    return list(getattr(feature, "names", None) or []) or None
 
 
 __all__ = ["ClozeClassifier"]

@@ -7,7 +7,7 @@ from typing import Any
 from ..tokenization import PatternVerbalizer
 from ..tokenization.patterns.values import find_class, is_missing
 from ..utils.extras import from_extra
-from ..utils.rows import read_rows
+from ..utils.rows import class_names, read_rows
 from ..utils.squad_words import squad_words, word_f1
 
 with from_extra("train", "Metrics of cloze tasks"):
@@ -61,8 +61,11 @@ def with_labels(task: PatternVerbalizer, examples: Any) -> list[dict[str, Any]]:
     It is the name of the class, the number of the right choice if examples have choices, or None without a label. Raises a
     `ValueError` for a label outside the task.
     """
-    names, examples = task.labels, list(read_rows(examples))
-    classes = [task.label_index(example) for example in examples]
+    names = task.labels
+    pattern = task.patterns[0]
+    integers = class_names(examples, pattern.label_field) if pattern.integer_labels == "auto" else None
+    examples = list(read_rows(examples))
+    classes = [task.label_index(example, integer_labels=integers) for example in examples]
     found = [names[index] if names and index is not None else index for index in classes]
     return [{**example, "label": label} for example, label in zip(examples, found, strict=True)]
 

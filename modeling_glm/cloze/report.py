@@ -17,7 +17,7 @@ from .answers.answering import rank, take_set
 from .answers.pictures import plot_reliability
 from .answers.rule import AnswerRule
 from .sources import ClozeData
-from .submission import SUBMISSION_FILES, write_submission
+from .submission import write_submission
 from .training import ClozeOutcome
 
 ECE_NOTE = "ece: expected calibration error, ece_calibrated: the same with a temperature that was fitted on the validation split"
@@ -39,18 +39,16 @@ def write_results(folder: Path, data: ClozeData, outcome: ClozeOutcome):
     labels = data.task.labels
     lines = [
         {
-            "predicted": _names(data, example)[best],
-            "probability": round(float(row[best]), 6),
+            "predicted": _names(data, example)[int(row.argmax())],
+            "probability": round(float(row.max()), 6),
             **_apply_rule(outcome, _names(data, example), row),
             "example": with_original_texts(example),
         }
-        for example, row, best in zip(
-            data.test, outcome.probabilities, outcome.probabilities.argmax(1).tolist(), strict=True
-        )
+        for example, row in zip(data.test, outcome.probabilities, strict=True)
     ]
     write_json_lines(folder / "predictions.jsonl", lines)
     if data.unlabelled:
-        if data.name in SUBMISSION_FILES:
+        if data.submits:
             examples, rows = _require_all(data, outcome)
             write_submission(data.name, examples, [int(row.argmax()) for row in rows], labels, folder)
         else:

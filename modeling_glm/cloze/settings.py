@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from ..tokenization import PatternVerbalizer
-from ..tokenization.patterns.values import texts_of
 from ..utils.numbers import check_real_number, check_temperature, check_truth_value, check_whole_number
 from ..utils.rows import OnError, check_on_error
 from .answers.multi_label import CANDIDATE, read_candidates, split_labels
@@ -63,7 +62,7 @@ class ClozeSettings:
         check_on_error(self.on_error)
         if self.candidate_labels is not None and not isinstance(self.candidate_labels, str):
             # An array or a Series would not compare, and a generator can be read once. The dataclass is frozen.
-            labels = texts_of(list(self.candidate_labels), "list candidate_labels")
+            labels = split_labels(self.candidate_labels, "list candidate_labels")
             object.__setattr__(self, "candidate_labels", labels)
         checks: dict[str, Callable[[str, Any], Any]] = {
             "top_k": partial(check_whole_number, least=1, because=", or None for all labels"),
@@ -197,7 +196,7 @@ class ClozeSettings:
 
 def _read_labels(labels: str | Sequence[str]) -> list[str]:
     # In a list, a space in front of a label belongs to its word: it is literal.
-    read = [label for label in split_labels(labels) if label.strip()]
+    read = [label for label in split_labels(labels, "list candidate_labels") if label.strip()]
     if not read:
         raise ValueError(f"candidate_labels={labels!r} is empty: expected at least two labels.")
     if len({label.strip() for label in read}) < len(read):

@@ -19,6 +19,7 @@ from tokenizers import AddedToken
 from ..modeling_glm import GLMPreTrainedModel
 from ..tokenization import GLMTokenizer, PatternVerbalizer
 from ..tokenization.patterns.encoding import SOFT_TOKEN
+from ..tokenization.token_bytes import list_special_ids
 
 
 def add_soft_tokens(
@@ -50,7 +51,7 @@ def add_soft_tokens(
         )
     names = [SOFT_TOKEN.format(number) for number in range(count)]
     known = tokenizer.get_vocab()
-    special = set(tokenizer.all_special_ids)
+    special = set(list_special_ids(tokenizer))
     # Sorted, so that the same seed draws the same words in every process.
     words = sorted(token_id for token_id in known.values() if token_id not in special)
     new = [name for name in names if name not in known]

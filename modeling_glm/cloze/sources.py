@@ -23,6 +23,10 @@ from ..utils.splits import VALIDATION_NAMES, hold_out
 Examples = list[dict[str, Any]]
 
 
+# The fields of a question that several training examples share.
+QUESTIONS = {"copa": ("premise", "question"), "record": ("passage", "query"), "multirc": ("passage", "question")}
+
+
 @dataclass(frozen=True)
 class ClozeData:
     """
@@ -36,6 +40,7 @@ class ClozeData:
         test: Examples to report on.
         unlabelled: Examples to predict. A `ValueError` stands in the place of a line that cannot be read.
         lines: The line of every unlabelled example in its file, from 1. By default they are counted.
+        submits: Whether the unlabelled examples are the test set of SuperGLUE, whose server takes a file of its own form.
         max_length: Where the texts of this data are usually cut, in tokens; None if nothing is known.
     """
 
@@ -46,6 +51,7 @@ class ClozeData:
     test: Examples
     unlabelled: Sequence[dict[str, Any] | ValueError] = field(default_factory=list)
     lines: Sequence[int] = ()
+    submits: bool = False
     max_length: int | None = None
 
     def take_shots(self, shots: int, seed: int) -> "ClozeData":
@@ -126,8 +132,10 @@ def load_published(
             train, test, unlabelled = _load_originals(task, name, data_dir)
         else:
             train, test, unlabelled = _load_rows(task, read_task(name), data_dir)
-    train, validation = hold_out([example for example in train if is_labelled(task, example)])
-    return ClozeData(name, task, train, validation, test, unlabelled)
+    # Examples of one question stay together: COPA has each twice, with swapped choices, ReCoRD once for every right answer.
+    labelled = [example for example in train if is_labelled(task, example)]
+    train, validation = hold_out(labelled, by=QUESTIONS.get(name, ()))
+    return ClozeData(name, task, train, validation, test, unlabelled, submits=name in SUPERGLUE_TASKS)
 
 
 def load_files(

@@ -55,11 +55,15 @@ def write_submission(
 
     Raises:
         ValueError: For a task that SuperGLUE does not have, no examples, another number of predictions, a prediction that
-            is not a class, and a repeated `idx` (as in a training set).
+            is not a class, and a missing or repeated `idx` (as in a training set).
     """
     if task not in SUBMISSION_FILES:
         raise ValueError(f"SuperGLUE has no task {task!r}: expected one of {sorted(SUBMISSION_FILES)}.")
     predicted = check_predictions(examples, predictions)
+    if lacking := [number for number, example in enumerate(examples) if "idx" not in example]:
+        raise ValueError(
+            f"Example {lacking[0]} has no 'idx': give the examples of the test set, as read_superglue reads it."
+        )
     seen = Counter(json.dumps(example["idx"], sort_keys=True) for example in examples)
     if repeated := [idx for idx, count in seen.items() if count > 1]:
         raise ValueError(f"idx {repeated[0]} occurs {seen[repeated[0]]} times: give the examples of the test set.")

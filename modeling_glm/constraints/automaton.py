@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 
 from ..tokenization import GLMTokenizer
+from ..tokenization.token_bytes import list_special_ids
 
 Prefix = tuple[int, ...]
 
@@ -30,7 +31,8 @@ class LengthAutomaton:
     def __init__(self, tokenizer: GLMTokenizer, vocab_size: int, least: int):
         self.least = least
         self._words = torch.ones(vocab_size, dtype=torch.bool)
-        self._words[tokenizer.all_special_ids] = False
+        # A vocabulary may have more tokens than the model, until its embedding is resized.
+        self._words[[token_id for token_id in list_special_ids(tokenizer) if token_id < vocab_size]] = False
         self._words[len(tokenizer) :] = False  # the embedding may have more rows than the vocabulary has tokens
 
     def allowed(self, prefix: Prefix, room: int) -> torch.Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..tokenization import BlankText
 from ..utils.numbers import check_whole_number, shorten
+from ..utils.rows import plain_text
 from .byte_table import check_syntax, compile_bytes
 from .forbidden_words import ForbiddenWords
 from .grammar import Grammar, accepts, read_grammar, read_schema
@@ -114,8 +115,12 @@ class BlankConstraint:
 def _read_words(name: str, given: Any) -> tuple[str, ...]:
     """Read strings in any form. Sets have no order of their own, so their strings are sorted."""
     try:
-        if isinstance(given, str | bytes | Mapping):
-            raise TypeError
+        if (
+            isinstance(given, str | bytes | Mapping)
+            or getattr(given, "ndim", 1) != 1
+            or hasattr(type(given), "iter_rows")
+        ):
+            raise TypeError  # a table would give the names of its columns
         words = tuple(given)
     except TypeError:
         raise ValueError(
@@ -123,6 +128,7 @@ def _read_words(name: str, given: Any) -> tuple[str, ...]:
         ) from None
     if wrong := [word for word in words if not isinstance(word, str)]:
         raise ValueError(f"{name} has {shorten(wrong[0])} of type {type(wrong[0]).__name__}: expected strings.")
+    words = tuple(map(plain_text, words))
     return tuple(sorted(words)) if isinstance(given, set | frozenset) else words
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..tokenization import GLMTokenizer
 from ..tokenization.blanks import remember
-from ..tokenization.token_bytes import token_bytes
+from ..tokenization.token_bytes import list_special_ids, token_bytes
 from ..utils.numbers import shorten
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ END_OF_BYTES = 256  # the token behind the 256 bytes
 JSON_OPTIONS = {"whitespace_pattern": " ?"}
 # All ways to cut a text into tokens are allowed, as in patterns.
 _WITH_SPACE = '%llguidance {"no_forcing": true}\nstart: " "? @answer'
-_RULE = re.compile(r"^\s*[?!]?[A-Za-z_]\w*[^:\n]*:|\"\$ref\"", re.MULTILINE)
+_RULE = re.compile(r"^[ \t]*[?!]?[A-Za-z_][^:\n]*:|\"\$ref\"", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def byte_tokenizer() -> "LLTokenizer":
 
 def vocabulary_tokenizer(tokenizer: GLMTokenizer, vocab_size: int) -> "LLTokenizer":
     """Return the vocabulary for llguidance. Its end of a text is the token `vocab_size`, which no model has."""
-    return _vocabulary_tokenizer(tokenizer, vocab_size, len(tokenizer), tuple(tokenizer.all_special_ids))
+    return _vocabulary_tokenizer(tokenizer, vocab_size, len(tokenizer), list_special_ids(tokenizer))
 
 
 @remember

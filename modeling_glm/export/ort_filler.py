@@ -191,7 +191,9 @@ class ORTFiller:
         # What white space at a blank means stands beside the class of the tokenizer, wherever that was loaded from.
         self._blanks: Any = import_module(f"{type(tokenizer).__module__.rpartition('.')[0]}.blanks")
         self._words = np.ones(settings["vocab_size"], dtype=bool)
-        self._words[tokenizer.all_special_ids] = False
+        special = {token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special}
+        special.update(tokenizer.all_special_ids)
+        self._words[[token_id for token_id in special if token_id < len(self._words)]] = False
         self._words[len(tokenizer) :] = False
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads or 0

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 import numpy as np
@@ -99,7 +100,7 @@ def read_rows(inputs: Any, text_fields: Collection[str] | None = None, *, wide: 
     Read what the caller gave as rows.
 
     One row is a string, or a dict of fields. Many rows are a list, tuple or other sequence, a NumPy array, a pandas Series,
-    Index or DataFrame, a dict of columns, a pyarrow table, a `datasets.Dataset` or a column of one, a dataset of torch such
+    Index or DataFrame, a DataFrame of polars, a dict of columns, a pyarrow table, a `datasets.Dataset` or a column of one, a dataset of torch such
     as `KeyDataset`, or any iterator. They are read by place: the index of a Series does not matter. The rows of a table
     are dicts.
 
@@ -129,6 +130,8 @@ def read_rows(inputs: Any, text_fields: Collection[str] | None = None, *, wide: 
         return InputRows(_rows_of_columns(names, [inputs.iloc[:, place] for place in range(len(names))]))
     if _is_from(inputs, "pyarrow") and hasattr(inputs, "to_pylist"):
         return InputRows(inputs.to_pylist())
+    if hasattr(type(inputs), "columns") and not _is_from(inputs, "pandas"):
+        return InputRows(_rows_of_table(inputs))
     if isinstance(inputs, Sequence) or _is_from(inputs, "pandas"):
         return InputRows(inputs)
     return InputRows(_as_iterable(inputs), lazy=not isinstance(inputs, Collection))
@@ -162,7 +165,12 @@ def read_text(row: Any) -> str:
         raise ValueError(
             f"The text has half of a surrogate pair at character {error.start}: expected characters that UTF-8 can encode."
         ) from None
-    return str(row)
+    return str.__str__(row)
+
+
+def plain_text(text: str) -> str:
+    """Return a member of an Enum of texts as its text. `str` and f-strings would write the name of the member."""
+    return str.__str__(text) if isinstance(text, Enum) else text
 
 
 def read_list(row: Any, name: str = "The row") -> list[str]:
@@ -179,7 +187,7 @@ def read_list(row: Any, name: str = "The row") -> list[str]:
         listed = list(read_rows(row))
     if not listed or not all(isinstance(text, str) for text in listed):
         raise ValueError(f"{name} is {row!r}: expected a list with at least one string.")
-    return listed
+    return list(map(plain_text, listed))
 
 
 def read_example(row: Any, fields: Collection[str]) -> Mapping[str, Any]:
@@ -195,6 +203,13 @@ def read_example(row: Any, fields: Collection[str]) -> Mapping[str, Any]:
     if len(fields) != 1:
         raise ValueError(f"The task reads the fields {sorted(fields)}: give a dict with them in place of {row!r}.")
     return dict.fromkeys(fields, row)
+
+
+def class_names(rows: Any, field: str) -> list[str] | None:
+    """Return the names of a `datasets.ClassLabel` column, or None if the rows have no such column."""
+    features = getattr(rows, "features", None)
+    feature = features.get(field) if isinstance(features, Mapping) else None
+    return list(getattr(feature, "names", None) or []) or None
 
 
 def check_rows(
@@ -305,6 +320,16 @@ def _rows_of_columns(names: Sequence[Any], columns: Sequence[Any]) -> list[dict[
     return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
 
+def _rows_of_table(table: Any) -> list[dict[Any, Any]]:
+    """Read a table of another library, which may iterate over its columns: polars names the rows otherwise."""
+    if hasattr(table, "iter_rows"):
+        return list(table.iter_rows(named=True))
+    raise ValueError(
+        f"The input is a {type(table).__module__}.{type(table).__name__}, a table whose rows are not known: turn it into a "
+        "DataFrame of pandas."
+    )
+
+
 def _as_iterable(inputs: Any) -> Iterable[Any]:
     if _is_from(inputs, "pyarrow") and hasattr(inputs, "to_pylist"):
         return inputs.to_pylist()
@@ -345,7 +370,9 @@ __all__ = [
     "as_row_error",
     "check_on_error",
     "check_rows",
+    "class_names",
     "in_batches",
+    "plain_text",
     "read_example",
     "read_list",
     "read_rows",

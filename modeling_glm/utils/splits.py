@@ -11,9 +11,15 @@ RowType = TypeVar("RowType", bound=Mapping[str, Any])
 VALIDATION_NAMES = ("validation", "val", "dev", "validation_matched")
 
 
-def hold_out(rows: Sequence[RowType]) -> tuple[list[RowType], list[RowType]]:
-    """Split a tenth of the rows off, by a hash of their content, so that their order does not matter."""
-    digests = [_digest(row) for row in rows]
+def hold_out(rows: Sequence[RowType], by: Sequence[str] = ()) -> tuple[list[RowType], list[RowType]]:
+    """
+    Split a tenth of the rows off, by a hash of their content, so that their order does not matter.
+
+    Args:
+        rows: The rows.
+        by: The fields whose content counts, so that rows that are equal there go to the same side. Without it: all.
+    """
+    digests = [_digest({name: row[name] for name in by} if by else row) for row in rows]
     # Fewer than a tenth are below the limit if rows repeat: copies go to the same side.
     limit = sorted(digests)[len(rows) // 10] if rows else b""
     held_out = [row for row, value in zip(rows, digests, strict=True) if value < limit]

@@ -1,6 +1,7 @@
 """White space at a blank: what ids say of it, how texts are filled, and the ids that a given answer can have."""
 
 import copy
+import enum
 import gc
 import json
 import pickle
@@ -16,7 +17,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from modeling_glm import GLMTokenizer
+from modeling_glm import BlankConstraint, GLMTokenizer
 from modeling_glm.tokenization.blanks import (
     WHITE_SPACE,
     BlankText,
@@ -441,3 +442,13 @@ def test_long_white_space_and_many_blanks_take_time_in_proportion(tokenizer):
     assert filled == f"{spaces}{'x y' * 20_000}"
     assert offsets[-1] == (len(filled) - 1, len(filled))
     assert time.process_time() - start < 5
+
+
+class Kind(str, enum.Enum):  # noqa: UP042  whose str() is "Kind.HOT"
+    HOT = "hot"
+
+
+def test_members_of_an_enum_have_the_forms_of_their_texts(of_family):
+    for family in ("own", "gpt2"):
+        assert answer_forms(of_family(family), Kind.HOT) == answer_forms(of_family(family), "hot")
+    assert BlankConstraint(choices=[Kind.HOT]).accepts("hot")

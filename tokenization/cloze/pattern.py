@@ -55,6 +55,11 @@ class ClozePattern:
             for choice in self.choices or ():
                 if not field_names(parse(choice)):
                     raise ValueError(f"{choice!r} is not a choice of an example: write its field in braces.")
+            if len(self.choices or ()) == 1 and len(parse(self.choices[0])) > 1:  # type: ignore[index]
+                raise ValueError(
+                    f"choices={self.choices[0]!r} holds more than the field with the list of choices: write that field alone, "  # type: ignore[index]
+                    "or the template of every choice."
+                )
             return
         if len(self.verbalizer) < 2:
             raise ValueError(f"The verbalizer names {list(self.verbalizer)}: expected at least two labels.")

@@ -1,7 +1,7 @@
 """Find all labels that apply to an example: a yes/no question for each of them, all in one forward pass."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence, Set
 from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
@@ -146,10 +146,20 @@ class MultiLabel(ABC):
         return checked, self.score_candidates(checked.good, len(candidates))
 
 
-def split_labels(labels: str | Sequence[str]) -> list[str]:
-    """Return labels as a list. A text has them between commas, as in the pipelines of Transformers; its empty ones do not count."""
+def split_labels(labels: str | Iterable[str], name: str) -> list[str]:
+    """
+    Return labels as a list. A text has them between commas, as in the pipelines of Transformers; its empty ones do not count.
+
+    Args:
+        labels: The labels.
+        name: What they are, for error messages.
+
+    Raises:
+        ValueError: For labels without an order, such as a set, and for all else that `texts_of` refuses.
+    """
     if not isinstance(labels, str):
-        return list(labels)
+        is_read_in_order = hasattr(labels, "__next__") or isinstance(labels, KeysView)
+        return texts_of(list(labels) if is_read_in_order else labels, name)
     return [label for part in labels.split(",") if (label := part.strip())]
 
 
@@ -167,7 +177,7 @@ def read_candidates(candidates: str | Sequence[str], task: PatternVerbalizer) ->
             f"a question about one of them, such as '{{text}} Is it about {{{CANDIDATE}}}? [MASK].', with two labels of "
             "which the first means yes."
         )
-    names = texts_of(split_labels(candidates), "list candidates")
+    names = split_labels(candidates, "list candidates")
     if not names or len(set(names)) < len(names):
         raise ValueError(f"candidates={names!r}: expected at least one label, and none of them twice.")
     return names

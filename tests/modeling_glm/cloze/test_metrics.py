@@ -1,5 +1,6 @@
 """Metrics against values worked by hand."""
 
+import datasets
 import numpy as np
 import pandas as pd
 import pytest
@@ -81,6 +82,14 @@ def test_labels_of_a_task_as_metrics_read_them():
     options = ["p", "q"]
     asked = [{"options": options, "label": label} for label in (1, "p", None)]
     assert [example["label"] for example in with_labels(choosing, asked)] == [1, 0, None]
+
+
+def test_numbers_of_a_class_label_are_its_names():
+    """As for `ClozeClassifier.score`: the names of the dataset have another order than the task."""
+    task = PatternVerbalizer("{a} [MASK]", {"neg": "x", "pos": "y"})
+    features = datasets.Features({"a": datasets.Value("string"), "label": datasets.ClassLabel(names=["pos", "neg"])})
+    rows = datasets.Dataset.from_dict({"a": ["p", "q"], "label": [0, 1]}, features=features)
+    assert [example["label"] for example in with_labels(task, rows)] == ["pos", "neg"]
 
 
 def test_multirc_without_any_positive():

@@ -438,7 +438,8 @@ class TestAnswerRule:
         assert len(classifier(TEXTS[0], top_k=None)) == 3  # lists keep all labels
         assert {answer["label"] for answer in classifier(TEXTS, threshold=1)} == {None}
         # Another calibration has other probabilities.
-        assert None not in [answer["label"] for answer in classifier(TEXTS, temperature=100)]
+        with pytest.warns(UserWarning, match="was fitted for another calibration, so it is dropped"):
+            assert None not in [answer["label"] for answer in classifier(TEXTS, temperature=100)]
 
     def test_a_threshold_shortens_lists(self, parts):
         classifier = make(parts, TASK)

@@ -22,10 +22,12 @@ def read(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def make(task: PatternVerbalizer, name: str = "toy", **fields) -> tuple[ClozeData, ClozeOutcome]:
+def make(
+    task: PatternVerbalizer, name: str = "toy", submits: bool = False, **fields
+) -> tuple[ClozeData, ClozeOutcome]:
     test = [{"text": "é", "label": 0, **fields}, {"text": "two", "label": 1, **fields}]
     unlabelled = [{"text": "a", "idx": 7, **fields}, {"text": "b", "idx": 8, **fields}]
-    return ClozeData(name, task, [], [], test, unlabelled), ClozeOutcome(
+    return ClozeData(name, task, [], [], test, unlabelled, submits=submits), ClozeOutcome(
         {"accuracy": 1.0}, PROBABILITIES, list(PROBABILITIES[::-1]), task
     )
 
@@ -81,7 +83,9 @@ def test_bad_rows_are_named_by_their_lines(tmp_path):
 
 
 def test_a_submission_is_complete_or_not_written(tmp_path):
-    data, outcome = make(PatternVerbalizer("{text} [MASK]", {"entailment": "Yes", "not_entailment": "No"}), "rte")
+    data, outcome = make(
+        PatternVerbalizer("{text} [MASK]", {"entailment": "Yes", "not_entailment": "No"}), "rte", True
+    )
     rows = [PROBABILITIES[0], RowError(1, "no text", "Example")]
     with pytest.raises(ValueError, match="Example 1: no text"):
         write_results(tmp_path, data, dataclasses.replace(outcome, unlabelled=rows))
@@ -104,9 +108,23 @@ def test_choices_of_the_examples(tmp_path):
     assert not (tmp_path / "confusion.png").exists()
 
 
+def test_choices_without_examples_to_report_on(tmp_path):
+    data, outcome = make(PatternVerbalizer("{text} [MASK]", choices="{options}"), options=["one", "two"])
+    data.test.clear()
+    write_results(tmp_path, data, dataclasses.replace(outcome, probabilities=np.zeros((0, 0))))
+    assert read(tmp_path / "predictions.jsonl") == []
+    assert [line["predicted"] for line in read(tmp_path / "unlabelled.jsonl")] == ["two", "one"]
+
+
 def test_superglue(tmp_path):
     task = PatternVerbalizer("{text} [MASK]", {"entailment": "Yes", "not_entailment": "No"})
-    write_results(tmp_path, *make(task, "rte"))
+    data, outcome = make(task, "rte")  # rows of the user's own, without a submission
+    write_results(tmp_path / "own", data, outcome)
+    assert [line["predicted"] for line in read(tmp_path / "own" / "unlabelled.jsonl")] == [
+        "not_entailment",
+        "entailment",
+    ]
+    write_results(tmp_path, *make(task, "rte", submits=True))
     assert read(tmp_path / "RTE.jsonl") == [{"idx": 7, "label": "not_entailment"}, {"idx": 8, "label": "entailment"}]
     assert not (tmp_path / "unlabelled.jsonl").exists()
 

@@ -60,6 +60,12 @@ def test_forms_of_candidate_labels(labels):
         assert settings.task(None).choices({}) == [[" a"], [" b"]]
 
 
+@pytest.mark.parametrize("labels", [{"a", "b"}, {"a": 1, "b": 2}, pd.DataFrame({"a": [1], "b": [2]}), 5])
+def test_candidate_labels_without_an_order_are_refused(labels):
+    with pytest.raises(ValueError, match="candidate_labels"):
+        ClozeSettings.read({"candidate_labels": labels})
+
+
 def test_a_space_in_front_of_a_label_is_literal():
     task = ClozeSettings.read({"candidate_labels": [" a", "b", 3]}).task(None)
     assert task.patterns[0].verbalizer == {"a": (" a",), "b": ("b",), "3": ("3",)}

@@ -179,6 +179,27 @@ class TestPublished:
         (folder / "test.jsonl").unlink()
         assert load_published("rte", data_dir=folder).unlabelled == []
 
+    def test_both_orders_of_the_choices_are_on_one_side(self, tmp_path):
+        """COPA has each training example twice."""
+        rows = [
+            {
+                "premise": f"It {i}.",
+                "choice1": f"a {i}",
+                "choice2": f"b {i}",
+                "question": "cause",
+                "label": 0,
+                "idx": i,
+            }
+            for i in range(40)
+        ]
+        for name in ("train", "val"):
+            (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        data = load_published("copa", data_dir=tmp_path)
+        assert (len(data.train), len(data.validation)) == (72, 8)
+        assert not {row["premise"] for row in data.train} & {row["premise"] for row in data.validation}
+        assert data.submits
+        assert not load_files(TASK, test=None, unlabelled=tmp_path / "val.jsonl").submits
+
     def test_diagnostic_sets_have_nothing_to_learn_from(self, folder):
         data = load_published("axg", data_dir=folder)
         assert (data.train, data.validation) == ([], [])

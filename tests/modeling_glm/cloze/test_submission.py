@@ -87,6 +87,13 @@ def test_submission_of_multirc(tmp_path):
             r"labels=\['No', 'Yes'\]: expected .* \['false', 'true'\]",
         ),
         ("copa", label_examples(None), [2], None, r"Prediction 2 is not one of the 2 classes"),
+        (
+            "rte",
+            [{"premise": "a"}],
+            [0],
+            ["entailment", "not_entailment"],
+            r"Example 0 has no 'idx': give the examples",
+        ),
         ("copa", [{"idx": -1}, {"idx": -1}], [0, 0], None, r"idx -1 occurs 2 times: give the examples of the test"),
         ("record", [{"idx": {"question": 0}, "candidates": ["a"]}], [1], None, r"Prediction 1 is not one of the 1 "),
     ],

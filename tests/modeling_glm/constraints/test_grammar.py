@@ -155,6 +155,12 @@ def test_bad_grammars_are_refused(given_, message):
         BlankConstraint(grammar=given_)
 
 
+@pytest.mark.parametrize("text", ["\n" * 200_000, "a" * 200_000, "a\n" * 100_000, " " * 200_000])
+def test_what_is_no_rule_is_counted_in_time(text):
+    with pytest.raises(ValueError, match=r"grammar=.* cannot be used|rules"):
+        BlankConstraint(grammar=text)
+
+
 def test_the_longest_chain_of_rules_is_compiled():
     rules = "\n".join(f"r{number}: r{number + 1}" for number in range(998))
     assert accepts(read_grammar(f'start: r0\n{rules}\nr998: "a"'), "a")

@@ -1,6 +1,7 @@
 """Rows of any input: the caller's order, whatever the rows come in; and errors in the places of their rows."""
 
 import copy
+import enum
 import pickle
 from collections import UserDict
 
@@ -119,6 +120,45 @@ def test_an_example_of_one_field_may_be_its_value():
         ValueError, match=r"reads the fields \['hypothesis', 'premise'\]: give a dict with them in place of 'a'"
     ):
         read_example("a", FIELDS)
+
+
+class PolarsFrame:
+    """As polars: iterating gives the columns, and the rows have a method of their own."""
+
+    columns = property(lambda self: list(PAIRS[0]))
+
+    def __iter__(self):
+        return iter(zip(*(row.values() for row in PAIRS), strict=True))
+
+    def iter_rows(self, named: bool):
+        assert named
+        return iter(PAIRS)
+
+
+class OtherFrame:
+    """As dask: iterating gives the names of the columns."""
+
+    columns = property(lambda self: list(PAIRS[0]))
+
+    def __iter__(self):
+        return iter(PAIRS[0])
+
+
+def test_tables_of_other_libraries_are_read_by_row():
+    assert list(read_rows(PolarsFrame(), FIELDS)) == PAIRS
+    with pytest.raises(
+        ValueError, match=r"OtherFrame, a table whose rows are not known: turn it into a DataFrame of pandas"
+    ):
+        read_rows(OtherFrame(), FIELDS)
+
+
+class Kind(str, enum.Enum):  # noqa: UP042  whose str() is "Kind.HOT"
+    HOT = "hot"
+
+
+def test_members_of_an_enum_are_their_texts():
+    assert (read_text(Kind.HOT), read_list([Kind.HOT])) == ("hot", ["hot"])
+    assert [type(text) for text in (read_text(Kind.HOT), *read_list([Kind.HOT]))] == [str, str]
 
 
 NO_ROWS = {

@@ -15,6 +15,13 @@ def test_a_tenth_is_held_out_whatever_the_order():
     assert hold_out([]) == ([], [])
 
 
+def test_rows_that_are_equal_in_some_fields_stay_together():
+    rows = [{"id": number, "side": side} for number in range(40) for side in "ab"]
+    train, held_out = hold_out(rows, by=["id"])
+    assert len(held_out) == 8
+    assert not {row["id"] for row in train} & {row["id"] for row in held_out}
+
+
 def test_copies_stay_together():
     rows = [{"text": str(number % 10)} for number in range(100)]
     kept, held_out = hold_out(rows)

@@ -72,6 +72,8 @@ def test_fields():
         (("{a} [MASK]", {"x": ("x",), "y": (" ",)}), "Label 'y' has the words"),
         (("{a} [MASK]", None, ("yes", "no")), "'yes' is not a choice of an example"),
         (("{a}", WORDS), "has 0 blanks"),
+        (("{a} [MASK]", None, ("a {options}",)), "holds more than the field with the list of choices"),
+        (("{a} [MASK]", None, ("{b} {c}",)), "holds more than the field with the list of choices"),
     ],
 )
 def test_errors(arguments, message):

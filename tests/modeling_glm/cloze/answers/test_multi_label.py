@@ -104,6 +104,9 @@ def test_errors(parts):
         classifier.predict_multi_label(TEXTS, " , ")
     with pytest.raises(ValueError, match="Choice 1 of the list candidates is missing"):
         classifier.predict_multi_label(TEXTS, ["a", None])
+    for given in ({"a", "b"}, {"a": 1}, 5):
+        with pytest.raises(ValueError, match="list candidates"):
+            classifier.predict_multi_label(TEXTS, given)
     with pytest.raises(ValueError, match="threshold=2: expected a number from 0 to 1"):
         classifier.predict_multi_label(TEXTS, LABELS, threshold=2)
     for task in (
