@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..utils.fields import rename_taken
 from .lines import Line
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ class ResultWriter(Generic[Result]):
 
     def write(self, line: Line, result: Result | ValueError):
         """Write the result of a line, or what is wrong with it."""
-        from ..utils.rows import as_row_error
+        from ..utils.rows import as_row_error, rename_taken
 
         self.count += 1
         if isinstance(result, ValueError):
@@ -144,6 +143,8 @@ class ResultWriter(Generic[Result]):
             self.rows += [{**passed_on, **row} for row in self.form.as_rows(result) or [{}]]
 
     def _write_error(self, line: Line, error: "RowError"):
+        from ..utils.rows import rename_taken
+
         if self.output is RowOutput.text:
             print(f"error: {line.tell(error)}", file=sys.stderr)
         elif self.output is RowOutput.jsonl:

@@ -11,9 +11,8 @@ from rich.table import Table
 from rich.text import Text
 from transformers import TrainingArguments
 
-from ..utils.fields import rename_taken
 from ..utils.files import write_json_lines, write_whole
-from ..utils.rows import RowError
+from ..utils.rows import RowError, rename_taken
 from .predictions import TargetPrediction
 from .sources import Seq2SeqData
 from .training import Seq2SeqOutcome

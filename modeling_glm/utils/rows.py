@@ -270,6 +270,17 @@ def in_batches(rows: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]
         first += len(batch)
 
 
+def rename_taken(fields: Mapping[str, Any], taken: Collection[str]) -> dict[str, Any]:
+    """Put `input_` in front of the names of fields that results have as well, so that both are written."""
+    renamed = {}
+    for name, value in fields.items():
+        free = name
+        while free in taken or (free != name and free in fields):
+            free = f"input_{free}"
+        renamed[free] = value
+    return renamed
+
+
 @dataclass(frozen=True)
 class _PlacedRows:
     """Iterate an object that has a length and places and nothing more: datasets of torch, such as `KeyDataset`."""
@@ -377,4 +388,5 @@ __all__ = [
     "read_list",
     "read_rows",
     "read_text",
+    "rename_taken",
 ]

@@ -25,6 +25,7 @@ from modeling_glm.utils.rows import (
     read_list,
     read_rows,
     read_text,
+    rename_taken,
 )
 from tests.support.containers import CONTAINERS, LAZY
 
@@ -287,3 +288,9 @@ def test_an_error_says_its_row_and_travels():
         assert (str(copied), copied.row, copied.reason) == (str(error), 3, error.reason)
     assert str(as_row_error(error, 8)) == "Text 8 has no blank."
     assert str(as_row_error(ValueError("Bad."), 8, "Text")) == "Text 8: Bad."
+
+
+def test_fields_with_the_name_of_a_result_are_renamed():
+    assert rename_taken({"text": 1, "score": 2}, ("score",)) == {"text": 1, "input_score": 2}
+    assert rename_taken({"score": 1, "input_score": 2}, ("score",)) == {"input_input_score": 1, "input_score": 2}
+    assert rename_taken({"text": 1}, ("score",)) == {"text": 1}
