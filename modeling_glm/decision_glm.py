@@ -11,7 +11,6 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -100,7 +99,8 @@ class GLMDecisionMixin(DecisionMixin):
     def _with_limits(self, config: GLMDecisionConfig) -> GLMDecisionConfig:
         """Limit the lengths of texts and options to what the position table holds."""
         table = {"max_length": self.config.max_context_length, "max_option_length": self.config.max_piece_length}
-        return replace(config, **{name: min(getattr(config, name) or most, most) for name, most in table.items()})
+        limits: dict[str, Any] = {name: min(getattr(config, name) or most, most) for name, most in table.items()}
+        return replace(config, **limits)
 
     def require_config(self, config: DecisionConfig | None = None) -> GLMDecisionConfig:
         """Return a decision config, by default the model's. Raises a `ValueError` if GLM cannot use it."""
@@ -261,8 +261,11 @@ def _add_forms(slots: torch.Tensor, values: torch.Tensor, total: int) -> torch.T
 
 def _refuse_task(source: str, settings: Mapping[str, Any]) -> None:
     """Raise a `ValueError` for a cloze classifier, unless `decision.json` says how its questions are asked."""
-    find = partial(cached_file, source, _raise_exceptions_for_missing_entries=False, **settings)
-    if find(DECISION_FILE) is None and find(TASK_FILE) is not None:
+
+    def has(name: str) -> bool:
+        return cached_file(source, name, _raise_exceptions_for_missing_entries=False, **settings) is not None
+
+    if has(TASK_FILE) and not has(DECISION_FILE):
         raise ValueError(
             f"{source} has a cloze task ({TASK_FILE}), which a decision model does not read, so its answers would not be "
             "those of the classifier. Make a decision model that has the task: build_decision_model(ClozeClassifier(model, "

@@ -52,7 +52,7 @@ class SearchSettings:
 
     def write_to(self, model: PreTrainedModel):
         """Store the settings in the model. Validations use them, and so does the saved model."""
-        config = unwrap(model).generation_config
+        config: Any = unwrap(model).generation_config
         config.num_beams = self.num_beams
         # The library saves no penalty without beams.
         config.length_penalty = self.length_penalty if self.num_beams > 1 else 1.0
