@@ -119,9 +119,9 @@ class GLMDecisionConfig(DecisionConfig):
         sanitize_control_tokens: Whether special tokens in a request are ordinary characters. With False they are an error.
         pattern: The text that the model reads. `[MASK]` is the blank; `{state}`, `{question}` (its instructions) and
             `{descriptions}` (those of its options, sorted by name) are fields. Other fields are keys of a state that is a
-            dict, or the state itself if there is one such field. `{state.question}` is the key `question` of the state. A field takes the space
-            before it with it. The filters `bare`, `lower_first` and `strip` of cloze patterns may follow its name:
-            `{state|strip}`.
+            dict, or the state itself if there is one such field. `{state.question}` is the key `question` of the state. A
+            field takes the space before it with it. The filters `bare`, `lower_first` and `strip` of cloze patterns may
+            follow its name: `{state|strip}`.
         words: For an option the words that stand for it; their probabilities are added. Other options stand for
             themselves.
         share_state: Whether the questions of a request stand in one text, each with its blank, so that the model reads the

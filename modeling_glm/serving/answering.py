@@ -56,10 +56,8 @@ class AnsweringService:
         self._tokenizer, self._settings = tokenizer, settings or ServiceSettings()
         turn, limit = asyncio.Lock(), self._settings.most_tokens
         if limit is not None:
-            longest, because = (
-                longest_possible_answer(model.config),
-                ", the longest answer that the position table holds",
-            )
+            longest = longest_possible_answer(model.config)
+            because = ", the longest answer that the position table holds"
             check_whole_number("most_tokens", limit, least=1, most=longest, because=because)
 
         def fill(texts: list[str]) -> list[Any]:

@@ -37,19 +37,23 @@ def count_requests(app: FastAPI, counts: Counter) -> None:
         counts: Where to count.
     """
 
+    def note(path: str, status: int, seconds: float):
+        routes = {getattr(route, "path", None) for route in app.routes}
+        path = path if path in routes else "other"
+        counts[f'glm_requests_total{{path="{path}",status="{status}"}}'] += 1
+        taken: dict[str, Any] = {f'glm_seconds_total{{path="{path}"}}': seconds}
+        counts.update(taken)  # a Counter adds fractions, too, which its type does not say
+
     @app.middleware("http")
     async def count(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        start, status = time.perf_counter(), 500  # that of an error that nothing explains
+        start = time.perf_counter()
         try:
             response = await call_next(request)
-            status = response.status_code
-            return response
-        finally:
-            routes = {getattr(route, "path", None) for route in app.routes}
-            path = request.url.path if request.url.path in routes else "other"
-            counts[f'glm_requests_total{{path="{path}",status="{status}"}}'] += 1
-            seconds: dict[str, Any] = {f'glm_seconds_total{{path="{path}"}}': time.perf_counter() - start}
-            counts.update(seconds)  # a Counter adds fractions, too, which its type does not say
+        except Exception:  # that nothing explains
+            note(request.url.path, 500, time.perf_counter() - start)
+            raise
+        note(request.url.path, response.status_code, time.perf_counter() - start)
+        return response
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def show_metrics() -> str:
