@@ -100,9 +100,9 @@ def read_rows(inputs: Any, text_fields: Collection[str] | None = None, *, wide: 
     Read what the caller gave as rows.
 
     One row is a string, or a dict of fields. Many rows are a list, tuple or other sequence, a NumPy array, a pandas Series,
-    Index or DataFrame, a DataFrame of polars, a dict of columns, a pyarrow table, a `datasets.Dataset` or a column of one, a dataset of torch such
-    as `KeyDataset`, or any iterator. They are read by place: the index of a Series does not matter. The rows of a table
-    are dicts.
+    Index or DataFrame, a DataFrame of polars, a dict of columns, a pyarrow table, a `datasets.Dataset` or a column of one, a
+    dataset of torch such as `KeyDataset`, or any iterator. They are read by place: the index of a Series does not matter. The
+    rows of a table are dicts.
 
     Args:
         inputs: One row or many.
