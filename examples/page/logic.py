@@ -17,7 +17,7 @@ from modeling_glm import (
     compute_attention_layout,
     fill_blanks,
 )
-from modeling_glm.cli.inputs import Dtype, PrecisionName, load
+from modeling_glm.cli.inputs import Dtype, PrecisionName, load, read_precision
 from modeling_glm.constraints.byte_table import compile_bytes
 from modeling_glm.filling.jobs import FillingSettings, JobBuilder
 from modeling_glm.tokenization.blanks import encode_text
@@ -104,10 +104,8 @@ class Page:
     def __init__(
         self, name: str, device: str | None = None, dtype: str | None = None, precision: str = PrecisionName.auto
     ):
-        weights = Dtype(dtype) if dtype else None
-        self.model, self.tokenizer = load(
-            GLMForConditionalGeneration, name, device, weights, None, PrecisionName(precision)
-        )
+        wanted = read_precision(Dtype(dtype) if dtype else None, PrecisionName(precision))
+        self.model, self.tokenizer = load(GLMForConditionalGeneration, name, device, wanted, None)
         self.turns = Turns()
         self.model.glm.register_forward_pre_hook(self.turns.pause)
 
