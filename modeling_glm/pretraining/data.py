@@ -143,8 +143,8 @@ def prepare_tokenizer(
 
 
 def _describe_vocabulary(args: RunArguments, corpora: Sequence[Corpus]) -> dict[str, Any]:
-    """Return all that a trained vocabulary depends on."""
-    sources = [[corpus.source, corpus.text_column, corpus.split, corpus.documents] for corpus in corpora]
+    """Return all that a trained vocabulary depends on. Of a corpus its name counts, because files may move."""
+    sources = [[Path(corpus.source).name, corpus.text_column, corpus.split, corpus.documents] for corpus in corpora]
     described = {"corpora": sources, "vocab_size": args.vocab_size, "vocabulary_texts": args.vocabulary_texts}
     return json.loads(json.dumps(described))
 

@@ -236,7 +236,7 @@ def run_training(
             token=training.hub_token,
             revision=training.hub_revision,
         )
-        files = [path for path in target.iterdir() if path.suffix != ".png"]
+        files = [path for path in target.iterdir() if path.is_file() and path.suffix != ".png"]
         repository.commit(files, "End of training")
     return outcome
 

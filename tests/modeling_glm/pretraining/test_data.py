@@ -112,6 +112,18 @@ def test_a_trained_vocabulary_is_kept_until_its_settings_change(embedded, tmp_pa
     assert len(prepare_tokenizer(args, training, embedded)) == 280
 
 
+def test_a_corpus_that_has_moved_is_the_same(embedded, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "texts.txt").write_text("Some words are here.\n" * 20)
+        args, training = parse(tmp_path, "--corpus", tmp_path / folder / "texts.txt")
+        prepare_tokenizer(args, training, embedded)
+        (tmp_path / "run" / "checkpoint-1").mkdir(exist_ok=True)
+    args, training = parse(tmp_path, "--corpus", "numbers")
+    with pytest.raises(ValueError, match="corpora was"):
+        prepare_tokenizer(args, training, embedded)
+
+
 def test_what_is_left_of_a_run(embedded, tmp_path):
     args, training = parse(tmp_path, "--max_steps", 10, "--global_batch_size", 4)
     data = prepare_data(args, training, prepare_tokenizer(args, training, embedded), embedded)
