@@ -100,6 +100,8 @@ class GLMDecisionMixin(DecisionMixin):
         """Limit the lengths of texts and options to what the position table holds."""
         table = {"max_length": self.config.max_context_length, "max_option_length": self.config.max_piece_length}
         limits: dict[str, Any] = {name: min(getattr(config, name) or most, most) for name, most in table.items()}
+        if all(getattr(config, name) == limit for name, limit in limits.items()):
+            return config
         return replace(config, **limits)
 
     def require_config(self, config: DecisionConfig | None = None) -> GLMDecisionConfig:

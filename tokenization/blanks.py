@@ -395,12 +395,12 @@ def encode_around_blanks(
     text = tokenizer.mask_token.join(whole)
     if any(not isinstance(part, str) for part in parts):
         ids = _encode_one_by_one(tokenizer, [[part] if isinstance(part, str) else part for part in parts])
-        return _surround(tokenizer, ids, tokenizer(tokenizer.mask_token)["input_ids"], text, max_length)
-    (ids,) = tokenizer([text], add_special_tokens=False, verbose=False)["input_ids"]
-    masks = [tokenizer.mask_token] * (len(parts) - 1)
-    blanks, others = _special_ids(tokenizer)
-    if _has_others(ids, blanks, others, len(masks)):
-        ids = _encode_parts(tokenizer, whole, masks, blanks | others)
+    else:
+        (ids,) = tokenizer([text], add_special_tokens=False, verbose=False)["input_ids"]
+        masks = [tokenizer.mask_token] * (len(parts) - 1)
+        blanks, others = _special_ids(tokenizer)
+        if _has_others(ids, blanks, others, len(masks)):
+            ids = _encode_parts(tokenizer, whole, masks, blanks | others)
     return _surround(tokenizer, ids, tokenizer(tokenizer.mask_token)["input_ids"], text, max_length)
 
 

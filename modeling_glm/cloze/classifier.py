@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from ..tokenization import GLMTokenizer, PatternVerbalizer
 from ..tokenization.cloze.words import WordForms
-from ..utils.rows import CheckedRows, OnError, as_row_error, check_rows, class_names, read_example, read_rows
+from ..utils.rows import CheckedRows, OnError, as_row_error, check_rows, read_example, read_rows
 from .answers.answering import Answering
 from .answers.multi_label import MultiLabel
 from .answers.rule import AnswerRule
@@ -87,7 +87,7 @@ class ClozeClassifier(Answering, MultiLabel):
             calibration = Calibration.from_dict(task.calibration)
         AnswerRule.from_dict(task.answer_rule)  # raises if it cannot be read
         self._calibrated = CalibratedTask.of(task, References.of(calibration, task))
-        self._warn_of_dropped_rule(task)
+        self._warn_of_dropped_rule(task, stacklevel=3)
 
     @property
     def model(self) -> PreTrainedModel:
@@ -178,14 +178,15 @@ class ClozeClassifier(Answering, MultiLabel):
         """Take another calibration. A rule that was fitted for the probabilities before would abstain at random."""
         before = self._calibrated
         self._calibrated = CalibratedTask.of(before.task, references)
-        self._warn_of_dropped_rule(before.task)
+        self._warn_of_dropped_rule(before.task, stacklevel=4)
 
-    def _warn_of_dropped_rule(self, before: PatternVerbalizer):
+    def _warn_of_dropped_rule(self, before: PatternVerbalizer, stacklevel: int):
+        """Warn at the line of the caller, who is `stacklevel` calls away."""
         if before.answer_rule and not self._calibrated.task.answer_rule:
             warnings.warn(
                 f"The answer rule {before.answer_rule} was fitted for another calibration, so it is dropped: call "
                 "fit_threshold or fit_coverage again, after the temperature.",
-                stacklevel=4,
+                stacklevel=stacklevel,
             )
 
     @property
@@ -333,7 +334,7 @@ class ClozeClassifier(Answering, MultiLabel):
 
     def _score_labelled(self, examples: Any) -> tuple[np.ndarray, np.ndarray]:
         pattern = self.task.patterns[0]
-        integers = class_names(examples, pattern.label_field) if pattern.integer_labels == "auto" else None
+        integers = pattern.names_of_integers(examples)
 
         def check(example: Example, forms: WordForms) -> tuple[Encoded, int]:
             label = self.task.label_index(example, integer_labels=integers)

@@ -7,7 +7,7 @@ from typing import Any
 from ..tokenization import PatternVerbalizer
 from ..tokenization.patterns.values import find_class, is_missing
 from ..utils.extras import from_extra
-from ..utils.rows import class_names, read_rows
+from ..utils.rows import read_rows
 from ..utils.squad_words import squad_words, word_f1
 
 with from_extra("train", "Metrics of cloze tasks"):
@@ -62,8 +62,7 @@ def with_labels(task: PatternVerbalizer, examples: Any) -> list[dict[str, Any]]:
     `ValueError` for a label outside the task.
     """
     names = task.labels
-    pattern = task.patterns[0]
-    integers = class_names(examples, pattern.label_field) if pattern.integer_labels == "auto" else None
+    integers = task.patterns[0].names_of_integers(examples)
     examples = list(read_rows(examples))
     classes = [task.label_index(example, integer_labels=integers) for example in examples]
     found = [names[index] if names and index is not None else index for index in classes]

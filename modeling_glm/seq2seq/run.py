@@ -149,10 +149,8 @@ def load_data(
         data = load_hub_dataset(columns, args.dataset, args.dataset_config)
     else:
         data = load_files(columns, **files)
-    if carried is not None and columns.target != carried.target:
-        carried = load_collator(settings.model, tokenizer, settings, columns.target)
     if carried is not None:
-        return data, carried
+        return data, replace(carried, target=columns.target)
     return data, build_collator(tokenizer, data, settings)
 
 

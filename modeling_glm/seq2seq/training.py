@@ -128,15 +128,15 @@ def build_collator(
 
 
 def load_collator(
-    model: str, tokenizer: GLMTokenizer, settings: Seq2SeqSettings, target: str | None = None
+    model: str, tokenizer: GLMTokenizer, settings: Seq2SeqSettings
 ) -> DataCollatorForInfillingSeq2Seq | None:
     """
     Load the collator that a model was saved with, or return None if it has none.
 
-    The target column, and lengths and layout of the settings that are not the default, come before those of the file.
+    Lengths and layout of the settings that are not the default come before those of the file.
     """
     overriding = {name: getattr(settings, name) for name in ("max_source_length", "max_target_length")}
-    overriding |= {"target": target, "layout": None if settings.layout == "glm" else settings.layout}
+    overriding["layout"] = None if settings.layout == "glm" else settings.layout
     given: dict[str, Any] = {name: value for name, value in overriding.items() if value is not None}
     try:
         return DataCollatorForInfillingSeq2Seq.from_pretrained(model, tokenizer, packing=settings.packing, **given)

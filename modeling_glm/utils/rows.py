@@ -205,13 +205,6 @@ def read_example(row: Any, fields: Collection[str]) -> Mapping[str, Any]:
     return dict.fromkeys(fields, row)
 
 
-def class_names(rows: Any, field: str) -> list[str] | None:
-    """Return the names of a `datasets.ClassLabel` column, or None if the rows have no such column."""
-    features = getattr(rows, "features", None)
-    feature = features.get(field) if isinstance(features, Mapping) else None
-    return list(getattr(feature, "names", None) or []) or None
-
-
 def check_rows(
     rows: Iterable[Any],
     check: Callable[[Any], Good],
@@ -381,7 +374,6 @@ __all__ = [
     "as_row_error",
     "check_on_error",
     "check_rows",
-    "class_names",
     "in_batches",
     "plain_text",
     "read_example",

@@ -1,8 +1,10 @@
 """Small models with asymmetric weights, and texts and ids for them."""
 
+from pathlib import Path
+
 import torch
 
-from modeling_glm import GLMConfig, GLMForConditionalGeneration, GLMTokenizer
+from modeling_glm import GLMConfig, GLMForConditionalGeneration, GLMForMultipleChoice, GLMTokenizer
 
 TOKEN_IDS = {
     "pad_token_id": 0,
@@ -109,3 +111,11 @@ def make_text_model(tokenizer: GLMTokenizer) -> GLMForConditionalGeneration:
         max_position_embeddings=64,
         **tokenizer.special_token_ids,
     )
+
+
+def save_small_chooser(tokenizer: GLMTokenizer, folder: Path) -> str:
+    """Save a model of random weights that chooses among texts, with its vocabulary. Returns the folder."""
+    settings = {"vocab_size": len(tokenizer), "max_position_embeddings": 128, **tokenizer.special_token_ids}
+    make_model(GLMForMultipleChoice, num_hidden_layers=1, **settings).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)

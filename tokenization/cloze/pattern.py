@@ -89,6 +89,18 @@ class ClozePattern:
         before = ["", *self.elements][[isinstance(element, BlankElement) for element in self.elements].index(True)]
         return before if isinstance(before, str) else ""
 
+    def names_of_integers(self, examples: Any) -> list[str] | None:
+        """
+        Return the names that integer labels of a `datasets.ClassLabel` column stand for.
+
+        None if the examples have no such column, or if the pattern says what integers mean.
+        """
+        if self.integer_labels != "auto":
+            return None
+        features = getattr(examples, "features", None)
+        feature = features.get(self.label_field) if isinstance(features, Mapping) else None
+        return list(getattr(feature, "names", None) or []) or None
+
     def read_words(self, example: Mapping[str, Any]) -> list[list[str]]:
         """Return the words of every label or choice as they were given: `[["great", "good"], ["bad"]]`."""
         if self.verbalizer is not None:

@@ -7,19 +7,14 @@ from benchmarks.harness.report import read_block
 from benchmarks.studies import selective_answers
 from benchmarks.studies.real_tasks import budgets
 from benchmarks.studies.selective_answers import bounds_of_coverage
-from modeling_glm import GLMForMultipleChoice
-from tests.support.models import make_model
+from tests.support.models import save_small_chooser
 from tests.support.real_tasks import write_real_data
 
 
 @pytest.fixture(scope="module")
 def model(tokenizer, tmp_path_factory) -> str:
     """The folder of a model of random weights."""
-    folder = tmp_path_factory.mktemp("small") / "small-glm"
-    settings = {"vocab_size": len(tokenizer), "max_position_embeddings": 128, **tokenizer.special_token_ids}
-    make_model(GLMForMultipleChoice, num_hidden_layers=1, **settings).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
+    return save_small_chooser(tokenizer, tmp_path_factory.mktemp("small") / "small-glm")
 
 
 def test_bounds_hold_in_all_but_two_of_a_thousand_draws():

@@ -4,20 +4,15 @@ import pytest
 
 from benchmarks.studies.real_tasks import budgets
 from examples.corpora.real_tasks import REAL_TASKS
-from modeling_glm import GLMForMultipleChoice
 from modeling_glm.cloze.sources import ClozeData
-from tests.support.models import make_model
+from tests.support.models import save_small_chooser
 from tests.support.real_tasks import write_real_data
 
 
 @pytest.fixture(scope="package")
 def model(tokenizer, tmp_path_factory) -> str:
     """The folder of a model of random weights."""
-    folder = tmp_path_factory.mktemp("small") / "small-glm"
-    settings = {"vocab_size": len(tokenizer), "max_position_embeddings": 128, **tokenizer.special_token_ids}
-    make_model(GLMForMultipleChoice, num_hidden_layers=1, **settings).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
+    return save_small_chooser(tokenizer, tmp_path_factory.mktemp("small") / "small-glm")
 
 
 @pytest.fixture(scope="package")
