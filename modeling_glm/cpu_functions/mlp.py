@@ -44,6 +44,7 @@ def is_recomputed(projection: nn.Linear, activation: nn.Module, states: torch.Te
         projection.training
         and states.device.type == "cpu"
         and not any(True for _ in activation.parameters())
+        and not torch.compiler.is_compiling()
         and is_plain(projection, states)
     )
 

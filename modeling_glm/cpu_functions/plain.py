@@ -9,7 +9,7 @@ def is_plain(layer: nn.Linear, states: torch.Tensor) -> bool:
     Return whether `layer(states)` is a matmul with its weight in the dtype of the states, and nothing else.
 
     Adapters, quantization and parallelism replace the class of the layer or of its weight; hooks watch its calls; autocast
-    and compilers replace what it calls.
+    replaces what it calls.
     """
     return (
         type(layer).forward is nn.Linear.forward
@@ -17,7 +17,6 @@ def is_plain(layer: nn.Linear, states: torch.Tensor) -> bool:
         and not (layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer))
         and layer.weight.dtype == states.dtype
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
     )
 
 

@@ -15,6 +15,7 @@ Decoding, 64 tokens for a blank in a context of 128:
 - static cache: not compiled, for comparison.
 - compiled: the forward pass.
 - frozen: the forward pass, whose weights are constants that the compiler lays out for its kernels, in as much memory again.
+- templates: frozen, and the compiler times its own C++ kernels for the matmuls beside those of the libraries.
 
 All ways take turns. The first call of what is compiled is timed in processes of their own: with an empty cache of the
 compiler, and in the next process, which finds what the first one has compiled.

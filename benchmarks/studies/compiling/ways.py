@@ -18,7 +18,11 @@ Run = Callable[[], Any]
 PLAIN = "not compiled"
 STATIC = "static cache"
 # Options of the compiler for the forward pass of decoding.
-COMPILED: dict[str, dict[str, Any]] = {"compiled": {}, "frozen": {"freezing": True}}
+COMPILED: dict[str, dict[str, Any]] = {
+    "compiled": {},
+    "frozen": {"freezing": True},
+    "templates": {"freezing": True, "max_autotune": True, "max_autotune_gemm_backends": "CPP,ATEN"},
+}
 
 
 def make_training(way: str, shape: Shape, rows: int, length: int) -> Run:

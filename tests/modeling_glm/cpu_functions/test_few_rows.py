@@ -43,6 +43,39 @@ def test_results_are_those_of_the_layer(calls, shape, bias):
     assert calls == [states.numel() // 48, 4]
 
 
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_compiled_code_calls_it_too(calls, dynamic):
+    layer, compiled = nn.Linear(48, 80), []
+    torch.compiler.reset()
+    project = torch.compile(project_few_rows, fullgraph=True, dynamic=dynamic, backend="aot_eager")
+    for shape in [(3, 48), (2, 5, 48), (MOST_ROWS + 1, 48)]:
+        states = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            assert torch.allclose(project(layer, states), layer(states), atol=1e-5)
+        compiled.append(list(calls))
+    assert compiled == [[3], [3, 10], [3, 10]]
+    assert project(layer, states[:2]).requires_grad
+    assert calls == [3, 10]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_exported_programs_do_not_call_it(calls, strict):
+    class Layer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(48, 80)
+
+        def forward(self, states):
+            return project_few_rows(self.layer, states)
+
+    states = torch.ones(2, 48)
+    with torch.no_grad():
+        program = torch.export.export(Layer(), (states,), strict=strict)
+        program.module()(states)
+    assert calls == []
+    assert "modeling_glm" not in program.graph_module.code
+
+
 def hooked(layer: nn.Linear) -> nn.Linear:
     layer.register_forward_hook(lambda *args: None)
     return layer

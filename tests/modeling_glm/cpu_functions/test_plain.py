@@ -41,10 +41,6 @@ def test_what_is_not_plain(layer):
     assert not is_plain(layer, STATES)
 
 
-def test_autocast_and_compilers_replace_what_a_layer_calls():
-    layer = nn.Linear(8, 8)
+def test_autocast_replaces_what_a_layer_calls():
     with torch.autocast("cpu", torch.bfloat16):
-        assert not is_plain(layer, STATES)
-    found = []
-    torch.compile(lambda states: found.append(is_plain(layer, states)) or states + 1, backend="eager")(STATES)
-    assert found == [False]
+        assert not is_plain(nn.Linear(8, 8), STATES)
