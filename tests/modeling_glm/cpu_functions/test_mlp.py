@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from modeling_glm import GLMForConditionalGeneration
-from modeling_glm.cpu_functions.mlp import project_recomputed
+from modeling_glm.cpu_functions.mlp import is_recomputed, project_recomputed
 from modeling_glm.mlp_glm import EXCHANGEABLE_FUNCTIONS, project_activated
 from tests.support.models import make_model
 
@@ -54,6 +54,13 @@ def test_activations_are_not_kept():
     states = torch.randn(5, 3, WIDE, requires_grad=True)
     assert len(kept_by(make_projection(), states)) == 1
     assert len(kept_by(make_projection().eval(), states)) == 2
+
+
+def test_compiled_code_recomputes_nothing():
+    layers, states, found = (make_projection(), nn.GELU()), torch.randn(5, WIDE), []
+    assert is_recomputed(*layers, states)
+    torch.compile(lambda states: found.append(is_recomputed(*layers, states)) or states + 1, backend="eager")(states)
+    assert found == [False]
 
 
 @pytest.mark.parametrize("how", ["hook", "pre-hook", "patched forward", "class of its own", "other dtype"])
