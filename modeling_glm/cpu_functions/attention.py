@@ -7,9 +7,8 @@ import torch
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from ..attention_glm import additive_mask
 from .dropout import draw_kept, draws_quickly
-from .kept_weights import KeptAttention, keeps_weights
+from .kept_weights import KeptAttention, finite_mask, keeps_weights
 
 # Scores that a thread handles at a time: one mebibyte in fp32, which fits into its caches.
 CACHED_SCORES = 2**18
@@ -21,7 +20,7 @@ class Part(NamedTuple):
 
     Attributes:
         where: The row and the slice of heads: an index of (rows, heads, ...) tensors.
-        mask: (1, seq, keys) fp32 that is added to the scores, or None.
+        mask: (1, seq, keys) in the dtype of the scores, to which it is added, or None.
     """
 
     where: tuple[int, slice]
@@ -39,7 +38,7 @@ def sdpa_attention_forward(
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """
-    Attend as the library's "sdpa" does. In training on CPUs, `RecomputedAttention` attends with dropout in fp32, and
+    Attend as the library's "sdpa" does. In training on CPUs, `RecomputedAttention` attends with dropout, and
     `KeptAttention` without dropout in bf16.
 
     Args:
@@ -68,13 +67,15 @@ def is_recomputed(query: torch.Tensor, dropout: float) -> bool:
     The answer does not depend on gradients. Checkpointing runs a layer without them first and with them again in the
     backward pass, and both runs must draw the same dropout mask.
     """
-    return 0 < dropout < 1 and query.dtype == torch.float32 and draws_quickly(query)
+    return 0 < dropout < 1 and query.dtype in (torch.float32, torch.bfloat16) and draws_quickly(query)
 
 
 class RecomputedAttention(torch.autograd.Function):
     """
     Attention with dropout that keeps only the dropout mask, and computes the scores again in the backward pass (Dao et
     al. 2022, section 3.1). It handles as many heads at a time as fit into the caches.
+
+    In bf16, the scores and the weights are bf16 too. Softmax computes in fp32 and rounds once.
     """
 
     @staticmethod
@@ -83,13 +84,14 @@ class RecomputedAttention(torch.autograd.Function):
         attended = query.new_empty(rows, length, heads, size)
         kept = torch.empty(rows, heads, length, key.shape[2], dtype=torch.bool)
         scale = 1.0
-        for part in _parts(query, key, mask):
-            row, some_heads = part.where
-            weights = _weights(query[part.where], key[part.where], part.mask, scaling)
-            kept[part.where], scale = draw_kept(weights, dropout)
-            weights *= kept[part.where].view(torch.uint8)
-            # (heads, seq, head_dim) -> (seq, heads, head_dim). The scale goes here because this is the smaller tensor.
-            attended[row, :, some_heads] = torch.bmm(weights, value[part.where]).mul_(scale).transpose(0, 1)
+        with torch.autocast("cpu", enabled=False):  # it would compute the softmax in fp32
+            for part in _parts(query, key, mask):
+                row, some_heads = part.where
+                weights = _weights(query[part.where], key[part.where], part.mask, scaling)
+                kept[part.where], scale = draw_kept(weights, dropout)
+                weights *= kept[part.where].view(torch.uint8)
+                # (heads, seq, head_dim) -> (seq, heads, head_dim). The scale goes here because this is the smaller tensor.
+                attended[row, :, some_heads] = torch.bmm(weights, value[part.where]).mul_(scale).transpose(0, 1)
         ctx.save_for_backward(query, key, value, mask, kept)
         ctx.scaling, ctx.scale = scaling, scale
         return attended
@@ -101,17 +103,18 @@ class RecomputedAttention(torch.autograd.Function):
         for_query, for_key, for_value = (
             torch.empty_like(states, memory_format=torch.contiguous_format) for states in (query, key, value)
         )
-        for part in _parts(query, key, mask):
-            row, some_heads = part.where
-            weights = _weights(query[part.where], key[part.where], part.mask, ctx.scaling)
-            present = kept[part.where].view(torch.uint8)
-            outer = gradient[row, :, some_heads].transpose(0, 1) * ctx.scale
-            for_weights = torch.bmm(outer, value[part.where].transpose(1, 2)).mul_(present)
-            for_scores = torch._softmax_backward_data(for_weights, weights, -1, torch.float32)
-            for_query[part.where] = torch.bmm(for_scores, key[part.where]).mul_(ctx.scaling)
-            for_key[part.where] = torch.bmm(for_scores.transpose(1, 2), query[part.where]).mul_(ctx.scaling)
-            weights *= present
-            for_value[part.where] = torch.bmm(weights.transpose(1, 2), outer)
+        with torch.autocast("cpu", enabled=False):
+            for part in _parts(query, key, mask):
+                row, some_heads = part.where
+                weights = _weights(query[part.where], key[part.where], part.mask, ctx.scaling)
+                present = kept[part.where].view(torch.uint8)
+                outer = gradient[row, :, some_heads].transpose(0, 1) * ctx.scale
+                for_weights = torch.bmm(outer, value[part.where].transpose(1, 2)).mul_(present)
+                for_scores = torch._softmax_backward_data(for_weights, weights, -1, weights.dtype)
+                for_query[part.where] = torch.bmm(for_scores, key[part.where]).mul_(ctx.scaling)
+                for_key[part.where] = torch.bmm(for_scores.transpose(1, 2), query[part.where]).mul_(ctx.scaling)
+                weights *= present
+                for_value[part.where] = torch.bmm(weights.transpose(1, 2), outer)
         return for_query, for_key, for_value, None, None, None
 
 
@@ -121,7 +124,7 @@ def _parts(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None) ->
     step = torch.get_num_threads() * max(1, CACHED_SCORES // (length * key.shape[2]))
     for row in range(rows):
         # A mask with one row is shared by all.
-        added = None if mask is None else additive_mask(mask[row if len(mask) > 1 else 0], torch.float32)
+        added = None if mask is None else finite_mask(mask[row if len(mask) > 1 else 0], query.dtype)
         for start in range(0, heads, step):
             yield Part((row, slice(start, start + step)), added)
 

@@ -56,6 +56,12 @@ def eager_attention(
     return eager_attention_forward(module, query, key, value, attention_mask, scaling, dropout, **kwargs)
 
 
+def finite_mask(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Turn a mask, bool or added to the scores, into one that is added to scores of a dtype and has no infinities there."""
+    lowest = torch.finfo(dtype).min  # that of fp32 would be -inf in bf16
+    return additive_mask(mask, dtype).clamp(min=lowest).to(dtype)
+
+
 class KeptAttention(torch.autograd.Function):
     """
     Attention that keeps its weights for the backward pass.
@@ -71,9 +77,7 @@ class KeptAttention(torch.autograd.Function):
             if mask is None:
                 scores.mul_(scaling)
             else:
-                lowest = torch.finfo(scores.dtype).min  # that of fp32 would be -inf
-                added = additive_mask(mask, scores.dtype).clamp(min=lowest).to(scores.dtype)
-                torch.add(added, scores, alpha=scaling, out=scores)
+                torch.add(finite_mask(mask, scores.dtype), scores, alpha=scaling, out=scores)
             weights = torch.softmax(scores, dim=-1)
             attended = torch.matmul(weights, value).transpose(1, 2).contiguous()
         ctx.save_for_backward(query, key, value, weights)
@@ -98,4 +102,4 @@ class KeptAttention(torch.autograd.Function):
         return for_query, for_key, for_value, None, None
 
 
-__all__ = ["KeptAttention", "eager_attention", "keeps_weights"]
+__all__ = ["KeptAttention", "eager_attention", "finite_mask", "keeps_weights"]

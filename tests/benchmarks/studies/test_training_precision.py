@@ -39,7 +39,9 @@ def test_the_table_by_hand():
 def test_batches_have_as_many_rows_and_are_drawn_by_the_seed(tokenizer):
     setting = Setting(rows=3, length=32)
     first, again, other = (next(draw_batches(setting, tokenizer, seed)) for seed in (0, 0, 1))
-    assert first["input_ids"].shape == (3, 32)
+    rows, length = first["input_ids"].shape  # as long as the longest row
+    assert rows == 3
+    assert 16 < length <= 32
     assert first["input_ids"].equal(again["input_ids"])
     assert not first["input_ids"].equal(other["input_ids"])
 

@@ -80,15 +80,23 @@ def test_nothing_else_does(monkeypatch, case, autocast, request):
         assert calls_in_training(monkeypatch, model) == []
 
 
-@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
-@pytest.mark.parametrize("dropout", [0.0, 0.1])
-def test_training_in_bf16_keeps_attention_weights_and_slopes(monkeypatch, implementation, dropout):
+@pytest.mark.parametrize(
+    ("implementation", "dropout", "expected"),
+    [
+        ("sdpa", 0.0, [KeptAttention, GELUWithSlope]),
+        ("eager", 0.0, [KeptAttention, GELUWithSlope]),
+        ("sdpa", 0.1, [RecomputedAttention, GELUWithSlope]),
+        ("eager", 0.1, [GELUWithSlope]),
+    ],
+)
+def test_training_in_bf16_keeps_slopes_and_keeps_or_recomputes_attention(
+    monkeypatch, implementation, dropout, expected
+):
     model = make_model(
         GLMForConditionalGeneration, attn_implementation=implementation, attention_dropout=dropout
     ).train()
     with torch.autocast("cpu", torch.bfloat16):
         called = calls_in_training(monkeypatch, model)
-    expected = [GELUWithSlope] if dropout else [KeptAttention, GELUWithSlope]
     assert called == expected * model.config.num_hidden_layers
 
 
