@@ -35,7 +35,7 @@ WINDOWS = 5  # windows of the curve, each with the mean of its losses
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class PrecisionSetting:
     """What is trained: the shape of the model, rows and tokens of a batch, number of steps, and learning rate of AdamW."""
 
     shape: str = "Medium"
@@ -46,7 +46,7 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
+class LossCurve:
     """The loss of each step, and the median of the seconds of a step."""
 
     losses: list[float]
@@ -58,7 +58,7 @@ class Curve:
         return [statistics.fmean(self.losses[start:stop]) for start, stop in itertools.pairwise(bounds)]
 
 
-def draw_batches(setting: Setting, tokenizer: GLMTokenizer, seed: int) -> Iterator[Batch]:
+def draw_batches(setting: PrecisionSetting, tokenizer: GLMTokenizer, seed: int) -> Iterator[Batch]:
     """Draw packed batches of `rows` rows from the texts of the embedded corpus, without end."""
     lines = tokenizer(training_texts(), add_special_tokens=False)["input_ids"]
     lines = [line[: setting.length // 2] for line in lines if len(line) > 4]
@@ -73,7 +73,7 @@ def draw_batches(setting: Setting, tokenizer: GLMTokenizer, seed: int) -> Iterat
         yield {name: values[: setting.rows] for name, values in collator(features).items()}
 
 
-def train_side_by_side(setting: Setting, seed: int) -> dict[str, Curve]:
+def train_side_by_side(setting: PrecisionSetting, seed: int) -> dict[str, LossCurve]:
     """Train one model in each precision, on the same batches and with the same dropout masks."""
     tokenizer = load_tokenizer()
     batches = draw_batches(setting, tokenizer, seed)
@@ -97,10 +97,10 @@ def train_side_by_side(setting: Setting, seed: int) -> dict[str, Curve]:
             start = time.perf_counter()
             step()
             seconds[name].append(time.perf_counter() - start)
-    return {name: Curve(losses=losses[name], seconds=statistics.median(seconds[name])) for name in losses}
+    return {name: LossCurve(losses=losses[name], seconds=statistics.median(seconds[name])) for name in losses}
 
 
-def show(curves: Mapping[str, Mapping[str, Curve]]) -> str:
+def show(curves: Mapping[str, Mapping[str, LossCurve]]) -> str:
     """
     Show the curves of all seeds as a Markdown table and a sentence.
 
@@ -134,7 +134,7 @@ def show(curves: Mapping[str, Mapping[str, Curve]]) -> str:
 
 def main(arguments: Sequence[str] | None = None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in asdict(Setting()).items():
+    for name, default in asdict(PrecisionSetting()).items():
         parser.add_argument(
             f"--{name}", type=type(default), default=default, choices=SHAPES if name == "shape" else None
         )
@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None):
         "--output", type=Path, default=Path("runs/training_precision.json"), help="file for the results"
     )
     args = parser.parse_args(arguments)
-    setting = Setting(**{name: getattr(args, name) for name in asdict(Setting())})
+    setting = PrecisionSetting(**{name: getattr(args, name) for name in asdict(PrecisionSetting())})
     # Times count only beside those of the same machine.
     group = f"{', '.join(f'{name}={value}' for name, value in asdict(setting).items())}. {describe_this_machine()}"
     known = json.loads(args.output.read_text()) if args.output.exists() else {}
@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None):
             args.output.parent.mkdir(parents=True, exist_ok=True)
             write_whole(args.output, json.dumps(known) + "\n")
     curves = {
-        seed: {name: Curve(**curve) for name, curve in seeds[seed].items()} for seed in map(str, range(args.seeds))
+        seed: {name: LossCurve(**curve) for name, curve in seeds[seed].items()} for seed in map(str, range(args.seeds))
     }
     print(f"{describe_this_machine()}\n\n{show(curves)}")
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.studies import training_precision
-from benchmarks.studies.training_precision import BF16, FP32, Curve, Setting, draw_batches, show
+from benchmarks.studies.training_precision import BF16, FP32, LossCurve, PrecisionSetting, draw_batches, show
 
 FEW = ["--shape", "Tiny", "--rows", "2", "--length", "32", "--steps", "5"]
 
@@ -19,13 +19,13 @@ def texts(monkeypatch):
 
 
 def test_windows_by_hand():
-    curve = Curve(losses=[5.0, 4.0, 4.0, 3.0, 3.0, 2.0, 2.0, 1.0, 1.0, 0.0], seconds=1.0)
+    curve = LossCurve(losses=[5.0, 4.0, 4.0, 3.0, 3.0, 2.0, 2.0, 1.0, 1.0, 0.0], seconds=1.0)
     assert curve.windows() == [4.5, 3.5, 2.5, 1.5, 0.5]
 
 
 def test_the_table_by_hand():
-    def curve(start: float, seconds: float) -> Curve:
-        return Curve(losses=[start - number / 10 for number in range(5)], seconds=seconds)
+    def curve(start: float, seconds: float) -> LossCurve:
+        return LossCurve(losses=[start - number / 10 for number in range(5)], seconds=seconds)
 
     shown = show(
         {"0": {FP32: curve(5.0, 3.0), BF16: curve(5.01, 1.5)}, "1": {FP32: curve(5.2, 3.0), BF16: curve(5.2, 1.0)}}
@@ -37,7 +37,7 @@ def test_the_table_by_hand():
 
 
 def test_batches_have_as_many_rows_and_are_drawn_by_the_seed(tokenizer):
-    setting = Setting(rows=3, length=32)
+    setting = PrecisionSetting(rows=3, length=32)
     first, again, other = (next(draw_batches(setting, tokenizer, seed)) for seed in (0, 0, 1))
     rows, length = first["input_ids"].shape  # as long as the longest row
     assert rows == 3
@@ -50,7 +50,7 @@ def test_both_models_learn_the_same_and_a_study_is_resumed(tmp_path, capsys, mon
     line = [*FEW, "--seeds", "1", "--output", str(tmp_path / "runs" / "precision.json")]
     training_precision.main(line)
     (seeds,) = json.loads((tmp_path / "runs" / "precision.json").read_text()).values()
-    fp32, bf16 = (Curve(**seeds["0"][name]) for name in (FP32, BF16))
+    fp32, bf16 = (LossCurve(**seeds["0"][name]) for name in (FP32, BF16))
     assert len(fp32.losses) == 5
     assert fp32.losses[0] == pytest.approx(bf16.losses[0], rel=1e-2)
     assert fp32.losses != bf16.losses
