@@ -88,17 +88,18 @@ card: .venv/demo
 	@touch $@
 
 # The lowest version of every dependency that setup.cfg claims. Their own dependencies are the newest that fit. Python compiles
-# what the tests import, a part of all that pip would compile.
-.venv-lowest/test: requirements.txt setup.cfg pyproject.toml .ci/lowest.py
-	@mkdir -p build
-	@$(PYTHON) .ci/lowest.py setup.cfg requirements.txt $(if $(LOWEST_TORCH),--torch $(LOWEST_TORCH)) > build/lowest.txt
-	@PYTHON=$(PYTHON) .ci/install .venv-lowest test --constraint build/lowest.txt --no-compile
+# what the tests import, a part of all that pip would compile. The packages are a stage of their own, which .ci/run starts
+# beside another installation: two installations of this package at once would write the same metadata.
+.venv-lowest/packages: LIMITS = $(if $(LOWEST_TORCH),--torch $(LOWEST_TORCH))
+.venv-lowest-extras/packages: LIMITS = --only export page serve
+.venv-lowest/packages .venv-lowest-extras/packages: requirements.txt setup.cfg .ci/lowest.py
+	@$(PYTHON) -m venv $(@D)
+	@$(PYTHON) .ci/lowest.py setup.cfg requirements.txt $(LIMITS) > $(@D)/lowest.txt
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement $(@D)/lowest.txt
 	@touch $@
 
-.venv-lowest-extras/test: requirements.txt setup.cfg pyproject.toml .ci/lowest.py
-	@mkdir -p build
-	@$(PYTHON) .ci/lowest.py setup.cfg requirements.txt --only export page serve > build/lowest-extras.txt
-	@PYTHON=$(PYTHON) .ci/install .venv-lowest-extras test --constraint build/lowest-extras.txt --no-compile
+.venv-lowest/test .venv-lowest-extras/test: %/test: %/packages pyproject.toml
+	@PYTHON=$(PYTHON) .ci/install $* test --constraint $*/lowest.txt --no-compile
 	@touch $@
 
 # Wheel and sdist in dist/, tried outside the clone.
