@@ -33,7 +33,7 @@ from .harness.machine import measure_machine
 from .harness.measuring import ROOT
 from .harness.results import Results
 from .harness.settings import RunSettings
-from .harness.shapes import BASE, GLM_2B, GLM_10B, LARGE, TINY
+from .harness.shapes import BASE, GLM_2B, GLM_10B, LARGE, MEDIUM, TINY
 from .profiling import command as profiling
 from .suites import GPU_SUITES, SUITES, describe_suite, load_suite
 
@@ -95,7 +95,9 @@ def run(args: argparse.Namespace, command: str):
     logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=UserWarning)
     torch.set_num_threads(args.threads)
-    shapes = [TINY] if args.quick else [BASE, LARGE] if args.device == "cpu" else [BASE, LARGE, GLM_2B, GLM_10B]
+    shapes = [TINY] if args.quick else [BASE, LARGE, MEDIUM]
+    if args.device != "cpu" and not args.quick:
+        shapes += [GLM_2B, GLM_10B]
     machine = measure_machine(shapes, args.device, args.quick)
     print(machine.describe(), flush=True)
     settings = RunSettings(

@@ -11,7 +11,7 @@ from ..harness.measuring import PeakMemory, run_alone, take_turns
 from ..harness.peers import BART, BERT, GPT2, T5, T5_HALF
 from ..harness.results import LimitShare, Memory, Result, Speed
 from ..harness.settings import RunSettings
-from ..harness.shapes import BASE, LARGE, SHAPES, SMALL, TINY, Shape, build_glm
+from ..harness.shapes import BASE, LARGE, MEDIUM, SHAPES, SMALL, TINY, Shape, build_glm
 from ..harness.steps import CHECKPOINTING, GLM, NAIVE, make_batch, make_step, optimizing, step_flops, to_device
 
 
@@ -33,6 +33,7 @@ def run(settings: RunSettings) -> list[Result]:
         *compare_models(settings, wide, rows, length, [NAIVE]),
         *compare_models(settings, LARGE, rows // 4, length, [NAIVE]),
         *(compare_precision(settings, BASE, rows, length) if has_bf16 else ()),
+        *(compare_precision(settings, MEDIUM, rows, length) if has_bf16 else ()),
         *(compare_small_steps(settings, SMALL, 16, 128) if has_bf16 and not settings.on_gpu else ()),
         *compare_checkpointing(settings, BASE, rows, length),
         compare_packing(settings, BASE, length),
