@@ -20,6 +20,8 @@ DTYPES = (torch.float32, torch.bfloat16)
 
 # Of the matmul peak in fp32.
 SLOWEST_BF16 = 0.05
+# Bytes that are read to measure the bandwidth: far more than the caches hold.
+READ_BYTES = 2**30
 # A matmul that takes longer than the measurement may take is measured with so many tokens.
 FEW_TOKENS = 32
 
@@ -143,8 +145,8 @@ def matmul_peak(shape: Shape, tokens: int, dtype: torch.dtype, device: str, seco
 
 
 def memory_bandwidth(device: str, rounds: int) -> float:
-    """Measure how many bytes per second the device reads: the best sum over 1 GiB, far more than the caches hold."""
-    numbers = torch.ones(2**28, device=device)
+    """Measure how many bytes per second the device reads: the best sum over `READ_BYTES`."""
+    numbers = torch.ones(READ_BYTES // 4, device=device)
     seconds = take_turns({"sum": numbers.sum}, rounds, device)["sum"]
     return numbers.numel() * numbers.element_size() / min(seconds)
 

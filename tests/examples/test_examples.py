@@ -1,10 +1,12 @@
 """Every example runs, with small settings."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -30,24 +32,6 @@ def test_an_output_folder_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit, match=r"^error: --output_dir .*file is a file, expected a folder"):
         run_script("01_quickstart.py", "--output_dir", tmp_path / "file")
-
-
-def test_quickstart(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    target = tmp_path / "tuned"
-    run_script("01_quickstart.py", "--blanks", "4", "--steps", "3", "--output_dir", target)
-    printed, progress = capsys.readouterr()
-    for expected in ("(a)", "(b)", "(c)", "(d)", "n-gram", "same answers"):
-        assert expected in printed
-    for family in ("facts", "kind of, from its definition", "austen"):
-        assert re.search(rf"^  {family} +4( +\d+%){{3}}$", printed, re.MULTILINE)
-    assert "The opposite of <hot> is cold." in printed
-    assert not re.search(r"'loss'|it/s", printed + progress)  # one bar, and no log
-    assert {"model.safetensors", "tokenizer.json", "loss.png"} <= {path.name for path in target.iterdir()}
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
-    # The task is saved with the model.
-    classifier = pipeline("cloze-classification", model=str(target))
-    assert {entry["label"] for entry in classifier({"first": 12, "second": 30}, top_k=None)} == {"larger", "smaller"}
 
 
 # Runs a script without some modules: BLOCKED SCRIPT ARGUMENTS.
@@ -90,28 +74,42 @@ def needed_by(extra: str) -> set[str]:
     return {name.partition("[")[0] for name in found}
 
 
-def test_what_make_demo_installs_is_enough_for_the_quickstart(tmp_path):
-    """The tests have more packages than a new machine after `make demo`."""
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> tuple[subprocess.CompletedProcess, Path]:
+    """A short run of the quickstart, as `make demo` calls it on a new machine, which has fewer packages, and its folder."""
     absent = needed_by("test") - needed_by("demo")
     assert {"scikit-learn", "gradio", "datasets", "peft"} <= absent
     distributions = packages_distributions().items()
     blocked = [module for module, names in distributions if all(canonicalize_name(name) in absent for name in names)]
     assert "sklearn" in blocked
     assert "outlines_core" not in blocked
-    script = [
-        str(EXAMPLES / "01_quickstart.py"),
-        "--blanks",
-        "1",
-        "--steps",
-        "1",
-        "--output_dir",
-        str(tmp_path / "run"),
-    ]
-    ran = subprocess.run(
-        [sys.executable, "-c", WITHOUT, ",".join(blocked), *script], cwd=ROOT, capture_output=True, text=True
-    )
+    folder = tmp_path_factory.mktemp("demo")
+    script = [EXAMPLES / "01_quickstart.py", "--blanks", "4", "--steps", "3", "--output_dir", folder / "tuned"]
+    command = [sys.executable, "-c", WITHOUT, ",".join(blocked), *map(str, script)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True), folder
+
+
+def test_what_make_demo_installs_is_enough_for_the_quickstart(demo):
+    ran, folder = demo
     assert ran.returncode == 0, ran.stderr[-3000:]
-    assert (tmp_path / "run" / "model.safetensors").exists()
+    assert (folder / "tuned" / "model.safetensors").exists()
+
+
+def test_quickstart(demo):
+    ran, folder = demo
+    for expected in ("(a)", "(b)", "(c)", "(d)", "n-gram", "same answers"):
+        assert expected in ran.stdout
+    for family in ("facts", "kind of, from its definition", "austen"):
+        assert re.search(rf"^  {family} +4( +\d+%){{3}}$", ran.stdout, re.MULTILINE)
+    assert "The opposite of <hot> is cold." in ran.stdout
+    assert not re.search(r"'loss'|it/s", ran.stdout + ran.stderr)  # one bar, and no log
+    target = folder / "tuned"
+    assert {"model.safetensors", "tokenizer.json", "loss.png"} <= {path.name for path in target.iterdir()}
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+    # The task is saved with the model.
+    classifier = pipeline("cloze-classification", model=str(target))
+    assert {entry["label"] for entry in classifier({"first": 12, "second": 30}, top_k=None)} == {"larger", "smaller"}
 
 
 def test_quickstart_on_another_model(tmp_path, monkeypatch, capsys):

@@ -56,7 +56,9 @@ def test_bf16_that_is_too_slow_to_be_measured(machine):
 
 def test_bandwidth_is_bytes_over_the_best_time(monkeypatch):
     monkeypatch.setattr(module, "take_turns", lambda runs, rounds, device: {"sum": [0.5, 0.25, 1.0]})
-    assert memory_bandwidth("cpu", rounds=3) == 2**30 / 0.25
+    assert module.READ_BYTES == 2**30
+    monkeypatch.setattr(module, "READ_BYTES", 2**20)
+    assert memory_bandwidth("cpu", rounds=3) == 2**20 / 0.25
 
 
 def test_machine_is_measured(monkeypatch):

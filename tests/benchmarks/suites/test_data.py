@@ -1,6 +1,7 @@
 """The data suite."""
 
 import numpy as np
+import pytest
 import torch
 
 from benchmarks.harness.embedded import load_tokenizer
@@ -23,6 +24,7 @@ def test_naive_batch_is_the_collators():
         assert torch.equal(ours[name], values), name
 
 
+@pytest.mark.slow  # builds the embedded corpus
 def test_suite_runs(quick):
     results = data.run(quick)
     assert [type(result) for result in results] == [Speed, Value, Speed, Value, Speed, Value, Value, Value, Value]
