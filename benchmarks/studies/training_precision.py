@@ -4,8 +4,8 @@ Train the same model in fp32 and in bf16 autocast, side by side: do the losses s
     python -m benchmarks.studies.training_precision --seeds 3
     python -m benchmarks.studies.training_precision --shape Base --steps 100
 
-Both models start with the same weights, read the same batches and draw the same dropout masks. Their steps take turns. The
-spread is what seeds change: another seed draws other weights, other spans and other masks. --output is a JSON file: seeds
+Both models start with the same weights, read the same batches and draw the same dropout masks. Their steps take turns.
+Another seed draws other weights, other spans and other masks, so the table says how far the seeds lie apart. --output is a JSON file: seeds
 that it holds are not trained again.
 """
 
@@ -60,7 +60,7 @@ class LossCurve:
 
 def draw_batches(setting: PrecisionSetting, tokenizer: GLMTokenizer, seed: int) -> Iterator[Batch]:
     """Draw packed batches of `rows` rows from the texts of the embedded corpus, without end."""
-    lines = tokenizer(training_texts(), add_special_tokens=False)["input_ids"]
+    lines = tokenizer(training_texts(), add_special_tokens=False, verbose=False)["input_ids"]
     lines = [line[: setting.length // 2] for line in lines if len(line) > 4]
     collator = DataCollatorForBlankInfilling(tokenizer, packed_length=setting.length)
     draw = random.Random(seed)
@@ -115,18 +115,11 @@ def show(curves: Mapping[str, Mapping[str, LossCurve]]) -> str:
     }
     steps = len(next(iter(curves.values()))[FP32].losses)
     rows = []
-    for place, (fp32, bf16) in enumerate(zip(windows[FP32], windows[BF16], strict=True)):
-        furthest = max(abs(first - second) for first, second in zip(fp32, bf16, strict=True))
-        rows.append(
-            [
-                f"{steps * place // WINDOWS + 1} to {steps * (place + 1) // WINDOWS}",
-                f"{statistics.fmean(fp32):.4f}",
-                f"{statistics.fmean(bf16):.4f}",
-                f"{furthest:.4f}",
-                f"{max(fp32) - min(fp32):.4f}",
-            ]
-        )
-    header = ["steps", "loss in fp32", "loss in bf16", "most that precision changes", "spread of the seeds in fp32"]
+    for place, of_window in enumerate(zip(windows[FP32], windows[BF16], strict=True)):
+        means = [f"{statistics.fmean(losses):.3f}" for losses in of_window]
+        spreads = [f"{min(losses):.3f} to {max(losses):.3f}" for losses in of_window]
+        rows.append([f"{steps * place // WINDOWS + 1} to {steps * (place + 1) // WINDOWS}", *means, *spreads])
+    header = ["steps", "loss in fp32", "loss in bf16", "seeds in fp32", "seeds in bf16"]
     ratios = sorted(of_seed[FP32].seconds / of_seed[BF16].seconds for of_seed in curves.values())
     speeds = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
     return f"{make_table(header, rows)}\n\nA step in bf16 is {speeds} times as fast as one in fp32."

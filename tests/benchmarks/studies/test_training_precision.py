@@ -31,8 +31,8 @@ def test_the_table_by_hand():
         {"0": {FP32: curve(5.0, 3.0), BF16: curve(5.01, 1.5)}, "1": {FP32: curve(5.2, 3.0), BF16: curve(5.2, 1.0)}}
     )
     lines = shown.splitlines()
-    assert lines[2] == "| 1 to 1 | 5.1000 | 5.1050 | 0.0100 | 0.2000 |"
-    assert lines[6] == "| 5 to 5 | 4.7000 | 4.7050 | 0.0100 | 0.2000 |"
+    assert lines[2] == "| 1 to 1 | 5.100 | 5.105 | 5.000 to 5.200 | 5.010 to 5.200 |"
+    assert lines[6] == "| 5 to 5 | 4.700 | 4.705 | 4.600 to 4.800 | 4.610 to 4.800 |"
     assert lines[-1] == "A step in bf16 is 2.50 (2.00 to 3.00) times as fast as one in fp32."
 
 
