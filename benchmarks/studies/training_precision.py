@@ -65,7 +65,7 @@ def draw_batches(setting: PrecisionSetting, tokenizer: GLMTokenizer, seed: int) 
     collator = DataCollatorForBlankInfilling(tokenizer, packed_length=setting.length)
     draw = random.Random(seed)
     tokens = setting.rows * setting.length
-    for number in range(10**9):
+    for number in itertools.count():
         features: list[dict] = []
         # A text grows by about a third: masks, starts of pieces, and the pieces.
         while sum(len(feature["input_ids"]) for feature in features) < tokens * 2 // 3:
