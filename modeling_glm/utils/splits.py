@@ -18,10 +18,17 @@ def hold_out(rows: Sequence[RowType], by: Sequence[str] = ()) -> tuple[list[RowT
     Args:
         rows: The rows.
         by: The fields whose content counts, so that rows that are equal there go to the same side. Without it: all.
+
+    Returns:
+        The rows that stay, and those that are held out: a tenth, rounded down, or fewer if rows repeat. If that would be none
+        of ten rows or more, the rows of one content are held out, as long as they are at most half.
     """
     digests = [_digest({name: row[name] for name in by} if by else row) for row in rows]
+    ordered = sorted(digests)
     # Fewer than a tenth are below the limit if rows repeat: copies go to the same side.
-    limit = sorted(digests)[len(rows) // 10] if rows else b""
+    limit = ordered[len(rows) // 10] if rows else b""
+    if len(rows) >= 10 and limit == ordered[0] and (copies := digests.count(limit)) <= len(rows) // 2:
+        limit = ordered[copies]
     held_out = [row for row, value in zip(rows, digests, strict=True) if value < limit]
     return [row for row, value in zip(rows, digests, strict=True) if value >= limit], held_out
 

@@ -99,6 +99,8 @@ def _write_superglue(folder: Path) -> Path:
                 row = {**golden[task]["raw"], "idx": number}
                 if task == "copa":  # in training its examples come a second time, with the same idx for all
                     row["premise"] += f" {number}"
+                if task in ("multirc", "record"):  # examples of the same text and question stay together
+                    row["passage"] = {**row["passage"], "text": f"{row['passage']['text']} {number}"}
                 if labels:
                     row["label"] = labels[number % len(labels)]
                 rows.append(json.dumps(row, ensure_ascii=False) + "\n")

@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from modeling_glm.utils.splits import hold_out
 
 
@@ -26,3 +28,20 @@ def test_copies_stay_together():
     rows = [{"text": str(number % 10)} for number in range(100)]
     kept, held_out = hold_out(rows)
     assert not {row["text"] for row in kept} & {row["text"] for row in held_out}
+
+
+def test_of_few_questions_with_many_rows_one_is_held_out():
+    rows = [{"question": number // 5, "answer": number} for number in range(40)]
+    kept, held_out = hold_out(rows, by=["question"])
+    assert (len(kept), len(held_out)) == (35, 5)
+    assert len({row["question"] for row in held_out}) == 1
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most"), [((5, 5), 5), ((12,), 0), ((4, 5), 0), ((1,) * 9, 0), ((1,) * 10, 1)], ids=str
+)
+def test_few_contents(sizes, most):
+    rows = [{"text": content} for content, size in enumerate(sizes) for _ in range(size)]
+    kept, held_out = hold_out(rows)
+    assert len(held_out) == most
+    assert len(kept) == sum(sizes) - most
