@@ -93,9 +93,9 @@ card: .venv/demo
 .venv-lowest/packages: LIMITS = $(if $(LOWEST_TORCH),--torch $(LOWEST_TORCH))
 .venv-lowest-extras/packages: LIMITS = --only export page serve
 .venv-lowest/packages .venv-lowest-extras/packages: requirements.txt setup.cfg .ci/lowest.py
-	@$(PYTHON) -m venv $(@D)
+	@mkdir -p $(@D)
 	@$(PYTHON) .ci/lowest.py setup.cfg requirements.txt $(LIMITS) > $(@D)/lowest.txt
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement $(@D)/lowest.txt
+	@PYTHON=$(PYTHON) .ci/install $(@D) packages --requirement $(@D)/lowest.txt --no-compile
 	@touch $@
 
 .venv-lowest/test .venv-lowest-extras/test: %/test: %/packages pyproject.toml

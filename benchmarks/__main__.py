@@ -95,9 +95,8 @@ def run(args: argparse.Namespace, command: str):
     logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=UserWarning)
     torch.set_num_threads(args.threads)
-    shapes = [TINY] if args.quick else [BASE, LARGE, MEDIUM]
-    if args.device != "cpu" and not args.quick:
-        shapes += [GLM_2B, GLM_10B]
+    larger = [] if args.device == "cpu" else [GLM_2B, GLM_10B]
+    shapes = [TINY] if args.quick else [BASE, LARGE, MEDIUM, *larger]
     machine = measure_machine(shapes, args.device, args.quick)
     print(machine.describe(), flush=True)
     settings = RunSettings(

@@ -5,8 +5,8 @@ Train the same model in fp32 and in bf16 autocast, side by side: do the losses s
     python -m benchmarks.studies.training_precision --shape Base --steps 100
 
 Both models start with the same weights, read the same batches and draw the same dropout masks. Their steps take turns.
-Another seed draws other weights, other spans and other masks, so the table says how far the seeds lie apart. --output is a JSON file: seeds
-that it holds are not trained again.
+Another seed draws other weights, other spans and other masks, so the table says how far the seeds lie apart. --output is a
+JSON file: seeds that it holds are not trained again.
 """
 
 import argparse
@@ -58,10 +58,16 @@ class LossCurve:
         return [statistics.fmean(self.losses[start:stop]) for start, stop in itertools.pairwise(bounds)]
 
 
-def draw_batches(setting: PrecisionSetting, tokenizer: GLMTokenizer, seed: int) -> Iterator[Batch]:
-    """Draw packed batches of `rows` rows from the texts of the embedded corpus, without end."""
+def read_lines(setting: PrecisionSetting, tokenizer: GLMTokenizer) -> list[list[int]]:
+    """Read the ids of the texts of the embedded corpus, each at most half of a row."""
     lines = tokenizer(training_texts(), add_special_tokens=False, verbose=False)["input_ids"]
-    lines = [line[: setting.length // 2] for line in lines if len(line) > 4]
+    return [line[: setting.length // 2] for line in lines if len(line) > 4]
+
+
+def draw_batches(
+    setting: PrecisionSetting, tokenizer: GLMTokenizer, lines: Sequence[list[int]], seed: int
+) -> Iterator[Batch]:
+    """Draw packed batches of `rows` rows from the lines, without end."""
     collator = DataCollatorForBlankInfilling(tokenizer, packed_length=setting.length)
     draw = random.Random(seed)
     tokens = setting.rows * setting.length
@@ -73,10 +79,11 @@ def draw_batches(setting: PrecisionSetting, tokenizer: GLMTokenizer, seed: int) 
         yield {name: values[: setting.rows] for name, values in collator(features).items()}
 
 
-def train_side_by_side(setting: PrecisionSetting, seed: int) -> dict[str, LossCurve]:
+def train_side_by_side(
+    setting: PrecisionSetting, tokenizer: GLMTokenizer, lines: Sequence[list[int]], seed: int
+) -> dict[str, LossCurve]:
     """Train one model in each precision, on the same batches and with the same dropout masks."""
-    tokenizer = load_tokenizer()
-    batches = draw_batches(setting, tokenizer, seed)
+    batches = draw_batches(setting, tokenizer, lines, seed)
     shape = SHAPES[setting.shape].with_vocabulary(len(tokenizer))
     steps, losses, seconds, batch = {}, {FP32: [], BF16: []}, {FP32: [], BF16: []}, {}
     for name in losses:
@@ -141,11 +148,14 @@ def main(arguments: Sequence[str] | None = None):
     group = f"{', '.join(f'{name}={value}' for name, value in asdict(setting).items())}. {describe_this_machine()}"
     known = json.loads(args.output.read_text()) if args.output.exists() else {}
     seeds = known.setdefault(group, {})
-    for seed in map(str, range(args.seeds)):
-        if seed not in seeds:
-            seeds[seed] = {name: asdict(curve) for name, curve in train_side_by_side(setting, int(seed)).items()}
-            args.output.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(args.output, json.dumps(known) + "\n")
+    missing = [seed for seed in range(args.seeds) if str(seed) not in seeds]
+    tokenizer = load_tokenizer()
+    lines = read_lines(setting, tokenizer) if missing else []
+    for seed in missing:
+        trained = train_side_by_side(setting, tokenizer, lines, seed)
+        seeds[str(seed)] = {name: asdict(curve) for name, curve in trained.items()}
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(args.output, json.dumps(known) + "\n")
     curves = {
         seed: {name: LossCurve(**curve) for name, curve in seeds[seed].items()} for seed in map(str, range(args.seeds))
     }

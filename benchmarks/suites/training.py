@@ -28,12 +28,12 @@ def run(settings: RunSettings) -> list[Result]:
         ]
     wide, rows, length = BASE.with_vocabulary(50304), 32 if settings.on_gpu else 4, 512
     has_bf16 = settings.machine.computes_bf16(BASE)
+    in_bf16 = (BASE, MEDIUM) if has_bf16 else ()
     return [
         *compare_models(settings, BASE, rows, length, everyone),
         *compare_models(settings, wide, rows, length, [NAIVE]),
         *compare_models(settings, LARGE, rows // 4, length, [NAIVE]),
-        *(compare_precision(settings, BASE, rows, length) if has_bf16 else ()),
-        *(compare_precision(settings, MEDIUM, rows, length) if has_bf16 else ()),
+        *(result for shape in in_bf16 for result in compare_precision(settings, shape, rows, length)),
         *(compare_small_steps(settings, SMALL, 16, 128) if has_bf16 and not settings.on_gpu else ()),
         *compare_checkpointing(settings, BASE, rows, length),
         compare_packing(settings, BASE, length),

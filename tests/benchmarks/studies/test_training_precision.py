@@ -5,7 +5,15 @@ import json
 import pytest
 
 from benchmarks.studies import training_precision
-from benchmarks.studies.training_precision import BF16, FP32, LossCurve, PrecisionSetting, draw_batches, show
+from benchmarks.studies.training_precision import (
+    BF16,
+    FP32,
+    LossCurve,
+    PrecisionSetting,
+    draw_batches,
+    read_lines,
+    show,
+)
 
 FEW = ["--shape", "Tiny", "--rows", "2", "--length", "32", "--steps", "5"]
 
@@ -38,7 +46,8 @@ def test_the_table_by_hand():
 
 def test_batches_have_as_many_rows_and_are_drawn_by_the_seed(tokenizer):
     setting = PrecisionSetting(rows=3, length=32)
-    first, again, other = (next(draw_batches(setting, tokenizer, seed)) for seed in (0, 0, 1))
+    lines = read_lines(setting, tokenizer)
+    first, again, other = (next(draw_batches(setting, tokenizer, lines, seed)) for seed in (0, 0, 1))
     rows, length = first["input_ids"].shape  # as long as the longest row
     assert rows == 3
     assert 16 < length <= 32
@@ -59,7 +68,7 @@ def test_both_models_learn_the_same_and_a_study_is_resumed(tmp_path, capsys, mon
     monkeypatch.setattr(
         training_precision,
         "train_side_by_side",
-        lambda setting, seed: trained.append(seed) or {FP32: fp32, BF16: bf16},
+        lambda setting, tokenizer, lines, seed: trained.append(seed) or {FP32: fp32, BF16: bf16},
     )
     training_precision.main([*line, "--seeds", "2"])
     assert trained == [1]

@@ -38,10 +38,10 @@ def test_of_few_questions_with_many_rows_one_is_held_out():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "most"), [((5, 5), 5), ((12,), 0), ((4, 5), 0), ((1,) * 9, 0), ((1,) * 10, 1)], ids=str
+    ("sizes", "count"), [((5, 5), 5), ((12,), 0), ((4, 5), 0), ((1,) * 9, 0), ((1,) * 10, 1)], ids=str
 )
-def test_few_contents(sizes, most):
+def test_few_contents(sizes, count):
     rows = [{"text": content} for content, size in enumerate(sizes) for _ in range(size)]
     kept, held_out = hold_out(rows)
-    assert len(held_out) == most
-    assert len(kept) == sum(sizes) - most
+    assert len(held_out) == count
+    assert len(kept) == sum(sizes) - count
